@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "a test fails by panicking"
+    )
+)]
+
+#[cfg(any(test, feature = "test-util"))]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod shared;
+mod time;
+
+pub use shared::{Clock, Lock, Shared, Timer};
+pub use time::{Instant, earliest};

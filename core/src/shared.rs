@@ -1,0 +1,135 @@
+//! A machine behind a lock and beside a clock: the `&self` face that programs use.
+
+use core::{cell::RefCell, fmt, future::Future, marker::PhantomData};
+
+use crate::Instant;
+
+/// Tells the time.
+///
+/// Every machine must be driven by one clock. It should be monotonic; a step back is tolerated.
+pub trait Clock {
+    /// The current time.
+    fn now(&self) -> Instant;
+}
+
+/// A [`Clock`] that can also wait.
+pub trait Timer: Clock {
+    /// What [`sleep_until`](Self::sleep_until) returns.
+    type Sleep: Future<Output = ()>;
+
+    /// A future that is ready once `now() >= at`; it may be late, and it may be dropped at any time.
+    fn sleep_until(&self, at: Instant) -> Self::Sleep;
+}
+
+/// Lends its content to one closure at a time.
+///
+/// This is the one shape that a critical section, a spin lock, a `RefCell` and a std mutex have in common, and it cannot
+/// be held across an `.await`. A closure must not take the same lock again. Poisoning is ignored on purpose: machines do
+/// not panic, and they are in a valid state whenever they return.
+pub trait Lock {
+    /// What is locked.
+    type Target;
+
+    /// Runs `f` with exclusive access.
+    fn with<R>(&self, f: impl FnOnce(&mut Self::Target) -> R) -> R;
+}
+
+impl<L: Lock + ?Sized> Lock for &L {
+    type Target = L::Target;
+
+    fn with<R>(&self, f: impl FnOnce(&mut Self::Target) -> R) -> R {
+        (**self).with(f)
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for &C {
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+}
+
+impl<T: Timer + ?Sized> Timer for &T {
+    type Sleep = T::Sleep;
+
+    fn sleep_until(&self, at: Instant) -> Self::Sleep {
+        (**self).sleep_until(at)
+    }
+}
+
+/// One thread, no interrupts: the lock of a super-loop.
+///
+/// # Panics
+///
+/// If the closure takes the same lock again.
+impl<T> Lock for RefCell<T> {
+    type Target = T;
+
+    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        f(&mut self.borrow_mut())
+    }
+}
+
+/// Several cores without an operating system. An interrupt handler must not share it with the code that it interrupts.
+#[cfg(feature = "spin")]
+impl<T> Lock for spin::Mutex<T> {
+    type Target = T;
+
+    fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        f(&mut self.lock())
+    }
+}
+
+/// A machine `M` behind a lock `L` and beside a clock or timer `T`.
+///
+/// Each machine adds its own methods here, with the names that it has itself and without `now`: the clock is read
+/// before the lock is taken, wakers are woken after it is left, and nothing inside is longer than the machine's stated
+/// bound. [`with`](Self::with) reaches all the rest. The adapters give it their lock and their timer.
+///
+/// ```
+/// use core::cell::RefCell;
+/// use steadfast_core::{Clock, Instant, Shared};
+///
+/// struct Uptime; // a hardware counter, in real life
+/// impl Clock for Uptime {
+///     fn now(&self) -> Instant {
+///         Instant::from_millis(20)
+///     }
+/// }
+///
+/// let shared = Shared::new(RefCell::new(0), Uptime);
+/// shared.with(|last_millis, now| *last_millis = now.as_nanos() / 1_000_000);
+/// assert_eq!(shared.with(|last_millis, _| *last_millis), 20);
+/// ```
+pub struct Shared<M, L, T> {
+    lock: L,
+    timer: T,
+    machine: PhantomData<fn() -> M>,
+}
+
+impl<M, L, T> Shared<M, L, T> {
+    /// Puts a locked machine beside a clock or timer.
+    pub const fn new(lock: L, timer: T) -> Self {
+        Self { lock, timer, machine: PhantomData }
+    }
+
+    /// The clock or timer.
+    pub const fn timer(&self) -> &T {
+        &self.timer
+    }
+}
+
+impl<M, L: Lock<Target = M>, T: Clock> Shared<M, L, T> {
+    /// Runs `f` on the machine with the current time.
+    ///
+    /// `f` runs inside the lock: keep it short, and do not use `self` in it.
+    pub fn with<R>(&self, f: impl FnOnce(&mut M, Instant) -> R) -> R {
+        let now = self.timer.now();
+        self.lock.with(|machine| f(machine, now))
+    }
+}
+
+impl<M, L, T> fmt::Debug for Shared<M, L, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}

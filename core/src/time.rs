@@ -1,0 +1,184 @@
+//! Points in time that the caller supplies.
+
+use core::time::Duration;
+
+/// A point in time: nanoseconds since an epoch of the caller's choice.
+///
+/// The core never reads a clock. Whoever calls it passes `now`, always from the same clock; a clock that steps back
+/// is tolerated everywhere (each type says what it costs). The range is 584 years; sums saturate at [`Instant::MAX`],
+/// which therefore reads as "never". There is no `-` between instants, because it would have to panic or lie when the
+/// clock steps back: use [`saturating_duration_since`](Self::saturating_duration_since).
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::Instant;
+///
+/// let now = Instant::from_millis(1_500);
+/// let deadline = now.saturating_add(Duration::from_secs(2));
+/// assert_eq!(deadline, Instant::from_millis(3_500));
+/// assert_eq!(deadline.saturating_duration_since(now), Duration::from_secs(2));
+/// assert_eq!(now.saturating_duration_since(deadline), Duration::ZERO);
+/// ```
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The epoch.
+    pub const ZERO: Self = Self(0);
+    /// The end of time, 584 years after the epoch: "never".
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The instant `nanos` nanoseconds after the epoch.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// The instant `micros` microseconds after the epoch, at most [`MAX`](Self::MAX).
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros.saturating_mul(1_000))
+    }
+
+    /// The instant `millis` milliseconds after the epoch, at most [`MAX`](Self::MAX).
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000_000))
+    }
+
+    /// The instant `secs` seconds after the epoch, at most [`MAX`](Self::MAX).
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000_000_000))
+    }
+
+    /// Nanoseconds since the epoch.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// This instant moved on by `duration`, at most [`MAX`](Self::MAX).
+    #[must_use]
+    pub const fn saturating_add(self, duration: Duration) -> Self {
+        self.after(Span::new(duration))
+    }
+
+    /// This instant moved back by `duration`, at least [`ZERO`](Self::ZERO).
+    #[must_use]
+    pub const fn saturating_sub(self, duration: Duration) -> Self {
+        self.before(Span::new(duration))
+    }
+
+    /// The time from `earlier` to `self`, zero if `earlier` is later.
+    #[must_use]
+    pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
+        self.since(earlier).to_duration()
+    }
+
+    /// This instant moved on by `span`.
+    pub(crate) const fn after(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+
+    /// This instant moved back by `span`.
+    pub(crate) const fn before(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+
+    /// The span from `earlier` to `self`, zero if `earlier` is later.
+    pub(crate) const fn since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The earlier of two instants, usable in `const`.
+    pub(crate) const fn earlier(self, other: Self) -> Self {
+        if self.0 <= other.0 { self } else { other }
+    }
+}
+
+/// The earliest of some deadlines, `None` if there is none.
+///
+/// Use this rather than `Option::min`, for which `None` is less than any deadline and so hides all the others.
+///
+/// ```
+/// use steadfast_core::{Instant, earliest};
+///
+/// let at = Instant::from_secs(5);
+/// assert_eq!(earliest([None, Some(at), None]), Some(at));
+/// assert_eq!(earliest([None, None]), None);
+/// ```
+pub fn earliest<const N: usize>(deadlines: [Option<Instant>; N]) -> Option<Instant> {
+    deadlines.into_iter().flatten().min()
+}
+
+/// A length of time as the machines store it: nanoseconds, made once from a [`Duration`], so that no hot path divides
+/// or carries between seconds and nanoseconds.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Span(u64);
+
+impl Span {
+    pub(crate) const ZERO: Self = Self(0);
+    pub(crate) const MAX: Self = Self(u64::MAX);
+
+    /// `duration` in nanoseconds, at most 584 years.
+    pub(crate) const fn new(duration: Duration) -> Self {
+        let nanos = duration.as_nanos();
+        if nanos > u64::MAX as u128 { Self::MAX } else { Self(nanos as u64) }
+    }
+
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    pub(crate) const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn to_duration(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+
+    pub(crate) const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    pub(crate) const fn times(self, factor: u64) -> Self {
+        Self(self.0.saturating_mul(factor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_saturate_at_both_ends() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Instant::MAX.saturating_add(second), Instant::MAX);
+        assert_eq!(Instant::ZERO.saturating_sub(second), Instant::ZERO);
+        assert_eq!(Instant::ZERO.saturating_add(Duration::MAX), Instant::MAX);
+        assert_eq!(Instant::from_secs(u64::MAX), Instant::MAX);
+        assert_eq!(Instant::ZERO.saturating_duration_since(Instant::MAX), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_instant_is_eight_bytes() {
+        assert_eq!(size_of::<Instant>(), 8);
+        assert_eq!(size_of::<Span>(), 8);
+    }
+
+    #[test]
+    fn no_deadline_does_not_hide_the_others() {
+        let at = Instant::from_nanos(7);
+        assert_eq!(earliest([Some(Instant::MAX), None, Some(at)]), Some(at));
+        assert_eq!(earliest::<0>([]), None);
+    }
+}

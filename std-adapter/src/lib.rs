@@ -1,0 +1,1 @@
+//! Service utilities for servers.
