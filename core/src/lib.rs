@@ -18,6 +18,8 @@ extern crate alloc;
 extern crate std;
 
 mod shared;
+#[cfg(any(test, feature = "test-util"))]
+pub mod test_util;
 mod time;
 
 pub use shared::{Clock, Lock, Shared, Timer};

@@ -110,6 +110,7 @@ impl Instant {
 /// assert_eq!(earliest([None, Some(at), None]), Some(at));
 /// assert_eq!(earliest([None, None]), None);
 /// ```
+#[must_use]
 pub fn earliest<const N: usize>(deadlines: [Option<Instant>; N]) -> Option<Instant> {
     deadlines.into_iter().flatten().min()
 }

@@ -1,0 +1,13 @@
+//! Time and scheduling for tests that never sleep (feature `test-util`).
+
+mod clock;
+#[cfg(target_has_atomic = "ptr")]
+mod simulator;
+#[cfg(target_has_atomic = "ptr")]
+mod timer;
+
+pub use clock::ManualClock;
+#[cfg(target_has_atomic = "ptr")]
+pub use simulator::{Simulator, TaskId};
+#[cfg(target_has_atomic = "ptr")]
+pub use timer::{VirtualSleep, VirtualTimer};

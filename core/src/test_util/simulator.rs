@@ -1,0 +1,178 @@
+//! A single-threaded executor whose every choice comes from a seed.
+
+use alloc::{boxed::Box, sync::Arc, task::Wake, vec::Vec};
+use core::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Waker},
+};
+
+use super::VirtualTimer;
+
+/// Runs tasks in an order chosen by a seed, on virtual time that moves only when no task can.
+///
+/// A task is polled only if it was woken, so a lost wake-up shows as a deadlock; [`abort`](Self::abort) drops a task at
+/// whatever await it stands. The same seed gives the same run.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{Clock, Instant, Timer, test_util::Simulator};
+///
+/// let mut simulator = Simulator::new(1);
+/// let timer = simulator.timer();
+/// simulator.spawn(async move { timer.sleep_until(Instant::from_secs(3_600)).await });
+/// simulator.run();
+/// assert_eq!(simulator.timer().now(), Instant::from_secs(3_600));
+/// ```
+pub struct Simulator<'a> {
+    timer: VirtualTimer,
+    random: u64,
+    tasks: Vec<Option<Task<'a>>>,
+}
+
+/// Names a task of a [`Simulator`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TaskId(usize);
+
+struct Task<'a> {
+    future: Pin<Box<dyn Future<Output = ()> + 'a>>,
+    woken: Arc<Woken>,
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<'a> Simulator<'a> {
+    /// A simulator without tasks, at [`Instant::ZERO`](crate::Instant::ZERO).
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { timer: VirtualTimer::default(), random: seed, tasks: Vec::new() }
+    }
+
+    /// The timer of this simulation.
+    #[must_use]
+    pub fn timer(&self) -> VirtualTimer {
+        self.timer.clone()
+    }
+
+    /// Adds a task, which is first polled by a later [`step`](Self::step).
+    pub fn spawn(&mut self, future: impl Future<Output = ()> + 'a) -> TaskId {
+        let id = TaskId(self.tasks.len());
+        self.tasks.push(Some(Task { future: Box::pin(future), woken: Arc::new(Woken(AtomicBool::new(true))) }));
+        id
+    }
+
+    /// Drops a task where it stands; false if it was over.
+    pub fn abort(&mut self, task: TaskId) -> bool {
+        self.tasks.get_mut(task.0).and_then(Option::take).is_some()
+    }
+
+    /// True once the task has ended or was aborted.
+    #[must_use]
+    pub fn is_over(&self, task: TaskId) -> bool {
+        self.tasks.get(task.0).is_none_or(Option::is_none)
+    }
+
+    /// Polls one woken task chosen by the seed, or else moves time to the next sleeper; false if neither was possible.
+    pub fn step(&mut self) -> bool {
+        let woken: Vec<usize> = (self.tasks.iter().enumerate())
+            .filter(|(_, task)| task.as_ref().is_some_and(|task| task.woken.0.load(Ordering::Relaxed)))
+            .map(|(index, _)| index)
+            .collect();
+        let choice = (self.next_random() % woken.len().max(1) as u64) as usize;
+        let Some(&index) = woken.get(choice) else { return self.timer.advance_to_next() };
+        let Some(Some(task)) = self.tasks.get_mut(index) else { return false };
+        task.woken.0.store(false, Ordering::Relaxed);
+        let waker = Waker::from(task.woken.clone());
+        if task.future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            self.abort(TaskId(index));
+        }
+        true
+    }
+
+    /// Steps until every task is over.
+    ///
+    /// # Panics
+    ///
+    /// If the tasks that are left wait for each other or for a wake-up that was lost.
+    #[expect(clippy::panic, reason = "a deadlock fails the test")]
+    pub fn run(&mut self) {
+        while self.tasks.iter().any(Option::is_some) {
+            if !self.step() {
+                panic!("deadlock: no task is woken and none sleeps: {self:?}");
+            }
+        }
+    }
+
+    /// A number from the seed (`SplitMix64`), for tests that vary what they do.
+    #[must_use]
+    pub const fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+impl fmt::Debug for Simulator<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let alive = self.tasks.iter().flatten().count();
+        f.debug_struct("Simulator").field("timer", &self.timer).field("alive", &alive).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Clock, Instant, Timer};
+    use core::cell::RefCell;
+
+    fn order(seed: u64) -> Vec<u64> {
+        let log = RefCell::new(Vec::new());
+        let mut simulator = Simulator::new(seed);
+        for task in 0..5 {
+            let (timer, log) = (simulator.timer(), &log);
+            simulator.spawn(async move {
+                timer.sleep_until(Instant::from_secs(1)).await;
+                log.borrow_mut().push(task);
+            });
+        }
+        simulator.run();
+        assert_eq!(simulator.timer().now(), Instant::from_secs(1));
+        drop(simulator);
+        log.into_inner()
+    }
+
+    #[test]
+    fn a_seed_fixes_the_order_and_seeds_differ() {
+        assert_eq!(order(7), order(7));
+        assert!((0..20).any(|seed| order(seed) != order(7)));
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn a_lost_wake_up_is_a_deadlock() {
+        let mut simulator = Simulator::new(0);
+        simulator.spawn(core::future::pending());
+        simulator.run();
+    }
+
+    #[test]
+    fn an_aborted_sleeper_leaves_nothing_behind() {
+        let mut simulator = Simulator::new(0);
+        let timer = simulator.timer();
+        let task = simulator.spawn(async move { timer.sleep_until(Instant::MAX).await });
+        assert!(simulator.step());
+        assert!(!simulator.is_over(task));
+        assert!(simulator.abort(task));
+        assert!(!simulator.step());
+        assert_eq!(simulator.timer().now(), Instant::ZERO);
+    }
+}

@@ -1,0 +1,115 @@
+//! A timer whose time moves only when nothing else can.
+
+use alloc::{rc::Rc, vec::Vec};
+use core::{
+    cell::RefCell,
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use crate::{Clock, Instant, Timer};
+
+/// A [`Timer`] on virtual time, driven by its [`Simulator`](super::Simulator).
+#[derive(Clone, Default)]
+pub struct VirtualTimer(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    now: Instant,
+    next_sleeper: u64,
+    sleepers: Vec<(Instant, u64, Waker)>,
+}
+
+impl VirtualTimer {
+    /// Moves on by `duration` at once, waking whoever is due: what a suspended machine or a stepping clock does.
+    pub fn advance(&self, duration: Duration) {
+        let now = self.now().saturating_add(duration);
+        self.set(now);
+    }
+
+    /// Shows `now` from here on, which may be in the past, and wakes whoever is due.
+    pub fn set(&self, now: Instant) {
+        self.0.borrow_mut().now = now;
+        self.wake_due();
+    }
+
+    /// Moves to the next sleeper's instant and wakes it; false if nobody sleeps.
+    pub(super) fn advance_to_next(&self) -> bool {
+        let Some(at) = self.0.borrow().sleepers.iter().map(|(at, ..)| *at).min() else { return false };
+        let now = self.now().max(at);
+        self.set(now);
+        true
+    }
+
+    fn wake_due(&self) {
+        let mut state = self.0.borrow_mut();
+        let now = state.now;
+        let due: Vec<Waker> = state.sleepers.extract_if(.., |(at, ..)| *at <= now).map(|(_, _, waker)| waker).collect();
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Clock for VirtualTimer {
+    fn now(&self) -> Instant {
+        self.0.borrow().now
+    }
+}
+
+impl Timer for VirtualTimer {
+    type Sleep = VirtualSleep;
+
+    fn sleep_until(&self, at: Instant) -> VirtualSleep {
+        VirtualSleep { timer: self.clone(), at, place: None }
+    }
+}
+
+impl fmt::Debug for VirtualTimer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.borrow();
+        f.debug_struct("VirtualTimer").field("now", &state.now).field("sleepers", &state.sleepers.len()).finish()
+    }
+}
+
+/// Ready once its timer shows its instant; leaves nothing behind when dropped.
+#[derive(Debug)]
+pub struct VirtualSleep {
+    timer: VirtualTimer,
+    at: Instant,
+    place: Option<u64>,
+}
+
+impl VirtualSleep {
+    fn leave(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.timer.0.borrow_mut().sleepers.retain(|(_, other, _)| *other != place);
+        }
+    }
+}
+
+impl Future for VirtualSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.leave();
+        if self.timer.now() >= self.at {
+            return Poll::Ready(());
+        }
+        let mut state = self.timer.0.borrow_mut();
+        let place = state.next_sleeper;
+        state.next_sleeper = place.wrapping_add(1);
+        state.sleepers.push((self.at, place, cx.waker().clone()));
+        drop(state);
+        self.place = Some(place);
+        Poll::Pending
+    }
+}
+
+impl Drop for VirtualSleep {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
