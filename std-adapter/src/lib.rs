@@ -1,1 +1,16 @@
-//! Service utilities for servers.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "a test fails by panicking"
+    )
+)]
+
+mod runtime;
+
+pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_on};

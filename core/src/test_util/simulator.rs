@@ -86,7 +86,7 @@ impl<'a> Simulator<'a> {
             .filter(|(_, task)| task.as_ref().is_some_and(|task| task.woken.0.load(Ordering::Relaxed)))
             .map(|(index, _)| index)
             .collect();
-        let choice = (self.next_random() % woken.len().max(1) as u64) as usize;
+        let choice = self.next_random().checked_rem(woken.len() as u64).unwrap_or(0) as usize;
         let Some(&index) = woken.get(choice) else { return self.timer.advance_to_next() };
         let Some(Some(task)) = self.tasks.get_mut(index) else { return false };
         task.woken.0.store(false, Ordering::Relaxed);

@@ -1,0 +1,12 @@
+//! What the machines need from the system: a lock, a clock, a timer, entropy.
+
+mod blocking;
+mod entropy;
+mod lock;
+mod timer;
+
+pub use blocking::block_on;
+pub(crate) use entropy::random_seed;
+pub use entropy::{JitterRng, SystemRng};
+pub use lock::Mutex;
+pub use timer::{SystemSleep, SystemTimer};
