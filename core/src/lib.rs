@@ -17,10 +17,15 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod hash;
 mod shared;
+mod storage;
+mod table;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 mod time;
 
+pub use hash::HashSeed;
 pub use shared::{Clock, Lock, Shared, Timer};
+pub use storage::{Allocate, Inline, Link, Storage};
 pub use time::{Instant, earliest};

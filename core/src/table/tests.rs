@@ -1,0 +1,113 @@
+use proptest::prelude::*;
+use std::{collections::HashMap, hash::Hasher, vec::Vec};
+
+use super::*;
+use crate::HashSeed;
+
+type Small<H> = Table<u8, u32, Inline<5>, H>;
+
+/// Everything in one chain.
+#[derive(Clone)]
+struct Colliding;
+
+impl BuildHasher for Colliding {
+    type Hasher = Nothing;
+
+    fn build_hasher(&self) -> Nothing {
+        Nothing
+    }
+}
+
+struct Nothing;
+
+impl Hasher for Nothing {
+    fn finish(&self) -> u64 {
+        0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Insert(u8, u32),
+    Remove(u8),
+    Rehash(u64),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        4 => (0..9_u8, any::<u32>()).prop_map(|(key, value)| Op::Insert(key, value)),
+        3 => (0..9_u8).prop_map(Op::Remove),
+        1 => any::<u64>().prop_map(Op::Rehash),
+    ];
+    prop::collection::vec(op, 0..40)
+}
+
+fn put<H: BuildHasher>(table: &mut Small<H>, key: u8, value: u32) -> Result<usize, (u8, u32)> {
+    let hash = table.hash(&key);
+    match table.find(hash, &key) {
+        Some(slot) => {
+            *table.get_mut(slot).unwrap() = value;
+            Ok(slot)
+        }
+        None => table.insert(hash, key, value),
+    }
+}
+
+fn run<H: BuildHasher>(mut table: Small<H>, ops: Vec<Op>, seed: impl Fn(u64) -> H) {
+    let mut model: HashMap<u8, u32> = HashMap::new();
+    for op in ops {
+        match op {
+            Op::Insert(key, value) => {
+                let fits = model.contains_key(&key) || model.len() < 5;
+                assert_eq!(put(&mut table, key, value).is_ok(), fits);
+                if fits {
+                    model.insert(key, value);
+                }
+            }
+            Op::Remove(key) => {
+                let removed = table.find(table.hash(&key), &key).and_then(|slot| table.remove(slot));
+                assert_eq!(removed, model.remove(&key).map(|value| (key, value)));
+            }
+            Op::Rehash(number) => table.rehash(seed(number)),
+        }
+        assert_eq!(table.len(), model.len());
+        assert_eq!(table.is_full(), model.len() == 5);
+        assert_eq!(table.iter().map(|(_, key, value)| (*key, *value)).collect::<HashMap<_, _>>(), model);
+        for key in 0..9 {
+            let found = table.find(table.hash(&key), &key).and_then(|slot| table.get(slot));
+            assert_eq!(found.map(|(_, value)| value), model.get(&key));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn does_what_a_hash_map_does(ops in ops()) {
+        run(Table::new(HashSeed::FIXED), ops, |number| HashSeed::new(number, !number));
+    }
+
+    #[test]
+    fn does_so_when_every_key_collides(ops in ops()) {
+        run(Table::new(Colliding), ops, |_| Colliding);
+    }
+}
+
+#[test]
+fn holds_exactly_its_capacity() {
+    let mut table: Small<HashSeed> = Table::new(HashSeed::FIXED);
+    for key in 0..5 {
+        put(&mut table, key, 1).unwrap();
+    }
+    assert_eq!(put(&mut table, 5, 1), Err((5, 1)));
+    assert_eq!(table.len(), table.capacity());
+}
+
+#[test]
+fn a_slot_costs_a_link_and_a_tag() {
+    assert_eq!(size_of::<Slot<u64, u64, u32>>(), 24);
+    assert_eq!(size_of::<Slot<[u8; 16], u32, u16>>(), 24);
+}
