@@ -18,6 +18,7 @@ extern crate alloc;
 extern crate std;
 
 mod hash;
+mod retry;
 mod shared;
 mod storage;
 mod table;
@@ -26,6 +27,7 @@ pub mod test_util;
 mod time;
 
 pub use hash::HashSeed;
+pub use retry::{Failure, Jitter, Reason, Retry, RetryBudget, RetryBudgetStats, RetryPolicy, Step};
 pub use shared::{Clock, Lock, Shared, Timer};
 pub use storage::{Allocate, Inline, Link, Storage};
 pub use time::{Instant, earliest};

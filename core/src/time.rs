@@ -151,8 +151,27 @@ impl Span {
         Self(self.0.saturating_add(other.0))
     }
 
+    pub(crate) const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     pub(crate) const fn times(self, factor: u64) -> Self {
         Self(self.0.saturating_mul(factor))
+    }
+
+    /// `self` times 2 to the power of `exponent`, at most [`MAX`](Self::MAX).
+    pub(crate) const fn doubled(self, exponent: u32) -> Self {
+        if self.0 == 0 {
+            self
+        } else if exponent > self.0.leading_zeros() {
+            Self::MAX
+        } else {
+            Self(self.0.wrapping_shl(exponent))
+        }
+    }
+
+    pub(crate) const fn half(self) -> Self {
+        Self(self.0 >> 1)
     }
 }
 

@@ -1,0 +1,153 @@
+//! How many retries many operations may make together.
+
+use crate::{Instant, time::Span};
+
+/// Limits the retries of many operations to a share of their requests, so that an outage is not met with a multiple of
+/// the usual load.
+///
+/// A bucket of retries: every request puts in a share of one ([`percent`](Self::percent)), every second some
+/// ([`floor_per_second`](Self::floor_per_second)), every retry takes one out, and no more than [`burst`](Self::burst)
+/// are ever in it. So in any time, retries ≤ burst + requests × percent / 100 + seconds × floor. It starts full.
+///
+/// Every operation is O(1), in integers, without a division. A clock that steps back refills nothing twice for a step of
+/// up to a second; after a longer one refilling stands still for at most a second, and at most one burst is granted
+/// twice.
+///
+/// ```
+/// use steadfast_core::{Instant, RetryBudget};
+///
+/// // One retry for every five requests, and one a second when there are few.
+/// let mut budget = RetryBudget::percent(20).floor_per_second(1).burst(2);
+/// let now = Instant::from_secs(100);
+/// assert!(budget.withdraw(now) && budget.withdraw(now));
+/// assert!(!budget.withdraw(now));
+///
+/// budget.refund(); // one of the two was cancelled before it ran
+/// assert!(budget.withdraw(now));
+///
+/// for _request in 0..5 {
+///     budget.deposit();
+/// }
+/// assert!(budget.withdraw(now) && !budget.withdraw(now));
+/// assert!(budget.withdraw(Instant::from_secs(101)));
+/// ```
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Debug)]
+pub struct RetryBudget {
+    /// In billionths of a retry: a floor of one a second then adds one for each nanosecond, and nothing is divided.
+    balance: u64,
+    burst: u64,
+    deposit: u64,
+    floor_per_second: u32,
+    refilled_at: Instant,
+    stats: RetryBudgetStats,
+}
+
+/// What a [`RetryBudget`] has done since it was made.
+///
+/// Every retry that was asked for was granted or refused: `asked = withdrawn + refused`; and of the granted ones
+/// `withdrawn - refunded` ran or may still run.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RetryBudgetStats {
+    /// Requests that put their share in.
+    pub deposits: u64,
+    /// Retries given back.
+    pub refunded: u64,
+    /// Retries that were asked for and not granted.
+    pub refused: u64,
+    /// Retries granted.
+    pub withdrawn: u64,
+}
+
+/// One retry.
+const RETRY: u64 = 1_000_000_000;
+
+impl RetryBudget {
+    /// `percent` retries for every 100 requests; one a second at least, and at most 10 at once.
+    #[must_use]
+    pub const fn percent(percent: u32) -> Self {
+        let burst = RETRY.saturating_mul(10);
+        Self {
+            balance: burst,
+            burst,
+            deposit: (percent as u64).saturating_mul(RETRY / 100),
+            floor_per_second: 1,
+            refilled_at: Instant::ZERO,
+            stats: RetryBudgetStats { deposits: 0, refunded: 0, refused: 0, withdrawn: 0 },
+        }
+    }
+
+    /// `retries` a second without any request, so that a client with few requests can retry at all.
+    #[must_use]
+    pub const fn floor_per_second(mut self, retries: u32) -> Self {
+        self.floor_per_second = retries;
+        self
+    }
+
+    /// At most `retries` at once; that many are in it now. With 0 there is never a retry.
+    #[must_use]
+    pub const fn burst(mut self, retries: u32) -> Self {
+        self.burst = (retries as u64).saturating_mul(RETRY);
+        self.balance = self.burst;
+        self
+    }
+
+    /// Puts in the share of one request: call it once for each operation, not for its retries.
+    pub fn deposit(&mut self) {
+        self.stats.deposits = self.stats.deposits.saturating_add(1);
+        self.add(self.deposit);
+    }
+
+    /// Takes out one retry; false, and nothing taken, if there is none.
+    #[must_use = "a retry that was refused must not run"]
+    pub fn withdraw(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        let Some(rest) = self.balance.checked_sub(RETRY) else {
+            self.stats.refused = self.stats.refused.saturating_add(1);
+            return false;
+        };
+        self.balance = rest;
+        self.stats.withdrawn = self.stats.withdrawn.saturating_add(1);
+        true
+    }
+
+    /// Gives back a retry that was taken out and never ran. More refunds than withdrawals change nothing.
+    pub fn refund(&mut self) {
+        if self.stats.refunded < self.stats.withdrawn {
+            self.stats.refunded = self.stats.refunded.saturating_add(1);
+            self.add(RETRY);
+        }
+    }
+
+    /// How many retries could be taken out at `now`.
+    #[must_use]
+    pub fn available(&self, now: Instant) -> u32 {
+        let mut copy = self.clone();
+        copy.refill(now);
+        u32::try_from(copy.balance / RETRY).unwrap_or(u32::MAX)
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub const fn stats(&self) -> RetryBudgetStats {
+        self.stats
+    }
+
+    fn refill(&mut self, now: Instant) {
+        const MOST_AHEAD: Span = Span::from_nanos(1_000_000_000);
+
+        self.refilled_at = self.refilled_at.earlier(now.after(MOST_AHEAD));
+        if now > self.refilled_at {
+            let nanos = now.since(self.refilled_at).as_nanos();
+            self.refilled_at = now;
+            self.add(nanos.saturating_mul(u64::from(self.floor_per_second)));
+        }
+    }
+
+    fn add(&mut self, amount: u64) {
+        self.balance = self.balance.saturating_add(amount).min(self.burst);
+    }
+}

@@ -1,0 +1,35 @@
+//! Randomness in delays, in integers only.
+
+use rand_core::Rng;
+
+use crate::time::Span;
+
+/// How a delay is spread, so that clients that failed together do not come back together.
+///
+/// No kind ever makes a delay longer than [`RetryPolicy::delay_for`](super::RetryPolicy::delay_for) says. The kinds are
+/// those of Marc Brooker's "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Jitter {
+    /// Between the base and three times the delay before; the policy's growth is not used.
+    ///
+    /// The upper end is capped before the draw, so that long outages do not gather everyone at the maximum.
+    Decorrelated,
+    /// Between half of the delay and all of it.
+    Equal,
+    /// Between nothing and all of the delay: spreads most, and is the default.
+    Full,
+    /// The delay itself: for tests, and for clients that cannot fail together.
+    None,
+}
+
+/// A number from 0 to `most`, both included, each as likely as 32 random bits can make it.
+pub(super) fn up_to<R: Rng + ?Sized>(most: Span, rng: &mut R) -> Span {
+    let width = most.as_nanos().saturating_add(1);
+    let random = u64::from(rng.next_u32());
+    // width * random / 2^32 in two halves: a product of 128 bits costs a 32-bit processor a hundred instructions.
+    let low = (width & 0xffff_ffff).wrapping_mul(random) >> 32;
+    let high = (width >> 32).wrapping_mul(random);
+    Span::from_nanos(high.wrapping_add(low))
+}

@@ -1,0 +1,200 @@
+//! Trying again: when, how often, and when to stop.
+
+mod budget;
+mod jitter;
+mod policy;
+#[cfg(test)]
+mod tests;
+
+use core::{fmt, time::Duration};
+
+use rand_core::Rng;
+
+use crate::{Instant, time::Span};
+
+pub use budget::{RetryBudget, RetryBudgetStats};
+pub use jitter::Jitter;
+pub use policy::RetryPolicy;
+
+/// One operation on its way through its attempts: after each failure it says when to try again, or why not to.
+///
+/// It is only the decision: the caller makes the attempts and waits. [`RetryPolicy::run_with`] does both. The generator
+/// is the caller's, because one that is not seeded by each device on its own makes a whole fleet retry in step.
+///
+/// Every call is O(1) and does not divide. If the clock steps back before the start, the operation counts as started
+/// then, so that [`max_elapsed`](RetryPolicy::max_elapsed) is not outlasted by more than itself for each such step.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{Failure, Instant, Jitter, Reason, RetryPolicy, Step};
+/// # struct Device(u32);
+/// # impl rand_core::TryRng for Device {
+/// #     type Error = core::convert::Infallible;
+/// #     fn try_next_u32(&mut self) -> Result<u32, Self::Error> { Ok(self.0) }
+/// #     fn try_next_u64(&mut self) -> Result<u64, Self::Error> { Ok(0) }
+/// #     fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Self::Error> { Ok(()) }
+/// # }
+/// # let mut rng = Device(1 << 31);
+///
+/// const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(8)).max_retries(1);
+///
+/// let mut now = Instant::from_secs(100);
+/// let mut retry = POLICY.start(now);
+/// // The first attempt fails ...
+/// match retry.next(Failure::Transient, now, &mut rng) {
+///     Step::RetryAt(at) => now = at, // ... sleep until then, and try again
+///     Step::GiveUp(reason) => unreachable!("{reason}"),
+/// }
+/// assert!(now <= Instant::from_secs(108));
+/// assert_eq!(retry.next(Failure::Transient, now, &mut rng), Step::GiveUp(Reason::Attempts));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Retry<'p> {
+    policy: &'p RetryPolicy,
+    started_at: Instant,
+    /// The delay before, for [`Jitter::Decorrelated`].
+    previous: Span,
+    retries: u32,
+}
+
+/// How an attempt failed, as far as trying again is concerned.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Failure {
+    /// Trying again would fail again.
+    Permanent,
+    /// Worth another try, but not before this time has passed: a server's `Retry-After`.
+    ///
+    /// It can make a delay longer, never shorter, and overrides none of the policy's limits: a longer one is cut to
+    /// [`max_delay`](RetryPolicy::max_delay).
+    RetryAfter(Duration),
+    /// Worth another try.
+    Transient,
+}
+
+/// What to do after a failed attempt.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "the operation has failed for good unless this says to retry"]
+pub enum Step {
+    /// Report the last failure.
+    GiveUp(Reason),
+    /// Make the next attempt then, and not before.
+    RetryAt(Instant),
+}
+
+impl Step {
+    /// How long to wait from `now`; `None` if there is no other attempt.
+    #[must_use]
+    pub const fn retry_after(self, now: Instant) -> Option<Duration> {
+        match self {
+            Self::GiveUp(_) => None,
+            Self::RetryAt(at) => Some(at.saturating_duration_since(now)),
+        }
+    }
+}
+
+/// Why there is no other attempt.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Reason {
+    /// [`max_retries`](RetryPolicy::max_retries) are used up.
+    Attempts,
+    /// The shared [`RetryBudget`] is used up.
+    Budget,
+    /// The next attempt would begin after [`max_elapsed`](RetryPolicy::max_elapsed).
+    Elapsed,
+    /// The failure was [`Failure::Permanent`].
+    Permanent,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Attempts => "no attempt is left",
+            Self::Budget => "the retry budget is used up",
+            Self::Elapsed => "no time is left",
+            Self::Permanent => "the failure is permanent",
+        })
+    }
+}
+
+impl<'p> Retry<'p> {
+    pub(super) const fn new(policy: &'p RetryPolicy, now: Instant) -> Self {
+        Self { policy, started_at: now, previous: policy.first_previous(), retries: 0 }
+    }
+
+    /// Decides what follows the failure of the attempt that was made last.
+    ///
+    /// The limits are asked in this order: permanence, attempts, time. A refused step counts as no retry.
+    pub fn next<R: Rng + ?Sized>(&mut self, failure: Failure, now: Instant, rng: &mut R) -> Step {
+        self.next_if(failure, now, rng, || true)
+    }
+
+    /// The same, and takes the retry out of a shared budget, which is asked last and so is charged for no other refusal.
+    ///
+    /// If the retry does not run after all, give it back with [`RetryBudget::refund`].
+    pub fn next_within<R: Rng + ?Sized>(
+        &mut self,
+        budget: &mut RetryBudget,
+        failure: Failure,
+        now: Instant,
+        rng: &mut R,
+    ) -> Step {
+        self.next_if(failure, now, rng, || budget.withdraw(now))
+    }
+
+    /// When an attempt that begins at `now` must be cut off; `None` for never.
+    ///
+    /// The earlier of [`attempt_timeout`](RetryPolicy::attempt_timeout) and the end of
+    /// [`max_elapsed`](RetryPolicy::max_elapsed).
+    #[must_use]
+    pub fn attempt_deadline(&self, now: Instant) -> Option<Instant> {
+        let at = self.deadline(now).earlier(self.policy.attempt_end(now));
+        (at < Instant::MAX).then_some(at)
+    }
+
+    /// How many attempts there are so far, the first and the next one included.
+    #[must_use]
+    pub const fn attempts(&self) -> u32 {
+        self.retries.saturating_add(1)
+    }
+
+    /// `admit` is asked last, and only if everything else allows the retry.
+    pub(crate) fn next_if<R: Rng + ?Sized>(
+        &mut self,
+        failure: Failure,
+        now: Instant,
+        rng: &mut R,
+        admit: impl FnOnce() -> bool,
+    ) -> Step {
+        let hint = match failure {
+            Failure::Permanent => return Step::GiveUp(Reason::Permanent),
+            Failure::RetryAfter(hint) => Span::new(hint),
+            Failure::Transient => Span::ZERO,
+        };
+        if self.retries >= self.policy.retries() {
+            return Step::GiveUp(Reason::Attempts);
+        }
+        self.started_at = self.started_at.earlier(now);
+        let drawn = self.policy.draw(self.retries, self.previous, rng);
+        let at = now.after(self.policy.capped(drawn.max(hint)));
+        if at >= self.deadline(now) {
+            return Step::GiveUp(Reason::Elapsed);
+        }
+        if !admit() {
+            return Step::GiveUp(Reason::Budget);
+        }
+        self.previous = drawn;
+        self.retries = self.retries.saturating_add(1);
+        Step::RetryAt(at)
+    }
+
+    /// The end of the whole operation, counted from `now` if the clock has stepped back before its start.
+    const fn deadline(&self, now: Instant) -> Instant {
+        self.policy.deadline(self.started_at.earlier(now))
+    }
+}

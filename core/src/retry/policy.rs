@@ -1,0 +1,200 @@
+//! What a retry may do: how often, how long, how far apart.
+
+use core::time::Duration;
+
+use rand_core::Rng;
+
+use super::{
+    Retry,
+    jitter::{Jitter, up_to},
+};
+use crate::{Instant, time::Span};
+
+/// How often and how far apart an operation is tried again, fixed before it begins.
+///
+/// Every setting has a default, so that a policy that says little is still polite: three retries, [`Jitter::Full`], no
+/// delay above a minute (or the base, if that is longer), no limit of time. All settings are valid together.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{Jitter, RetryPolicy};
+///
+/// const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(1))
+///     .max_delay(Duration::from_secs(30))
+///     .max_retries(3)
+///     .jitter(Jitter::Full);
+///
+/// assert_eq!(POLICY.delay_for(0), Duration::from_secs(1));
+/// assert_eq!(POLICY.delay_for(4), Duration::from_secs(16));
+/// assert_eq!(POLICY.delay_for(u32::MAX), Duration::from_secs(30));
+/// ```
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RetryPolicy {
+    base: Span,
+    max_delay: Span,
+    max_elapsed: Span,
+    attempt_timeout: Span,
+    max_retries: u32,
+    growth: Growth,
+    jitter: Jitter,
+}
+
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Growth {
+    Constant,
+    Exponential,
+    Linear,
+}
+
+impl RetryPolicy {
+    /// `base`, `base`, `base`, ...
+    #[must_use]
+    pub const fn constant(base: Duration) -> Self {
+        Self::new(base, Growth::Constant)
+    }
+
+    /// `base`, twice `base`, four times `base`, ...
+    #[must_use]
+    pub const fn exponential(base: Duration) -> Self {
+        Self::new(base, Growth::Exponential)
+    }
+
+    /// `base`, twice `base`, three times `base`, ...
+    #[must_use]
+    pub const fn linear(base: Duration) -> Self {
+        Self::new(base, Growth::Linear)
+    }
+
+    const fn new(base: Duration, growth: Growth) -> Self {
+        const MINUTE: Duration = Duration::from_secs(60);
+
+        let base = Span::new(base);
+        Self {
+            base,
+            max_delay: longer(base, Span::new(MINUTE)),
+            max_elapsed: Span::MAX,
+            attempt_timeout: Span::MAX,
+            max_retries: 3,
+            growth,
+            jitter: Jitter::Full,
+        }
+    }
+
+    /// No delay is longer than `max_delay`, whatever growth, jitter and the server say.
+    #[must_use]
+    pub const fn max_delay(mut self, max_delay: Duration) -> Self {
+        self.max_delay = Span::new(max_delay);
+        self
+    }
+
+    /// At most `max_retries` tries after the first one: 3 makes at most 4 calls, 0 makes one.
+    #[must_use]
+    pub const fn max_retries(mut self, max_retries: u32) -> Self {
+        self.max_retries = max_retries;
+        self
+    }
+
+    /// How delays are spread.
+    #[must_use]
+    pub const fn jitter(mut self, jitter: Jitter) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// The whole of it, attempts and delays, lasts no longer than `max_elapsed`.
+    ///
+    /// A retry that would begin at its end or later is given up at once rather than slept for. The first attempt is
+    /// always made.
+    #[must_use]
+    pub const fn max_elapsed(mut self, max_elapsed: Duration) -> Self {
+        self.max_elapsed = Span::new(max_elapsed);
+        self
+    }
+
+    /// Each attempt is cut off after `attempt_timeout`, which counts as a transient failure.
+    ///
+    /// The machine only names the instant ([`Retry::attempt_deadline`]); [`run_with`](Self::run_with) cuts.
+    #[must_use]
+    pub const fn attempt_timeout(mut self, attempt_timeout: Duration) -> Self {
+        self.attempt_timeout = Span::new(attempt_timeout);
+        self
+    }
+
+    /// The delay that follows the failure of attempt `attempt`, counted from 0, before jitter; jitter makes none longer.
+    ///
+    /// Never more than [`max_delay`](Self::max_delay), and no attempt number overflows.
+    #[doc(alias = "DelayFor")]
+    #[must_use]
+    pub const fn delay_for(&self, attempt: u32) -> Duration {
+        let span = match self.jitter {
+            Jitter::Decorrelated => self.base.times(3_u64.saturating_pow(attempt.saturating_add(1))),
+            Jitter::Equal | Jitter::Full | Jitter::None => self.growth_after(attempt),
+        };
+        shorter(span, self.max_delay).to_duration()
+    }
+
+    /// Begins an operation: the first attempt is made now.
+    ///
+    /// A policy in a `const` or a `static` gives a [`Retry`] that can be kept anywhere.
+    #[doc(alias = "Retrier")]
+    #[must_use]
+    pub const fn start(&self, now: Instant) -> Retry<'_> {
+        Retry::new(self, now)
+    }
+
+    pub(super) const fn retries(&self) -> u32 {
+        self.max_retries
+    }
+
+    /// When an operation that began at `started_at` is over.
+    pub(super) const fn deadline(&self, started_at: Instant) -> Instant {
+        started_at.after(self.max_elapsed)
+    }
+
+    /// When an attempt that begins at `now` is over.
+    pub(super) const fn attempt_end(&self, now: Instant) -> Instant {
+        now.after(self.attempt_timeout)
+    }
+
+    /// What a first decorrelated delay takes for the delay before it.
+    pub(super) const fn first_previous(&self) -> Span {
+        self.base
+    }
+
+    pub(super) const fn capped(&self, delay: Span) -> Span {
+        shorter(delay, self.max_delay)
+    }
+
+    /// The delay after attempt `attempt`, spread, at most [`max_delay`](Self::max_delay).
+    pub(super) fn draw<R: Rng + ?Sized>(&self, attempt: u32, previous: Span, rng: &mut R) -> Span {
+        let most = match self.jitter {
+            Jitter::Decorrelated => self.capped(previous.times(3)),
+            Jitter::Equal | Jitter::Full | Jitter::None => self.capped(self.growth_after(attempt)),
+        };
+        let least = match self.jitter {
+            Jitter::Decorrelated => shorter(self.base, most),
+            Jitter::Equal => most.half(),
+            Jitter::Full => Span::ZERO,
+            Jitter::None => return most,
+        };
+        least.plus(up_to(most.minus(least), rng))
+    }
+
+    const fn growth_after(&self, attempt: u32) -> Span {
+        match self.growth {
+            Growth::Constant => self.base,
+            Growth::Exponential => self.base.doubled(attempt),
+            Growth::Linear => self.base.times((attempt as u64).saturating_add(1)),
+        }
+    }
+}
+
+const fn shorter(one: Span, other: Span) -> Span {
+    if one.as_nanos() <= other.as_nanos() { one } else { other }
+}
+
+const fn longer(one: Span, other: Span) -> Span {
+    if one.as_nanos() >= other.as_nanos() { one } else { other }
+}
