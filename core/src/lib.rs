@@ -17,6 +17,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod batch_collector;
 mod hash;
 mod retry;
 mod shared;
@@ -26,6 +27,7 @@ mod table;
 pub mod test_util;
 mod time;
 
+pub use batch_collector::{Batch, BatchCollector, BatchSettings, BatchStats, FlushReason};
 pub use hash::HashSeed;
 pub use retry::{Failure, Jitter, Reason, Retry, RetryBudget, RetryBudgetStats, RetryPolicy, Step};
 pub use shared::{Clock, Lock, Shared, Timer};

@@ -1,0 +1,193 @@
+//! Items gathered into batches, by size, weight, age and idle gap.
+
+mod schedule;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use core::iter::FusedIterator;
+
+use heapless::{Vec, vec::Drain};
+
+use crate::Instant;
+use schedule::Schedule;
+pub use schedule::{BatchStats, FlushReason};
+pub use settings::BatchSettings;
+
+/// Gathers items, and hands them out together as soon as there are `N` of them, or one has waited long enough.
+///
+/// The push that fills a batch hands it out, so the collector is never full. The batch borrows the collector's own
+/// memory: nothing is copied, nothing allocated, and it is gone before the next push. A batch may also be due by weight
+/// and after an idle gap: [`BatchSettings`].
+///
+/// There is no timer that could go stale: [`next_deadline`](Self::next_deadline) always speaks of the batch being filled.
+/// A clock that steps back delays a batch by at most one wait from the next push on.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{BatchCollector, BatchSettings, Instant, FlushReason};
+///
+/// let mut news = BatchCollector::<_, 3>::new(BatchSettings::new(Duration::from_secs(10)));
+/// assert!(news.push("a", Instant::from_secs(0)).is_none());
+/// assert!(news.push("b", Instant::from_secs(4)).is_none());
+///
+/// // Ten seconds after the first item, whatever came later.
+/// assert_eq!(news.next_deadline(), Some(Instant::from_secs(10)));
+/// let batch = news.on_timeout(Instant::from_secs(10)).expect("due");
+/// assert_eq!(batch.reason(), FlushReason::Age);
+/// assert!(batch.eq(["a", "b"]));
+///
+/// // Three items do not wait.
+/// assert!(news.push("c", Instant::from_secs(11)).is_none());
+/// assert!(news.push("d", Instant::from_secs(11)).is_none());
+/// if let Some(batch) = news.push("e", Instant::from_secs(11)) {
+///     assert_eq!((batch.reason(), batch.as_slice()), (FlushReason::Size, &["c", "d", "e"][..]));
+/// }
+/// assert!(news.is_empty());
+/// ```
+#[derive(Clone, Debug)]
+pub struct BatchCollector<T, const N: usize> {
+    items: Vec<T, N>,
+    schedule: Schedule,
+}
+
+impl<T, const N: usize> BatchCollector<T, N> {
+    /// An empty collector. `N` of 0 does not compile.
+    #[must_use]
+    pub const fn new(settings: BatchSettings) -> Self {
+        const { assert!(N > 0, "a batch holds at least one item") };
+        Self { items: Vec::new(), schedule: Schedule::new(N, settings) }
+    }
+
+    /// Adds an item of weight 1, and hands out the batch if it is due with it.
+    ///
+    /// O(1). May change [`next_deadline`](Self::next_deadline). A batch that became due before this call, and was not
+    /// fetched by [`on_timeout`](Self::on_timeout), is handed out now, the new item in it.
+    #[inline]
+    #[doc(alias = "Add")]
+    pub fn push(&mut self, item: T, now: Instant) -> Option<Batch<'_, T>> {
+        self.push_weighted(item, 1, now)
+    }
+
+    /// [`push`](Self::push) of an item of this weight: its bytes, its cost; the unit is that of the settings.
+    #[inline]
+    pub fn push_weighted(&mut self, item: T, weight: u32, now: Instant) -> Option<Batch<'_, T>> {
+        // Cannot fail: a full batch has left with the push that filled it, even if the caller leaked it.
+        let _ = self.items.push(item);
+        self.schedule.push(weight, now);
+        let reason = self.schedule.due(now)?;
+        Some(self.hand_out(reason))
+    }
+
+    /// When [`on_timeout`](Self::on_timeout) has a batch to hand out, unless a push or flush does so before.
+    ///
+    /// Changed by `push`, `on_timeout` and `flush` only; `None` while empty.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.schedule.next_deadline()
+    }
+
+    /// Hands out the batch if its first item has waited long enough or no item has come for the idle gap.
+    ///
+    /// O(1). Early it changes nothing; late is enough.
+    pub fn on_timeout(&mut self, now: Instant) -> Option<Batch<'_, T>> {
+        let reason = self.schedule.due(now)?;
+        Some(self.hand_out(reason))
+    }
+
+    /// Hands out what there is, `None` if that is nothing. Do so before the end, too.
+    pub fn flush(&mut self) -> Option<Batch<'_, T>> {
+        if self.is_empty() { None } else { Some(self.hand_out(FlushReason::Manual)) }
+    }
+
+    /// The items that wait, oldest first.
+    #[must_use]
+    pub fn pending(&self) -> &[T] {
+        &self.items
+    }
+
+    /// How many items wait; always less than `N`.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.schedule.len()
+    }
+
+    /// True if no item waits.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What has gone through so far.
+    #[must_use]
+    pub const fn stats(&self) -> BatchStats {
+        self.schedule.stats()
+    }
+
+    fn hand_out(&mut self, reason: FlushReason) -> Batch<'_, T> {
+        self.schedule.take();
+        Batch { items: self.items.drain(..), reason }
+    }
+}
+
+/// The items of one batch, in the order of their pushes: an iterator that moves them out.
+///
+/// Items that are not taken out are dropped with it. It borrows the collector, so that nothing can be pushed into the
+/// memory that it lies in:
+///
+/// ```compile_fail,E0499
+/// # use core::time::Duration;
+/// # use steadfast_core::{BatchCollector, BatchSettings, Instant};
+/// # let mut collector = BatchCollector::<_, 2>::new(BatchSettings::new(Duration::ZERO));
+/// let batch = collector.push(1, Instant::ZERO);
+/// let other = collector.push(2, Instant::ZERO);
+/// drop(batch);
+/// ```
+#[must_use = "the items of a batch are dropped with it"]
+#[derive(Debug)]
+pub struct Batch<'a, T> {
+    items: Drain<'a, T, usize>,
+    reason: FlushReason,
+}
+
+impl<T> Batch<'_, T> {
+    /// Why it was handed out.
+    #[must_use]
+    pub const fn reason(&self) -> FlushReason {
+        self.reason
+    }
+
+    /// The items that have not been taken out yet.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        self.items.as_slice()
+    }
+}
+
+impl<T> Iterator for Batch<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.items.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.items.size_hint()
+    }
+}
+
+impl<T> DoubleEndedIterator for Batch<'_, T> {
+    fn next_back(&mut self) -> Option<T> {
+        self.items.next_back()
+    }
+}
+
+impl<T> ExactSizeIterator for Batch<'_, T> {}
+
+impl<T> FusedIterator for Batch<'_, T> {}
+
+impl<T> AsRef<[T]> for Batch<'_, T> {
+    fn as_ref(&self) -> &[T] {
+        self.as_slice()
+    }
+}
