@@ -10,7 +10,7 @@ use siphasher::sip::SipHasher13;
 /// random seed: a `static` starts with [`FIXED`](Self::FIXED) and is reseeded at boot, the std adapter takes one from the
 /// system. Keys that no stranger chooses may use any other [`BuildHasher`].
 ///
-/// Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012.
+/// Source: Aumasson and Bernstein, "`SipHash`: a fast short-input PRF", 2012.
 ///
 /// ```
 /// use core::hash::BuildHasher;

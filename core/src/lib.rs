@@ -19,6 +19,7 @@ extern crate std;
 
 mod batch_collector;
 mod hash;
+mod rate_limiter;
 mod retry;
 mod shared;
 mod storage;
@@ -26,10 +27,15 @@ mod table;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 mod time;
+mod wait_list;
 
 pub use batch_collector::{Batch, BatchCollector, BatchSettings, BatchStats, FlushReason};
 pub use hash::HashSeed;
+pub use rate_limiter::{
+    Decision, Gcra, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn, RateLimiterStats, SlidingLog, SlidingLogState,
+};
 pub use retry::{Failure, Jitter, Reason, Retry, RetryBudget, RetryBudgetStats, RetryPolicy, Step};
 pub use shared::{Clock, Lock, Shared, Timer};
 pub use storage::{Allocate, Inline, Link, Storage};
 pub use time::{Instant, earliest};
+pub use wait_list::WaitList;

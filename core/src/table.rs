@@ -14,6 +14,9 @@ use core::{
 
 use crate::storage::{Allocate, Inline, Link, Storage};
 
+/// The most slots that a link can tell apart.
+const MOST: usize = u32::MAX as usize - 1;
+
 pub(crate) struct Table<K, V, S: Storage, H> {
     heads: S::Of<S::Link>,
     slots: S::Of<Slot<K, V, S::Link>>,
@@ -47,7 +50,7 @@ impl<K, V, H, const N: usize> Table<K, V, Inline<N>, H> {
 impl<K, V, S: Allocate, H> Table<K, V, S, H> {
     /// A table of `capacity` slots; `S` decides where. At most `u32::MAX - 1`, at least 1.
     pub(crate) fn allocate(capacity: usize, hasher: H) -> Self {
-        let capacity = capacity.clamp(1, u32::MAX as usize - 1);
+        let capacity = capacity.clamp(1, MOST);
         Self {
             heads: S::allocate(capacity, || S::Link::NONE),
             slots: S::allocate(capacity, || Slot::Vacant { next: S::Link::NONE }),
@@ -115,10 +118,6 @@ impl<K, V, S: Storage, H> Table<K, V, S, H> {
 }
 
 impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
-    pub(crate) const fn hasher(&self) -> &H {
-        &self.hasher
-    }
-
     pub(crate) fn hash<Q>(&self, key: &Q) -> u64
     where
         K: Borrow<Q>,

@@ -53,7 +53,13 @@ impl<'a> Simulator<'a> {
     /// A simulator without tasks, at [`Instant::ZERO`](crate::Instant::ZERO).
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { timer: VirtualTimer::default(), random: seed, tasks: Vec::new() }
+        Self::with_timer(seed, VirtualTimer::default())
+    }
+
+    /// A simulator without tasks over a timer made before, for tasks that borrow what holds the timer.
+    #[must_use]
+    pub const fn with_timer(seed: u64, timer: VirtualTimer) -> Self {
+        Self { timer, random: seed, tasks: Vec::new() }
     }
 
     /// The timer of this simulation.

@@ -1,0 +1,153 @@
+//! The generic cell rate algorithm: a sustained rate and a burst in eight bytes a key.
+
+use core::{num::NonZeroU32, time::Duration};
+
+use super::{Decision, NeverFits, Quota};
+use crate::{Instant, time::Span};
+
+/// A sustained rate and a burst, exact to the nanosecond, in eight bytes a key.
+///
+/// The state is the instant at which the quota is whole again; a request of size `n` moves it `n` intervals on, and is
+/// allowed if it then lies at most `burst` intervals ahead. So in any span of `t` at most `burst + t / interval` are
+/// allowed. O(1), no division.
+///
+/// A clock that steps back costs at most one extra burst a step, and stalls a key for at most `burst` intervals. A rate
+/// or a burst of zero denies everything.
+///
+/// Source: ITU-T I.371, "virtual scheduling".
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::Gcra;
+///
+/// const API: Gcra = Gcra::per_second(100).burst(20);
+/// assert_eq!(API.interval(), Duration::from_millis(10));
+/// ```
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Gcra {
+    interval: Span,
+    /// The burst as a span: `burst` intervals.
+    tolerance: Span,
+    burst: u32,
+}
+
+impl Gcra {
+    /// One each `interval`, with a burst of one.
+    #[must_use]
+    pub const fn every(interval: Duration) -> Self {
+        Self::new(Span::new(interval), 1)
+    }
+
+    /// `limit` a second, all of them at once if need be. See [`burst`](Self::burst).
+    #[must_use]
+    pub const fn per_second(limit: u32) -> Self {
+        Self::per(limit, Duration::from_secs(1))
+    }
+
+    /// `limit` a minute, all of them at once if need be. See [`burst`](Self::burst).
+    #[must_use]
+    pub const fn per_minute(limit: u32) -> Self {
+        Self::per(limit, Duration::from_secs(60))
+    }
+
+    /// `limit` an hour, all of them at once if need be. See [`burst`](Self::burst).
+    #[must_use]
+    pub const fn per_hour(limit: u32) -> Self {
+        Self::per(limit, Duration::from_secs(3_600))
+    }
+
+    /// `limit` each `period`, all of them at once if need be. See [`burst`](Self::burst).
+    ///
+    /// The interval is rounded up to a nanosecond, so the rate is never above `limit`.
+    #[must_use]
+    pub const fn per(limit: u32, period: Duration) -> Self {
+        let interval = match Span::new(period).as_nanos().checked_div(limit as u64) {
+            None => Span::MAX,
+            Some(whole) if whole.saturating_mul(limit as u64) < Span::new(period).as_nanos() => {
+                Span::from_nanos(whole.saturating_add(1))
+            }
+            Some(whole) => Span::from_nanos(whole),
+        };
+        Self::new(interval, limit)
+    }
+
+    /// The same rate with at most `burst` at once.
+    #[must_use]
+    pub const fn burst(self, burst: u32) -> Self {
+        Self::new(self.interval, burst)
+    }
+
+    /// The time that one request takes from the quota.
+    #[must_use]
+    pub const fn interval(&self) -> Duration {
+        self.interval.to_duration()
+    }
+
+    const fn new(interval: Span, burst: u32) -> Self {
+        Self { interval, tolerance: interval.times(burst as u64), burst }
+    }
+
+    /// When the quota is whole again, never further ahead than a whole burst: what bounds a clock that stepped back.
+    const fn whole_at(&self, state: Instant, now: Instant) -> Instant {
+        if state.as_nanos() < now.as_nanos() { now } else { state.earlier(now.after(self.tolerance)) }
+    }
+
+    fn decide(&self, state: Instant, cost: NonZeroU32, now: Instant) -> Result<(Decision, Instant), NeverFits> {
+        if cost.get() > self.burst {
+            return if self.burst == 0 {
+                Ok((Decision::Deny { retry_at: Instant::MAX }, state))
+            } else {
+                Err(NeverFits { limit: self.burst })
+            };
+        }
+        let whole_at = self.whole_at(state, now);
+        let moved = whole_at.after(self.interval.times(u64::from(cost.get())));
+        // At the end of time sums saturate, and what saturated must not pass.
+        if moved <= now.after(self.tolerance) && (moved < Instant::MAX || self.interval.is_zero()) {
+            Ok((Decision::Allow, moved))
+        } else {
+            let retry_at = if moved == Instant::MAX { moved } else { moved.before(self.tolerance) };
+            // Denials count nothing, but the bound on a clock that stepped back must stay.
+            Ok((Decision::Deny { retry_at }, whole_at))
+        }
+    }
+}
+
+impl Quota for Gcra {
+    type State = Instant;
+
+    const IDLE: Instant = Instant::ZERO;
+
+    fn limit(&self) -> u32 {
+        self.burst
+    }
+
+    fn allow(&self, state: &mut Instant, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+        let (decision, moved) = self.decide(*state, cost, now)?;
+        *state = moved;
+        Ok(decision)
+    }
+
+    fn check(&self, state: &Instant, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+        self.decide(*state, cost, now).map(|(decision, _)| decision)
+    }
+
+    fn refund(&self, state: &mut Instant, cost: NonZeroU32, now: Instant) {
+        *state = self.whole_at(*state, now).before(self.interval.times(u64::from(cost.get())));
+    }
+
+    fn remaining(&self, state: &Instant, now: Instant) -> u32 {
+        let used = self.whole_at(*state, now).since(now).as_nanos();
+        // Rounded up: a request that is partly given back cannot be made again yet.
+        let used = used.checked_div(self.interval.as_nanos()).map_or(0, |whole| {
+            let rest = used.saturating_sub(whole.saturating_mul(self.interval.as_nanos()));
+            whole.saturating_add(u64::from(rest > 0))
+        });
+        self.burst.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
+    }
+
+    fn reset_at(&self, state: &Instant, now: Instant) -> Instant {
+        self.whole_at(*state, now)
+    }
+}

@@ -1,0 +1,105 @@
+//! What a quota is: the decision for one key.
+
+use core::{fmt, num::NonZeroU32, time::Duration};
+
+use crate::Instant;
+
+/// What to do with a request.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{Decision, Instant};
+///
+/// let decision = Decision::Deny { retry_at: Instant::from_secs(9) };
+/// assert!(!decision.is_allowed());
+/// assert_eq!(decision.retry_after(Instant::from_secs(7)), Some(Duration::from_secs(2)));
+/// ```
+#[must_use = "a decision that is not acted on limits nothing"]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Decision {
+    /// Let it through; it was counted.
+    Allow,
+    /// Refuse it; nothing was counted.
+    Deny {
+        /// When the same request is allowed, if no other is before; [`Instant::MAX`] if never.
+        retry_at: Instant,
+    },
+}
+
+impl Decision {
+    /// True for [`Allow`](Self::Allow).
+    #[must_use]
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Self::Allow)
+    }
+
+    /// How long to wait before the request is allowed, `None` if it is.
+    #[must_use]
+    pub const fn retry_after(self, now: Instant) -> Option<Duration> {
+        match self {
+            Self::Allow => None,
+            Self::Deny { retry_at } => Some(retry_at.saturating_duration_since(now)),
+        }
+    }
+}
+
+/// A request asks for more at once than the quota ever holds: it would be denied for ever. Nothing was counted.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NeverFits {
+    /// The most that one request can ask for.
+    pub limit: u32,
+}
+
+impl fmt::Display for NeverFits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the request asks for more than the limit of {}", self.limit)
+    }
+}
+
+impl core::error::Error for NeverFits {}
+
+/// A quota and how it is counted: [`Gcra`](crate::Gcra) or [`SlidingLog`](crate::SlidingLog).
+///
+/// `State` is what is kept for each key. A state that is idle decides as [`IDLE`](Self::IDLE) does, now and later; only
+/// such a state may be forgotten.
+pub trait Quota {
+    /// What is kept for each key.
+    type State;
+
+    /// The state of a key that never asked.
+    const IDLE: Self::State;
+
+    /// The most that one request can ask for.
+    fn limit(&self) -> u32;
+
+    /// Decides a request of size `cost`, and counts it if it is allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the [`limit`](Self::limit); the state is unchanged.
+    fn allow(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits>;
+
+    /// Decides a request of size `cost` without counting it.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the [`limit`](Self::limit).
+    fn check(&self, state: &Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits>;
+
+    /// Gives back `cost` that was counted and not used; never more than was counted.
+    fn refund(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant);
+
+    /// How much would be allowed at once.
+    fn remaining(&self, state: &Self::State, now: Instant) -> u32;
+
+    /// When the whole quota is there again if nothing else is counted; `now` if it is.
+    fn reset_at(&self, state: &Self::State, now: Instant) -> Instant;
+
+    /// True if the state decides as [`IDLE`](Self::IDLE) does, from `now` on.
+    fn is_idle(&self, state: &Self::State, now: Instant) -> bool {
+        self.reset_at(state, now) <= now
+    }
+}

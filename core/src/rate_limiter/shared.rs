@@ -1,0 +1,101 @@
+//! The limiter behind a lock: the same calls without `now`, and waiting.
+
+use core::{
+    borrow::Borrow,
+    future::poll_fn,
+    hash::{BuildHasher, Hash},
+    num::NonZeroU32,
+    task::Poll,
+};
+
+use super::{Decision, NeverFits, Quota, RateLimiterIn, RateLimiterStats};
+use crate::{Clock, Lock, Shared, Storage, Timer, WaitList};
+
+impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
+where
+    K: Clone + Eq + Hash,
+    A: Quota,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = RateLimiterIn<K, A, S, H>>,
+    T: Clock,
+{
+    /// [`RateLimiterIn::allow`] now.
+    pub fn allow(&self, key: &K) -> Decision {
+        self.with(|limiter, now| limiter.allow(key, now))
+    }
+
+    /// [`RateLimiterIn::allow_n`] now.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota.
+    pub fn allow_n(&self, key: &K, cost: NonZeroU32) -> Result<Decision, NeverFits> {
+        self.with(|limiter, now| limiter.allow_n(key, cost, now))
+    }
+
+    /// [`RateLimiterIn::check`] now.
+    pub fn check<Q>(&self, key: &Q) -> Decision
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.with(|limiter, now| limiter.check(key, now))
+    }
+
+    /// [`RateLimiterIn::stats`].
+    pub fn stats(&self) -> RateLimiterStats {
+        self.with(|limiter, _| limiter.stats())
+    }
+
+    /// Waits until `key` is allowed, and counts it then.
+    ///
+    /// Those who wait for the same key are served in the order of their arrival; `queue` has the places where they wait,
+    /// and belongs to this limiter. Beyond its `W` places that order is not kept, and [`allow`](Self::allow) never waits
+    /// its turn. A future that is dropped has counted nothing and frees its place at once.
+    pub async fn until_allowed<const W: usize>(&self, key: &K, queue: &impl Lock<Target = WaitList<W>>)
+    where
+        T: Timer,
+    {
+        let hash = self.with(|limiter, _| limiter.hash(key));
+        let place = queue.with(|queue| queue.join(hash)).map(|ticket| Place { queue, hash, ticket });
+        if let Some(place) = &place {
+            place.until_first().await;
+        }
+        while let Decision::Deny { retry_at } = self.allow(key) {
+            self.timer().sleep_until(retry_at).await;
+        }
+    }
+}
+
+/// A place in a line; dropping it leaves the line and wakes whoever is first now.
+struct Place<'a, Q: Lock<Target = WaitList<W>>, const W: usize> {
+    queue: &'a Q,
+    hash: u64,
+    ticket: u64,
+}
+
+impl<Q: Lock<Target = WaitList<W>>, const W: usize> Place<'_, Q, W> {
+    fn until_first(&self) -> impl Future<Output = ()> {
+        poll_fn(|cx| {
+            if self.queue.with(|queue| queue.is_first(self.hash, self.ticket, cx.waker())) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+    }
+}
+
+impl<Q: Lock<Target = WaitList<W>>, const W: usize> Drop for Place<'_, Q, W> {
+    fn drop(&mut self) {
+        let first = self.queue.with(|queue| queue.leave(self.hash, self.ticket));
+        if let Some(waker) = first {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "shared_tests.rs"]
+mod tests;

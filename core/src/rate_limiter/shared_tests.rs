@@ -1,0 +1,66 @@
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use crate::{
+    Clock, Instant, Shared, SlidingLog, WaitList,
+    rate_limiter::RateLimiter,
+    test_util::{Simulator, VirtualTimer},
+};
+
+type Limiter = RateLimiter<char, SlidingLog<1>, 4>;
+
+#[test]
+fn waiters_are_served_in_the_order_of_arrival_one_a_window() {
+    for seed in 0..200 {
+        let timer = VirtualTimer::default();
+        let limiter = Shared::new(RefCell::new(Limiter::new(SlidingLog::per_second())), timer.clone());
+        let queue = RefCell::new(WaitList::<8>::new());
+        let (arrivals, served) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let mut simulator = Simulator::with_timer(seed, timer);
+        for task in 0..6 {
+            let (limiter, queue, arrivals, served) = (&limiter, &queue, &arrivals, &served);
+            simulator.spawn(async move {
+                arrivals.borrow_mut().push(task);
+                limiter.until_allowed(&'a', queue).await;
+                served.borrow_mut().push((task, limiter.timer().now()));
+            });
+        }
+        simulator.run();
+        drop(simulator);
+        let (arrivals, served) = (arrivals.into_inner(), served.into_inner());
+        assert_eq!(served.iter().map(|(task, _)| *task).collect::<Vec<_>>(), arrivals, "seed {seed}");
+        let times: Vec<_> = served.iter().map(|(_, at)| *at).collect();
+        assert_eq!(times, (0..6).map(Instant::from_secs).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_dropped_waiter_counts_nothing_and_the_others_move_up() {
+    for seed in 0..1_000 {
+        let timer = VirtualTimer::default();
+        let limiter = Shared::new(RefCell::new(Limiter::new(SlidingLog::per_second())), timer.clone());
+        let queue = RefCell::new(WaitList::<2>::new());
+        let served = RefCell::new(0_u64);
+        let mut simulator = Simulator::with_timer(seed, timer);
+        let mut tasks = Vec::new();
+        for _ in 0..5 {
+            tasks.push(simulator.spawn(async {
+                limiter.until_allowed(&'a', &queue).await;
+                *served.borrow_mut() += 1;
+            }));
+        }
+        let drops = 1 + simulator.next_random() % 3;
+        for _ in 0..drops {
+            (0..simulator.next_random() % 8).for_each(|_| _ = simulator.step());
+            let victim = tasks[(simulator.next_random() % 5) as usize];
+            simulator.abort(victim);
+        }
+        simulator.run();
+        drop(simulator);
+        assert_eq!(limiter.stats().allowed, *served.borrow(), "a dropped future counted");
+        assert!(*served.borrow() >= 5 - drops);
+        // Nobody is left in the line.
+        let mut queue = queue.into_inner();
+        assert!(queue.join(0).is_some() && queue.join(0).is_some());
+    }
+}

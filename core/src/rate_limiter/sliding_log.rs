@@ -1,0 +1,185 @@
+//! The sliding log: at most so many in any window, exactly.
+
+use core::{num::NonZeroU32, time::Duration};
+
+use super::{Decision, NeverFits, Quota};
+use crate::{Instant, time::Span};
+
+/// At most `MAX` in any window, exactly: the instants of the last `MAX` are kept, 8 bytes each.
+///
+/// What is exactly as old as the window no longer counts. O(`MAX`) a decision, in practice the few that left the window
+/// since the last one.
+///
+/// After a step back of the clock what was counted later counts as counted now, so nothing is granted twice and a key
+/// stalls for at most one window. A leap ahead and back costs one extra quota. A window of zero allows everything, a
+/// `MAX` of zero nothing.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::SlidingLog;
+///
+/// const RECOVERIES: SlidingLog<5> = SlidingLog::per_minute();
+/// assert_eq!(RECOVERIES.window(), Duration::from_secs(60));
+/// ```
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SlidingLog<const MAX: usize> {
+    window: Span,
+}
+
+impl<const MAX: usize> SlidingLog<MAX> {
+    /// At most `MAX` in any `window`.
+    #[must_use]
+    pub const fn new(window: Duration) -> Self {
+        const { assert!(MAX <= u16::MAX as usize, "a sliding log keeps at most 65,535 instants") };
+        Self { window: Span::new(window) }
+    }
+
+    /// At most `MAX` in any second.
+    #[must_use]
+    pub const fn per_second() -> Self {
+        Self::new(Duration::from_secs(1))
+    }
+
+    /// At most `MAX` in any minute.
+    #[must_use]
+    pub const fn per_minute() -> Self {
+        Self::new(Duration::from_secs(60))
+    }
+
+    /// At most `MAX` in any hour.
+    #[must_use]
+    pub const fn per_hour() -> Self {
+        Self::new(Duration::from_secs(3_600))
+    }
+
+    /// The window.
+    #[must_use]
+    pub const fn window(&self) -> Duration {
+        self.window.to_duration()
+    }
+
+    /// True if what was counted at `at` counts at `now`.
+    fn is_live(&self, at: Instant, now: Instant) -> bool {
+        now.since(at) < self.window
+    }
+
+    fn live(&self, log: &SlidingLogState<MAX>, now: Instant) -> usize {
+        log.iter().filter(|at| self.is_live(*at, now)).count()
+    }
+
+    const fn fits(cost: NonZeroU32) -> Result<usize, NeverFits> {
+        let cost = cost.get() as usize;
+        if cost > MAX && MAX > 0 { Err(NeverFits { limit: MAX as u32 }) } else { Ok(cost) }
+    }
+
+    /// The decision when `live` of the log count.
+    fn decide(&self, log: &SlidingLogState<MAX>, live: usize, cost: usize, now: Instant) -> Decision {
+        let excess = live.saturating_add(cost).saturating_sub(MAX);
+        if excess == 0 {
+            return Decision::Allow;
+        }
+        // The quota is there once the oldest `excess` have left the window.
+        let blocking = usize::from(log.len).saturating_sub(live).saturating_add(excess).saturating_sub(1);
+        let retry_at = log.get(blocking).map_or(Instant::MAX, |at| at.earlier(now).after(self.window));
+        Decision::Deny { retry_at }
+    }
+}
+
+impl<const MAX: usize> Quota for SlidingLog<MAX> {
+    type State = SlidingLogState<MAX>;
+
+    const IDLE: SlidingLogState<MAX> = SlidingLogState { at: [Instant::ZERO; MAX], first: 0, len: 0 };
+
+    fn limit(&self) -> u32 {
+        MAX as u32
+    }
+
+    fn allow(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+        let cost = Self::fits(cost)?;
+        log.forget_future(now);
+        while log.get(0).is_some_and(|oldest| !self.is_live(oldest, now)) {
+            log.pop_front();
+        }
+        let decision = self.decide(log, usize::from(log.len), cost, now);
+        if decision.is_allowed() {
+            (0..cost).for_each(|_| log.push_back(now));
+        }
+        Ok(decision)
+    }
+
+    fn check(&self, log: &SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+        let cost = Self::fits(cost)?;
+        Ok(self.decide(log, self.live(log, now), cost, now))
+    }
+
+    fn refund(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, _now: Instant) {
+        let cost = u16::try_from(cost.get()).unwrap_or(u16::MAX);
+        log.len = log.len.saturating_sub(cost);
+    }
+
+    fn remaining(&self, log: &SlidingLogState<MAX>, now: Instant) -> u32 {
+        MAX.saturating_sub(self.live(log, now)) as u32
+    }
+
+    fn reset_at(&self, log: &SlidingLogState<MAX>, now: Instant) -> Instant {
+        match log.newest() {
+            Some(newest) if self.is_live(newest, now) => newest.earlier(now).after(self.window),
+            _ => now,
+        }
+    }
+}
+
+/// The instants that a [`SlidingLog`] keeps for one key, oldest first, in a ring.
+#[derive(Clone, Copy, Debug)]
+pub struct SlidingLogState<const MAX: usize> {
+    at: [Instant; MAX],
+    first: u16,
+    len: u16,
+}
+
+impl<const MAX: usize> SlidingLogState<MAX> {
+    /// Where the entry of age rank `rank` lies; the oldest has rank 0.
+    fn place(&self, rank: usize) -> usize {
+        let place = usize::from(self.first).saturating_add(rank);
+        place.checked_sub(MAX).unwrap_or(place)
+    }
+
+    fn get(&self, rank: usize) -> Option<Instant> {
+        if rank < usize::from(self.len) { self.at.get(self.place(rank)).copied() } else { None }
+    }
+
+    fn newest(&self) -> Option<Instant> {
+        usize::from(self.len).checked_sub(1).and_then(|rank| self.get(rank))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Instant> {
+        (0..usize::from(self.len)).filter_map(|rank| self.get(rank))
+    }
+
+    fn push_back(&mut self, at: Instant) {
+        let place = self.place(usize::from(self.len));
+        if usize::from(self.len) < MAX
+            && let Some(slot) = self.at.get_mut(place)
+        {
+            *slot = at;
+            self.len = self.len.saturating_add(1);
+        }
+    }
+
+    fn pop_front(&mut self) {
+        self.first = self.place(1) as u16;
+        self.len = self.len.saturating_sub(1);
+    }
+
+    /// After a step back, what was counted later counts as counted now; the order stays.
+    fn forget_future(&mut self, now: Instant) {
+        for rank in (0..usize::from(self.len)).rev() {
+            let place = self.place(rank);
+            match self.at.get_mut(place) {
+                Some(at) if *at > now => *at = now,
+                _ => break,
+            }
+        }
+    }
+}

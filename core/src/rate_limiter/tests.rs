@@ -1,0 +1,159 @@
+use core::time::Duration;
+use std::{format, vec::Vec};
+
+use super::*;
+
+const fn at(secs: u64) -> Instant {
+    Instant::from_secs(secs)
+}
+
+/// Runs `key@time` steps written as in the seed's vectors: `+` allowed, `-` denied.
+fn vector<A: Quota>(quota: A, steps: &str) {
+    let mut limiter: RateLimiter<char, A, 4> = RateLimiter::new(quota);
+    for step in steps.split_whitespace() {
+        let (key, rest) = step.split_once('@').unwrap();
+        let (time, expected) = rest.split_at(rest.len() - 1);
+        let now = at(time.parse().unwrap());
+        let key = key.chars().next().unwrap_or(' ');
+        let checked = limiter.check(&key, now);
+        let decision = limiter.allow(&key, now);
+        assert_eq!(checked, decision, "check and allow differ at {step}");
+        assert_eq!(decision.is_allowed(), expected == "+", "{step} in {steps}");
+    }
+}
+
+/// `../reference/seed-semantics.md` section 3.3, under the half-open rule.
+#[test]
+fn the_seeds_vectors_hold_with_half_open_edges() {
+    const FIVE_MINUTES: Duration = Duration::from_secs(300);
+    const TEN: Duration = Duration::from_secs(10);
+    vector(SlidingLog::<3>::new(FIVE_MINUTES), "a@0+ a@0+ a@0+ a@0-");
+    vector(SlidingLog::<1>::new(FIVE_MINUTES), "a@0+ a@299- a@300+ a@301-");
+    vector(SlidingLog::<2>::new(FIVE_MINUTES), "a@0+ a@100+ a@300+ a@301- a@400+ a@401-");
+    vector(SlidingLog::<1>::new(TEN), "a@0+ a@5- a@10+ a@11-");
+    vector(SlidingLog::<1>::new(TEN), "a@0+ b@0+ a@1- b@11+");
+    vector(SlidingLog::<0>::new(TEN), "a@0- a@0-");
+    vector(SlidingLog::<1>::new(Duration::ZERO), "a@5+ a@5+ a@6+");
+    vector(SlidingLog::<1>::new(TEN), "a@0+ a@20+ a@25- a@30+");
+    let every_30_s = (0..10).map(|i| format!("a@{}+ ", i * 30)).collect::<std::string::String>();
+    vector(SlidingLog::<10>::new(FIVE_MINUTES), &format!("{every_30_s} a@300+ a@301- a@330+ a@331-"));
+    vector(SlidingLog::<10>::new(FIVE_MINUTES), &format!("{}{}", "a@7+ ".repeat(10), "a@7- ".repeat(40)));
+}
+
+/// Seed 3.4: a time from the far future wiped a key's history, or blocked the key for ever.
+#[test]
+fn seed_3_4_a_leap_ahead_and_back_costs_one_quota_and_one_window() {
+    let mut limiter: RateLimiter<char, SlidingLog<2>, 4> = RateLimiter::new(SlidingLog::new(Duration::from_secs(300)));
+    assert!(limiter.allow(&'a', at(1_000)).is_allowed());
+    assert!(limiter.allow(&'a', at(999_999)).is_allowed());
+    assert!(limiter.allow(&'a', at(1_000)).is_allowed());
+    assert_eq!(limiter.allow(&'a', at(1_000)), Decision::Deny { retry_at: at(1_300) });
+    assert!(!limiter.allow(&'a', at(1_299)).is_allowed());
+    assert!(limiter.allow(&'a', at(1_300)).is_allowed());
+}
+
+#[test]
+fn d8_a_step_back_stalls_for_no_more_than_a_burst() {
+    let mut limiter: RateLimiter<char, Gcra, 4> = RateLimiter::new(Gcra::per_second(1));
+    assert!(limiter.allow(&'a', at(10_000)).is_allowed());
+    let back = at(10_000 - 3_600);
+    assert_eq!(limiter.allow(&'a', back), Decision::Deny { retry_at: back.saturating_add(Duration::from_secs(1)) });
+    assert!(limiter.allow(&'a', back.saturating_add(Duration::from_secs(1))).is_allowed());
+}
+
+#[test]
+fn d11_a_flood_of_keys_shares_one_quota_and_grows_nothing() {
+    let mut limiter: RateLimiter<u32, Gcra, 16> = RateLimiter::new(Gcra::per_minute(3));
+    let now = at(100);
+    for key in 0..16 {
+        (0..3).for_each(|_| assert!(limiter.allow(&key, now).is_allowed()));
+        assert!(!limiter.allow(&key, now).is_allowed());
+    }
+    let before = size_of_val(&limiter);
+    let admitted = (1_000..101_000).filter(|key| limiter.allow(key, now).is_allowed()).count();
+    assert_eq!(admitted, 3);
+    assert!((0..16).all(|key| !limiter.allow(&key, now).is_allowed()), "a flood reset an exhausted key");
+    assert!((0..16).all(|key| limiter.allow(&key, at(120)).is_allowed()), "a flood took a known key's quota");
+    assert_eq!((limiter.len(), size_of_val(&limiter)), (16, before));
+    let stats = limiter.stats();
+    assert_eq!(stats.allowed + stats.denied, 16 * 4 + 100_000 + 16 + 16);
+    assert_eq!(stats.overflowed, 100_000);
+}
+
+#[test]
+fn a_full_table_that_denies_says_when_a_key_can_come() {
+    let mut limiter: RateLimiter<u32, SlidingLog<1>, 2> =
+        RateLimiter::new(SlidingLog::per_minute()).with_on_full(OnFull::Deny);
+    assert!(limiter.allow(&1, at(10)).is_allowed());
+    assert!(limiter.allow(&2, at(20)).is_allowed());
+    assert_eq!(limiter.check(&3, at(30)), Decision::Deny { retry_at: at(70) });
+    assert_eq!(limiter.allow(&3, at(30)), Decision::Deny { retry_at: at(70) });
+    assert!(!limiter.allow(&3, at(69)).is_allowed());
+    assert!(limiter.allow(&3, at(70)).is_allowed());
+    assert_eq!(limiter.stats().reused, 1);
+}
+
+#[test]
+fn what_never_fits_is_told_apart_from_not_now() {
+    let three = NonZeroU32::new(3).unwrap();
+    let mut gcra: RateLimiter<char, Gcra, 4> = RateLimiter::new(Gcra::per_second(2));
+    assert_eq!(gcra.allow_n(&'a', three, at(1)), Err(NeverFits { limit: 2 }));
+    let mut log: RateLimiter<char, SlidingLog<2>, 4> = RateLimiter::new(SlidingLog::per_second());
+    assert_eq!(log.allow_n(&'a', three, at(1)), Err(NeverFits { limit: 2 }));
+    assert_eq!((log.remaining(&'a', at(1)), log.stats().denied), (2, 1));
+    assert!(log.is_empty(), "what never fits left an entry");
+}
+
+#[test]
+fn a_refund_gives_back_what_was_counted_and_no_more() {
+    let mut limiter: RateLimiter<char, Gcra, 4> = RateLimiter::new(Gcra::per_second(3));
+    let two = NonZeroU32::new(2).unwrap();
+    assert_eq!(limiter.allow_n(&'a', two, at(5)), Ok(Decision::Allow));
+    assert_eq!(limiter.remaining(&'a', at(5)), 1);
+    assert!(limiter.refund(&'a', two, at(5)));
+    assert!(limiter.refund(&'a', two, at(5)));
+    assert_eq!(limiter.remaining(&'a', at(5)), 3);
+    assert!(!limiter.refund(&'b', two, at(5)));
+}
+
+#[test]
+fn another_quota_holds_from_now_on() {
+    let mut limiter: RateLimiter<char, Gcra, 4> = RateLimiter::new(Gcra::per_minute(1));
+    assert!(limiter.allow(&'a', at(0)).is_allowed());
+    assert!(!limiter.allow(&'a', at(1)).is_allowed());
+    limiter.set_quota(Gcra::per_second(1));
+    assert!(!limiter.allow(&'a', at(1)).is_allowed());
+    assert!(limiter.allow(&'a', at(2)).is_allowed());
+}
+
+#[test]
+fn the_end_of_time_admits_nothing_for_free() {
+    let mut limiter: RateLimiter<char, Gcra, 4> = RateLimiter::new(Gcra::per_second(2));
+    assert!((0..10).all(|_| !limiter.allow(&'a', Instant::MAX).is_allowed()));
+}
+
+#[test]
+fn a_rate_is_never_rounded_up() {
+    assert_eq!(Gcra::per_second(3).interval(), Duration::from_nanos(333_333_334));
+    let mut none: RateLimiter<char, Gcra, 4> = RateLimiter::new(Gcra::per_second(0));
+    assert_eq!(none.allow(&'a', at(1)), Decision::Deny { retry_at: Instant::MAX });
+}
+
+#[test]
+fn cleanup_forgets_only_what_is_idle() {
+    let mut limiter: RateLimiter<u32, SlidingLog<1>, 8> = RateLimiter::new(SlidingLog::per_minute());
+    (0..4).for_each(|key| assert!(limiter.allow(&key, at(u64::from(key))).is_allowed()));
+    assert_eq!(limiter.cleanup(at(61)), 2);
+    assert_eq!(limiter.usage(at(61)).collect::<Vec<_>>(), [(&2, 0), (&3, 0)]);
+    limiter.reseed(HashSeed::new(8, 9));
+    assert!(!limiter.allow(&2, at(61)).is_allowed());
+}
+
+#[test]
+fn sizes_are_what_the_docs_say() {
+    assert_eq!(size_of::<<Gcra as Quota>::State>(), 8);
+    assert_eq!(size_of::<SlidingLogState<5>>(), 5 * 8 + 8);
+    // A key of 8 bytes with its quota: 24 bytes of slot and a 2-byte head.
+    let per_key = size_of::<RateLimiter<u64, Gcra, 64>>() - size_of::<RateLimiter<u64, Gcra, 32>>();
+    assert_eq!(per_key, 32 * 26);
+}
