@@ -18,6 +18,7 @@ extern crate alloc;
 extern crate std;
 
 mod batch_collector;
+mod circuit_breaker;
 mod hash;
 mod rate_limiter;
 mod retry;
@@ -30,6 +31,10 @@ mod time;
 mod wait_list;
 
 pub use batch_collector::{Batch, BatchCollector, BatchSettings, BatchStats, FlushReason};
+pub use circuit_breaker::{
+    BreakerError, BreakerMode, BreakerState, BreakerStats, CallWindow, CircuitBreaker, Consecutive, Open, Outcome,
+    Percent, Permit, Reset, TimeWindow, Trip, TripPolicy,
+};
 pub use hash::HashSeed;
 pub use rate_limiter::{
     Decision, Gcra, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn, RateLimiterStats, SlidingLog, SlidingLogState,

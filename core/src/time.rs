@@ -1,6 +1,6 @@
 //! Points in time that the caller supplies.
 
-use core::time::Duration;
+use core::{num::NonZeroU64, time::Duration};
 
 /// A point in time: nanoseconds since an epoch of the caller's choice.
 ///
@@ -118,6 +118,7 @@ pub fn earliest<const N: usize>(deadlines: [Option<Instant>; N]) -> Option<Insta
 /// A length of time as the machines store it: nanoseconds, made once from a [`Duration`], so that no hot path divides
 /// or carries between seconds and nanoseconds.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Span(u64);
 
@@ -141,6 +142,11 @@ impl Span {
 
     pub(crate) const fn to_duration(self) -> Duration {
         Duration::from_nanos(self.0)
+    }
+
+    #[expect(clippy::arithmetic_side_effects, reason = "the divisor is not zero")]
+    pub(crate) const fn divided_by(self, parts: NonZeroU64) -> Self {
+        Self(self.0 / parts.get())
     }
 
     pub(crate) const fn is_zero(self) -> bool {

@@ -1,0 +1,122 @@
+//! One breaker.
+
+use super::{
+    BreakerMode, BreakerState, BreakerStats, Consecutive, Open, Outcome, Permit, Reset, TripPolicy,
+    cell::{Cell, Control},
+};
+use crate::Instant;
+
+/// Refuses calls to something that keeps failing, and lets a few probes find out when it is back.
+///
+/// It is closed at first: calls pass, and it counts how they end. When its [`Trip`](super::Trip) says so it opens, and
+/// refuses every call for the time that its [`Reset`] says. After that it is half-open: it admits a few probes, closes
+/// when they succeed, and opens again when one fails.
+///
+/// A half-open breaker admits exactly [`Reset::probes`] calls; a result that belongs to an earlier state changes nothing; a
+/// probe that never reports loses its place after [`Reset::lease`]. Every operation is O(1), except that
+/// [`TimeWindow`](super::TimeWindow) takes O(buckets) after a pause. If the clock steps back, an open breaker stays open,
+/// at most for one more open time.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{BreakerState, CircuitBreaker, Instant, Open, Outcome, Reset, Trip};
+///
+/// let mut breaker = CircuitBreaker::new(Trip::consecutive(3), Reset::after(Duration::from_secs(30)));
+/// let mut now = Instant::ZERO;
+///
+/// for _ in 0..3 {
+///     let permit = breaker.try_acquire(now)?;
+///     breaker.record(permit, Outcome::Failure, now); // the call came to nothing
+/// }
+/// assert_eq!(breaker.try_acquire(now), Err(Open { retry_at: Instant::from_secs(30) }));
+///
+/// now = Instant::from_secs(30);
+/// let probe = breaker.try_acquire(now)?;
+/// assert!(breaker.try_acquire(now).is_err(), "one probe at a time");
+/// breaker.record(probe, Outcome::Success, now);
+/// assert_eq!(breaker.state(), BreakerState::Closed);
+/// # Ok::<(), Open>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CircuitBreaker<P: TripPolicy = Consecutive> {
+    control: Control<P>,
+    cell: Cell<P::Window>,
+}
+
+impl<P: TripPolicy> CircuitBreaker<P> {
+    /// A closed breaker that opens by `trip` and comes back by `reset`.
+    #[doc(alias = "NewCircuitBreaker")]
+    #[must_use]
+    pub const fn new(trip: P, reset: Reset) -> Self {
+        Self { control: Control::new(trip, reset), cell: Cell::new(P::EMPTY) }
+    }
+
+    /// A permit for one call, or the instant at which to ask again.
+    ///
+    /// # Errors
+    ///
+    /// [`Open`] if the call must not be made. Only the count of refused calls has changed.
+    pub fn try_acquire(&mut self, now: Instant) -> Result<Permit, Open> {
+        self.control.acquire(&mut self.cell, now)
+    }
+
+    /// Tells how the call ended that `permit` admitted.
+    ///
+    /// A permit of another breaker is taken for one of this: keep them apart.
+    pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Instant) {
+        self.control.record(&mut self.cell, &permit, outcome, now);
+    }
+
+    /// [`try_acquire`](Self::try_acquire) for callers that keep no permit; tell the outcome by
+    /// [`record_success`](Self::record_success) or [`record_failure`](Self::record_failure).
+    ///
+    /// Without a permit nobody can tell a late result of an earlier state from a new one, nor a slow call.
+    #[must_use]
+    pub fn allow_request(&mut self, now: Instant) -> bool {
+        self.try_acquire(now).is_ok()
+    }
+
+    /// A success for the current state: it counts while closed, or if a probe is out; else it changes nothing.
+    pub fn record_success(&mut self, now: Instant) {
+        self.control.record_bare(&mut self.cell, Outcome::Success, now);
+    }
+
+    /// A failure for the current state: it counts while closed, or if a probe is out; else it changes nothing, so an
+    /// open breaker does not stay open longer.
+    pub fn record_failure(&mut self, now: Instant) {
+        self.control.record_bare(&mut self.cell, Outcome::Failure, now);
+    }
+
+    /// Where the breaker stands, whatever its [`mode`](Self::mode). A pure read: `Open` stays until somebody asks for a permit.
+    #[must_use]
+    pub const fn state(&self) -> BreakerState {
+        self.cell.state()
+    }
+
+    /// Whether the breaker decides, or an operator does.
+    #[must_use]
+    pub const fn mode(&self) -> BreakerMode {
+        self.control.mode
+    }
+
+    /// Hands the decision to the breaker or to an operator. The state beneath is untouched; see [`reset`](Self::reset).
+    pub const fn set_mode(&mut self, mode: BreakerMode) {
+        self.control.mode = mode;
+    }
+
+    /// Closes the breaker and forgets its past; calls that are under way no longer count. The mode and the counts stay.
+    pub fn reset(&mut self) {
+        self.control.close(&mut self.cell);
+    }
+
+    /// Starts the random numbers of [`Reset::jitter`] over, for a breaker whose seed is known at run time only.
+    pub const fn reseed(&mut self, seed: u64) {
+        self.control.reseed(seed);
+    }
+
+    /// What the breaker has counted since it was made.
+    #[must_use]
+    pub const fn stats(&self) -> BreakerStats {
+        self.control.stats
+    }
+}

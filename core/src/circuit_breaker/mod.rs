@@ -1,0 +1,18 @@
+//! Stop calling what keeps failing.
+
+mod breaker;
+mod call_window;
+mod cell;
+mod outcome;
+mod reset;
+#[cfg(test)]
+mod tests;
+mod time_window;
+mod trip;
+
+pub use breaker::CircuitBreaker;
+pub use call_window::CallWindow;
+pub use outcome::{BreakerError, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit};
+pub use reset::Reset;
+pub use time_window::TimeWindow;
+pub use trip::{Consecutive, Percent, Trip, TripPolicy};

@@ -1,0 +1,179 @@
+//! What goes into a breaker and what comes out of it.
+
+use core::{error::Error, fmt, time::Duration};
+
+use crate::Instant;
+
+/// How a call ended, in the eyes of the breaker.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Outcome {
+    /// It failed in a way that speaks against the other side.
+    Failure,
+    /// It says nothing about the other side: cancelled, or the caller's own mistake. A probe gives its place back.
+    Ignored,
+    /// It failed, and the other side asked to be left alone for this long (`Retry-After`).
+    ///
+    /// If this failure opens the breaker, it stays open at least that long, within [`Reset::up_to`](super::Reset::up_to).
+    RetryAfter(Duration),
+    /// It succeeded.
+    Success,
+}
+
+/// The right to make one call. Give it back with the call's outcome.
+///
+/// It remembers in which state it was given, so a result that arrives after the breaker has moved on changes nothing.
+/// A permit that is lost costs nothing while the breaker is closed; while it is half-open the place comes back
+/// after [`Reset::lease`](super::Reset::lease).
+#[must_use = "give the permit back with `record`, or a half-open breaker waits for its lease to end"]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Debug, Eq, PartialEq)]
+pub struct Permit {
+    pub(super) generation: u32,
+    pub(super) started_at: Instant,
+}
+
+/// The breaker refuses the call.
+#[must_use = "the call must not be made"]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Open {
+    /// The first instant at which a call is admitted if nothing else happens; [`Instant::MAX`] while forced open.
+    ///
+    /// A half-open breaker may admit one sooner, when a probe reports.
+    pub retry_at: Instant,
+}
+
+impl Open {
+    /// The time from `now` until [`retry_at`](Self::retry_at), zero if it has passed.
+    #[must_use]
+    pub const fn retry_after(&self, now: Instant) -> Duration {
+        self.retry_at.saturating_duration_since(now)
+    }
+}
+
+impl fmt::Display for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the circuit breaker is open")
+    }
+}
+
+impl Error for Open {}
+
+/// Why a guarded call has no value.
+#[doc(alias = "CallError")]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum BreakerError<E> {
+    /// The call was made and failed.
+    Inner(E),
+    /// The call was not made: the breaker is open.
+    Open {
+        /// As in [`Open::retry_at`].
+        retry_at: Instant,
+    },
+}
+
+impl<E> BreakerError<E> {
+    /// The call's own error, if the call was made.
+    pub fn into_inner(self) -> Option<E> {
+        match self {
+            Self::Inner(error) => Some(error),
+            Self::Open { .. } => None,
+        }
+    }
+
+    /// True if the call was not made.
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+}
+
+impl<E> From<Open> for BreakerError<E> {
+    fn from(open: Open) -> Self {
+        Self::Open { retry_at: open.retry_at }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for BreakerError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inner(error) => error.fmt(f),
+            Self::Open { retry_at } => Open { retry_at: *retry_at }.fmt(f),
+        }
+    }
+}
+
+impl<E: Error> Error for BreakerError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Inner(error) => error.source(),
+            Self::Open { .. } => None,
+        }
+    }
+}
+
+/// Where a breaker stands.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum BreakerState {
+    /// Calls pass and are counted.
+    #[default]
+    Closed,
+    /// A fixed number of probes pass.
+    HalfOpen,
+    /// No call passes. It stays so after `retry_at` until somebody asks for a permit.
+    Open,
+}
+
+/// Whether a breaker decides, or an operator does.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum BreakerMode {
+    /// The breaker decides.
+    #[default]
+    Automatic,
+    /// Every call passes, and none is judged. The state beneath stays as it is.
+    ForcedClosed,
+    /// No call passes. The state beneath stays as it is.
+    ForcedOpen,
+    /// The breaker goes through its states as if it decided, but every call passes; those that it would have refused
+    /// count as [`BreakerStats::overridden`].
+    ObserveOnly,
+}
+
+/// What a breaker has counted since it was made.
+///
+/// asked = `permitted` + `rejected`, and each permit ends in at most one of `successes`, `failures`, `ignored` and
+/// `stale`; the rest of `permitted` is still out or was lost.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct BreakerStats {
+    /// Calls that got a permit.
+    pub permitted: u64,
+    /// Calls that were refused.
+    pub rejected: u64,
+    /// Calls that succeeded.
+    pub successes: u64,
+    /// Calls that failed.
+    pub failures: u64,
+    /// Calls that said nothing about the other side.
+    pub ignored: u64,
+    /// Results that came after the state in which the call was admitted.
+    pub stale: u64,
+    /// Times that a breaker opened, re-opening included.
+    pub opened: u64,
+    /// Permits that [`BreakerMode::ObserveOnly`] gave though the breaker was open; part of `permitted`.
+    pub overridden: u64,
+}
+
+impl BreakerStats {
+    pub(super) const NONE: Self =
+        Self { permitted: 0, rejected: 0, successes: 0, failures: 0, ignored: 0, stale: 0, opened: 0, overridden: 0 };
+}

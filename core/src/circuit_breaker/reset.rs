@@ -1,0 +1,142 @@
+//! How a breaker comes back.
+
+use core::{num::NonZeroU16, time::Duration};
+
+use super::Percent;
+use crate::time::Span;
+
+/// How a breaker comes back: how long it stays open, and what closes it.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{Percent, Reset};
+///
+/// // 30 s, 1 min, 2 min, ... 10 min; each up to a fifth shorter, so that a fleet does not come back in step
+/// const RESET: Reset = Reset::after(Duration::from_secs(30))
+///     .doubling()
+///     .up_to(Duration::from_secs(600))
+///     .jitter(Percent::new(20), 0x5eed)
+///     .probes(2);
+/// ```
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Reset {
+    first: Span,
+    longest: Span,
+    lease: Span,
+    probes: NonZeroU16,
+    doubling: bool,
+    /// Of 65,536, the largest part by which an open time is shortened.
+    jitter: u16,
+    pub(super) seed: u32,
+}
+
+impl Reset {
+    /// Half-open after `open_for`, closed after one probe that succeeds.
+    #[must_use]
+    pub const fn after(open_for: Duration) -> Self {
+        let first = Span::new(open_for);
+        let probes = NonZeroU16::MIN;
+        Self { first, longest: first, lease: first, probes, doubling: false, jitter: 0, seed: 0 }
+    }
+
+    /// Doubles the open time each time that a probe fails, until [`up_to`](Self::up_to). Closing starts over.
+    #[must_use]
+    pub const fn doubling(mut self) -> Self {
+        self.doubling = true;
+        self
+    }
+
+    /// The longest open time, whether it has grown or the other side has asked for it
+    /// ([`Outcome::RetryAfter`](super::Outcome::RetryAfter)). The first open time is the default, and the least.
+    #[must_use]
+    pub const fn up_to(mut self, longest: Duration) -> Self {
+        self.longest = Span::new(longest);
+        self
+    }
+
+    /// Shortens each open time by a random part of at most `percent`. What the other side has asked for is never
+    /// shortened.
+    ///
+    /// The random numbers come from a small generator inside the breaker, good for this and nothing else. Give each
+    /// device its own `seed`, or they come back in step; a breaker in a `static` takes it at run time by
+    /// [`CircuitBreaker::reseed`](super::CircuitBreaker::reseed).
+    #[must_use]
+    pub const fn jitter(mut self, percent: Percent, seed: u64) -> Self {
+        self.jitter = percent.of_65536();
+        self.seed = fold(seed);
+        self
+    }
+
+    /// How many probes a half-open breaker admits, and how many must succeed to close it; 1 by default.
+    ///
+    /// # Panics
+    ///
+    /// If `probes` is zero: at compile time in a `const` or a `static`.
+    #[must_use]
+    pub const fn probes(mut self, probes: u16) -> Self {
+        assert!(probes > 0, "a breaker without probes would never close");
+        self.probes = NonZeroU16::MIN.saturating_add(probes.saturating_sub(1));
+        self
+    }
+
+    /// How long a half-open breaker waits for probes that do not report, before it admits others in their place; the
+    /// first open time by default. Make it longer than a call can take.
+    ///
+    /// A result that comes after the lease still counts while the breaker is half-open, so a short lease costs more probes
+    /// and nothing else.
+    #[must_use]
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Span::new(lease);
+        self
+    }
+
+    pub(super) const fn probe_count(&self) -> u16 {
+        self.probes.get()
+    }
+
+    /// Never zero: two calls at one instant must not both be the only probe.
+    pub(super) fn lease_span(&self) -> Span {
+        self.lease.max(Span::from_nanos(1))
+    }
+
+    pub(super) fn longest_open(&self) -> Span {
+        self.longest.max(self.first)
+    }
+
+    /// The open time after so many failed probes, before jitter.
+    pub(super) fn open_for(&self, reopened: u8) -> Span {
+        let (first, longest) = (self.first.as_nanos(), self.longest_open().as_nanos());
+        let doublings = if self.doubling { u32::from(reopened) } else { 0 };
+        // `first << doublings` is at most `longest`, so nothing is shifted out.
+        match longest.checked_shr(doublings) {
+            Some(room) if first <= room => Span::from_nanos(first << doublings),
+            _ if first == 0 => Span::ZERO,
+            _ => Span::from_nanos(longest),
+        }
+    }
+
+    /// `span` less a random part of it. Parts of 65,536 keep this free of division.
+    pub(super) fn jittered(&self, span: Span, random: &mut u32) -> Span {
+        if self.jitter == 0 {
+            return span;
+        }
+        let part = (u64::from(next_random(random) >> 16)).saturating_mul(u64::from(self.jitter)) >> 16;
+        let nanos = span.as_nanos();
+        Span::from_nanos(nanos.saturating_sub((nanos >> 16).saturating_mul(part)))
+    }
+}
+
+pub(super) const fn fold(seed: u64) -> u32 {
+    (seed ^ (seed >> 32)) as u32
+}
+
+/// A Weyl sequence through a 32-bit finalizer (Chris Wellons' `lowbias32`): 4 bytes of state, any seed will do.
+const fn next_random(state: &mut u32) -> u32 {
+    *state = state.wrapping_add(0x9e37_79b9);
+    let mut x = *state;
+    x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
+    x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
+    x ^ (x >> 16)
+}

@@ -1,0 +1,614 @@
+use core::{num::NonZeroU32, time::Duration};
+use std::{sync::Mutex, vec::Vec};
+
+use super::*;
+use crate::Instant;
+
+const SECOND: Duration = Duration::from_secs(1);
+const RESET: Duration = Duration::from_secs(30);
+
+fn ms(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
+fn at(secs: u64) -> Instant {
+    Instant::from_secs(secs)
+}
+
+fn breaker() -> CircuitBreaker {
+    CircuitBreaker::new(Trip::consecutive(3), Reset::after(RESET))
+}
+
+fn call<P: TripPolicy>(breaker: &mut CircuitBreaker<P>, outcome: Outcome, now: Instant) -> bool {
+    match breaker.try_acquire(now) {
+        Ok(permit) => {
+            breaker.record(permit, outcome, now);
+            true
+        }
+        Err(_open) => false,
+    }
+}
+
+fn calls<P: TripPolicy>(breaker: &mut CircuitBreaker<P>, script: &str, now: Instant) {
+    for event in script.chars() {
+        let outcome = match event {
+            'F' => Outcome::Failure,
+            'S' => Outcome::Success,
+            _ => Outcome::Ignored,
+        };
+        assert!(call(breaker, outcome, now), "{script}: refused");
+    }
+}
+
+fn opened_at_zero() -> CircuitBreaker {
+    let mut breaker = breaker();
+    calls(&mut breaker, "FFF", at(0));
+    assert_eq!(breaker.state(), BreakerState::Open);
+    breaker
+}
+
+fn half_open_at_30() -> (CircuitBreaker, Permit) {
+    let mut breaker = opened_at_zero();
+    let probe = breaker.try_acquire(at(30)).unwrap();
+    assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    (breaker, probe)
+}
+
+mod vectors {
+    use super::*;
+
+    #[test]
+    fn seed_7_3_01_a_new_breaker_is_closed() {
+        let mut breaker = breaker();
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert!(breaker.allow_request(at(0)));
+    }
+
+    #[test]
+    fn seed_7_3_02_fewer_failures_than_the_threshold_leave_it_closed() {
+        let mut breaker = breaker();
+        calls(&mut breaker, "FF", at(0));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert!(breaker.allow_request(at(0)));
+    }
+
+    #[test]
+    fn seed_7_3_03_the_threshold_opens_it() {
+        let mut breaker = opened_at_zero();
+        assert!(!breaker.allow_request(at(0)));
+        assert_eq!(breaker.try_acquire(at(0)), Err(Open { retry_at: at(30) }));
+    }
+
+    #[test]
+    fn seed_7_3_04_a_success_starts_the_count_over() {
+        let mut breaker = breaker();
+        calls(&mut breaker, "FFSFF", at(0));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn seed_7_3_05_it_is_open_until_just_before_the_reset() {
+        let mut breaker = opened_at_zero();
+        assert!(!breaker.allow_request(ms(29_999)));
+        assert!(!breaker.allow_request(Instant::from_nanos(29_999_999_999)));
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn seed_7_3_06_it_is_half_open_at_the_reset() {
+        let mut breaker = opened_at_zero();
+        assert!(breaker.allow_request(at(30)));
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    }
+
+    #[test]
+    fn seed_7_3_07_a_second_request_waits_for_the_probe() {
+        let (mut breaker, _probe) = half_open_at_30();
+        assert!(!breaker.allow_request(at(30)));
+    }
+
+    #[test]
+    fn seed_7_3_08_a_probe_that_succeeds_closes_it() {
+        let (mut breaker, probe) = half_open_at_30();
+        breaker.record(probe, Outcome::Success, at(30));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        calls(&mut breaker, "FF", at(30));
+        assert_eq!(breaker.state(), BreakerState::Closed, "the old failures were forgotten");
+    }
+
+    #[test]
+    fn seed_7_3_09_a_probe_that_fails_opens_it_for_the_whole_time() {
+        let (mut breaker, probe) = half_open_at_30();
+        breaker.record(probe, Outcome::Failure, at(31));
+        assert_eq!(breaker.state(), BreakerState::Open);
+        assert!(!breaker.allow_request(ms(60_999)));
+        assert!(breaker.allow_request(at(61)));
+    }
+
+    #[test]
+    fn seed_7_3_10_a_late_success_does_not_close_an_open_breaker() {
+        let mut breaker = breaker();
+        let late = breaker.try_acquire(at(0)).unwrap();
+        calls(&mut breaker, "FFF", at(0));
+        breaker.record(late, Outcome::Success, at(1));
+        assert_eq!(breaker.state(), BreakerState::Open);
+        assert_eq!(breaker.stats().stale, 1);
+
+        breaker.record_success(at(1));
+        assert_eq!(breaker.state(), BreakerState::Open, "nor does one without a permit");
+    }
+
+    #[test]
+    fn seed_7_3_11_a_late_failure_does_not_open_a_half_open_breaker() {
+        let mut breaker = breaker();
+        let late = breaker.try_acquire(at(0)).unwrap();
+        calls(&mut breaker, "FFF", at(0));
+        let probe = breaker.try_acquire(at(30)).unwrap();
+        breaker.record(late, Outcome::Failure, at(30));
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        breaker.record(probe, Outcome::Success, at(30));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn seed_7_3_12_a_lost_probe_does_not_wedge_it() {
+        let (mut breaker, probe) = half_open_at_30();
+        drop(probe);
+        assert_eq!(breaker.try_acquire(at(59)), Err(Open { retry_at: at(60) }));
+        assert!(call(&mut breaker, Outcome::Success, at(60)));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn seed_7_3_13_a_threshold_of_one_opens_at_once() {
+        let mut breaker = CircuitBreaker::new(Trip::consecutive(1), Reset::after(RESET));
+        calls(&mut breaker, "F", at(0));
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn seed_7_3_14_of_a_hundred_threads_one_is_the_probe() {
+        let breaker = Mutex::new(opened_at_zero());
+        let admitted = std::thread::scope(|scope| {
+            let ask = || scope.spawn(|| breaker.lock().unwrap().allow_request(at(30)));
+            let threads: Vec<_> = (0..100).map(|_| ask()).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).filter(|yes| *yes).count()
+        });
+        assert_eq!(admitted, 1);
+    }
+
+    #[test]
+    fn seed_7_3_15_a_failure_while_open_does_not_extend_it() {
+        let mut breaker = opened_at_zero();
+        breaker.record_failure(at(20));
+        assert_eq!(breaker.try_acquire(at(29)), Err(Open { retry_at: at(30) }));
+        assert!(breaker.allow_request(at(30)));
+    }
+
+    #[test]
+    fn seed_7_3_16_two_breakers_are_independent() {
+        let (mut dead, mut alive) = (breaker(), breaker());
+        calls(&mut dead, "FFF", at(0));
+        assert!(!dead.allow_request(at(0)));
+        assert!(alive.allow_request(at(0)));
+    }
+
+    #[test]
+    fn seed_7_3_17_a_clock_that_steps_back_leaves_it_open_for_one_open_time_at_most() {
+        let mut breaker = breaker();
+        calls(&mut breaker, "FFF", at(1_000_000));
+        assert_eq!(breaker.try_acquire(at(5)), Err(Open { retry_at: at(35) }));
+        assert!(!breaker.allow_request(ms(34_999)));
+        assert!(breaker.allow_request(at(35)));
+    }
+}
+
+mod peers {
+    use super::*;
+
+    #[test]
+    fn d1_a_long_healthy_past_does_not_hide_failures() {
+        let mut breaker = CircuitBreaker::new(Trip::call_window::<10>(Percent::new(50)), Reset::after(RESET));
+        for _ in 0..10_000 {
+            calls(&mut breaker, "S", at(0));
+        }
+        calls(&mut breaker, "FFFF", at(0));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        calls(&mut breaker, "F", at(0));
+        assert_eq!(breaker.state(), BreakerState::Open, "5 of the last 10 failed");
+    }
+
+    #[test]
+    fn d2_a_time_window_has_a_fixed_size_and_forgets_on_time() {
+        let trip = Trip::time_window::<10>(Duration::from_secs(10), Percent::new(50)).min_calls(NonZeroU32::MIN);
+        let mut breaker = CircuitBreaker::new(trip, Reset::after(RESET));
+        assert!(size_of_val(&breaker) <= 400, "{}", size_of_val(&breaker));
+        for _ in 0..20_000 {
+            calls(&mut breaker, "S", ms(500));
+        }
+        // 20,000 successes of age 10 s no longer count: one failure is all that is known.
+        calls(&mut breaker, "F", ms(10_500));
+        assert_eq!(breaker.state(), BreakerState::Open);
+    }
+
+    #[test]
+    fn d12_a_late_failure_does_not_reopen() {
+        let mut breaker = CircuitBreaker::new(Trip::consecutive(1), Reset::after(SECOND));
+        let slow = breaker.try_acquire(at(0)).unwrap();
+        calls(&mut breaker, "F", at(0));
+        let probe = breaker.try_acquire(at(1)).unwrap();
+        breaker.record(slow, Outcome::Failure, at(1));
+        assert_eq!(breaker.state(), BreakerState::HalfOpen);
+        breaker.record(probe, Outcome::Success, at(1));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+
+        let late = breaker.try_acquire(at(1)).unwrap();
+        calls(&mut breaker, "F", at(1));
+        calls(&mut breaker, "S", at(2));
+        breaker.record(late, Outcome::Failure, at(2));
+        assert_eq!(breaker.state(), BreakerState::Closed, "nor does it count in the next closed state");
+    }
+
+    #[test]
+    fn d13_half_open_admits_exactly_its_probes() {
+        for probes in 1..=5 {
+            let reset = Reset::after(SECOND).probes(probes);
+            let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
+            calls(&mut breaker, "F", at(0));
+            let admitted: Vec<_> = (0..1_000).filter_map(|_| breaker.try_acquire(at(1)).ok()).collect();
+            assert_eq!(admitted.len(), usize::from(probes));
+            for permit in admitted {
+                assert_eq!(breaker.state(), BreakerState::HalfOpen);
+                breaker.record(permit, Outcome::Success, at(1));
+            }
+            assert_eq!(breaker.state(), BreakerState::Closed);
+        }
+    }
+}
+
+#[test]
+fn an_ignored_probe_gives_its_place_back() {
+    let (mut breaker, probe) = half_open_at_30();
+    breaker.record(probe, Outcome::Ignored, at(30));
+    assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    calls(&mut breaker, "IIS", at(30));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[test]
+fn ignored_calls_are_no_part_of_a_share() {
+    let mut breaker = CircuitBreaker::new(Trip::call_window::<4>(Percent::new(50)), Reset::after(RESET));
+    for _ in 0..100 {
+        calls(&mut breaker, "IIIII", at(0));
+    }
+    calls(&mut breaker, "SSSFIII", at(0));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[test]
+fn a_verdict_after_the_lease_still_counts() {
+    let (mut breaker, slow) = half_open_at_30();
+    let second = breaker.try_acquire(at(60)).unwrap();
+    breaker.record(slow, Outcome::Success, at(61));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    breaker.record(second, Outcome::Failure, at(62));
+    assert_eq!(breaker.stats().stale, 1);
+
+    let (mut breaker, slow) = half_open_at_30();
+    let _second = breaker.try_acquire(at(60)).unwrap();
+    breaker.record(slow, Outcome::Failure, at(61));
+    assert_eq!(breaker.state(), BreakerState::Open);
+}
+
+#[test]
+fn a_place_is_not_given_back_twice() {
+    let (mut breaker, lost) = half_open_at_30();
+    let _second = breaker.try_acquire(at(60)).unwrap();
+    breaker.record(lost, Outcome::Ignored, at(60));
+    assert!(breaker.try_acquire(at(60)).is_err(), "the second probe is still out");
+}
+
+#[test]
+fn calls_longer_than_a_short_lease_still_close_it() {
+    let reset = Reset::after(Duration::from_millis(100)).probes(2);
+    let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
+    calls(&mut breaker, "F", ms(0));
+    let mut out = Vec::new();
+    for step in 1..60 {
+        // each call takes 400 ms, four times the lease
+        let now = ms(step * 50);
+        if let Ok(permit) = breaker.try_acquire(now) {
+            out.push((now.saturating_add(Duration::from_millis(400)), permit));
+        }
+        if out.first().is_some_and(|(end, _)| *end <= now) {
+            breaker.record(out.remove(0).1, Outcome::Success, now);
+        }
+    }
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[test]
+fn a_lease_of_nothing_still_admits_one_probe_at_one_instant() {
+    let mut breaker = CircuitBreaker::new(Trip::consecutive(1), Reset::after(Duration::ZERO));
+    calls(&mut breaker, "F", at(0));
+    let _probe = breaker.try_acquire(at(0)).unwrap();
+    assert_eq!(breaker.try_acquire(at(0)), Err(Open { retry_at: Instant::from_nanos(1) }));
+}
+
+#[test]
+fn without_permits_a_result_counts_only_if_a_probe_is_out() {
+    let mut breaker = opened_at_zero();
+    assert!(breaker.allow_request(at(30)));
+    breaker.record_success(at(30));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    for _ in 0..3 {
+        breaker.record_failure(at(30));
+    }
+    assert_eq!(breaker.state(), BreakerState::Open);
+    let probe = breaker.try_acquire(at(60)).unwrap();
+    breaker.record(probe, Outcome::Ignored, at(60));
+    breaker.record_failure(at(60));
+    assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    assert_eq!(breaker.stats().stale, 1);
+}
+
+#[test]
+fn the_open_time_doubles_up_to_its_cap_and_closing_starts_over() {
+    let reset = Reset::after(SECOND).doubling().up_to(Duration::from_secs(5));
+    let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
+    let mut now = at(0);
+    calls(&mut breaker, "F", now);
+    for open_for in [1, 2, 4, 5, 5] {
+        let retry_at = now.saturating_add(Duration::from_secs(open_for));
+        assert_eq!(breaker.try_acquire(now), Err(Open { retry_at }));
+        assert_eq!(Open { retry_at }.retry_after(now), Duration::from_secs(open_for));
+        now = retry_at;
+        calls(&mut breaker, "F", now);
+    }
+    for _ in 0..300 {
+        now = breaker.try_acquire(now).unwrap_err().retry_at;
+        calls(&mut breaker, "F", now);
+    }
+    now = breaker.try_acquire(now).unwrap_err().retry_at;
+    calls(&mut breaker, "SF", now);
+    assert_eq!(breaker.try_acquire(now), Err(Open { retry_at: now.saturating_add(SECOND) }));
+}
+
+#[test]
+fn growth_without_end_saturates() {
+    let reset = Reset::after(SECOND).doubling().up_to(Duration::MAX);
+    let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
+    let mut now = at(0);
+    for _ in 0..34 {
+        calls(&mut breaker, "F", now);
+        now = breaker.try_acquire(now).unwrap_err().retry_at;
+    }
+    assert_eq!(now, at((1 << 34) - 1), "the sum of the powers of two");
+    calls(&mut breaker, "F", now);
+    assert_eq!(breaker.try_acquire(now), Err(Open { retry_at: Instant::MAX }));
+}
+
+#[test]
+fn jitter_shortens_within_its_part_and_differs_between_seeds() {
+    let opens = |seed: u64| -> Vec<Instant> {
+        let reset = Reset::after(Duration::from_secs(10)).jitter(Percent::new(20), seed);
+        let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
+        let next = |_| {
+            breaker.reset();
+            calls(&mut breaker, "F", at(0));
+            breaker.try_acquire(at(0)).unwrap_err().retry_at
+        };
+        (0..200).map(next).collect()
+    };
+    let (first, second) = (opens(1), opens(2));
+    assert_ne!(first, second);
+    assert_eq!(first, opens(1));
+    for retry_at in first.iter().chain(&second) {
+        assert!((ms(8_000)..=ms(10_000)).contains(retry_at), "{retry_at:?}");
+    }
+    assert!(first.iter().any(|retry_at| *retry_at < ms(8_200)), "the whole part is used");
+    assert!(first.iter().any(|retry_at| *retry_at > ms(9_800)));
+}
+
+#[test]
+fn a_static_breaker_takes_its_seed_at_run_time() {
+    const RESET: Reset = Reset::after(Duration::from_secs(10)).jitter(Percent::new(50), 0);
+    let retry_at = |seed| {
+        let mut breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
+        breaker.reseed(seed);
+        calls(&mut breaker, "F", at(0));
+        breaker.try_acquire(at(0)).unwrap_err().retry_at
+    };
+    assert_ne!(retry_at(7), retry_at(7 << 32 | 1));
+}
+
+#[test]
+fn a_hint_lengthens_the_open_time_within_the_cap() {
+    let reset = Reset::after(SECOND).up_to(Duration::from_secs(60)).jitter(Percent::new(50), 1);
+    let opened_with = |hint| {
+        let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
+        assert!(call(&mut breaker, Outcome::RetryAfter(hint), at(0)));
+        breaker.try_acquire(at(0)).unwrap_err().retry_at
+    };
+    assert_eq!(opened_with(Duration::from_secs(7)), at(7), "never shortened");
+    assert_eq!(opened_with(Duration::MAX), at(60));
+    assert!(opened_with(Duration::ZERO) > ms(499), "never shorter than without");
+
+    let mut breaker = breaker();
+    assert!(call(&mut breaker, Outcome::RetryAfter(SECOND), at(0)));
+    assert_eq!(breaker.state(), BreakerState::Closed, "a hint is one failure");
+}
+
+#[test]
+fn a_hint_survives_a_step_back_no_longer_than_the_cap() {
+    let reset = Reset::after(SECOND).up_to(Duration::from_secs(60));
+    let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
+    assert!(call(&mut breaker, Outcome::RetryAfter(Duration::from_secs(50)), at(1_000)));
+    assert_eq!(breaker.try_acquire(at(1_001)), Err(Open { retry_at: at(1_050) }));
+    assert_eq!(breaker.try_acquire(at(1)), Err(Open { retry_at: at(61) }));
+}
+
+#[test]
+fn a_lease_survives_a_step_back_no_longer_than_itself() {
+    let (mut breaker, _lost) = half_open_at_30();
+    assert_eq!(breaker.try_acquire(at(3)), Err(Open { retry_at: at(33) }));
+    assert!(breaker.allow_request(at(33)));
+}
+
+#[test]
+fn a_probe_counts_as_failed_when_it_is_slow() {
+    let trip = Trip::call_window::<4>(Percent::new(100)).slow_calls(SECOND, Percent::new(50));
+    let mut breaker = CircuitBreaker::new(trip, Reset::after(RESET));
+    let slow = |breaker: &mut CircuitBreaker<_>, start: u64, took: u64| {
+        let permit = breaker.try_acquire(ms(start)).unwrap();
+        breaker.record(permit, Outcome::Success, ms(start + took));
+    };
+    slow(&mut breaker, 0, 1_000); // at the limit is slow
+    slow(&mut breaker, 0, 999);
+    slow(&mut breaker, 0, 0);
+    assert_eq!(breaker.state(), BreakerState::Closed, "fewer calls than the window");
+    slow(&mut breaker, 0, 5_000);
+    assert_eq!(breaker.state(), BreakerState::Open, "2 of 4 were slow");
+    slow(&mut breaker, 35_000, 1_000);
+    assert_eq!(breaker.state(), BreakerState::Open);
+    slow(&mut breaker, 66_000, 999);
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[test]
+fn minimum_calls_hold_for_both_windows() {
+    let ten = NonZeroU32::new(10).unwrap();
+    let mut ring = CircuitBreaker::new(Trip::call_window::<20>(Percent::new(50)).min_calls(ten), Reset::after(RESET));
+    calls(&mut ring, "FFFFFFFFF", at(0));
+    assert_eq!(ring.state(), BreakerState::Closed);
+    calls(&mut ring, "S", at(0));
+    assert_eq!(ring.state(), BreakerState::Open, "9 of 10 failed");
+
+    let trip = Trip::time_window::<6>(Duration::from_secs(60), Percent::new(50));
+    let mut window = CircuitBreaker::new(trip, Reset::after(RESET));
+    calls(&mut window, "FFFFFFFFFFFFFFFFFFF", at(0));
+    assert_eq!(window.state(), BreakerState::Closed);
+    calls(&mut window, "F", at(0));
+    assert_eq!(window.state(), BreakerState::Open);
+
+    let most = NonZeroU32::MAX;
+    let mut ring = CircuitBreaker::new(Trip::call_window::<2>(Percent::new(50)).min_calls(most), Reset::after(RESET));
+    calls(&mut ring, "FF", at(0));
+    assert_eq!(ring.state(), BreakerState::Open, "more than the window holds is the window");
+}
+
+#[test]
+fn a_share_is_reached_exactly() {
+    let nine = "FSSSSSSSSS";
+    let ten_percent = Percent::new(10);
+    let mut breaker = CircuitBreaker::new(Trip::call_window::<10>(ten_percent), Reset::after(RESET));
+    calls(&mut breaker, nine, at(0));
+    assert_eq!(breaker.state(), BreakerState::Open);
+    let just_more = Percent::try_from_permille(101).unwrap();
+    let mut breaker = CircuitBreaker::new(Trip::call_window::<10>(just_more), Reset::after(RESET));
+    calls(&mut breaker, nine, at(0));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    assert_eq!(Percent::new(100).as_permille(), 1_000);
+    assert_eq!(Percent::new(1).as_permille(), 10);
+    assert_eq!(Percent::try_from_permille(0), None);
+    assert_eq!(Percent::try_from_permille(1_001), None);
+}
+
+#[test]
+fn a_time_window_outlives_a_leaping_clock() {
+    let trip = Trip::time_window::<4>(Duration::from_secs(4), Percent::new(50)).min_calls(NonZeroU32::new(2).unwrap());
+    let mut breaker = CircuitBreaker::new(trip, Reset::after(RESET));
+    calls(&mut breaker, "F", at(1_000_000_000));
+    // Back: the bucket goes on for at most its own second, and then four more forget the failure.
+    calls(&mut breaker, "S", at(0));
+    assert_eq!(breaker.state(), BreakerState::Open, "1 of 2");
+
+    breaker.reset();
+    calls(&mut breaker, "F", at(1_000_000_000));
+    assert!(breaker.try_acquire(at(0)).is_ok());
+    calls(&mut breaker, "I", at(0));
+    let late = breaker.try_acquire(at(0)).unwrap();
+    breaker.record(late, Outcome::Success, at(1_000_000_005));
+    calls(&mut breaker, "S", at(1_000_000_005));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[test]
+fn an_operator_decides_over_the_breaker() {
+    let mut breaker = breaker();
+    breaker.set_mode(BreakerMode::ForcedOpen);
+    assert_eq!(breaker.try_acquire(at(0)), Err(Open { retry_at: Instant::MAX }));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+
+    breaker.set_mode(BreakerMode::ForcedClosed);
+    calls(&mut breaker, "FFFFFF", at(0));
+    breaker.record_failure(at(0));
+    assert_eq!((breaker.state(), breaker.mode()), (BreakerState::Closed, BreakerMode::ForcedClosed));
+
+    breaker.set_mode(BreakerMode::Automatic);
+    calls(&mut breaker, "FF", at(0));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    calls(&mut breaker, "F", at(0));
+    assert_eq!(breaker.state(), BreakerState::Open);
+
+    breaker.reset();
+    calls(&mut breaker, "FF", at(0));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[test]
+fn an_observed_breaker_goes_through_its_states_and_refuses_nothing() {
+    let mut breaker = breaker();
+    breaker.set_mode(BreakerMode::ObserveOnly);
+    calls(&mut breaker, "FFFSSS", at(0));
+    assert_eq!(breaker.state(), BreakerState::Open, "the calls that it would have refused are not judged");
+    assert_eq!(breaker.stats().overridden, 3);
+    calls(&mut breaker, "S", at(30));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    let stats = breaker.stats();
+    assert_eq!((stats.permitted, stats.rejected, stats.opened), (7, 0, 1));
+}
+
+#[test]
+fn a_reset_makes_calls_under_way_stale() {
+    let mut breaker = CircuitBreaker::new(Trip::consecutive(1), Reset::after(RESET));
+    let permit = breaker.try_acquire(at(0)).unwrap();
+    breaker.reset();
+    breaker.record(permit, Outcome::Failure, at(0));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    assert_eq!(breaker.stats().stale, 1);
+}
+
+#[test]
+fn counts_add_up() {
+    let mut breaker = breaker();
+    let late = breaker.try_acquire(at(0)).unwrap();
+    calls(&mut breaker, "SIFFF", at(0));
+    for _ in 0..4 {
+        assert!(breaker.try_acquire(at(1)).is_err());
+    }
+    breaker.record(late, Outcome::Failure, at(2));
+    let stats = breaker.stats();
+    assert_eq!((stats.permitted, stats.rejected, stats.opened), (6, 4, 1));
+    assert_eq!((stats.successes, stats.failures, stats.ignored, stats.stale), (1, 3, 1, 1));
+}
+
+#[test]
+fn each_kind_of_breaker_can_be_a_static() {
+    static CONSECUTIVE: Mutex<CircuitBreaker> =
+        Mutex::new(CircuitBreaker::new(Trip::consecutive(3), Reset::after(RESET)));
+    static RING: Mutex<CircuitBreaker<CallWindow<32>>> =
+        Mutex::new(CircuitBreaker::new(Trip::call_window(Percent::new(50)), Reset::after(RESET)));
+    static WINDOW: Mutex<CircuitBreaker<TimeWindow<10>>> =
+        Mutex::new(CircuitBreaker::new(Trip::time_window(RESET, Percent::new(50)), Reset::after(RESET)));
+    assert!(CONSECUTIVE.lock().unwrap().allow_request(at(0)));
+    assert!(RING.lock().unwrap().allow_request(at(0)));
+    assert!(WINDOW.lock().unwrap().allow_request(at(0)));
+}
+
+#[test]
+fn a_breaker_by_key_remembers_little() {
+    assert_eq!(size_of::<cell::Cell<<Consecutive as trip::Policy>::Window>>(), 32);
+    assert_eq!(size_of::<Permit>(), 16);
+    assert_eq!(size_of::<Result<Permit, Open>>(), 24);
+}

@@ -1,0 +1,119 @@
+//! The calls of the last while, counted in buckets.
+
+use core::{
+    num::{NonZeroU32, NonZeroU64},
+    time::Duration,
+};
+
+use super::{
+    Percent,
+    trip::{Counts, Limits, Policy},
+};
+use crate::{Instant, time::Span};
+
+/// The default of [`TimeWindow::min_calls`]: enough that one bad call among a few is no rate.
+const MIN_CALLS: u32 = 20;
+
+/// Opens by the share of failed or slow calls within a span of time: 12 bytes a bucket and 24 a breaker, O(1) a call
+/// however many calls there are (amortized; O(`B`) after a pause).
+///
+/// The span is cut into `B` buckets that are forgotten whole: a call counts for at least `B - 1` of their lengths, and
+/// is never counted once it is as old as the span. If the clock steps back, the newest bucket lasts at most its
+/// own length longer.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TimeWindow<const B: usize> {
+    limits: Limits,
+    bucket: Span,
+}
+
+impl<const B: usize> TimeWindow<B> {
+    const BUCKETS: NonZeroU64 = {
+        assert!(0 < B && B <= 65_535, "a window has from 1 to 65,535 buckets");
+        NonZeroU64::MIN.saturating_add(B as u64 - 1)
+    };
+
+    /// Opens when at least `failures` of the calls within the last `span` failed, once there are 20.
+    #[must_use]
+    pub const fn new(span: Duration, failures: Percent) -> Self {
+        Self { limits: Limits::new(failures, MIN_CALLS), bucket: Span::new(span).divided_by(Self::BUCKETS) }
+    }
+
+    /// Judges when there are this many calls within the span; 20 by default.
+    #[must_use]
+    pub const fn min_calls(mut self, calls: NonZeroU32) -> Self {
+        self.limits.min_calls = calls.get();
+        self
+    }
+
+    /// Opens also when at least `share` of the calls took `limit` or longer, whether they failed or not. A probe that is
+    /// slow counts as failed.
+    #[must_use]
+    pub const fn slow_calls(mut self, limit: Duration, share: Percent) -> Self {
+        self.limits.slow_after = Span::new(limit);
+        self.limits.slow_calls = Some(share);
+        self
+    }
+}
+
+/// The calls of the last `B` buckets, and their sum.
+#[expect(unnameable_types, reason = "only a breaker has one")]
+#[derive(Clone, Debug)]
+pub struct Buckets<const B: usize> {
+    /// When the newest bucket is full.
+    ends_at: Instant,
+    newest: u32,
+    sum: Counts,
+    buckets: [Counts; B],
+}
+
+impl<const B: usize> Buckets<B> {
+    fn advance(&mut self, bucket: Span, now: Instant) {
+        // Under a clock that never steps back this changes nothing.
+        self.ends_at = self.ends_at.earlier(now.after(bucket));
+        for _ in 0..B {
+            if now < self.ends_at {
+                return;
+            }
+            self.ends_at = self.ends_at.after(bucket);
+            self.newest = self.newest.saturating_add(1);
+            if self.newest as usize >= B {
+                self.newest = 0;
+            }
+            if let Some(oldest) = self.buckets.get_mut(self.newest as usize) {
+                self.sum.subtract(*oldest);
+                *oldest = Counts::NONE;
+            }
+        }
+        if now >= self.ends_at {
+            self.ends_at = now.after(bucket); // everything was forgotten: begin afresh
+        }
+    }
+}
+
+impl<const B: usize> Policy for TimeWindow<B> {
+    type Window = Buckets<B>;
+    const EMPTY: Buckets<B> =
+        Buckets { ends_at: Instant::ZERO, newest: 0, sum: Counts::NONE, buckets: [Counts::NONE; B] };
+
+    fn record(&self, window: &mut Buckets<B>, failed: bool, slow: bool, now: Instant) -> bool {
+        window.advance(self.bucket, now);
+        // At four billion calls the shares are known well enough.
+        if window.sum.calls < u32::MAX
+            && let Some(newest) = window.buckets.get_mut(window.newest as usize)
+        {
+            newest.add(failed, slow);
+            window.sum.add(failed, slow);
+        }
+        self.limits.are_reached(window.sum)
+    }
+
+    fn is_slow(&self, started_at: Instant, now: Instant) -> bool {
+        self.limits.is_slow(started_at, now)
+    }
+
+    fn is_clean(window: &Buckets<B>) -> bool {
+        window.sum.failed == 0 && window.sum.slow == 0
+    }
+}

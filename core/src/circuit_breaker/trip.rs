@@ -1,0 +1,213 @@
+//! When a breaker opens.
+
+use core::{
+    fmt,
+    num::{NonZeroU16, NonZeroU32},
+    time::Duration,
+};
+
+use super::{CallWindow, TimeWindow};
+use crate::{Instant, time::Span};
+
+/// The ways to decide that a breaker opens; each is a fixed amount of memory and a few instructions a call.
+#[derive(Debug)]
+pub enum Trip {}
+
+impl Trip {
+    /// After `failures` failures without a success between them.
+    ///
+    /// # Panics
+    ///
+    /// If `failures` is zero: at compile time in a `const` or a `static`. [`Consecutive::new`] takes a checked number.
+    #[must_use]
+    pub const fn consecutive(failures: u32) -> Consecutive {
+        match NonZeroU32::new(failures) {
+            Some(failures) => Consecutive::new(failures),
+            None => {
+                assert!(failures > 0, "a breaker that opens after no failure never closes");
+                Consecutive::new(NonZeroU32::MIN)
+            }
+        }
+    }
+
+    /// When at least `failures` of the last `N` calls failed. See [`CallWindow`].
+    #[must_use]
+    pub const fn call_window<const N: usize>(failures: Percent) -> CallWindow<N> {
+        CallWindow::new(failures)
+    }
+
+    /// When at least `failures` of the calls within the last `span` failed; `B` buckets. See [`TimeWindow`].
+    #[must_use]
+    pub const fn time_window<const B: usize>(span: Duration, failures: Percent) -> TimeWindow<B> {
+        TimeWindow::new(span, failures)
+    }
+}
+
+/// A way to decide that a breaker opens: [`Consecutive`], [`CallWindow`] or [`TimeWindow`]. Closed to others.
+pub trait TripPolicy: Clone + fmt::Debug + Policy {}
+
+impl<P: Clone + fmt::Debug + Policy> TripPolicy for P {}
+
+/// What a breaker asks of its policy; settings here, memory of the calls in `Window`.
+#[expect(unnameable_types, reason = "nobody else implements it")]
+pub trait Policy {
+    type Window: Clone + fmt::Debug;
+    const EMPTY: Self::Window;
+
+    /// Counts one call in a closed breaker; true if the breaker opens.
+    fn record(&self, window: &mut Self::Window, failed: bool, slow: bool, now: Instant) -> bool;
+
+    /// True if a call that ran from `started_at` to `now` counts as slow.
+    fn is_slow(&self, _started_at: Instant, _now: Instant) -> bool {
+        false
+    }
+
+    /// True if nothing in the window speaks against the other side.
+    fn is_clean(window: &Self::Window) -> bool;
+}
+
+/// Opens after a number of failures without a success between them: 4 bytes a breaker.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Consecutive {
+    failures: NonZeroU32,
+}
+
+impl Consecutive {
+    /// Opens after `failures` failures without a success between them.
+    #[must_use]
+    pub const fn new(failures: NonZeroU32) -> Self {
+        Self { failures }
+    }
+}
+
+impl Policy for Consecutive {
+    type Window = u32;
+    const EMPTY: u32 = 0;
+
+    fn record(&self, run: &mut u32, failed: bool, _slow: bool, _now: Instant) -> bool {
+        *run = if failed { run.saturating_add(1) } else { 0 };
+        *run >= self.failures.get()
+    }
+
+    fn is_clean(run: &u32) -> bool {
+        *run == 0
+    }
+}
+
+/// A share of the calls, from 0.1 % to 100 %.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "u16", into = "u16"))]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Percent {
+    permille: NonZeroU16,
+}
+
+impl Percent {
+    /// `percent` of a hundred.
+    ///
+    /// # Panics
+    ///
+    /// If `percent` is not from 1 to 100: at compile time in a `const` or a `static`. For numbers that are known at
+    /// run time there is [`try_from_permille`](Self::try_from_permille).
+    #[must_use]
+    pub const fn new(percent: u16) -> Self {
+        assert!(0 < percent && percent <= 100, "a percentage is from 1 to 100");
+        Self { permille: NonZeroU16::MIN.saturating_add(percent.saturating_mul(10).saturating_sub(1)) }
+    }
+
+    /// `permille` of a thousand; `None` unless it is from 1 to 1000.
+    #[must_use]
+    pub const fn try_from_permille(permille: u16) -> Option<Self> {
+        match NonZeroU16::new(permille) {
+            Some(permille) if permille.get() <= 1_000 => Some(Self { permille }),
+            _ => None,
+        }
+    }
+
+    /// In parts of a thousand.
+    #[must_use]
+    pub const fn as_permille(self) -> u16 {
+        self.permille.get()
+    }
+
+    /// True if `part` of `whole` is at least this share. Two multiplications and no division.
+    const fn is_reached(self, part: u32, whole: u32) -> bool {
+        (part as u64).saturating_mul(1_000) >= (whole as u64).saturating_mul(self.permille.get() as u64)
+    }
+
+    /// In parts of 65,536, at most 65,535.
+    pub(super) const fn of_65536(self) -> u16 {
+        let parts = (self.permille.get() as u32).saturating_mul(65_535);
+        (parts / 1_000) as u16
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<u16> for Percent {
+    type Error = &'static str;
+
+    fn try_from(permille: u16) -> Result<Self, Self::Error> {
+        Self::try_from_permille(permille).ok_or("a share is from 1 to 1000 permille")
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<Percent> for u16 {
+    fn from(percent: Percent) -> Self {
+        percent.as_permille()
+    }
+}
+
+/// The limits that both windows share.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Limits {
+    pub(super) failures: Percent,
+    pub(super) slow_calls: Option<Percent>,
+    pub(super) slow_after: Span,
+    pub(super) min_calls: u32,
+}
+
+impl Limits {
+    pub(super) const fn new(failures: Percent, min_calls: u32) -> Self {
+        Self { failures, slow_calls: None, slow_after: Span::MAX, min_calls }
+    }
+
+    pub(super) fn is_slow(&self, started_at: Instant, now: Instant) -> bool {
+        self.slow_calls.is_some() && now.since(started_at) >= self.slow_after
+    }
+
+    pub(super) fn are_reached(&self, counts: Counts) -> bool {
+        counts.calls >= self.min_calls
+            && (self.failures.is_reached(counts.failed, counts.calls)
+                || self.slow_calls.is_some_and(|share| share.is_reached(counts.slow, counts.calls)))
+    }
+}
+
+/// Calls of a window, or of a part of it. No part has more of anything than the whole, so no sum goes over or under.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Counts {
+    pub(super) calls: u32,
+    pub(super) failed: u32,
+    pub(super) slow: u32,
+}
+
+impl Counts {
+    pub(super) const NONE: Self = Self { calls: 0, failed: 0, slow: 0 };
+
+    pub(super) fn add(&mut self, failed: bool, slow: bool) {
+        self.calls = self.calls.saturating_add(1);
+        self.failed = self.failed.saturating_add(u32::from(failed));
+        self.slow = self.slow.saturating_add(u32::from(slow));
+    }
+
+    pub(super) const fn subtract(&mut self, other: Self) {
+        self.calls = self.calls.saturating_sub(other.calls);
+        self.failed = self.failed.saturating_sub(other.failed);
+        self.slow = self.slow.saturating_sub(other.slow);
+    }
+}
