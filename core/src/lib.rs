@@ -39,7 +39,9 @@ pub use hash::HashSeed;
 pub use rate_limiter::{
     Decision, Gcra, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn, RateLimiterStats, SlidingLog, SlidingLogState,
 };
-pub use retry::{Failure, Jitter, Reason, Retry, RetryBudget, RetryBudgetStats, RetryPolicy, Step};
+#[doc(hidden)]
+pub use retry::{Drive, NoBudget, Setup};
+pub use retry::{Failure, Jitter, Reason, Retry, RetryBudget, RetryBudgetStats, RetryError, RetryPolicy, Run, Step};
 pub use shared::{Clock, Lock, Shared, Timer};
 pub use storage::{Allocate, Inline, Link, Storage};
 pub use time::{Instant, earliest};

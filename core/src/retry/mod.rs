@@ -3,6 +3,9 @@
 mod budget;
 mod jitter;
 mod policy;
+mod run;
+#[cfg(test)]
+mod run_tests;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +18,7 @@ use crate::{Instant, time::Span};
 pub use budget::{RetryBudget, RetryBudgetStats};
 pub use jitter::Jitter;
 pub use policy::RetryPolicy;
+pub use run::{Drive, NoBudget, RetryError, Run, Setup};
 
 /// One operation on its way through its attempts: after each failure it says when to try again, or why not to.
 ///
@@ -161,6 +165,11 @@ impl<'p> Retry<'p> {
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.retries.saturating_add(1)
+    }
+
+    /// True once no time is left.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now >= self.deadline(now)
     }
 
     /// `admit` is asked last, and only if everything else allows the retry.

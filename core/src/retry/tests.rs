@@ -8,7 +8,7 @@ const START: Instant = Instant::from_secs(1_000);
 
 /// `SplitMix64`.
 #[derive(Clone)]
-struct Seeded(u64);
+pub(super) struct Seeded(pub(super) u64);
 
 impl TryRng for Seeded {
     type Error = Infallible;
@@ -48,12 +48,13 @@ impl TryRng for Fixed {
     }
 }
 
-const fn secs(secs: u64) -> Duration {
+pub(super) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
 /// The policy of the seed's example, without its jitter.
-const STASH: RetryPolicy = RetryPolicy::exponential(secs(1)).max_delay(secs(30)).max_retries(3).jitter(Jitter::None);
+pub(super) const STASH: RetryPolicy =
+    RetryPolicy::exponential(secs(1)).max_delay(secs(30)).max_retries(3).jitter(Jitter::None);
 
 const EVERY_JITTER: [Jitter; 4] = [Jitter::Decorrelated, Jitter::Equal, Jitter::Full, Jitter::None];
 

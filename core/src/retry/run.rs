@@ -1,0 +1,379 @@
+//! The whole of it: attempts, waiting, cutting off.
+#![expect(clippy::type_complexity, reason = "a future without a name cannot stand in a type alias")]
+
+use core::{
+    error::Error,
+    fmt,
+    future::{Future, IntoFuture, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use rand_core::Rng;
+
+use super::{Failure, Reason, RetryBudget, RetryPolicy, Step};
+use crate::{Instant, Lock, Timer};
+
+/// An operation that is tried again until it succeeds or the policy gives up: await it.
+///
+/// Made by [`RetryPolicy::run_with`]; the adapters' `run` brings the timer and the generator. Nothing happens before it
+/// is awaited. Dropping it cancels: the attempt or the wait ends there, nothing is called any more, and a retry that was
+/// taken out of the [budget](Self::budget) and has not begun is given back. It allocates nothing, and it is `Send` when
+/// its parts are.
+#[must_use = "nothing is tried until it is awaited"]
+pub struct Run<S, D> {
+    setup: S,
+    drive: D,
+}
+
+/// The parts of a [`Run`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Setup<O, P, H, N, B, T, R> {
+    policy: RetryPolicy,
+    operation: O,
+    retry_if: P,
+    hint: H,
+    notify: N,
+    budget: Option<B>,
+    is_nested: bool,
+    timer: T,
+    rng: R,
+}
+
+/// Turns a [`Setup`] into its future. A trait, because the future of an `async fn` has no name that `IntoFuture` could
+/// give.
+#[doc(hidden)]
+pub trait Drive<S> {
+    type Future: Future;
+
+    fn drive(self, setup: S) -> Self::Future;
+}
+
+impl<S, D: FnOnce(S) -> F, F: Future> Drive<S> for D {
+    type Future = F;
+
+    fn drive(self, setup: S) -> F {
+        self(setup)
+    }
+}
+
+/// The budget of a [`Run`] that has none.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum NoBudget {}
+
+impl Lock for NoBudget {
+    type Target = RetryBudget;
+
+    fn with<R>(&self, _: impl FnOnce(&mut RetryBudget) -> R) -> R {
+        match *self {}
+    }
+}
+
+type Always<E> = fn(&E) -> bool;
+type NoHint<E> = fn(&E) -> Option<Duration>;
+type Quietly<E> = fn(Option<&E>, Duration);
+
+impl RetryPolicy {
+    /// Tries `operation` until it succeeds or this policy gives up.
+    ///
+    /// The operation is called once for each attempt, so that each makes its request anew. It is cut off (dropped) at
+    /// [`attempt_timeout`](Self::attempt_timeout) and at the end of [`max_elapsed`](Self::max_elapsed).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_core::{Reason, RetryPolicy};
+    /// # use core::{convert::Infallible, future::{Ready, ready}, pin::pin, task::{Context, Waker}};
+    /// # use steadfast_core::{Clock, Instant, Timer};
+    /// # struct Board;
+    /// # impl Clock for Board {
+    /// #     fn now(&self) -> Instant { Instant::ZERO }
+    /// # }
+    /// # impl Timer for Board {
+    /// #     type Sleep = Ready<()>;
+    /// #     fn sleep_until(&self, _: Instant) -> Ready<()> { ready(()) }
+    /// # }
+    /// # impl rand_core::TryRng for Board {
+    /// #     type Error = Infallible;
+    /// #     fn try_next_u32(&mut self) -> Result<u32, Infallible> { Ok(1 << 31) }
+    /// #     fn try_next_u64(&mut self) -> Result<u64, Infallible> { Ok(0) }
+    /// #     fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Infallible> { Ok(()) }
+    /// # }
+    /// # let (timer, mut rng) = (Board, Board);
+    ///
+    /// #[derive(Debug, PartialEq)]
+    /// enum StoreError {
+    ///     Busy,
+    ///     Full,
+    /// }
+    ///
+    /// const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(1)).max_retries(3);
+    ///
+    /// # let example = async {
+    /// let mut answers = [StoreError::Busy, StoreError::Full].into_iter();
+    /// let result = POLICY
+    ///     .run_with(&timer, &mut rng, async || answers.next().map_or(Ok("stored"), Err))
+    ///     .retry_if(|error| *error == StoreError::Busy)
+    ///     .await;
+    ///
+    /// let error = result.unwrap_err();
+    /// assert_eq!((error.last, error.attempts, error.reason), (Some(StoreError::Full), 2, Reason::Permanent));
+    /// # };
+    /// # assert!(pin!(example).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    /// ```
+    #[doc(alias = "Do")]
+    #[doc(alias = "DoWithContext")]
+    pub fn run_with<O, V, E, T, R>(
+        self,
+        timer: T,
+        rng: R,
+        operation: O,
+    ) -> Run<
+        Setup<O, Always<E>, NoHint<E>, Quietly<E>, NoBudget, T, R>,
+        impl Drive<
+            Setup<O, Always<E>, NoHint<E>, Quietly<E>, NoBudget, T, R>,
+            Future = impl Future<Output = Result<V, RetryError<E>>>,
+        >,
+    >
+    where
+        O: AsyncFnMut() -> Result<V, E>,
+        T: Timer,
+        R: Rng,
+    {
+        Run {
+            setup: Setup {
+                policy: self,
+                operation,
+                retry_if: (|_| true) as Always<E>,
+                hint: (|_| None) as NoHint<E>,
+                notify: (|_, _| {}) as Quietly<E>,
+                budget: None,
+                is_nested: false,
+                timer,
+                rng,
+            },
+            drive: Setup::drive,
+        }
+    }
+}
+
+impl<O, V, E, P, H, N, B, T, R, D> Run<Setup<O, P, H, N, B, T, R>, D>
+where
+    O: AsyncFnMut() -> Result<V, E>,
+    P: FnMut(&E) -> bool,
+    H: FnMut(&E) -> Option<Duration>,
+    N: FnMut(Option<&E>, Duration),
+    B: Lock<Target = RetryBudget>,
+    T: Timer,
+    R: Rng,
+{
+    /// Only errors for which `retry_if` is true are worth another attempt; without it, all are.
+    ///
+    /// An attempt that was cut off has no error, and is always worth another one.
+    pub fn retry_if<Q: FnMut(&E) -> bool>(
+        self,
+        retry_if: Q,
+    ) -> Run<
+        Setup<O, Q, H, N, B, T, R>,
+        impl Drive<Setup<O, Q, H, N, B, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
+    > {
+        let Setup { policy, operation, hint, notify, budget, is_nested, timer, rng, .. } = self.setup;
+        Run {
+            setup: Setup { policy, operation, retry_if, hint, notify, budget, is_nested, timer, rng },
+            drive: Setup::drive,
+        }
+    }
+
+    /// `hint` finds in an error how long the server asks to wait: see [`Failure::RetryAfter`].
+    pub fn hint<I: FnMut(&E) -> Option<Duration>>(
+        self,
+        hint: I,
+    ) -> Run<
+        Setup<O, P, I, N, B, T, R>,
+        impl Drive<Setup<O, P, I, N, B, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
+    > {
+        let Setup { policy, operation, retry_if, notify, budget, is_nested, timer, rng, .. } = self.setup;
+        Run {
+            setup: Setup { policy, operation, retry_if, hint, notify, budget, is_nested, timer, rng },
+            drive: Setup::drive,
+        }
+    }
+
+    /// `notify` is told each error that is followed by another attempt (`None` if the attempt was cut off), and the
+    /// delay until then.
+    pub fn notify<M: FnMut(Option<&E>, Duration)>(
+        self,
+        notify: M,
+    ) -> Run<
+        Setup<O, P, H, M, B, T, R>,
+        impl Drive<Setup<O, P, H, M, B, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
+    > {
+        let Setup { policy, operation, retry_if, hint, budget, is_nested, timer, rng, .. } = self.setup;
+        Run {
+            setup: Setup { policy, operation, retry_if, hint, notify, budget, is_nested, timer, rng },
+            drive: Setup::drive,
+        }
+    }
+
+    /// This operation puts its share into `budget`, and takes its retries out of it.
+    pub fn budget<C: Lock<Target = RetryBudget>>(
+        self,
+        budget: C,
+    ) -> Run<
+        Setup<O, P, H, N, C, T, R>,
+        impl Drive<Setup<O, P, H, N, C, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
+    > {
+        self.with_budget(budget, false)
+    }
+
+    /// The same inside another operation that has put in the share of this request already: only retries are taken out.
+    ///
+    /// Of two layers with one budget the outer uses [`budget`](Self::budget) and the inner this. Each request then puts
+    /// in one share, and each call beyond the first costs one retry, whichever layer makes it.
+    pub fn nested_budget<C: Lock<Target = RetryBudget>>(
+        self,
+        budget: C,
+    ) -> Run<
+        Setup<O, P, H, N, C, T, R>,
+        impl Drive<Setup<O, P, H, N, C, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
+    > {
+        self.with_budget(budget, true)
+    }
+
+    fn with_budget<C: Lock<Target = RetryBudget>>(
+        self,
+        budget: C,
+        is_nested: bool,
+    ) -> Run<
+        Setup<O, P, H, N, C, T, R>,
+        impl Drive<Setup<O, P, H, N, C, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
+    > {
+        let Setup { policy, operation, retry_if, hint, notify, timer, rng, .. } = self.setup;
+        Run {
+            setup: Setup { policy, operation, retry_if, hint, notify, budget: Some(budget), is_nested, timer, rng },
+            drive: Setup::drive,
+        }
+    }
+}
+
+impl<S, D: Drive<S>> IntoFuture for Run<S, D> {
+    type Output = <D::Future as Future>::Output;
+    type IntoFuture = D::Future;
+
+    fn into_future(self) -> D::Future {
+        self.drive.drive(self.setup)
+    }
+}
+
+impl<S, D> fmt::Debug for Run<S, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").finish_non_exhaustive()
+    }
+}
+
+impl<O, V, E, P, H, N, B, T, R> Setup<O, P, H, N, B, T, R>
+where
+    O: AsyncFnMut() -> Result<V, E>,
+    P: FnMut(&E) -> bool,
+    H: FnMut(&E) -> Option<Duration>,
+    N: FnMut(Option<&E>, Duration),
+    B: Lock<Target = RetryBudget>,
+    T: Timer,
+    R: Rng,
+{
+    async fn drive(mut self) -> Result<V, RetryError<E>> {
+        if let Some(budget) = self.budget.as_ref().filter(|_| !self.is_nested) {
+            budget.with(RetryBudget::deposit);
+        }
+        let mut now = self.timer.now();
+        let mut retry = self.policy.start(now);
+        loop {
+            let last = match within(&self.timer, retry.attempt_deadline(now), (self.operation)()).await {
+                Some(Ok(value)) => return Ok(value),
+                Some(Err(error)) => Some(error),
+                None => None,
+            };
+            let failure = match &last {
+                Some(error) if !(self.retry_if)(error) => Failure::Permanent,
+                Some(error) => (self.hint)(error).map_or(Failure::Transient, Failure::RetryAfter),
+                None => Failure::Transient,
+            };
+            let attempts = retry.attempts();
+            now = self.timer.now();
+            let budget = self.budget.as_ref();
+            let admit = || budget.is_none_or(|budget| budget.with(|budget| budget.withdraw(now)));
+            let at = match retry.next_if(failure, now, &mut self.rng, admit) {
+                Step::GiveUp(reason) => return Err(RetryError { last, attempts, reason }),
+                Step::RetryAt(at) => at,
+            };
+            let charge = Charge(budget);
+            (self.notify)(last.as_ref(), at.saturating_duration_since(now));
+            self.timer.sleep_until(at).await;
+            now = self.timer.now();
+            if retry.is_over(now) {
+                return Err(RetryError { last, attempts, reason: Reason::Elapsed }); // the timer was late
+            }
+            charge.spend();
+        }
+    }
+}
+
+/// A retry that was taken out of a budget, and goes back into it unless it is made.
+struct Charge<'b, B: Lock<Target = RetryBudget>>(Option<&'b B>);
+
+impl<B: Lock<Target = RetryBudget>> Charge<'_, B> {
+    fn spend(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<B: Lock<Target = RetryBudget>> Drop for Charge<'_, B> {
+    fn drop(&mut self) {
+        if let Some(budget) = self.0 {
+            budget.with(RetryBudget::refund);
+        }
+    }
+}
+
+/// What `future` gives, `None` if it has not given it at `deadline`. The future comes first: a late success is one.
+async fn within<T: Timer, F: Future>(timer: &T, deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut sleep = pin!(deadline.map(|at| timer.sleep_until(at)));
+    poll_fn(|cx| match (future.as_mut().poll(cx), sleep.as_mut().as_pin_mut()) {
+        (Poll::Ready(output), _) => Poll::Ready(Some(output)),
+        (Poll::Pending, Some(sleep)) => sleep.poll(cx).map(|()| None),
+        (Poll::Pending, None) => Poll::Pending,
+    })
+    .await
+}
+
+/// An operation failed for good.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RetryError<E> {
+    /// The error of the last attempt; `None` if that attempt was cut off.
+    pub last: Option<E>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// Why there was no other attempt.
+    pub reason: Reason,
+}
+
+impl<E: fmt::Display> fmt::Display for RetryError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (attempts, reason) = (self.attempts, self.reason);
+        write!(f, "gave up after {attempts} attempt{}, {reason}: ", if attempts == 1 { "" } else { "s" })?;
+        match &self.last {
+            Some(error) => error.fmt(f),
+            None => f.write_str("timed out"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for RetryError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.last.as_ref().map(|error| error as &(dyn Error + 'static))
+    }
+}

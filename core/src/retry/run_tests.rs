@@ -1,0 +1,326 @@
+use super::{
+    tests::{STASH, Seeded, secs},
+    *,
+};
+use crate::{
+    Clock, Lock, Timer,
+    test_util::{Simulator, VirtualTimer},
+};
+use alloc::{boxed::Box, format, string::ToString};
+use core::{
+    cell::{Cell, RefCell},
+    error::Error,
+    future::{IntoFuture, pending, ready},
+};
+use std::{sync::Mutex, vec::Vec};
+
+/// Runs one task to its end, and gives what it gave.
+fn run<V>(task: impl AsyncFnOnce(VirtualTimer) -> V) -> V {
+    let result = RefCell::new(None);
+    let mut simulator = Simulator::new(1);
+    let timer = simulator.timer();
+    simulator.spawn(async { *result.borrow_mut() = Some(task(timer).await) });
+    simulator.run();
+    drop(simulator);
+    result.into_inner().expect("the task has ended")
+}
+
+fn elapsed(timer: &VirtualTimer) -> Duration {
+    timer.now().saturating_duration_since(Instant::ZERO)
+}
+
+#[test]
+fn seed_6_3_two_failures_then_success_are_three_calls_and_3_s() {
+    let calls = Cell::new(0);
+    let (result, slept) = run(async |timer| {
+        let operation = || {
+            calls.set(calls.get() + 1);
+            ready(if calls.get() < 3 { Err("busy") } else { Ok("stored") })
+        };
+        (STASH.run_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+    });
+    assert_eq!((result, calls.get(), slept), (Ok("stored"), 3, secs(3)));
+}
+
+#[test]
+fn seed_6_3_failing_for_ever_is_four_calls_7_s_and_the_last_error() {
+    let calls = Cell::new(0);
+    let (result, slept) = run(async |timer| {
+        let operation = || {
+            calls.set(calls.get() + 1);
+            ready(Err::<(), _>(calls.get()))
+        };
+        (STASH.run_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+    });
+    let error = RetryError { last: Some(4), attempts: 4, reason: Reason::Attempts };
+    assert_eq!((result, calls.get(), slept), (Err(error), 4, secs(7)));
+}
+
+#[test]
+fn seed_6_3_boot_recovery_is_three_calls_and_90_s() {
+    let calls = Cell::new(0);
+    let policy = RetryPolicy::linear(secs(30)).max_retries(2).jitter(Jitter::None);
+    let slept = run(async |timer| {
+        let operation = || {
+            calls.set(calls.get() + 1);
+            ready(Err::<(), _>(()))
+        };
+        assert!(policy.run_with(&timer, Seeded(1), operation).await.is_err());
+        elapsed(&timer)
+    });
+    assert_eq!((calls.get(), slept), (3, secs(90)));
+}
+
+#[test]
+fn seed_6_3_dropped_before_it_is_awaited_calls_nothing() {
+    let calls = Cell::new(0);
+    let simulator = Simulator::new(1);
+    let budget = RefCell::new(RetryBudget::percent(100));
+    let operation = || {
+        calls.set(calls.get() + 1);
+        ready(Err::<(), _>(()))
+    };
+    let run = STASH.run_with(simulator.timer(), Seeded(1), operation).budget(&budget);
+    drop(run.into_future());
+    assert_eq!(calls.get(), 0);
+    assert_eq!(budget.borrow().stats(), RetryBudgetStats::default());
+}
+
+#[test]
+fn seed_6_3_dropped_while_it_waits_calls_nothing_more_and_refunds() {
+    let calls = Cell::new(0);
+    let budget = RefCell::new(RetryBudget::percent(0));
+    let mut simulator = Simulator::new(1);
+    let timer = simulator.timer();
+    let task = simulator.spawn(async {
+        let operation = || {
+            calls.set(calls.get() + 1);
+            ready(Err::<(), _>(()))
+        };
+        let _ = STASH.run_with(timer, Seeded(1), operation).budget(&budget).await;
+    });
+    assert!(simulator.step());
+    assert_eq!((calls.get(), budget.borrow().stats().withdrawn), (1, 1));
+    simulator.abort(task);
+    assert!(!simulator.step(), "no timer is left behind");
+    assert_eq!(calls.get(), 1);
+    assert_eq!(budget.borrow().stats().refunded, 1);
+}
+
+#[test]
+fn seed_6_3_a_permanent_error_stops_at_once() {
+    let (result, slept) = run(async |timer| {
+        let run = STASH.run_with(&timer, Seeded(1), || ready(Err::<(), _>(7))).retry_if(|error| *error != 7);
+        (run.await, elapsed(&timer))
+    });
+    assert_eq!(result, Err(RetryError { last: Some(7), attempts: 1, reason: Reason::Permanent }));
+    assert_eq!(slept, Duration::ZERO);
+}
+
+#[test]
+fn d5_a_hint_counts_only_within_the_caps() {
+    let delays = RefCell::new(Vec::new());
+    let result = run(async |timer| {
+        STASH
+            .run_with(&timer, Seeded(1), || ready(Err::<(), _>(secs(3_600))))
+            .hint(|error| Some(*error))
+            .notify(|_, delay| delays.borrow_mut().push(delay))
+            .await
+    });
+    assert_eq!(result.unwrap_err().reason, Reason::Attempts);
+    assert_eq!(delays.into_inner(), [secs(30); 3]);
+}
+
+#[test]
+fn an_attempt_that_hangs_is_cut_off_and_tried_again() {
+    let calls = Cell::new(0);
+    let (result, slept) = run(async |timer| {
+        let operation = || {
+            calls.set(calls.get() + 1);
+            let is_stuck = calls.get() < 3;
+            async move {
+                if is_stuck {
+                    pending::<()>().await;
+                }
+                Ok::<_, ()>("stored")
+            }
+        };
+        let policy = STASH.attempt_timeout(secs(5));
+        (policy.run_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+    });
+    assert_eq!((result, calls.get(), slept), (Ok("stored"), 3, secs(5 + 1 + 5 + 2)));
+}
+
+#[test]
+fn the_whole_ends_with_the_elapsed_time_even_inside_an_attempt() {
+    let (result, slept) = run(async |timer| {
+        let policy = STASH.max_elapsed(secs(4));
+        let result = policy.run_with(&timer, Seeded(1), pending::<Result<(), ()>>).await;
+        (result, elapsed(&timer))
+    });
+    assert_eq!(result, Err(RetryError { last: None, attempts: 1, reason: Reason::Elapsed }));
+    assert_eq!(slept, secs(4));
+}
+
+#[test]
+fn the_elapsed_time_is_never_slept_past() {
+    let (result, slept) = run(async |timer| {
+        let policy = STASH.max_elapsed(secs(7));
+        (policy.run_with(&timer, Seeded(1), || ready(Err::<(), _>(()))).await, elapsed(&timer))
+    });
+    // 1 s and 2 s fit; 4 s more would end exactly at 7 s.
+    assert_eq!(result, Err(RetryError { last: Some(()), attempts: 3, reason: Reason::Elapsed }));
+    assert_eq!(slept, secs(3));
+}
+
+#[test]
+fn a_timer_that_is_late_starts_no_attempt_after_the_end() {
+    let budget = RefCell::new(RetryBudget::percent(0));
+    let calls = Cell::new(0);
+    let mut simulator = Simulator::new(1);
+    let timer = simulator.timer();
+    simulator.spawn(async {
+        let policy = STASH.max_elapsed(secs(60));
+        let operation = || {
+            calls.set(calls.get() + 1);
+            ready(Err::<(), _>("busy"))
+        };
+        let error = policy.run_with(timer, Seeded(1), operation).budget(&budget).await.unwrap_err();
+        assert_eq!(error, RetryError { last: Some("busy"), attempts: 1, reason: Reason::Elapsed });
+    });
+    assert!(simulator.step());
+    simulator.timer().advance(secs(60)); // the machine was asleep
+    simulator.run();
+    assert_eq!(calls.get(), 1);
+    assert_eq!(budget.borrow().stats().refunded, 1);
+}
+
+#[test]
+fn a_first_attempt_without_any_time_is_still_made() {
+    let result = run(async |timer| {
+        let policy = STASH.max_elapsed(Duration::ZERO).attempt_timeout(Duration::ZERO);
+        policy.run_with(&timer, Seeded(1), || ready(Ok::<_, ()>(()))).await
+    });
+    assert_eq!(result, Ok(()));
+}
+
+#[test]
+fn an_empty_budget_stops_before_the_attempts_do() {
+    let budget = RefCell::new(RetryBudget::percent(0).floor_per_second(0).burst(2));
+    let result = run(async |timer| STASH.run_with(&timer, Seeded(1), || ready(Err::<(), _>(()))).budget(&budget).await);
+    assert_eq!(result, Err(RetryError { last: Some(()), attempts: 3, reason: Reason::Budget }));
+}
+
+#[test]
+fn two_layers_share_one_budget_and_charge_each_call_once() {
+    let budget = RefCell::new(RetryBudget::percent(20).floor_per_second(0).burst(100));
+    let calls = Cell::new(0);
+    run(async |timer| {
+        let inner = || {
+            STASH
+                .max_retries(2)
+                .run_with(&timer, Seeded(1), || {
+                    calls.set(calls.get() + 1);
+                    ready(Err::<(), _>(()))
+                })
+                .nested_budget(&budget)
+                .into_future()
+        };
+        STASH.run_with(&timer, Seeded(2), inner).budget(&budget).await.unwrap_err();
+    });
+    let stats = budget.borrow().stats();
+    assert_eq!(calls.get(), 4 * 3);
+    assert_eq!((stats.deposits, stats.withdrawn), (1, calls.get() - 1));
+}
+
+#[test]
+fn a_run_is_send_if_its_parts_are() {
+    struct Now;
+    impl Clock for Now {
+        fn now(&self) -> Instant {
+            Instant::ZERO
+        }
+    }
+    impl Timer for Now {
+        type Sleep = core::future::Ready<()>;
+
+        fn sleep_until(&self, _: Instant) -> Self::Sleep {
+            ready(())
+        }
+    }
+    struct Locked(Mutex<RetryBudget>);
+    impl Lock for Locked {
+        type Target = RetryBudget;
+
+        fn with<R>(&self, f: impl FnOnce(&mut RetryBudget) -> R) -> R {
+            f(&mut self.0.lock().unwrap())
+        }
+    }
+    fn spawn<F: Future<Output = Result<(), RetryError<()>>> + Send>(future: F) -> F {
+        future
+    }
+    let budget = Locked(Mutex::new(RetryBudget::percent(20)));
+    let run = STASH
+        .run_with(Now, Seeded(1), || async { Err::<(), _>(()) })
+        .retry_if(|_| true)
+        .hint(|_| None)
+        .notify(|_, _| ())
+        .budget(&budget);
+    let _boxed: Box<dyn Future<Output = _> + Send + '_> = Box::new(spawn(run.into_future()));
+    let plain = async { STASH.run_with(Now, Seeded(1), || async { Err::<(), _>(()) }).await };
+    drop(spawn(plain));
+}
+
+#[test]
+fn dropped_at_every_await_it_leaks_no_retry() {
+    for seed in 0..1_000 {
+        let budget = RefCell::new(RetryBudget::percent(50).floor_per_second(1).burst(4));
+        let (starts, calls) = (Cell::new(0), Cell::new(0));
+        let mut simulator = Simulator::new(seed);
+        let tasks: Vec<_> = (0..6)
+            .map(|task| {
+                let timer = simulator.timer();
+                let (budget, starts, calls) = (&budget, &starts, &calls);
+                simulator.spawn(async move {
+                    let is_first = Cell::new(true);
+                    let operation = || {
+                        calls.set(calls.get() + 1);
+                        starts.set(starts.get() + u64::from(is_first.take()));
+                        let timer = timer.clone();
+                        async move {
+                            let at = timer.now().saturating_add(Duration::from_millis(100 * task));
+                            timer.sleep_until(at).await;
+                            Err::<(), _>(())
+                        }
+                    };
+                    let policy = STASH.jitter(Jitter::Full).attempt_timeout(Duration::from_millis(350));
+                    let _ = policy.run_with(&timer, Seeded(seed ^ task), operation).budget(budget).await;
+                })
+            })
+            .collect();
+        for task in tasks {
+            for _ in 0..simulator.next_random() % 20 {
+                simulator.step();
+            }
+            if simulator.next_random().is_multiple_of(2) {
+                simulator.abort(task);
+            }
+        }
+        simulator.run();
+        let stats = budget.borrow().stats();
+        let retries = calls.get() - starts.get();
+        assert_eq!(stats.withdrawn - stats.refunded, retries, "seed {seed}");
+        assert_eq!(stats.deposits, starts.get(), "seed {seed}");
+    }
+}
+
+#[test]
+fn an_error_tells_all_of_it() {
+    let inner = "12a".parse::<u8>().unwrap_err();
+    let error = RetryError { last: Some(inner.clone()), attempts: 4, reason: Reason::Attempts };
+    assert_eq!(error.to_string(), format!("gave up after 4 attempts, no attempt is left: {inner}"));
+    assert_eq!(error.source().map(ToString::to_string), Some(inner.to_string()));
+    let cut_off = RetryError::<core::num::ParseIntError> { last: None, attempts: 1, reason: Reason::Elapsed };
+    assert_eq!(cut_off.to_string(), "gave up after 1 attempt, no time is left: timed out");
+    assert!(cut_off.source().is_none());
+}
