@@ -20,6 +20,7 @@ extern crate std;
 mod batch_collector;
 mod circuit_breaker;
 mod hash;
+mod logger;
 mod rate_limiter;
 mod retry;
 mod shared;
@@ -36,6 +37,9 @@ pub use circuit_breaker::{
     Percent, Permit, Reset, TimeWindow, Trip, TripPolicy,
 };
 pub use hash::HashSeed;
+pub use logger::{
+    Actors, Entry, Event, Formatter, FormattersFull, Group, Level, Logger, LoggerStats, Recorded, ServiceId, Show, Text,
+};
 pub use rate_limiter::{
     Decision, Gcra, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn, RateLimiterStats, SlidingLog, SlidingLogState,
 };

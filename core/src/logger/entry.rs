@@ -1,0 +1,295 @@
+//! What leaves the logger, and how it reads.
+
+use core::{
+    cell::Cell,
+    fmt::{self, Write},
+};
+
+use super::{
+    Level,
+    names::{Names, Records},
+    text::Text,
+};
+
+/// Writes the text of a group: what stands behind `emoji [service] `.
+///
+/// It gets the group after it has left the machine, so it may take its time. `×7`, where the count exceeds the actors, is
+/// added behind it unless it asked for [`Group::count`]. If it fails, the default sentence is written instead.
+#[doc(alias = "EventFormatter")]
+pub type Formatter = fn(&Group<'_>, &mut dyn Write) -> fmt::Result;
+
+/// One line that is due, owned: it has left the machine, so writing it needs no lock.
+///
+/// [`Display`](fmt::Display) and [`line`](Self::line) are pure functions of it: `emoji [service] text`.
+#[doc(alias = "LogEntry")]
+#[derive(Clone, Debug)]
+pub struct Entry<const NAMES: usize, const LINE: usize> {
+    pub(super) content: Content<NAMES, LINE>,
+    pub(super) service: &'static str,
+    pub(super) emoji: &'static str,
+    pub(super) formatter: Option<Formatter>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Content<const NAMES: usize, const LINE: usize> {
+    /// One event, or several of one kind.
+    Events(Events<NAMES, LINE>),
+    /// How many events were lost before.
+    Lost { count: u64 },
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Events<const NAMES: usize, const LINE: usize> {
+    /// `None` for a plain line, whose text is the message.
+    pub(super) kind: Option<&'static str>,
+    pub(super) level: Level,
+    pub(super) names: Names<NAMES>,
+    /// Events by actors for whom there was no room.
+    pub(super) strangers: u32,
+    pub(super) message: Text<LINE>,
+    pub(super) events: u64,
+    pub(super) count: u64,
+}
+
+impl<const NAMES: usize, const LINE: usize> Entry<NAMES, LINE> {
+    /// The highest level of its events; [`Level::Warn`] if it tells of lost ones.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        match &self.content {
+            Content::Events(events) => events.level,
+            Content::Lost { .. } => Level::Warn,
+        }
+    }
+
+    /// How many events it stands for; zero if it tells of lost ones.
+    #[must_use]
+    pub const fn events(&self) -> u64 {
+        match &self.content {
+            Content::Events(events) => events.events,
+            Content::Lost { .. } => 0,
+        }
+    }
+
+    /// What a formatter sees of it.
+    #[must_use]
+    pub fn group(&self) -> Group<'_> {
+        let group = Group::empty(self.service, self.level());
+        match &self.content {
+            Content::Events(events) => Group {
+                kind: events.kind.unwrap_or_default(),
+                names: events.names.iter(),
+                strangers: events.strangers,
+                message: &events.message,
+                count: events.count,
+                ..group
+            },
+            Content::Lost { count } => Group { count: *count, ..group },
+        }
+    }
+
+    /// The finished line, escaped, at most `LINE` bytes.
+    #[must_use]
+    pub fn line(&self) -> Text<LINE> {
+        self.line_with(self.formatter)
+    }
+
+    /// The finished line with the default sentence, whatever formatter was registered.
+    #[must_use]
+    pub fn default_line(&self) -> Text<LINE> {
+        self.line_with(None)
+    }
+
+    fn line_with(&self, formatter: Option<Formatter>) -> Text<LINE> {
+        let mut line = Text::new();
+        // `Text` never fails.
+        let _ = write!(line, "{} [{}] ", self.emoji_or_default(), self.service);
+        let head = line.len();
+        let group = self.group();
+        match &self.content {
+            Content::Lost { count: 1 } => line.push("1 event lost"),
+            Content::Lost { count } => {
+                let _ = write!(line, "{count} events lost");
+            }
+            Content::Events(events) if events.kind.is_none() => line.push(&events.message),
+            Content::Events(_) => {
+                let is_done = formatter.is_some_and(|formatter| group.write_with(formatter, &mut line).is_ok());
+                if !is_done {
+                    line.rewind(head);
+                    let _ = group.write_default(&mut line);
+                }
+            }
+        }
+        line
+    }
+
+    const fn emoji_or_default(&self) -> &'static str {
+        match (self.emoji.is_empty(), self.level()) {
+            (false, _) => self.emoji,
+            (true, Level::Debug | Level::Info) => "•",
+            (true, Level::Warn) => "⚠️",
+            (true, Level::Error) => "❌",
+        }
+    }
+}
+
+impl<const NAMES: usize, const LINE: usize> fmt::Display for Entry<NAMES, LINE> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.line())
+    }
+}
+
+/// Events of one service, type and target within a short time, as a formatter sees them. All its text is escaped.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    service: &'static str,
+    kind: &'static str,
+    level: Level,
+    /// The target, then the actors.
+    names: Records<'a>,
+    strangers: u32,
+    message: &'a str,
+    count: u64,
+    count_was_read: Cell<bool>,
+}
+
+impl<'a> Group<'a> {
+    const fn empty(service: &'static str, level: Level) -> Self {
+        Self {
+            service,
+            kind: "",
+            level,
+            names: Records::EMPTY,
+            strangers: 0,
+            message: "",
+            count: 0,
+            count_was_read: Cell::new(false),
+        }
+    }
+
+    /// The service that reported the events.
+    #[must_use]
+    pub const fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// The type of the events; empty for a plain line.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The highest level of the events.
+    #[must_use]
+    pub const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Who did it, in the order of their first event: writes "alice, bob, carol, and 2 others".
+    #[must_use]
+    pub const fn actors(&self) -> Actors<'a> {
+        Actors { names: self.names, strangers: self.strangers }
+    }
+
+    /// To whom it was done; empty if to nobody.
+    #[must_use]
+    pub fn target(&self) -> &'a str {
+        { self.names }.next().map_or("", |target| target.as_str())
+    }
+
+    /// The last message that was not empty.
+    #[must_use]
+    pub const fn message(&self) -> &'a str {
+        self.message
+    }
+
+    /// The sum of the events' counts. A formatter that asks for it shows it itself: no `×7` is added.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count_was_read.set(true);
+        self.count
+    }
+
+    fn write_with(&self, formatter: Formatter, out: &mut dyn Write) -> fmt::Result {
+        formatter(self, out)?;
+        if self.count_was_read.get() { Ok(()) } else { self.write_count(out) }
+    }
+
+    /// "alice and bob did store to carol ×7: stored 2.3KB".
+    fn write_default(&self, out: &mut dyn Write) -> fmt::Result {
+        let actors = self.actors();
+        if actors.at_least() > 0 {
+            write!(out, "{actors} did ")?;
+        }
+        out.write_str(self.kind)?;
+        if !self.target().is_empty() {
+            write!(out, " to {}", self.target())?;
+        }
+        self.write_count(out)?;
+        if !self.message.is_empty() {
+            write!(out, ": {}", self.message)?;
+        }
+        Ok(())
+    }
+
+    fn write_count(&self, out: &mut dyn Write) -> fmt::Result {
+        if self.count > self.actors().at_least().max(1) { write!(out, " ×{}", self.count) } else { Ok(()) }
+    }
+}
+
+/// The actors of a group.
+///
+/// Up to four are all named, from five the first three and the number of the others. That number is exact as long as the
+/// logger could keep all the names (see [`Logger`](super::Logger)), or all but one event's; else it is what is certain,
+/// and marked: "alice, bob, carol, and 8+ others".
+#[derive(Clone, Copy, Debug)]
+pub struct Actors<'a> {
+    /// The target, then the actors.
+    names: Records<'a>,
+    strangers: u32,
+}
+
+impl<'a> Actors<'a> {
+    /// The names that were kept.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.names.skip(1).map(|actor| actor.as_str())
+    }
+
+    /// How many different actors there were at least.
+    #[must_use]
+    pub fn at_least(&self) -> u64 {
+        (self.names.skip(1).count() as u64).saturating_add(u64::from(self.strangers > 0))
+    }
+
+    /// True if there were no more than [`at_least`](Self::at_least).
+    #[must_use]
+    pub const fn is_exact(&self) -> bool {
+        self.strangers <= 1
+    }
+}
+
+impl fmt::Display for Actors<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// So many are all named.
+        const MOST_LISTED: u64 = 4;
+        /// So many are named where there are more.
+        const LISTED_OF_MORE: u64 = 3;
+
+        let actors = self.at_least();
+        let listed = if actors > MOST_LISTED { LISTED_OF_MORE } else { actors };
+        let others = actors.saturating_sub(listed);
+        for (index, name) in (0..listed).zip(self.names()) {
+            let is_last = others == 0 && index.saturating_add(1) == listed;
+            f.write_str(match (index, is_last) {
+                (0, _) => "",
+                (1, true) => " and ",
+                (_, true) => ", and ",
+                (_, false) => ", ",
+            })?;
+            f.write_str(name)?;
+        }
+        if others == 0 {
+            return Ok(());
+        }
+        write!(f, ", and {others}{} others", if self.is_exact() { "" } else { "+" })
+    }
+}

@@ -1,0 +1,455 @@
+//! The logger as a plain state machine.
+
+use core::time::Duration;
+
+use super::{
+    Entry, Event, Formatter, FormattersFull, Level, ServiceId, Show,
+    entry::Content,
+    names::{Name, Names},
+    services::{Formatters, Service, Services},
+    slot::{Age, Key, Slot, Window},
+};
+use crate::{HashSeed, Instant, time::Span};
+
+/// Groups events of one kind within a short time into one line, in fixed memory.
+///
+/// Events of one service, type and target form a group, which ends after 3 s without another or at the age of 10 s
+/// ([`window`](Self::window)). A group names its actors in the order of their first event, adds up the counts and keeps the last
+/// message; an instant event or a plain line leaves at once. What is due is handed out by [`on_timeout`](Self::on_timeout), in
+/// the order of the first events, and written outside: [`Entry::line`].
+///
+/// ```
+/// use steadfast_core::{Event, Instant, Logger};
+///
+/// let mut logger: Logger<16> = Logger::new();
+/// let social = logger.service("social");
+/// logger.set_emoji(social, "😈");
+/// logger.formatter("social", "tease", |group, out| write!(out, "{} teased {}", group.actors(), group.target()))?;
+/// for (second, actor) in [(0, "alice"), (1, "carol"), (2, "dave")] {
+///     logger.record(social, &Event::new("tease", actor).target("bob"), Instant::from_secs(second));
+/// }
+/// let due_at = Instant::from_secs(5);
+/// assert_eq!(logger.next_deadline(), Some(due_at));
+/// let entry = logger.on_timeout(due_at).expect("three seconds of quiet are over");
+/// assert_eq!(&*entry.line(), "😈 [social] alice, carol, and dave teased bob");
+/// # Ok::<(), steadfast_core::FormattersFull>(())
+/// ```
+///
+/// # Memory
+///
+/// `GROUPS` slots, each of one line of `LINE` bytes, `NAMES` bytes of names and about 90 bytes. A quarter of the slots is
+/// kept free of groups, so that a peer that makes up targets cannot keep lines out. A name takes its length and one byte, at
+/// most a fifth of `NAMES` and 128 bytes; so a group names a target and at least four actors, usually many more. Events by actors
+/// that found no room are counted, and the number of "others" is then marked as the least it can be: "8+ others". Longer names,
+/// messages and lines are cut and marked with `…`; two names that look the same once they are cut or escaped are still told apart,
+/// by a 64-bit keyed hash of the whole name. `SERVICES` services have their own settings, all further ones share the row "other".
+///
+/// # When it is full
+///
+/// Events that find no slot are counted, and the count leaves as a line of its own. Where no group is to be had, an event at
+/// [`Level::Warn`] or above leaves alone; a line that finds no slot replaces the oldest one of the lowest level, if that is
+/// lower than its own. [`stats`](Self::stats) adds up: seen = filtered + printed + waiting + lost + rejected.
+///
+/// # Clock
+///
+/// After a step back, the first event on the new clock cuts short whatever lies ahead of it, so no group collects longer than its
+/// window from then on.
+#[derive(Clone, Debug)]
+pub struct Logger<
+    const GROUPS: usize,
+    const NAMES: usize = 160,
+    const LINE: usize = 160,
+    const SERVICES: usize = 8,
+    const FORMATTERS: usize = 8,
+> {
+    window: Window,
+    seed: HashSeed,
+    services: Services<SERVICES>,
+    formatters: Formatters<FORMATTERS>,
+    /// The hash of the key of each slot, side by side because every event searches them.
+    hashes: heapless::Vec<u32, GROUPS>,
+    slots: heapless::Vec<Slot<NAMES, LINE>, GROUPS>,
+    /// How many of the slots are lines.
+    lines: usize,
+    overflow: Option<Overflow>,
+    sequence: u64,
+    latest: Instant,
+    is_stopped: bool,
+    counts: Counts,
+}
+
+/// The row of what was lost and not yet told.
+#[derive(Clone, Debug)]
+struct Overflow {
+    count: u64,
+    age: Age,
+}
+
+#[derive(Clone, Debug)]
+struct Counts {
+    seen: u64,
+    filtered: u64,
+    printed: u64,
+    lost: u64,
+    rejected: u64,
+}
+
+/// What became of an event.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Recorded {
+    /// Its service does not show this level.
+    Filtered,
+    /// It waits in a group.
+    Grouped,
+    /// It found no room and was counted.
+    Lost,
+    /// It is a line of its own, due now.
+    Ready,
+    /// The logger is shut down.
+    Rejected,
+}
+
+/// What became of all events: `seen = filtered + printed + waiting + lost + rejected`.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LoggerStats {
+    /// All events and plain lines.
+    pub seen: u64,
+    /// Not shown because of their service's settings.
+    pub filtered: u64,
+    /// Part of an entry that was handed out.
+    pub printed: u64,
+    /// Still inside.
+    pub waiting: u64,
+    /// No room, or refused by the sink; their number is printed.
+    pub lost: u64,
+    /// Reported after the shutdown.
+    pub rejected: u64,
+}
+
+const QUIET: Duration = Duration::from_secs(3);
+const MAX_AGE: Duration = Duration::from_secs(10);
+
+impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize>
+    Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>
+{
+    /// The slots that groups may not take.
+    const RESERVED: usize = if GROUPS < 8 { 1 } else { GROUPS / 4 };
+
+    /// A logger without services: 3 s of quiet, 10 s at most.
+    #[must_use]
+    pub const fn new() -> Self {
+        const {
+            assert!(GROUPS >= 2, "a slot for a group and one for a line");
+            assert!(LINE >= 32, "a line of 32 bytes is the least that says anything");
+            // Evaluated here so that too little room for names does not build either.
+            assert!(Names::<NAMES>::LONGEST_RECORD > 0);
+        }
+        Self {
+            window: Window { quiet: Span::new(QUIET), max_age: Span::new(MAX_AGE) },
+            seed: HashSeed::FIXED,
+            services: Services::new(),
+            formatters: Formatters::new(),
+            hashes: heapless::Vec::new(),
+            slots: heapless::Vec::new(),
+            lines: 0,
+            overflow: None,
+            sequence: 0,
+            latest: Instant::ZERO,
+            is_stopped: false,
+            counts: Counts { seen: 0, filtered: 0, printed: 0, lost: 0, rejected: 0 },
+        }
+    }
+
+    /// Ends a group after `quiet` without an event, and at the age of `max_age` in any case.
+    #[doc(alias = "BatchWindow")]
+    #[must_use]
+    pub const fn window(mut self, quiet: Duration, max_age: Duration) -> Self {
+        self.window = Window { quiet: Span::new(quiet), max_age: Span::new(max_age) };
+        self
+    }
+
+    /// Takes the secret that tells long names of the same look apart; a `static` is reseeded at boot.
+    ///
+    /// A group of such a name that is open already gets no more events.
+    pub const fn reseed(&mut self, seed: HashSeed) {
+        self.seed = seed;
+    }
+
+    /// The service of this name, added if there is room; else [`ServiceId::OTHER`]. O(`SERVICES`).
+    #[doc(alias = "Log")]
+    pub fn service(&mut self, name: &'static str) -> ServiceId {
+        self.services.find_or_add(name)
+    }
+
+    /// The service of this name, if it was added. O(`SERVICES`).
+    #[must_use]
+    pub fn find_service(&self, name: &str) -> Option<ServiceId> {
+        self.services.find(name)
+    }
+
+    /// Sets what a service's lines begin with.
+    pub fn set_emoji(&mut self, service: ServiceId, emoji: &'static str) {
+        self.services.get_mut(service).emoji = emoji;
+    }
+
+    /// Sets how much of a service is shown from here on; what waits already still leaves.
+    #[doc(alias = "SetServiceEnabled")]
+    #[doc(alias = "SetServiceVerbose")]
+    pub fn set_show(&mut self, service: ServiceId, show: Show) {
+        self.services.get_mut(service).show = show;
+    }
+
+    /// How much of a service is shown.
+    #[must_use]
+    pub fn show(&self, service: ServiceId) -> Show {
+        self.services.get(service).show
+    }
+
+    /// Sets how groups of this service and type read. O(`FORMATTERS`).
+    ///
+    /// # Errors
+    ///
+    /// If there is no room; nothing is changed.
+    #[doc(alias = "RegisterFormatter")]
+    pub fn formatter(
+        &mut self,
+        service: &'static str,
+        kind: &'static str,
+        formatter: Formatter,
+    ) -> Result<(), FormattersFull> {
+        self.formatters.set(service, kind, formatter)
+    }
+
+    /// Takes an event: into its group, or as a line of its own if it is instant. O(`GROUPS`), with nothing formatted.
+    pub fn record(&mut self, service: ServiceId, event: &Event<'_>, now: Instant) -> Recorded {
+        if let Err(refused) = self.admit(service, event.level, now) {
+            return refused;
+        }
+        let longest = Names::<NAMES>::LONGEST_RECORD;
+        let target = Name::new(event.target, longest, &self.seed);
+        let actor = Name::new(event.actor, longest, &self.seed);
+        let age = self.age(now, event.instant);
+        if event.instant {
+            return self.add_line(Slot::new(service, event, &target, &actor, age), now);
+        }
+        let key = Key { service, kind: event.kind, target };
+        let hash = key.hash();
+        if let Some(slot) = self.find(hash, &key, now) {
+            slot.add(event, &actor);
+            slot.age.last_at = now;
+            return Recorded::Grouped;
+        }
+        let groups = self.slots.len().saturating_sub(self.lines);
+        let has_room = groups < GROUPS.saturating_sub(Self::RESERVED) && !self.slots.is_full();
+        if has_room {
+            self.push(hash, Slot::new(service, event, &target, &actor, age));
+            Recorded::Grouped
+        } else if event.level >= Level::Warn {
+            let age = Age { is_ready: true, ..age };
+            self.add_line(Slot::new(service, event, &target, &actor, age), now)
+        } else {
+            self.lose(1, now);
+            Recorded::Lost
+        }
+    }
+
+    /// Takes a plain line, which is due at once. O(`GROUPS`).
+    pub fn line(&mut self, service: ServiceId, level: Level, text: &str, now: Instant) -> Recorded {
+        if let Err(refused) = self.admit(service, level, now) {
+            return refused;
+        }
+        let event = Event::new("", "").message(text).level(level);
+        let age = self.age(now, true);
+        self.add_line(Slot::line(service, &event, age), now)
+    }
+
+    /// When [`on_timeout`](Self::on_timeout) will have something; [`Instant::ZERO`] if it is due whatever the clock shows.
+    /// O(`GROUPS`).
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.ages().map(|age| age.due_at(self.window)).min()
+    }
+
+    /// Hands out the due entry whose first event is the oldest; call it until it returns `None`. O(`GROUPS`).
+    #[must_use = "an entry that is not written is lost"]
+    pub fn on_timeout(&mut self, now: Instant) -> Option<Entry<NAMES, LINE>> {
+        let window = self.window;
+        let (sequence, index) = (self.slots.iter().enumerate())
+            .map(|(index, slot)| (&slot.age, Some(index)))
+            .chain(self.overflow.as_ref().map(|overflow| (&overflow.age, None)))
+            .filter(|(age, _)| now >= age.due_at(window))
+            .map(|(age, index)| (age.sequence, index))
+            .min()?;
+        let Some(index) = index else {
+            let overflow = self.overflow.take_if(|overflow| overflow.age.sequence == sequence)?;
+            let content = Content::Lost { count: overflow.count };
+            return Some(Entry { content, service: "logger", emoji: "", formatter: None });
+        };
+        let slot = self.take(index)?;
+        self.counts.printed = self.counts.printed.saturating_add(slot.events.events);
+        let Service { name, emoji, .. } = *self.services.get(slot.service);
+        let formatter = slot.events.kind.and_then(|kind| self.formatters.get(name, kind));
+        Some(Entry { content: Content::Events(slot.events), service: name, emoji, formatter })
+    }
+
+    /// Makes everything that waits due now, whatever the clock shows. O(`GROUPS`).
+    pub fn flush(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.age.is_ready = true);
+        if let Some(overflow) = &mut self.overflow {
+            overflow.age.is_ready = true;
+        }
+    }
+
+    /// Makes everything that waits due, and rejects what comes later. O(`GROUPS`).
+    #[doc(alias = "Stop")]
+    pub fn shutdown(&mut self) {
+        self.flush();
+        self.is_stopped = true;
+    }
+
+    /// True after [`shutdown`](Self::shutdown).
+    #[must_use]
+    pub const fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    /// Takes note that an entry that was handed out could not be written: its events are lost, and their number will be
+    /// told. After the shutdown they are only counted.
+    pub fn not_written(&mut self, entry: &Entry<NAMES, LINE>, now: Instant) {
+        match &entry.content {
+            Content::Events(events) => {
+                self.counts.printed = self.counts.printed.saturating_sub(events.events);
+                self.lose(events.events, now);
+            }
+            Content::Lost { count } => self.tell(*count, now),
+        }
+    }
+
+    /// What became of all events. O(`GROUPS`).
+    #[must_use]
+    pub fn stats(&self) -> LoggerStats {
+        let Counts { seen, filtered, printed, lost, rejected } = self.counts;
+        let waiting = self.slots.iter().fold(0, |sum: u64, slot| sum.saturating_add(slot.events.events));
+        LoggerStats { seen, filtered, printed, waiting, lost, rejected }
+    }
+
+    /// Counts an event and says why it goes no further, if it does not.
+    pub(super) fn admit(&mut self, service: ServiceId, level: Level, now: Instant) -> Result<(), Recorded> {
+        self.counts.seen = self.counts.seen.saturating_add(1);
+        if !self.show(service).admits(level) {
+            self.counts.filtered = self.counts.filtered.saturating_add(1);
+            return Err(Recorded::Filtered);
+        }
+        if self.is_stopped {
+            self.counts.rejected = self.counts.rejected.saturating_add(1);
+            return Err(Recorded::Rejected);
+        }
+        if now < self.latest {
+            self.slots.iter_mut().for_each(|slot| slot.age.clamp(now));
+            if let Some(overflow) = &mut self.overflow {
+                overflow.age.clamp(now);
+            }
+        }
+        self.latest = now;
+        Ok(())
+    }
+
+    const fn age(&mut self, now: Instant, is_ready: bool) -> Age {
+        let sequence = self.sequence;
+        self.sequence = sequence.saturating_add(1);
+        Age { sequence, first_at: now, last_at: now, is_ready }
+    }
+
+    fn ages(&self) -> impl Iterator<Item = &Age> {
+        let overflow = self.overflow.as_ref().map(|overflow| &overflow.age);
+        self.slots.iter().map(|slot| &slot.age).chain(overflow)
+    }
+
+    /// The group that still collects for `key`. One whose time is over is closed here, so that a clock that steps back
+    /// cannot open it again beside its successor.
+    fn find(&mut self, hash: u32, key: &Key<'_>, now: Instant) -> Option<&mut Slot<NAMES, LINE>> {
+        let window = self.window;
+        let slot = (self.hashes.iter().zip(&mut self.slots))
+            .find_map(|(other, slot)| (*other == hash && slot.collects(key)).then_some(slot))?;
+        if now < slot.age.due_at(window) {
+            return Some(slot);
+        }
+        slot.age.is_ready = true;
+        None
+    }
+
+    /// Gives a line a slot: a free one, or that of a lesser line.
+    fn add_line(&mut self, slot: Slot<NAMES, LINE>, now: Instant) -> Recorded {
+        let slot = Slot { is_line: true, ..slot };
+        if !self.slots.is_full() {
+            self.push(0, slot);
+            return Recorded::Ready;
+        }
+        let lesser = (self.slots.iter_mut())
+            .filter(|other| other.is_line && other.events.level < slot.events.level)
+            .min_by_key(|other| (other.events.level, other.age.sequence));
+        let Some(lesser) = lesser else {
+            self.lose(slot.events.events, now);
+            return Recorded::Lost;
+        };
+        let replaced = core::mem::replace(lesser, slot);
+        self.lose(replaced.events.events, now);
+        Recorded::Ready
+    }
+
+    fn push(&mut self, hash: u32, slot: Slot<NAMES, LINE>) {
+        let is_line = slot.is_line;
+        if self.slots.push(slot).is_ok() {
+            // As long as the slots, which had room.
+            let _ = self.hashes.push(hash);
+            self.lines = self.lines.saturating_add(usize::from(is_line));
+        }
+    }
+
+    fn take(&mut self, index: usize) -> Option<Slot<NAMES, LINE>> {
+        swap_out(&mut self.hashes, index);
+        let slot = swap_out(&mut self.slots, index)?;
+        self.lines = self.lines.saturating_sub(usize::from(slot.is_line));
+        Some(slot)
+    }
+
+    fn lose(&mut self, events: u64, now: Instant) {
+        self.counts.lost = self.counts.lost.saturating_add(events);
+        self.tell(events, now);
+    }
+
+    /// Adds to the row that tells what was lost.
+    fn tell(&mut self, events: u64, now: Instant) {
+        if self.is_stopped {
+            return;
+        }
+        let age = self.age(now, false);
+        let overflow = self.overflow.get_or_insert(Overflow { count: 0, age });
+        overflow.count = overflow.count.saturating_add(events);
+        overflow.age.last_at = now;
+    }
+}
+
+impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize> Default
+    for Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Removes an element and puts the last into its place, without a panic to be reached.
+fn swap_out<T, const N: usize>(vec: &mut heapless::Vec<T, N>, index: usize) -> Option<T> {
+    let len = vec.len();
+    if index >= len {
+        return None;
+    }
+    let last = vec.pop()?;
+    match vec.get_mut(index) {
+        Some(place) => Some(core::mem::replace(place, last)),
+        None => Some(last),
+    }
+}

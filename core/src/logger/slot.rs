@@ -1,0 +1,129 @@
+//! A group that collects, or a line that waits.
+
+use super::{
+    Event, ServiceId,
+    entry::Events,
+    names::{Name, Names},
+    text::Text,
+};
+use crate::{Instant, time::Span};
+
+/// What decides whether two events belong together: compared exactly, after a hash of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key<'a> {
+    pub(super) service: ServiceId,
+    pub(super) kind: &'static str,
+    pub(super) target: Name<'a>,
+}
+
+impl Key<'_> {
+    /// A cheap filter before the exact comparison. It needs no secret: what somebody can win by making it collide is one
+    /// comparison for each group, which is what the look-up costs anyway.
+    pub(super) fn hash(&self) -> u32 {
+        let seed = u32::from(self.service.0);
+        mix(mix(seed, self.kind.as_bytes()), self.target.raw().as_bytes())
+    }
+}
+
+fn mix(mut hash: u32, bytes: &[u8]) -> u32 {
+    /// An odd number without structure: 2^32 divided by the golden ratio.
+    const FACTOR: u32 = 0x9e37_79b9;
+    /// Names that differ only behind this many bytes share a hash.
+    const MOST_BYTES: usize = 64;
+
+    let bytes = bytes.get(..MOST_BYTES).unwrap_or(bytes);
+    let (words, rest) = bytes.as_chunks();
+    for word in words {
+        hash = (hash.rotate_left(5) ^ u32::from_le_bytes(*word)).wrapping_mul(FACTOR);
+    }
+    for byte in rest {
+        hash = (hash.rotate_left(5) ^ u32::from(*byte)).wrapping_mul(FACTOR);
+    }
+    (hash.rotate_left(5) ^ bytes.len() as u32).wrapping_mul(FACTOR)
+}
+
+/// How long a group collects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) quiet: Span,
+    pub(super) max_age: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Slot<const NAMES: usize, const LINE: usize> {
+    pub(super) service: ServiceId,
+    pub(super) events: Events<NAMES, LINE>,
+    pub(super) age: Age,
+    /// Made by one event that is not grouped.
+    pub(super) is_line: bool,
+}
+
+impl<const NAMES: usize, const LINE: usize> Slot<NAMES, LINE> {
+    pub(super) fn new(service: ServiceId, event: &Event<'_>, target: &Name<'_>, actor: &Name<'_>, age: Age) -> Self {
+        let events = Events {
+            kind: Some(event.kind),
+            level: event.level,
+            names: Names::new(target),
+            strangers: 0,
+            message: Text::new(),
+            events: 0,
+            count: 0,
+        };
+        let mut slot = Self { service, events, age, is_line: false };
+        slot.add(event, actor);
+        slot
+    }
+
+    /// A plain line, which is ready.
+    pub(super) fn line(service: ServiceId, event: &Event<'_>, age: Age) -> Self {
+        let mut slot = Self::new(service, event, &Name::NONE, &Name::NONE, age);
+        slot.events.kind = None;
+        slot
+    }
+
+    pub(super) fn collects(&self, key: &Key<'_>) -> bool {
+        !self.age.is_ready
+            && self.service == key.service
+            && self.events.kind.is_some_and(|kind| kind == key.kind)
+            && self.events.names.has_target(&key.target)
+    }
+
+    pub(super) fn add(&mut self, event: &Event<'_>, actor: &Name<'_>) {
+        let events = &mut self.events;
+        if !actor.is_none() && !events.names.has_actor(actor) && !events.names.push(actor) {
+            events.strangers = events.strangers.saturating_add(1);
+        }
+        if !event.message.is_empty() {
+            events.message.set(event.message);
+        }
+        events.level = events.level.max(event.level);
+        events.events = events.events.saturating_add(1);
+        events.count = events.count.saturating_add(u64::from(event.count));
+    }
+}
+
+/// When something was seen first and last, which decides when it is due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Age {
+    /// Its place among the lines of one drain.
+    pub(super) sequence: u64,
+    pub(super) first_at: Instant,
+    pub(super) last_at: Instant,
+    /// Due whatever the clock shows; collects no more.
+    pub(super) is_ready: bool,
+}
+
+impl Age {
+    pub(super) const fn due_at(&self, window: Window) -> Instant {
+        if self.is_ready {
+            return Instant::ZERO;
+        }
+        self.last_at.after(window.quiet).earlier(self.first_at.after(window.max_age))
+    }
+
+    /// What lies ahead of a clock that stepped back happened now.
+    pub(super) fn clamp(&mut self, now: Instant) {
+        self.first_at = self.first_at.min(now);
+        self.last_at = self.last_at.min(now);
+    }
+}
