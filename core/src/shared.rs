@@ -128,6 +128,15 @@ impl<M, L: Lock<Target = M>, T: Clock> Shared<M, L, T> {
     }
 }
 
+impl<M, L: Lock<Target = M>, T> Shared<M, L, T> {
+    /// Runs `f` on the machine without a look at the clock: for what needs no time, or has read it already.
+    ///
+    /// `f` runs inside the lock: keep it short, and do not use `self` in it.
+    pub fn with_lock<R>(&self, f: impl FnOnce(&mut M) -> R) -> R {
+        self.lock.with(f)
+    }
+}
+
 impl<M, L, T> fmt::Debug for Shared<M, L, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()

@@ -11,6 +11,14 @@
     )
 )]
 
+mod rate_limiter;
 mod runtime;
+mod storage;
 
+pub use rate_limiter::{RateLimiter, RateLimiterBuilder};
 pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_on};
+pub use steadfast_core::{
+    self as core, Clock, Decision, Gcra, Instant, Lock, NeverFits, OnFull, Quota, RateLimiterStats, SlidingLog, Timer,
+    earliest,
+};
+pub use storage::Heap;

@@ -45,7 +45,7 @@ where
 
     /// [`RateLimiterIn::stats`].
     pub fn stats(&self) -> RateLimiterStats {
-        self.with(|limiter, _| limiter.stats())
+        self.with_lock(|limiter| limiter.stats())
     }
 
     /// Waits until `key` is allowed, and counts it then.
@@ -57,7 +57,7 @@ where
     where
         T: Timer,
     {
-        let hash = self.with(|limiter, _| limiter.hash(key));
+        let hash = self.with_lock(|limiter| limiter.hash(key));
         let place = queue.with(|queue| queue.join(hash)).map(|ticket| Place { queue, hash, ticket });
         if let Some(place) = &place {
             place.until_first().await;

@@ -1,0 +1,333 @@
+//! The rate limiter for servers.
+
+use core::{
+    borrow::Borrow,
+    fmt,
+    hash::{BuildHasher, Hash},
+    num::NonZeroU32,
+};
+use std::sync::Arc;
+
+use steadfast_core::{
+    Clock, Decision, Instant, NeverFits, OnFull, Quota, RateLimiterIn, RateLimiterStats, Shared, Timer, WaitList,
+};
+
+use crate::{Heap, Mutex, SystemTimer, storage::Shards};
+
+/// Lets each key do so much in so much time, in memory that is fixed when it is built.
+///
+/// Cloning is cheap and shares everything. `A` is the quota: [`Gcra`](crate::Gcra) (a rate and a burst, the smallest and
+/// fastest) or [`SlidingLog`](crate::SlidingLog) (at most so many in any window). No background task is needed. A flood
+/// of made-up keys cannot grow it, cannot reset the quota of an exhausted key, and shares one quota (see
+/// [`OnFull`]). Keys are hashed with a random seed; a `&str` looks up a `String` without allocating.
+///
+/// ```
+/// use steadfast::{Decision, Gcra, RateLimiter};
+///
+/// let limiter = RateLimiter::<String, _>::builder(Gcra::per_second(100).burst(20)).max_keys(1_000_000).build();
+///
+/// match limiter.allow("10.0.0.7") {
+///     Decision::Allow => { /* serve */ }
+///     Decision::Deny { .. } => { /* 429, with `retry_after(limiter.now())` as its header */ }
+/// }
+/// ```
+pub struct RateLimiter<K, A: Quota, T = SystemTimer>(Arc<Shards<Shard<K, A, T>>>);
+
+type Machine<K, A> = RateLimiterIn<K, A, Heap>;
+
+struct Shard<K, A: Quota, T> {
+    limiter: Shared<Machine<K, A>, Mutex<Machine<K, A>>, T>,
+    queue: Mutex<WaitList<WAITERS>>,
+}
+
+/// For how many waiters a shard keeps the order of arrival.
+const WAITERS: usize = 64;
+
+/// The settings of a [`RateLimiter`].
+#[derive(Clone, Debug)]
+pub struct RateLimiterBuilder<A, T = SystemTimer> {
+    quota: A,
+    max_keys: usize,
+    on_full: OnFull,
+    timer: T,
+}
+
+impl<K: Eq + Hash, A: Quota + Clone> RateLimiter<K, A> {
+    /// The settings of a limiter with this quota: 65,536 keys, [`OnFull::Share`].
+    pub const fn builder(quota: A) -> RateLimiterBuilder<A> {
+        RateLimiterBuilder { quota, max_keys: 65_536, on_full: OnFull::Share, timer: SystemTimer }
+    }
+}
+
+impl<A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<A, T> {
+    /// For how many keys there is room, at least one and at most 4,294,967,294.
+    ///
+    /// Up to 4,095 the limiter holds exactly so many. A larger one consists of shards that share the keys by their hash;
+    /// all together hold at least so many, and one shard may be full a little before the others.
+    #[must_use]
+    pub const fn max_keys(mut self, max_keys: usize) -> Self {
+        self.max_keys = max_keys;
+        self
+    }
+
+    /// What to do with a new key when there is no room.
+    #[must_use]
+    pub const fn on_full(mut self, on_full: OnFull) -> Self {
+        self.on_full = on_full;
+        self
+    }
+
+    /// Another clock or timer than the system's.
+    #[must_use]
+    pub fn timer<U: Clock + Clone>(self, timer: U) -> RateLimiterBuilder<A, U> {
+        RateLimiterBuilder { quota: self.quota, max_keys: self.max_keys, on_full: self.on_full, timer }
+    }
+
+    /// The limiter. Allocates all its memory; nothing else does later, but the keys themselves.
+    pub fn build<K: Eq + Hash>(self) -> RateLimiter<K, A, T> {
+        RateLimiter(Arc::new(Shards::new(self.max_keys, |share, seed| {
+            let machine = RateLimiterIn::allocate(self.quota.clone(), share, seed).with_on_full(self.on_full);
+            Shard { limiter: Shared::new(Mutex::new(machine), self.timer.clone()), queue: Mutex::new(WaitList::new()) }
+        })))
+    }
+}
+
+impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
+    /// Decides a request of `key`, and counts it if it is allowed. O(1) expected.
+    pub fn allow<Q>(&self, key: &Q) -> Decision
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.seed.hash_one(key);
+        self.0.of(hash).limiter.with(|limiter, now| limiter.allow_with(hash, key, Q::to_owned, now))
+    }
+
+    /// [`allow`](Self::allow) at a time that the caller has read from this limiter's clock.
+    pub fn allow_at<Q>(&self, key: &Q, now: Instant) -> Decision
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.seed.hash_one(key);
+        self.0.of(hash).limiter.with_lock(|limiter| limiter.allow_with(hash, key, Q::to_owned, now))
+    }
+
+    /// Decides a request that counts `cost` times, all or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota; no quota changed.
+    pub fn allow_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.seed.hash_one(key);
+        self.0.of(hash).limiter.with(|limiter, now| limiter.allow_n_with(hash, key, Q::to_owned, cost, now))
+    }
+
+    /// Decides a request of `key` as [`allow`](Self::allow) would, and counts nothing.
+    pub fn check<Q>(&self, key: &Q) -> Decision
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.shard_of(key).with(|limiter, now| limiter.check(key, now))
+    }
+
+    /// How much `key` could do at once.
+    pub fn remaining<Q>(&self, key: &Q) -> u32
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.shard_of(key).with(|limiter, now| limiter.remaining(key, now))
+    }
+
+    /// When `key` has its whole quota again if it does nothing until then.
+    pub fn reset_at<Q>(&self, key: &Q) -> Instant
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.shard_of(key).with(|limiter, now| limiter.reset_at(key, now))
+    }
+
+    /// Gives back `cost` that was allowed and not used; false, and nothing given, if `key` has no entry of its own.
+    pub fn refund<Q>(&self, key: &Q, cost: NonZeroU32) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.shard_of(key).with(|limiter, now| limiter.refund(key, cost, now))
+    }
+
+    /// Waits until `key` is allowed, and counts it then.
+    ///
+    /// Those who wait for one key are served in the order of their arrival, as far as its shard has places: 64. Dropping
+    /// the future counts nothing and frees its place. Without a runtime, wait in [`block_on`](crate::block_on).
+    ///
+    /// ```
+    /// # use steadfast::{Gcra, RateLimiter};
+    /// # let limiter = RateLimiter::<String, _>::builder(Gcra::per_second(100)).build();
+    /// # steadfast::block_on(async {
+    /// limiter.until_allowed("10.0.0.7").await;
+    /// # });
+    /// ```
+    pub async fn until_allowed<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q> + Clone,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        T: Timer,
+    {
+        let shard = self.0.of(self.0.seed.hash_one(key));
+        shard.limiter.until_allowed(&key.to_owned(), &shard.queue).await;
+    }
+
+    /// Gives every key another quota from now on; what was counted stays counted.
+    pub fn set_quota(&self, quota: &A)
+    where
+        A: Clone,
+    {
+        self.0.iter().for_each(|shard| shard.limiter.with_lock(|limiter| limiter.set_quota(quota.clone())));
+    }
+
+    /// Forgets every idle key, and tells how many; never needed, but it frees the memory of the keys themselves.
+    ///
+    /// Each shard is locked for O(its capacity).
+    pub fn cleanup(&self) -> usize {
+        self.0.iter().map(|shard| shard.limiter.with(|limiter, now| limiter.cleanup(now))).sum()
+    }
+
+    /// How many keys have an entry.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|shard| shard.limiter.with_lock(|limiter| limiter.len())).sum()
+    }
+
+    /// True if no key has an entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What was decided so far, over all shards.
+    #[expect(clippy::arithmetic_side_effects, reason = "sums of counts that each stay below 2^64 for centuries")]
+    pub fn stats(&self) -> RateLimiterStats {
+        let mut sum = RateLimiterStats::default();
+        for shard in self.0.iter() {
+            let stats = shard.limiter.with_lock(|limiter| limiter.stats());
+            sum.allowed += stats.allowed;
+            sum.denied += stats.denied;
+            sum.overflowed += stats.overflowed;
+            sum.reused += stats.reused;
+        }
+        sum
+    }
+
+    /// The time by this limiter's clock, for [`Decision::retry_after`].
+    pub fn now(&self) -> Instant {
+        self.0.of(0).limiter.timer().now()
+    }
+
+    fn shard_of<Q: Hash + ?Sized>(&self, key: &Q) -> &Shared<Machine<K, A>, Mutex<Machine<K, A>>, T> {
+        &self.0.of(self.0.seed.hash_one(key)).limiter
+    }
+}
+
+impl<K, A: Quota, T> Clone for RateLimiter<K, A, T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, A: Quota, T> fmt::Debug for RateLimiter<K, A, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+    use std::thread;
+
+    use super::*;
+    use crate::{Gcra, SlidingLog, block_on};
+
+    #[test]
+    fn it_is_shared_between_threads_and_counts_exactly() {
+        let limiter = RateLimiter::<u64, _>::builder(SlidingLog::<100>::per_hour()).max_keys(100_000).build();
+        let allowed: usize = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..4_000_u64).filter(|i| limiter.allow(&(i % 10)).is_allowed()).count()))
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(allowed, 10 * 100);
+        let stats = limiter.stats();
+        assert_eq!((stats.allowed, stats.allowed + stats.denied), (1_000, 16_000));
+        assert_eq!(limiter.len(), 10);
+    }
+
+    #[test]
+    fn a_large_limiter_holds_its_keys_and_no_flood_grows_it() {
+        let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).max_keys(10_000).build();
+        (0..200_000).for_each(|key| _ = limiter.allow(&key));
+        let len = limiter.len();
+        assert!((9_900..=10_100).contains(&len), "{len}");
+        assert!(limiter.stats().overflowed >= 189_900);
+    }
+
+    #[test]
+    fn text_keys_are_looked_up_borrowed() {
+        let limiter = RateLimiter::<String, _>::builder(Gcra::per_hour(2)).build();
+        assert!(limiter.allow("bob").is_allowed());
+        assert_eq!(limiter.remaining("bob"), 1);
+        assert!(limiter.refund("bob", NonZeroU32::MIN));
+        assert!(limiter.clone().allow("bob").is_allowed());
+        assert!(limiter.check("bob").is_allowed());
+        assert!(limiter.allow("bob").is_allowed());
+        assert!(!limiter.allow("bob").is_allowed());
+        limiter.set_quota(&Gcra::every(Duration::ZERO));
+        assert!(limiter.allow("bob").is_allowed());
+    }
+
+    #[cfg(feature = "tokio")]
+    #[tokio::test(start_paused = true)]
+    async fn waiting_takes_exactly_as_long_as_the_quota_says() {
+        let limiter = RateLimiter::<String, _>::builder(Gcra::every(Duration::from_secs(60))).build();
+        let start = limiter.now();
+        for _ in 0..3 {
+            limiter.until_allowed("bob").await;
+        }
+        let took = limiter.now().saturating_duration_since(start);
+        assert!(took >= Duration::from_secs(120) && took < Duration::from_secs(121), "{took:?}");
+    }
+
+    #[cfg(feature = "tokio")]
+    #[tokio::test(start_paused = true)]
+    async fn a_waiting_future_can_be_spawned_and_dropped() {
+        let limiter = RateLimiter::<String, _>::builder(Gcra::every(Duration::from_secs(60))).build();
+        limiter.until_allowed("bob").await;
+        let waiting = limiter.clone();
+        let dropped = tokio::spawn(async move { waiting.until_allowed("bob").await });
+        tokio::task::yield_now().await;
+        dropped.abort();
+        assert!(dropped.await.unwrap_err().is_cancelled());
+        let start = limiter.now();
+        limiter.until_allowed("bob").await;
+        assert!(limiter.now().saturating_duration_since(start) < Duration::from_secs(61));
+        assert_eq!(limiter.stats().allowed, 2);
+    }
+
+    #[test]
+    fn without_a_runtime_a_thread_waits() {
+        let limiter = RateLimiter::<u8, _>::builder(Gcra::every(Duration::from_millis(2))).build();
+        let start = limiter.now();
+        block_on(async {
+            limiter.until_allowed(&1).await;
+            limiter.until_allowed(&1).await;
+        });
+        assert!(limiter.now().saturating_duration_since(start) >= Duration::from_millis(2));
+    }
+}
