@@ -33,8 +33,8 @@ mod wait_list;
 
 pub use batch_collector::{Batch, BatchCollector, BatchSettings, BatchStats, FlushReason};
 pub use circuit_breaker::{
-    BreakerError, BreakerMode, BreakerState, BreakerStats, CallWindow, CircuitBreaker, Consecutive, Open, Outcome,
-    Percent, Permit, Reset, TimeWindow, Trip, TripPolicy,
+    BreakerError, BreakerMode, BreakerState, BreakerStats, Breakers, BreakersIn, CallWindow, CircuitBreaker,
+    Consecutive, Open, Outcome, Percent, Permit, Reset, TimeWindow, Trip, TripPolicy,
 };
 pub use hash::HashSeed;
 pub use logger::{
