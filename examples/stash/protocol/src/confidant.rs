@@ -1,0 +1,288 @@
+//! The rules of a peer that keeps others' sealed data.
+
+mod cookie;
+mod hints;
+mod ledger;
+mod reply;
+mod stats;
+
+use core::{fmt, net::SocketAddr};
+
+use heapless::String;
+use steadfast_core::{Decision, HashSeed, Instant, RateLimiter, SlidingLog};
+
+use self::{
+    cookie::Cookies,
+    hints::Hints,
+    ledger::{Admission, Ledger},
+    reply::Pending,
+};
+pub use self::{reply::Reply, stats::ConfidantStats};
+use crate::{Body, Chunk, ChunkId, ChunkStore, FETCH_CHUNKS, Manifest, Name, PeerId, Refusal, wire::Verified};
+
+/// How many owners a confidant takes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Capacity {
+    /// 5 owners.
+    #[default]
+    Low,
+    /// 20 owners.
+    Medium,
+    /// 50 owners.
+    High,
+}
+
+impl Capacity {
+    /// The number of owners.
+    #[must_use]
+    pub const fn owners(self) -> usize {
+        match self {
+            Self::Low => 5,
+            Self::Medium => 20,
+            Self::High => 50,
+        }
+    }
+}
+
+/// What a confidant takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// From how many owners; never more than its table holds.
+    pub capacity: Capacity,
+    /// How many chunks of one owner.
+    pub max_chunks: u32,
+}
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// A `Request` was answered.
+    Answered {
+        /// Whether anything is kept for the asker.
+        found: bool,
+    },
+    /// A `Commit` is durable.
+    Committed {
+        /// The version that is kept now.
+        version: u64,
+    },
+    /// It came before; no reply.
+    Duplicate,
+    /// It is a reply, so not for a confidant; no reply.
+    NotAQuestion,
+    /// A `Holding` was noted; no reply.
+    Noted,
+    /// The answer was no.
+    Refused(Refusal),
+    /// Chunks are on their way.
+    Sending {
+        /// How many.
+        chunks: u32,
+    },
+    /// A `Store` was written.
+    Stored,
+    /// A `Refresh` was answered.
+    Welcomed,
+}
+
+/// What makes one run of a confidant unlike every other: 40 random bytes, new at each start.
+///
+/// Whatever was recorded on the wire before a restart is worth nothing after it.
+pub struct RunSecret([u8; 40]);
+
+impl RunSecret {
+    /// The secret of these random bytes.
+    #[must_use]
+    pub const fn new(random: [u8; 40]) -> Self {
+        Self(random)
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        self.0.as_chunks().0.get(at).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+}
+
+impl fmt::Debug for RunSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RunSecret(..)")
+    }
+}
+
+/// A peer that keeps sealed data for at most `OWNERS` others, as a machine without input and output.
+///
+/// Hand it each verified message with the address that it came from, then send what [`next_reply`](Self::next_reply)
+/// gives. Whatever is stored belongs to the message's verified sender.
+pub struct Confidant<S, const OWNERS: usize> {
+    name: String<{ Name::MAX }>,
+    store: S,
+    ledger: Ledger<OWNERS>,
+    hints: Hints<OWNERS>,
+    cookies: Cookies,
+    /// Recoveries of those who have a place here. Apart from the others', so that no flood of strangers uses it up.
+    owners_limit: RateLimiter<PeerId, SlidingLog<5>, OWNERS>,
+    strangers_limit: RateLimiter<PeerId, SlidingLog<5>, OWNERS>,
+    next_id: u64,
+    stats: ConfidantStats,
+}
+
+impl<S: ChunkStore, const OWNERS: usize> Confidant<S, OWNERS> {
+    /// A confidant that keeps nothing yet.
+    #[must_use]
+    pub fn new(name: Name<'_>, settings: Settings, store: S, secret: &RunSecret) -> Self {
+        let hasher = HashSeed::new(secret.word(2), secret.word(3));
+        Self {
+            name: String::try_from(name.as_str()).unwrap_or_default(),
+            store,
+            ledger: Ledger::new(&settings),
+            hints: Hints::new(),
+            cookies: Cookies::new(secret.word(0), secret.word(1)),
+            owners_limit: RateLimiter::with_hasher(SlidingLog::per_minute(), hasher.clone()),
+            strangers_limit: RateLimiter::with_hasher(SlidingLog::per_minute(), hasher),
+            next_id: secret.word(4),
+            stats: ConfidantStats::default(),
+        }
+    }
+
+    /// Enters a stash that the store kept over a restart. False if there is no place for another owner, or if the
+    /// manifest breaks the settings; then the store should drop it.
+    pub fn adopt(&mut self, owner: &PeerId, manifest: &Manifest) -> bool {
+        self.ledger.admit_chunk(owner, manifest.version, manifest.chunks).is_ok()
+            && self.ledger.adopt(owner, manifest.clone())
+    }
+
+    /// Takes a verified message that came from `source`, and tells what became of it. O(`OWNERS`), and O(chunks) for a
+    /// commit, beside what the store takes.
+    pub fn handle(&mut self, message: &Verified<'_>, source: SocketAddr, now: Instant) -> Reply {
+        self.cookies.advance(now);
+        self.ledger.clamp(now);
+        while self.on_timeout(now).is_some() {}
+        let (outcome, pending) = match self.decide(message, source, now) {
+            Ok(decided) => decided,
+            Err(refusal) => (Outcome::Refused(refusal), Pending::One),
+        };
+        self.stats.count(outcome);
+        Reply::new(message, source, outcome, pending)
+    }
+
+    /// When the first idle upload loses its place. Any `handle` may change it.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.ledger.next_deadline()
+    }
+
+    /// Drops one upload that has paused too long, and tells whose it was. Call it until there is none. O(`OWNERS`).
+    pub fn on_timeout(&mut self, now: Instant) -> Option<PeerId> {
+        let (owner, version) = self.ledger.expired_upload(now)?;
+        self.store.discard(&owner, version);
+        self.ledger.stop_upload(&owner);
+        Some(owner)
+    }
+
+    /// Counts since the start.
+    #[must_use]
+    pub const fn stats(&self) -> ConfidantStats {
+        self.stats
+    }
+
+    /// How many owners have a place here.
+    #[must_use]
+    pub fn owners(&self) -> usize {
+        self.ledger.owners()
+    }
+
+    /// The version that is kept for `owner`.
+    #[must_use]
+    pub fn held(&self, owner: &PeerId) -> Option<u64> {
+        Some(self.ledger.held(owner)?.version)
+    }
+
+    /// Where the bytes are.
+    pub const fn store(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    fn decide(
+        &mut self,
+        message: &Verified<'_>,
+        source: SocketAddr,
+        now: Instant,
+    ) -> Result<(Outcome, Pending), Refusal> {
+        let owner = &message.from;
+        match &message.body {
+            Body::Refresh { .. } => return Ok((Outcome::Welcomed, Pending::One)),
+            body if body.is_reply() => return Ok((Outcome::NotAQuestion, Pending::Nothing)),
+            _ => {}
+        }
+        if !self.cookies.accept(message.cookie, owner, source) {
+            return Err(Refusal::Unproven);
+        }
+        match &message.body {
+            Body::Store(chunk) => self.keep(owner, chunk, now),
+            Body::Commit(manifest) => self.commit(owner, manifest),
+            Body::Request => self.request(owner, source, now),
+            &Body::Fetch { version, first, want } => {
+                let want = self.ledger.fetch(owner, source, (version, first, want), now)?;
+                Ok((Outcome::Sending { chunks: want.count_ones() }, Pending::Chunks { version, first, want }))
+            }
+            Body::Holding(holdings) => {
+                for holding in holdings {
+                    self.hints.note(holding.owner, source);
+                }
+                Ok((Outcome::Noted, Pending::Nothing))
+            }
+            _ => Ok((Outcome::NotAQuestion, Pending::Nothing)),
+        }
+    }
+
+    fn keep(&mut self, owner: &PeerId, chunk: &Chunk<'_>, now: Instant) -> Result<(Outcome, Pending), Refusal> {
+        let &Chunk { version, chunks, index, sealed } = chunk;
+        if index >= chunks {
+            return Err(Refusal::OutOfRange);
+        }
+        if let Admission::Write { replaces } = self.ledger.admit_chunk(owner, version, chunks)? {
+            if let Some(older) = replaces {
+                self.store.discard(owner, older);
+                self.ledger.stop_upload(owner);
+            }
+            let Ok(()) = self.store.put(&ChunkId { owner: *owner, version, index }, sealed) else {
+                return Err(Refusal::StorageFailed);
+            };
+            self.ledger.uploading(owner, version, chunks, now);
+        }
+        Ok((Outcome::Stored, Pending::One))
+    }
+
+    fn commit(&mut self, owner: &PeerId, manifest: &Manifest) -> Result<(Outcome, Pending), Refusal> {
+        let &Manifest { version, chunks, .. } = manifest;
+        if let Admission::Write { .. } = self.ledger.admit_commit(owner, manifest)? {
+            let uploading = self.ledger.is_uploading(owner, version, chunks);
+            let store = &mut self.store;
+            let mut is_missing = |index: u32| !uploading || !store.holds(&ChunkId { owner: *owner, version, index });
+            if let Some(first) = (0..chunks).find(|index| is_missing(*index)) {
+                let window = first..chunks.min(first.saturating_add(FETCH_CHUNKS));
+                let missing = window.zip(0..).fold(0, |bits, (index, bit)| bits | u32::from(is_missing(index)) << bit);
+                return Err(Refusal::Incomplete { first, missing });
+            }
+            let Ok(()) = self.store.commit(owner, manifest) else { return Err(Refusal::StorageFailed) };
+            self.ledger.committed(owner, manifest.clone());
+        }
+        Ok((Outcome::Committed { version }, Pending::One))
+    }
+
+    fn request(&mut self, owner: &PeerId, source: SocketAddr, now: Instant) -> Result<(Outcome, Pending), Refusal> {
+        let found = self.ledger.held(owner).is_some();
+        let limit = if found { &mut self.owners_limit } else { &mut self.strangers_limit };
+        if let Decision::Deny { retry_at } = limit.allow(owner, now) {
+            let wait = retry_at.saturating_duration_since(now).as_nanos().div_ceil(1_000_000);
+            return Err(Refusal::RateLimited { retry_after_millis: u32::try_from(wait).unwrap_or(u32::MAX) });
+        }
+        self.ledger.open_recovery(owner, source, now);
+        Ok((Outcome::Answered { found }, Pending::One))
+    }
+}
+
+impl<S, const OWNERS: usize> fmt::Debug for Confidant<S, OWNERS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Confidant").field("name", &self.name).field("stats", &self.stats).finish_non_exhaustive()
+    }
+}

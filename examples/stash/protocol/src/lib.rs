@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "a test fails by panicking"
+    )
+)]
+
+#[cfg(test)]
+extern crate std;
+
+mod confidant;
+mod field;
+mod identity;
+mod message;
+mod store;
+pub mod wire;
+
+pub use confidant::{Capacity, Confidant, ConfidantStats, Outcome, Reply, RunSecret, Settings};
+pub use field::{Name, Sealed};
+pub use identity::{Identity, ParsePeerIdError, PeerId};
+pub use message::{Body, Chunk, FETCH_CHUNKS, Holding, Manifest, Message, Refusal, SEALED_MANIFEST};
+pub use store::{ChunkId, ChunkStore, MemoryStore, StoreError};
