@@ -38,7 +38,8 @@ pub use circuit_breaker::{
 };
 pub use hash::HashSeed;
 pub use logger::{
-    Actors, Entry, Event, Formatter, FormattersFull, Group, Level, Logger, LoggerStats, Recorded, ServiceId, Show, Text,
+    Actors, Entry, Event, Formatter, FormattersFull, Group, Level, Logger, LoggerStats, NotWritten, Recorded, Recorder,
+    Report, ServiceId, ServiceLog, Show, Sink, Text,
 };
 pub use rate_limiter::{
     Decision, Gcra, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn, RateLimiterStats, SlidingLog, SlidingLogState,

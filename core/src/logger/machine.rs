@@ -1,6 +1,6 @@
 //! The logger as a plain state machine.
 
-use core::time::Duration;
+use core::{task::Waker, time::Duration};
 
 use super::{
     Entry, Event, Formatter, FormattersFull, Level, ServiceId, Show,
@@ -52,8 +52,8 @@ use crate::{HashSeed, Instant, time::Span};
 ///
 /// # Clock
 ///
-/// After a step back, the first event on the new clock cuts short whatever lies ahead of it, so no group collects longer than its
-/// window from then on.
+/// After a step back by more than the quiet time, the first event on the new clock cuts short whatever lies ahead of it; a
+/// shorter one delays a line by no more than its own length.
 #[derive(Clone, Debug)]
 pub struct Logger<
     const GROUPS: usize,
@@ -73,9 +73,11 @@ pub struct Logger<
     lines: usize,
     overflow: Option<Overflow>,
     sequence: u64,
+    /// The latest instant since the clock stepped back.
     latest: Instant,
     is_stopped: bool,
     counts: Counts,
+    worker: Worker,
 }
 
 /// The row of what was lost and not yet told.
@@ -92,6 +94,27 @@ struct Counts {
     printed: u64,
     lost: u64,
     rejected: u64,
+}
+
+/// Whoever writes what is due, and sleeps in between.
+#[derive(Clone, Debug)]
+struct Worker {
+    waker: Option<Waker>,
+    /// When it wakes by itself; [`Instant::MAX`] if never.
+    sleeps_until: Instant,
+    /// Something is due before that.
+    is_late: bool,
+}
+
+/// What the worker has to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wait {
+    /// Write.
+    Due,
+    /// End: the logger is shut down and empty.
+    Over,
+    /// Sleep.
+    Until(Option<Instant>),
 }
 
 /// What became of an event.
@@ -160,6 +183,7 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
             latest: Instant::ZERO,
             is_stopped: false,
             counts: Counts { seen: 0, filtered: 0, printed: 0, lost: 0, rejected: 0 },
+            worker: Worker { waker: None, sleeps_until: Instant::ZERO, is_late: false },
         }
     }
 
@@ -301,6 +325,7 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         if let Some(overflow) = &mut self.overflow {
             overflow.age.is_ready = true;
         }
+        self.worker.is_late = true;
     }
 
     /// Makes everything that waits due, and rejects what comes later. O(`GROUPS`).
@@ -336,8 +361,51 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         LoggerStats { seen, filtered, printed, waiting, lost, rejected }
     }
 
+    /// Counts an event that goes no further, and says why; any other is not counted yet.
+    pub(super) fn refuse(&mut self, service: ServiceId, level: Level, now: Instant) -> Result<(), Recorded> {
+        if self.is_stopped || !self.show(service).admits(level) {
+            return self.admit(service, level, now);
+        }
+        Ok(())
+    }
+
+    /// What the worker has to do now.
+    pub(super) fn wait(&self, now: Instant) -> Wait {
+        match self.next_deadline() {
+            Some(at) if now >= at => Wait::Due,
+            None if self.is_stopped => Wait::Over,
+            at => Wait::Until(at),
+        }
+    }
+
+    /// Keeps `waker` for whatever is due before `until`: false if something is already. Also returns the waker that it
+    /// replaces, to be dropped outside the lock.
+    pub(super) fn sleep(&mut self, until: Option<Instant>, waker: &Waker) -> (bool, Option<Waker>) {
+        let until = until.unwrap_or(Instant::MAX);
+        if self.next_deadline().is_some_and(|at| at < until) || (self.is_stopped && self.slots.is_empty()) {
+            return (false, None);
+        }
+        let replaced = match &self.worker.waker {
+            Some(known) if known.will_wake(waker) => None,
+            _ => self.worker.waker.replace(waker.clone()),
+        };
+        self.worker.sleeps_until = until;
+        self.worker.is_late = false;
+        (true, replaced)
+    }
+
+    /// The worker's waker, if it is to wake earlier than it will by itself.
+    pub(super) const fn take_waker(&mut self) -> Option<Waker> {
+        if self.worker.is_late { self.worker.waker.take() } else { None }
+    }
+
+    /// Forgets the worker.
+    pub(super) const fn leave(&mut self) -> Option<Waker> {
+        self.worker.waker.take()
+    }
+
     /// Counts an event and says why it goes no further, if it does not.
-    pub(super) fn admit(&mut self, service: ServiceId, level: Level, now: Instant) -> Result<(), Recorded> {
+    fn admit(&mut self, service: ServiceId, level: Level, now: Instant) -> Result<(), Recorded> {
         self.counts.seen = self.counts.seen.saturating_add(1);
         if !self.show(service).admits(level) {
             self.counts.filtered = self.counts.filtered.saturating_add(1);
@@ -347,13 +415,16 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
             self.counts.rejected = self.counts.rejected.saturating_add(1);
             return Err(Recorded::Rejected);
         }
-        if now < self.latest {
+        // Threads that read the clock before they take the lock come out of order; a real step back is longer.
+        if now.after(self.window.quiet) < self.latest {
             self.slots.iter_mut().for_each(|slot| slot.age.clamp(now));
             if let Some(overflow) = &mut self.overflow {
                 overflow.age.clamp(now);
             }
+            self.latest = now;
+            self.worker.is_late = true;
         }
-        self.latest = now;
+        self.latest = self.latest.max(now);
         Ok(())
     }
 
@@ -378,6 +449,7 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
             return Some(slot);
         }
         slot.age.is_ready = true;
+        self.worker.is_late = true;
         None
     }
 
@@ -396,12 +468,14 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
             return Recorded::Lost;
         };
         let replaced = core::mem::replace(lesser, slot);
+        self.worker.is_late = true;
         self.lose(replaced.events.events, now);
         Recorded::Ready
     }
 
     fn push(&mut self, hash: u32, slot: Slot<NAMES, LINE>) {
         let is_line = slot.is_line;
+        self.worker.is_late |= slot.age.due_at(self.window) < self.worker.sleeps_until;
         if self.slots.push(slot).is_ok() {
             // As long as the slots, which had room.
             let _ = self.hashes.push(hash);
@@ -427,6 +501,7 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
             return;
         }
         let age = self.age(now, false);
+        self.worker.is_late |= age.due_at(self.window) < self.worker.sleeps_until;
         let overflow = self.overflow.get_or_insert(Overflow { count: 0, age });
         overflow.count = overflow.count.saturating_add(events);
         overflow.age.last_at = now;

@@ -4,15 +4,22 @@ mod entry;
 mod event;
 mod machine;
 mod names;
+mod service_log;
 mod services;
+mod shared;
+mod sink;
 mod slot;
 mod text;
 
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;
 
 pub use entry::{Actors, Entry, Formatter, Group};
 pub use event::{Event, Level};
 pub use machine::{Logger, LoggerStats, Recorded};
+pub use service_log::{Recorder, Report, ServiceLog};
 pub use services::{FormattersFull, ServiceId, Show};
+pub use sink::{NotWritten, Sink};
 pub use text::Text;

@@ -29,6 +29,8 @@ struct Naive {
     slots: Vec<NaiveSlot>,
     lost: Option<NaiveLost>,
     next: u64,
+    /// The latest instant since the clock stepped back.
+    latest: u64,
     is_stopped: bool,
     stats: LoggerStats,
 }
@@ -197,8 +199,12 @@ impl Naive {
             return Recorded::Rejected;
         }
         let now = self.now;
-        let lost = self.lost.iter_mut().map(|lost| &mut lost.age);
-        self.slots.iter_mut().map(|slot| &mut slot.age).chain(lost).for_each(|age| age.clamp(now));
+        if now + QUIET < self.latest {
+            let lost = self.lost.iter_mut().map(|lost| &mut lost.age);
+            self.slots.iter_mut().map(|slot| &mut slot.age).chain(lost).for_each(|age| age.clamp(now));
+            self.latest = now;
+        }
+        self.latest = self.latest.max(now);
 
         let (actor, message) = (event.actor.to_owned(), event.message.to_owned());
         let taken = NaiveEvent { actor, message, level: event.level, count: event.count };

@@ -1,0 +1,170 @@
+//! What a service holds: its own name on everything that it reports.
+
+use core::fmt;
+
+use super::{Event, Level, Recorded, ServiceId, Show};
+
+/// Takes what services report: a shared [`Logger`](super::Logger), or an adapter's handle to one.
+pub trait Recorder {
+    /// Takes an event.
+    fn record(&self, service: ServiceId, event: &Event<'_>) -> Recorded;
+
+    /// Takes a plain line; it is formatted only if it is shown, and outside any lock.
+    fn line(&self, service: ServiceId, level: Level, text: fmt::Arguments<'_>) -> Recorded;
+
+    /// Sets what a service's lines begin with.
+    fn set_emoji(&self, service: ServiceId, emoji: &'static str);
+
+    /// Sets how much of a service is shown.
+    fn set_show(&self, service: ServiceId, show: Show);
+}
+
+impl<R: Recorder + ?Sized> Recorder for &R {
+    fn record(&self, service: ServiceId, event: &Event<'_>) -> Recorded {
+        (**self).record(service, event)
+    }
+
+    fn line(&self, service: ServiceId, level: Level, text: fmt::Arguments<'_>) -> Recorded {
+        (**self).line(service, level, text)
+    }
+
+    fn set_emoji(&self, service: ServiceId, emoji: &'static str) {
+        (**self).set_emoji(service, emoji);
+    }
+
+    fn set_show(&self, service: ServiceId, show: Show) {
+        (**self).set_show(service, show);
+    }
+}
+
+/// The logger of one service: lines and events under its name.
+///
+/// ```
+/// use core::cell::RefCell;
+/// use steadfast_core::{Clock, Instant, Level, Logger, NotWritten, Shared, Show, Sink};
+///
+/// struct Uptime; // a hardware counter, in real life
+/// impl Clock for Uptime {
+///     fn now(&self) -> Instant {
+///         Instant::from_millis(20)
+///     }
+/// }
+///
+/// struct Stdout;
+/// impl Sink for Stdout {
+///     fn write(&mut self, _level: Level, line: &str) -> Result<(), NotWritten> {
+///         println!("{line}");
+///         Ok(())
+///     }
+/// }
+///
+/// let logger: Shared<Logger<16>, _, _> = Shared::new(RefCell::new(Logger::new()), Uptime);
+/// let log = logger.service("stash").emoji("📦");
+/// log.show(Show::Verbose);
+///
+/// let (peer, owner) = (String::from("alice"), String::from("bob"));
+/// log.debug(format_args!("store request from {peer}"));
+/// log.event("store", &peer).target(&owner).message("stored 2.3KB"); // grouped
+/// log.event("recovered", &owner).instant(); // at once
+///
+/// assert_eq!(logger.drain(&mut Stdout), 2);
+/// logger.flush();
+/// assert_eq!(logger.drain(&mut Stdout), 1); // 📦 [stash] alice did store to bob: stored 2.3KB
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceLog<R> {
+    recorder: R,
+    service: ServiceId,
+}
+
+impl<R: Recorder> ServiceLog<R> {
+    /// What `service` reports goes to `recorder`.
+    #[must_use]
+    pub const fn new(recorder: R, service: ServiceId) -> Self {
+        Self { recorder, service }
+    }
+
+    /// Sets what the service's lines begin with.
+    #[must_use]
+    pub fn emoji(self, emoji: &'static str) -> Self {
+        self.recorder.set_emoji(self.service, emoji);
+        self
+    }
+
+    /// Sets how much of the service is shown, wherever it logs from.
+    pub fn show(&self, show: Show) {
+        self.recorder.set_show(self.service, show);
+    }
+
+    /// A line for whoever looks closely; shown only if the service is verbose.
+    pub fn debug(&self, text: fmt::Arguments<'_>) {
+        self.recorder.line(self.service, Level::Debug, text);
+    }
+
+    /// A line worth knowing.
+    pub fn info(&self, text: fmt::Arguments<'_>) {
+        self.recorder.line(self.service, Level::Info, text);
+    }
+
+    /// A line worth a look.
+    pub fn warn(&self, text: fmt::Arguments<'_>) {
+        self.recorder.line(self.service, Level::Warn, text);
+    }
+
+    /// A line that is shown even if the service is disabled.
+    pub fn error(&self, text: fmt::Arguments<'_>) {
+        self.recorder.line(self.service, Level::Error, text);
+    }
+
+    /// `actor` did `kind`: recorded at the end of the statement, when what this returns is dropped.
+    pub const fn event<'a>(&'a self, kind: &'static str, actor: &'a str) -> Report<'a, R> {
+        Report { recorder: &self.recorder, service: self.service, event: Event::new(kind, actor) }
+    }
+}
+
+/// An event that is still being described; dropping it records it.
+#[derive(Debug)]
+pub struct Report<'a, R: Recorder> {
+    recorder: &'a R,
+    service: ServiceId,
+    event: Event<'a>,
+}
+
+#[expect(clippy::must_use_candidate, reason = "dropping it is what records it")]
+impl<'a, R: Recorder> Report<'a, R> {
+    /// To whom it was done.
+    pub const fn target(mut self, target: &'a str) -> Self {
+        self.event.target = target;
+        self
+    }
+
+    /// What to say about it; of a group, the last that is not empty is shown.
+    pub const fn message(mut self, message: &'a str) -> Self {
+        self.event.message = message;
+        self
+    }
+
+    /// How much it matters; [`Level::Info`] by default.
+    pub const fn level(mut self, level: Level) -> Self {
+        self.event.level = level;
+        self
+    }
+
+    /// How often it happened; once by default.
+    pub const fn count(mut self, count: u32) -> Self {
+        self.event.count = count;
+        self
+    }
+
+    /// Makes it leave at once, alone.
+    pub const fn instant(mut self) -> Self {
+        self.event.instant = true;
+        self
+    }
+}
+
+impl<R: Recorder> Drop for Report<'_, R> {
+    fn drop(&mut self) {
+        self.recorder.record(self.service, &self.event);
+    }
+}

@@ -1,0 +1,36 @@
+//! Where lines go.
+
+use core::fmt;
+
+use super::Level;
+
+/// Takes finished lines.
+pub trait Sink {
+    /// Writes one line, which has no line break at its end and none inside.
+    ///
+    /// It must not use the logger that it writes for.
+    ///
+    /// # Errors
+    ///
+    /// If the line was not written: its events are counted as lost, and their number is told later.
+    fn write(&mut self, level: Level, line: &str) -> Result<(), NotWritten>;
+}
+
+impl<S: Sink + ?Sized> Sink for &mut S {
+    fn write(&mut self, level: Level, line: &str) -> Result<(), NotWritten> {
+        (**self).write(level, line)
+    }
+}
+
+/// A sink did not take a line.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NotWritten;
+
+impl fmt::Display for NotWritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the line was not written")
+    }
+}
+
+impl core::error::Error for NotWritten {}
