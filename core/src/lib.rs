@@ -17,8 +17,10 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod age;
 mod batch_collector;
 mod circuit_breaker;
+mod dedup_cache;
 mod hash;
 mod logger;
 mod rate_limiter;
@@ -33,9 +35,10 @@ mod wait_list;
 
 pub use batch_collector::{Batch, BatchCollector, BatchSettings, BatchStats, FlushReason};
 pub use circuit_breaker::{
-    BreakerError, BreakerMode, BreakerState, BreakerStats, CallWindow, CircuitBreaker, Consecutive, Open, Outcome,
-    Percent, Permit, Reset, TimeWindow, Trip, TripPolicy,
+    BreakerError, BreakerMode, BreakerState, BreakerStats, Breakers, BreakersIn, CallWindow, CircuitBreaker,
+    Consecutive, Open, Outcome, Percent, Permit, Reset, TimeWindow, Trip, TripPolicy,
 };
+pub use dedup_cache::{Claim, ClaimLost, ClaimTicket, DedupCache, DedupCacheIn, DedupStats, Seen, WhenFull};
 pub use hash::HashSeed;
 pub use logger::{
     Actors, Entry, Event, Formatter, FormattersFull, Group, Level, Logger, LoggerStats, NotWritten, Recorded, Recorder,

@@ -12,13 +12,15 @@
 )]
 
 mod rate_limiter;
+mod retry;
 mod runtime;
 mod storage;
 
 pub use rate_limiter::{RateLimiter, RateLimiterBuilder};
+pub use retry::{RetryBudget, RetryExt};
 pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_on};
 pub use steadfast_core::{
-    self as core, Clock, Decision, Gcra, Instant, Lock, NeverFits, OnFull, Quota, RateLimiterStats, SlidingLog, Timer,
-    earliest,
+    self as core, Clock, Decision, Failure, Gcra, Instant, Jitter, Lock, NeverFits, OnFull, Quota, RateLimiterStats,
+    Reason, Retry, RetryBudgetStats, RetryError, RetryPolicy, Run, SlidingLog, Step, Timer, earliest,
 };
 pub use storage::Heap;

@@ -57,7 +57,7 @@ impl<P: TripPolicy> CircuitBreaker<P> {
     ///
     /// [`Open`] if the call must not be made. Only the count of refused calls has changed.
     pub fn try_acquire(&mut self, now: Instant) -> Result<Permit, Open> {
-        self.control.acquire(&mut self.cell, now)
+        self.control.acquire(Some(&mut self.cell), now)
     }
 
     /// Tells how the call ended that `permit` admitted.
@@ -110,7 +110,7 @@ impl<P: TripPolicy> CircuitBreaker<P> {
     }
 
     /// Starts the random numbers of [`Reset::jitter`] over, for a breaker whose seed is known at run time only.
-    pub const fn reseed(&mut self, seed: u64) {
+    pub const fn reseed_jitter(&mut self, seed: u64) {
         self.control.reseed(seed);
     }
 

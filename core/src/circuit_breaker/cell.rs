@@ -11,7 +11,8 @@ pub(super) const NEW: u32 = 1;
 /// What one breaker remembers.
 #[derive(Clone, Debug)]
 pub(super) struct Cell<W> {
-    /// Open: when it becomes half-open. Half-open: when the places of the silent probes are given to others.
+    /// Closed: when it was last told of a call. Open: when it becomes half-open. Half-open: when the places of the silent
+    /// probes are given to others.
     at: Instant,
     /// Differs between any two states, so that a result finds only the state in which its call was admitted.
     generation: u32,
@@ -81,8 +82,8 @@ impl<P: TripPolicy> Control<P> {
         self.random = fold(seed);
     }
 
-    /// Decides about one call.
-    pub(super) fn acquire(&mut self, cell: &mut Cell<P::Window>, now: Instant) -> Result<Permit, Open> {
+    /// Decides about one call; a breaker that is not there is a new one.
+    pub(super) fn acquire(&mut self, cell: Option<&mut Cell<P::Window>>, now: Instant) -> Result<Permit, Open> {
         let decision = match self.mode {
             BreakerMode::Automatic => self.ask(cell, now),
             BreakerMode::ForcedClosed => Ok(UNTRACKED),
@@ -104,7 +105,8 @@ impl<P: TripPolicy> Control<P> {
         }
     }
 
-    fn ask(&mut self, cell: &mut Cell<P::Window>, now: Instant) -> Result<u32, Open> {
+    fn ask(&mut self, cell: Option<&mut Cell<P::Window>>, now: Instant) -> Result<u32, Open> {
+        let Some(cell) = cell else { return Ok(NEW) };
         match cell.state {
             BreakerState::Closed => return Ok(cell.generation),
             BreakerState::Open => {
@@ -133,28 +135,58 @@ impl<P: TripPolicy> Control<P> {
 
     /// Counts the result of a call that was admitted by `permit`.
     pub(super) fn record(&mut self, cell: &mut Cell<P::Window>, permit: &Permit, outcome: Outcome, now: Instant) {
-        if permit.generation == UNTRACKED {
-            self.count(outcome);
-        } else if cell.is_current(permit.generation) {
+        if cell.is_current(permit.generation) {
             self.count(outcome);
             let slow = self.trip.is_slow(permit.started_at, now);
             self.judge(cell, permit.generation, outcome, slow, now);
+        } else if permit.generation == UNTRACKED {
+            self.count(outcome);
         } else {
             bump(&mut self.stats.stale);
         }
     }
 
+    /// Counts a result whose breaker is not there.
+    pub(super) const fn pass_over(&mut self, permit: &Permit, outcome: Outcome) {
+        match permit.generation {
+            UNTRACKED | NEW => self.count(outcome),
+            _ => bump(&mut self.stats.stale),
+        }
+    }
+
+    /// True if a breaker that is not there would not differ from a new one after this result.
+    pub(super) fn leaves_new(&self, permit: &Permit, outcome: Outcome) -> bool {
+        permit.generation != NEW || outcome == Outcome::Ignored || outcome == Outcome::Success && P::FORGETS_SUCCESS
+    }
+
     /// Counts a result that comes without a permit.
     pub(super) fn record_bare(&mut self, cell: &mut Cell<P::Window>, outcome: Outcome, now: Instant) {
-        let forced = matches!(self.mode, BreakerMode::ForcedClosed | BreakerMode::ForcedOpen);
         match cell.generation_without_permit() {
             UNTRACKED => bump(&mut self.stats.stale),
-            _ if forced => self.count(outcome),
+            _ if self.is_forced() => self.count(outcome),
             generation => {
                 self.count(outcome);
                 self.judge(cell, generation, outcome, false, now);
             }
         }
+    }
+
+    const fn is_forced(&self) -> bool {
+        matches!(self.mode, BreakerMode::ForcedClosed | BreakerMode::ForcedOpen)
+    }
+
+    /// The permit of a caller that keeps none, for a breaker that is not there.
+    pub(super) const fn bare_permit(&self, now: Instant) -> Permit {
+        Permit { generation: if self.is_forced() { UNTRACKED } else { NEW }, started_at: now }
+    }
+
+    /// True if a table may give the place of this breaker to another: there is nothing against its key, or nobody has
+    /// asked for it for a whole open time after they might have.
+    pub(super) fn is_idle(&self, cell: &mut Cell<P::Window>, now: Instant) -> bool {
+        let longest = self.reset.longest_open();
+        // An instant that lies further ahead than it can is of a clock that has stepped back since.
+        cell.at = cell.at.earlier(now.after(longest.max(self.reset.lease_span())));
+        (cell.state == BreakerState::Closed && P::is_clean(&cell.window)) || now >= cell.at.after(longest)
     }
 
     fn judge(&mut self, cell: &mut Cell<P::Window>, generation: u32, outcome: Outcome, slow: bool, now: Instant) {
@@ -172,6 +204,7 @@ impl<P: TripPolicy> Control<P> {
         };
         match cell.state {
             BreakerState::Closed => {
+                cell.at = now;
                 if self.trip.record(&mut cell.window, failed, slow, now) {
                     self.open(cell, hint, now);
                 }

@@ -1,6 +1,7 @@
 //! Stop calling what keeps failing.
 
 mod breaker;
+mod breakers;
 mod call_window;
 mod cell;
 mod outcome;
@@ -11,6 +12,7 @@ mod time_window;
 mod trip;
 
 pub use breaker::CircuitBreaker;
+pub use breakers::{Breakers, BreakersIn};
 pub use call_window::CallWindow;
 pub use outcome::{BreakerError, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit};
 pub use reset::Reset;

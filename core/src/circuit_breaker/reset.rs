@@ -61,7 +61,7 @@ impl Reset {
     ///
     /// The random numbers come from a small generator inside the breaker, good for this and nothing else. Give each
     /// device its own `seed`, or they come back in step; a breaker in a `static` takes it at run time by
-    /// [`CircuitBreaker::reseed`](super::CircuitBreaker::reseed).
+    /// [`CircuitBreaker::reseed_jitter`](super::CircuitBreaker::reseed_jitter).
     #[must_use]
     pub const fn jitter(mut self, percent: Percent, seed: u64) -> Self {
         self.jitter = percent.of_65536();

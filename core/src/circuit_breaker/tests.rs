@@ -415,7 +415,7 @@ fn a_static_breaker_takes_its_seed_at_run_time() {
     const RESET: Reset = Reset::after(Duration::from_secs(10)).jitter(Percent::new(50), 0);
     let retry_at = |seed| {
         let mut breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
-        breaker.reseed(seed);
+        breaker.reseed_jitter(seed);
         calls(&mut breaker, "F", at(0));
         breaker.try_acquire(at(0)).unwrap_err().retry_at
     };

@@ -53,6 +53,8 @@ impl<P: Clone + fmt::Debug + Policy> TripPolicy for P {}
 pub trait Policy {
     type Window: Clone + fmt::Debug;
     const EMPTY: Self::Window;
+    /// A success leaves the window of a new breaker empty.
+    const FORGETS_SUCCESS: bool = false;
 
     /// Counts one call in a closed breaker; true if the breaker opens.
     fn record(&self, window: &mut Self::Window, failed: bool, slow: bool, now: Instant) -> bool;
@@ -85,6 +87,7 @@ impl Consecutive {
 impl Policy for Consecutive {
     type Window = u32;
     const EMPTY: u32 = 0;
+    const FORGETS_SUCCESS: bool = true;
 
     fn record(&self, run: &mut u32, failed: bool, _slow: bool, _now: Instant) -> bool {
         *run = if failed { run.saturating_add(1) } else { 0 };

@@ -79,7 +79,8 @@ type Quietly<E> = fn(Option<&E>, Duration);
 impl RetryPolicy {
     /// Tries `operation` until it succeeds or this policy gives up.
     ///
-    /// The operation is called once for each attempt, so that each makes its request anew. It is cut off (dropped) at
+    /// The operation is called once for each attempt, so that each makes its request anew. What it returns must not
+    /// borrow from the closure itself: clone into it what it changes. An attempt is cut off (dropped) at
     /// [`attempt_timeout`](Self::attempt_timeout) and at the end of [`max_elapsed`](Self::max_elapsed).
     ///
     /// ```
@@ -113,8 +114,9 @@ impl RetryPolicy {
     ///
     /// # let example = async {
     /// let mut answers = [StoreError::Busy, StoreError::Full].into_iter();
+    /// let mut store = || ready(answers.next().map_or(Ok("stored"), Err)); // a request, in real life
     /// let result = POLICY
-    ///     .run_with(&timer, &mut rng, async || answers.next().map_or(Ok("stored"), Err))
+    ///     .run_with(&timer, &mut rng, || store())
     ///     .retry_if(|error| *error == StoreError::Busy)
     ///     .await;
     ///
@@ -125,7 +127,7 @@ impl RetryPolicy {
     /// ```
     #[doc(alias = "Do")]
     #[doc(alias = "DoWithContext")]
-    pub fn run_with<O, V, E, T, R>(
+    pub fn run_with<O, F, V, E, T, R>(
         self,
         timer: T,
         rng: R,
@@ -138,7 +140,8 @@ impl RetryPolicy {
         >,
     >
     where
-        O: AsyncFnMut() -> Result<V, E>,
+        O: FnMut() -> F,
+        F: Future<Output = Result<V, E>>,
         T: Timer,
         R: Rng,
     {
@@ -159,9 +162,10 @@ impl RetryPolicy {
     }
 }
 
-impl<O, V, E, P, H, N, B, T, R, D> Run<Setup<O, P, H, N, B, T, R>, D>
+impl<O, F, V, E, P, H, N, B, T, R, D> Run<Setup<O, P, H, N, B, T, R>, D>
 where
-    O: AsyncFnMut() -> Result<V, E>,
+    O: FnMut() -> F,
+    F: Future<Output = Result<V, E>>,
     P: FnMut(&E) -> bool,
     H: FnMut(&E) -> Option<Duration>,
     N: FnMut(Option<&E>, Duration),
@@ -273,9 +277,10 @@ impl<S, D> fmt::Debug for Run<S, D> {
     }
 }
 
-impl<O, V, E, P, H, N, B, T, R> Setup<O, P, H, N, B, T, R>
+impl<O, F, V, E, P, H, N, B, T, R> Setup<O, P, H, N, B, T, R>
 where
-    O: AsyncFnMut() -> Result<V, E>,
+    O: FnMut() -> F,
+    F: Future<Output = Result<V, E>>,
     P: FnMut(&E) -> bool,
     H: FnMut(&E) -> Option<Duration>,
     N: FnMut(Option<&E>, Duration),

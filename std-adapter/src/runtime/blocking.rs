@@ -2,7 +2,7 @@
 
 use core::{
     cell::RefCell,
-    future::Future,
+    future::{Future, IntoFuture},
     pin::pin,
     task::{Context, Poll, Waker},
 };
@@ -40,8 +40,8 @@ impl Wake for Unpark {
 ///
 /// assert_eq!(block_on(async { 6 * 7 }), 42);
 /// ```
-pub fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
+pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
+    let mut future = pin!(future.into_future());
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);
     loop {

@@ -21,10 +21,10 @@ use rand_core::{TryCryptoRng, TryRng};
 pub struct SystemRng;
 
 impl SystemRng {
-    /// A fast generator for jitter and hash seeds, seeded by the system; not for keys.
+    /// A fast generator for jitter and hash seeds, seeded by the system when it is first asked; not for keys.
     #[must_use]
-    pub fn jitter() -> JitterRng {
-        JitterRng(random_seed())
+    pub const fn jitter() -> JitterRng {
+        JitterRng(None)
     }
 }
 
@@ -47,8 +47,10 @@ impl TryRng for SystemRng {
 impl TryCryptoRng for SystemRng {}
 
 /// A generator for jitter: `SplitMix64` over a seed from the system.
+///
+/// It takes its seed with the first number, because most operations succeed at once and need none.
 #[derive(Clone, Debug)]
-pub struct JitterRng(u64);
+pub struct JitterRng(Option<u64>);
 
 impl TryRng for JitterRng {
     type Error = Infallible;
@@ -58,8 +60,9 @@ impl TryRng for JitterRng {
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let state = self.0.unwrap_or_else(random_seed).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = Some(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         Ok(mixed ^ (mixed >> 31))
     }

@@ -1,0 +1,107 @@
+//! Entries of a table from the oldest to the newest, for the machines that need that order.
+//!
+//! The links lie in the entries' own values, so that other machines do not pay for them. Every call but
+//! [`AgeList::clamp`] is O(1).
+
+use crate::{
+    Instant,
+    storage::{Link, Storage},
+    table::Table,
+};
+
+/// A value that can be in an [`AgeList`]. A table may have several lists; each entry is in one of them at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Aged<L, T> {
+    /// In two halves, or its alignment would cost four bytes an entry.
+    at: [u32; 2],
+    older: L,
+    newer: L,
+    pub(crate) value: T,
+}
+
+/// The two ends of a list, which is sorted by age as long as it is clamped whenever the clock steps back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AgeList<L> {
+    oldest: L,
+    newest: L,
+}
+
+impl<L: Link, T> Aged<L, T> {
+    /// A value that is in no list yet.
+    pub(crate) const fn new(value: T) -> Self {
+        Self { at: [0; 2], older: L::NONE, newer: L::NONE, value }
+    }
+
+    /// Since when it is in its list.
+    pub(crate) const fn at(&self) -> Instant {
+        let [high, low] = self.at;
+        Instant::from_nanos(((high as u64) << 32) | low as u64)
+    }
+
+    const fn set_at(&mut self, at: Instant) {
+        self.at = [(at.as_nanos() >> 32) as u32, at.as_nanos() as u32];
+    }
+}
+
+impl<L: Link> AgeList<L> {
+    pub(crate) const fn new() -> Self {
+        Self { oldest: L::NONE, newest: L::NONE }
+    }
+
+    /// The slot of the oldest entry, and the entry.
+    pub(crate) fn oldest<'a, K, T, S: Storage<Link = L>, H>(
+        &self,
+        table: &'a Table<K, Aged<L, T>, S, H>,
+    ) -> Option<(usize, &'a Aged<L, T>)> {
+        let slot = self.oldest.index();
+        table.get(slot).map(|(_, entry)| (slot, entry))
+    }
+
+    /// Puts an entry that is in no list at the new end.
+    pub(crate) fn push<K, T, S: Storage<Link = L>, H>(
+        &mut self,
+        table: &mut Table<K, Aged<L, T>, S, H>,
+        slot: usize,
+        at: Instant,
+    ) {
+        let link = L::to(slot);
+        let Some(entry) = table.get_mut(slot) else { return };
+        entry.set_at(at);
+        entry.older = self.newest;
+        entry.newer = L::NONE;
+        match table.get_mut(self.newest.index()) {
+            Some(before) => before.newer = link,
+            None => self.oldest = link,
+        }
+        self.newest = link;
+    }
+
+    /// Takes out an entry that is in this list.
+    pub(crate) fn unlink<K, T, S: Storage<Link = L>, H>(
+        &mut self,
+        table: &mut Table<K, Aged<L, T>, S, H>,
+        slot: usize,
+    ) {
+        let Some((_, &Aged { older, newer, .. })) = table.get(slot) else { return };
+        match table.get_mut(older.index()) {
+            Some(before) => before.newer = newer,
+            None => self.oldest = newer,
+        }
+        match table.get_mut(newer.index()) {
+            Some(after) => after.older = older,
+            None => self.newest = older,
+        }
+    }
+
+    /// What lies ahead of `now` begins now: that bounds a clock that stepped back. O(entries that do).
+    pub(crate) fn clamp<K, T, S: Storage<Link = L>, H>(&self, table: &mut Table<K, Aged<L, T>, S, H>, now: Instant) {
+        let mut link = self.newest;
+        while let Some(entry) = table.get_mut(link.index()) {
+            if entry.at() <= now {
+                break;
+            }
+            entry.set_at(now);
+            link = entry.older;
+        }
+    }
+}

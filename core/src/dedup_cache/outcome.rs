@@ -1,0 +1,150 @@
+//! What a dedup cache answers.
+
+use core::fmt;
+
+use super::state::State;
+use crate::Instant;
+
+/// Whether an id was seen before, and it is marked from here on.
+#[must_use = "an answer that is not acted on keeps no duplicate out"]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Seen {
+    /// It was seen before; its life is not extended.
+    Duplicate {
+        /// When its life began.
+        first_seen_at: Instant,
+        /// How often it has come since, this time included; 0 while it is only claimed.
+        count: u32,
+    },
+    /// It was not seen, and there is no room to mark it: the next time it will not be known either.
+    Full,
+    /// It was not seen; now it is marked.
+    Fresh,
+}
+
+impl Seen {
+    /// True for [`Fresh`](Self::Fresh).
+    #[must_use]
+    pub const fn is_fresh(self) -> bool {
+        matches!(self, Self::Fresh)
+    }
+}
+
+/// Whether an id may be worked on; `T` is what ends the claim.
+#[must_use = "a claim ends by commit or abort"]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Debug, Eq, PartialEq)]
+pub enum Claim<T = ClaimTicket> {
+    /// It was seen and the work on it is done; its life is not extended.
+    Duplicate {
+        /// When its life began.
+        first_seen_at: Instant,
+        /// How often it has come since, this time included.
+        count: u32,
+    },
+    /// It was not seen, and there is no room to claim it.
+    Full,
+    /// It is the caller's: to be committed once the work is done, or aborted if it failed.
+    Fresh(T),
+    /// Another claim of it is neither committed nor aborted yet.
+    InFlight,
+}
+
+/// The right to commit or abort one claim.
+///
+/// It ends with the lease: a ticket that was lost blocks its id no longer than that.
+#[must_use = "a claim that is neither committed nor aborted blocks its id until the lease ends"]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Debug, Eq, PartialEq)]
+pub struct ClaimTicket {
+    pub(super) slot: u32,
+    pub(super) state: State,
+}
+
+/// The claim was over before its commit, because its lease ended or the id was marked. Nothing was changed.
+///
+/// If the lease ended, another may have claimed the id meanwhile; [`mark`](crate::DedupCacheIn::mark) makes it known all
+/// the same.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ClaimLost;
+
+impl fmt::Display for ClaimLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the claim was over before it was committed")
+    }
+}
+
+impl core::error::Error for ClaimLost {}
+
+/// What a [`DedupCache`](crate::DedupCache) does with a new id when it is full of live ones.
+///
+/// There is no default: whichever is wrong for the purpose is an error in silence.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WhenFull {
+    /// Forget the oldest one, for filters whose duplicates do no harm: gossip.
+    ///
+    /// Whoever can send enough ids shortens the memory; [`horizon`](crate::DedupCacheIn::horizon) tells to what. Claims
+    /// in flight are never forgotten.
+    ForgetOldest,
+    /// Answer `Full`, for guards whose duplicates do harm: replay. The id must be refused, and the capacity must be at
+    /// least the rate of ids times their life.
+    Refuse,
+}
+
+/// What a [`DedupCache`](crate::DedupCache) has done so far.
+///
+/// Each call of `check`, `mark` and `claim` counts once in `fresh`, `duplicates`, `in_flight` or `refused`. Every id has
+/// an end: `fresh = held + expired + forgotten + aborted + given_up`. So has every claim:
+/// `claimed = pending + committed + aborted + given_up`.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct DedupStats {
+    /// Ids that were new.
+    pub fresh: u64,
+    /// Ids that were known.
+    pub duplicates: u64,
+    /// Claims of ids that another claim held.
+    pub in_flight: u64,
+    /// New ids that found no room.
+    pub refused: u64,
+    /// Claims that were given out.
+    pub claimed: u64,
+    /// Claims that were committed, or whose id was marked meanwhile.
+    pub committed: u64,
+    /// Claims that were aborted.
+    pub aborted: u64,
+    /// Claims whose lease ended.
+    pub given_up: u64,
+    /// Ids whose life ended.
+    pub expired: u64,
+    /// Live ids that were forgotten for want of room.
+    pub forgotten: u64,
+    /// Ids that have an entry now.
+    pub held: u64,
+    /// Claims that are neither committed nor aborted.
+    pub pending: u64,
+}
+
+impl DedupStats {
+    pub(super) const NONE: Self = Self {
+        fresh: 0,
+        duplicates: 0,
+        in_flight: 0,
+        refused: 0,
+        claimed: 0,
+        committed: 0,
+        aborted: 0,
+        given_up: 0,
+        expired: 0,
+        forgotten: 0,
+        held: 0,
+        pending: 0,
+    };
+}

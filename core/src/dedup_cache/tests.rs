@@ -1,0 +1,424 @@
+use core::hash::BuildHasherDefault;
+use std::{collections::hash_map::DefaultHasher, format, string::String};
+
+use super::*;
+
+type Cache<const N: usize> = DedupCache<&'static str, N>;
+
+const TTL: Duration = Duration::from_secs(10);
+
+static HEARD: std::sync::Mutex<DedupCache<[u8; 16], 64>> =
+    std::sync::Mutex::new(DedupCache::new(TTL, WhenFull::Refuse).with_lease(Duration::from_secs(1)));
+
+const fn at(millis: u64) -> Instant {
+    Instant::from_millis(millis)
+}
+
+fn cache<const N: usize>(when_full: WhenFull) -> Cache<N> {
+    DedupCache::new(TTL, when_full)
+}
+
+fn dup(millis: u64, count: u32) -> Seen {
+    Seen::Duplicate { first_seen_at: at(millis), count }
+}
+
+fn claim<const N: usize>(cache: &mut Cache<N>, key: &'static str, now: Instant) -> ClaimTicket {
+    match cache.claim(&key, now) {
+        Claim::Fresh(ticket) => ticket,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn conserves<K, S: Storage, H>(cache: &DedupCacheIn<K, S, H>) {
+    let stats = cache.stats();
+    assert_eq!(stats.fresh, stats.held + stats.expired + stats.forgotten + stats.aborted + stats.given_up);
+    assert_eq!(stats.claimed, stats.pending + stats.committed + stats.aborted + stats.given_up);
+    assert_eq!(stats.held, cache.len() as u64);
+}
+
+#[test]
+fn vector_01_the_second_is_a_duplicate() {
+    let mut cache = cache::<4>(WhenFull::Refuse);
+    assert_eq!(cache.check(&"a", at(0)), Seen::Fresh);
+    assert_eq!(cache.check(&"a", at(0)), dup(0, 1));
+}
+
+#[test]
+fn vector_02_it_lives_until_its_end_and_not_at_it() {
+    let mut cache = cache::<4>(WhenFull::Refuse);
+    assert!(cache.check(&"a", at(0)).is_fresh());
+    assert_eq!(cache.check(&"a", at(9_999)), dup(0, 1));
+    assert!(cache.check(&"a", at(10_000)).is_fresh());
+    conserves(&cache);
+}
+
+#[test]
+fn vector_03_expiry_holds_on_a_read() {
+    let mut cache = cache::<4>(WhenFull::Refuse);
+    assert!(cache.check(&"a", at(0)).is_fresh());
+    assert!(cache.seen("a", at(5_000)));
+    assert!(!cache.seen("a", at(10_000)));
+}
+
+#[test]
+fn vector_04_seen_does_not_mark() {
+    let mut cache = cache::<4>(WhenFull::Refuse);
+    assert!(!cache.seen("a", at(0)));
+    assert!(cache.check(&"a", at(0)).is_fresh());
+}
+
+#[test]
+fn vector_05_a_marked_id_is_known() {
+    let mut cache = cache::<4>(WhenFull::Refuse);
+    assert_eq!(cache.mark(&"a", at(0)), Seen::Fresh);
+    assert_eq!(cache.check(&"a", at(1_000)), dup(0, 1));
+}
+
+#[test]
+fn vector_06_a_duplicate_does_not_extend() {
+    let mut cache = cache::<4>(WhenFull::Refuse);
+    assert!(cache.check(&"a", at(0)).is_fresh());
+    assert_eq!(cache.check(&"a", at(8_000)), dup(0, 1));
+    assert!(cache.check(&"a", at(11_000)).is_fresh());
+}
+
+#[test]
+fn vector_07_a_mark_refreshes() {
+    let mut cache = cache::<4>(WhenFull::Refuse);
+    assert_eq!(cache.mark(&"a", at(0)), Seen::Fresh);
+    assert_eq!(cache.mark(&"a", at(8_000)), dup(0, 1));
+    assert!(cache.seen("a", at(11_000)));
+    assert_eq!(cache.check(&"a", at(11_000)), dup(8_000, 1));
+    conserves(&cache);
+}
+
+#[test]
+fn vector_08_the_oldest_is_forgotten() {
+    let mut cache = cache::<2>(WhenFull::ForgetOldest);
+    for (key, millis) in [("a", 0), ("b", 1), ("c", 2)] {
+        assert!(cache.check(&key, at(millis)).is_fresh());
+    }
+    assert!(!cache.seen("a", at(3)));
+    assert!(cache.seen("b", at(3)) && cache.seen("c", at(3)));
+    conserves(&cache);
+}
+
+#[test]
+fn vector_09_cleanup_removes_what_is_over() {
+    let mut cache = cache::<4>(WhenFull::Refuse);
+    assert!(cache.check(&"a", at(0)).is_fresh());
+    assert!(cache.check(&"b", at(5_000)).is_fresh());
+    assert_eq!(cache.next_deadline(), Some(at(10_000)));
+    assert_eq!(cache.cleanup(at(9_999)), 0);
+    assert_eq!(cache.cleanup(at(10_000)), 1);
+    assert!(!cache.seen("a", at(10_000)) && cache.seen("b", at(10_000)));
+    assert_eq!(cache.next_deadline(), Some(at(15_000)));
+    conserves(&cache);
+}
+
+#[test]
+fn vector_11_the_empty_key_is_a_key() {
+    let mut cache = cache::<4>(WhenFull::Refuse);
+    assert!(cache.check(&"", at(0)).is_fresh());
+    assert_eq!(cache.check(&"", at(1)), dup(0, 1));
+}
+
+#[test]
+fn vector_12_without_a_life_every_id_is_new() {
+    let mut cache: Cache<1> = DedupCache::new(Duration::ZERO, WhenFull::Refuse);
+    for key in ["a", "a", "b"] {
+        assert!(cache.check(&key, at(1)).is_fresh());
+    }
+    assert_eq!(cache.horizon(at(1)), Duration::ZERO);
+    conserves(&cache);
+}
+
+#[test]
+fn vector_13_what_failed_may_come_again() {
+    let mut cache = cache::<4>(WhenFull::Refuse);
+    let ticket = claim(&mut cache, "a", at(0));
+    assert_eq!(cache.claim(&"a", at(1)), Claim::InFlight);
+    cache.abort(ticket, at(2));
+    assert!(!cache.seen("a", at(2)));
+    let ticket = claim(&mut cache, "a", at(3));
+    assert_eq!(cache.commit(ticket, at(4)), Ok(()));
+    assert_eq!(cache.claim(&"a", at(5)), Claim::Duplicate { first_seen_at: at(4), count: 1 });
+    assert!(cache.seen("a", at(10_003)) && !cache.seen("a", at(10_004)));
+    conserves(&cache);
+}
+
+#[test]
+fn seed_9_4_the_set_is_bounded_and_never_forgets_in_silence() {
+    let mut cache = cache::<2>(WhenFull::Refuse);
+    assert!(cache.check(&"a", at(0)).is_fresh());
+    assert!(cache.check(&"b", at(1)).is_fresh());
+    assert_eq!(cache.check(&"c", at(2)), Seen::Full);
+    assert_eq!(cache.check(&"a", at(3)), dup(0, 1));
+    assert_eq!(cache.horizon(at(3)), TTL);
+    assert_eq!(cache.stats().refused, 1);
+    // A life later there is room again.
+    assert!(cache.check(&"c", at(10_000)).is_fresh());
+    conserves(&cache);
+}
+
+#[test]
+fn seed_9_4_a_duplicate_or_refused_id_evicts_nothing() {
+    for when_full in [WhenFull::ForgetOldest, WhenFull::Refuse] {
+        let mut cache = cache::<2>(when_full);
+        assert!(cache.check(&"a", at(0)).is_fresh());
+        assert!(cache.check(&"b", at(1)).is_fresh());
+        for millis in 2..100 {
+            assert_eq!(cache.check(&"b", at(millis)), dup(1, millis as u32 - 1));
+            assert!(cache.seen("a", at(millis)));
+        }
+    }
+}
+
+#[test]
+fn seed_9_4_check_and_mark_are_one_step() {
+    let mut cache = cache::<2>(WhenFull::Refuse);
+    let fresh = (0..100).filter(|_| cache.check(&"a", at(0)).is_fresh()).count();
+    assert_eq!(fresh, 1);
+}
+
+#[test]
+fn seed_9_4_a_flood_shortens_the_horizon_and_says_so() {
+    let mut cache: DedupCache<u32, 8> = DedupCache::new(TTL, WhenFull::ForgetOldest);
+    assert_eq!(cache.horizon(at(0)), TTL);
+    for id in 0..1_000 {
+        assert!(cache.check(&id, at(u64::from(id))).is_fresh());
+    }
+    // The last eight are held: those younger than 8 ms, counted from the last reading.
+    assert_eq!(cache.horizon(at(999)), Duration::from_millis(8));
+    for id in 0..1_000 {
+        assert_eq!(cache.seen(&id, at(999)), id > 991);
+    }
+    // A life after the last loss the window is whole again.
+    assert_eq!(cache.horizon(at(10_990)), Duration::from_millis(9_999));
+    assert_eq!(cache.horizon(at(10_991)), TTL);
+    conserves(&cache);
+}
+
+#[test]
+fn d9_the_newest_id_is_always_kept() {
+    let mut cache: DedupCache<u32, 100> = DedupCache::new(TTL, WhenFull::ForgetOldest);
+    for _ in 0..50 {
+        for hot in 0..100 {
+            let _ = cache.check(&hot, at(0));
+        }
+    }
+    for id in 1_000..1_100 {
+        assert!(cache.check(&id, at(1)).is_fresh());
+        assert!(!cache.check(&id, at(1)).is_fresh());
+    }
+    assert!((1_000..1_100).all(|id| cache.seen(&id, at(1))));
+}
+
+#[test]
+fn d10_the_cap_holds_at_every_instant() {
+    let mut cache: DedupCache<u32, 100> = DedupCache::new(TTL, WhenFull::ForgetOldest);
+    for id in 0..10_000 {
+        assert!(cache.check(&id, at(u64::from(id) / 50)).is_fresh());
+        assert!(cache.len() <= 100);
+        let live = (id.saturating_sub(300)..=id).filter(|id| cache.seen(id, at(u64::from(*id) / 50))).count();
+        assert!(live <= 100);
+    }
+}
+
+#[test]
+fn a_claim_that_was_lost_is_given_up_at_the_end_of_its_lease() {
+    let mut cache = cache::<1>(WhenFull::Refuse).with_lease(Duration::from_secs(2));
+    let lost = claim(&mut cache, "a", at(0));
+    assert_eq!(cache.next_deadline(), Some(at(2_000)));
+    assert_eq!(cache.claim(&"a", at(1_999)), Claim::InFlight);
+    assert!(cache.seen("a", at(1_999)) && !cache.seen("a", at(2_000)));
+    let second = claim(&mut cache, "a", at(2_000));
+    assert_eq!(cache.commit(lost, at(2_001)), Err(ClaimLost));
+    assert_eq!(cache.commit(second, at(2_002)), Ok(()));
+    assert_eq!(cache.stats().given_up, 1);
+    conserves(&cache);
+}
+
+#[test]
+fn a_lost_claim_makes_room_for_another_id() {
+    let mut cache = cache::<1>(WhenFull::Refuse).with_lease(Duration::from_secs(2));
+    let lost = claim(&mut cache, "a", at(0));
+    assert_eq!(cache.check(&"b", at(1_999)), Seen::Full);
+    assert!(cache.check(&"b", at(2_000)).is_fresh());
+    cache.abort(lost, at(2_001));
+    assert!(cache.seen("b", at(2_001)));
+    conserves(&cache);
+}
+
+#[test]
+fn the_lease_is_one_life_if_nothing_else_was_said() {
+    let mut cache = cache::<1>(WhenFull::Refuse);
+    let lost = claim(&mut cache, "a", at(0));
+    assert_eq!(cache.claim(&"a", at(9_999)), Claim::InFlight);
+    assert_eq!(cache.commit(lost, at(10_000)), Err(ClaimLost));
+    assert!(cache.check(&"a", at(10_000)).is_fresh());
+}
+
+#[test]
+fn claims_in_flight_are_never_forgotten() {
+    let mut cache = cache::<2>(WhenFull::ForgetOldest);
+    let first = claim(&mut cache, "a", at(0));
+    assert!(cache.check(&"b", at(1)).is_fresh());
+    assert!(cache.check(&"c", at(2)).is_fresh());
+    assert!(!cache.seen("b", at(2)));
+    assert!(cache.seen("a", at(2)));
+    cache.commit(first, at(3)).unwrap();
+    let (second, third) = (claim(&mut cache, "d", at(4)), claim(&mut cache, "e", at(4)));
+    assert_eq!(cache.check(&"f", at(5)), Seen::Full);
+    assert_eq!(cache.claim(&"f", at(5)), Claim::Full);
+    cache.abort(second, at(6));
+    assert!(cache.check(&"f", at(6)).is_fresh());
+    cache.commit(third, at(7)).unwrap();
+    conserves(&cache);
+}
+
+#[test]
+fn check_and_mark_know_of_a_claim() {
+    let mut cache = cache::<2>(WhenFull::Refuse);
+    let ticket = claim(&mut cache, "a", at(0));
+    assert_eq!(cache.check(&"a", at(1)), dup(0, 0));
+    assert_eq!(cache.mark(&"a", at(2)), dup(0, 0));
+    assert_eq!(cache.check(&"a", at(3)), dup(2, 1));
+    assert_eq!(cache.commit(ticket, at(4)), Err(ClaimLost));
+    assert_eq!(cache.stats().committed, 1);
+    conserves(&cache);
+}
+
+#[test]
+fn a_ticket_is_good_for_its_own_claim_only() {
+    let mut cache = cache::<1>(WhenFull::Refuse);
+    let old = claim(&mut cache, "a", at(0));
+    assert!(cache.mark(&"a", at(0)) != Seen::Fresh);
+    assert_eq!(cache.cleanup(at(10_000)), 1);
+    let new = claim(&mut cache, "b", at(10_000));
+    cache.abort(old, at(10_000));
+    assert_eq!(cache.claim(&"b", at(10_000)), Claim::InFlight);
+    assert_eq!(cache.commit(new, at(10_001)), Ok(()));
+}
+
+#[test]
+fn after_a_step_back_no_id_outlives_one_life() {
+    let mut cache = cache::<4>(WhenFull::ForgetOldest);
+    let year = 365 * 86_400_000;
+    assert!(cache.check(&"a", at(year)).is_fresh());
+    let lost = claim(&mut cache, "b", at(year));
+    assert_eq!(cache.check(&"a", at(1_000)), dup(1_000, 1));
+    assert!(cache.check(&"c", at(1_000)).is_fresh());
+    assert!(cache.seen("a", at(10_999)));
+    assert!(!cache.seen("a", at(11_000)) && !cache.seen("b", at(11_000)) && !cache.seen("c", at(11_000)));
+    assert_eq!(cache.next_deadline(), Some(at(11_000)));
+    assert_eq!(cache.cleanup(at(11_000)), 3);
+    assert_eq!(cache.commit(lost, at(11_000)), Err(ClaimLost));
+    conserves(&cache);
+}
+
+#[test]
+fn the_order_of_age_survives_a_step_back() {
+    let mut cache = cache::<3>(WhenFull::ForgetOldest);
+    for (key, millis) in [("a", 5_000), ("b", 9_000), ("c", 7_000), ("d", 1_000)] {
+        assert!(cache.check(&key, at(millis)).is_fresh());
+    }
+    assert!(!cache.seen("a", at(1_000)));
+    assert_eq!(cache.horizon(at(1_000)), Duration::ZERO);
+    assert!(cache.check(&"e", at(2_000)).is_fresh());
+    assert!(!cache.seen("b", at(2_000)));
+    assert_eq!(cache.horizon(at(2_000)), Duration::from_secs(1));
+}
+
+#[test]
+fn the_ends_of_time_are_borne() {
+    let mut cache: Cache<2> = DedupCache::new(Duration::MAX, WhenFull::ForgetOldest);
+    for now in [Instant::MAX, Instant::ZERO, Instant::MAX, at(5)] {
+        let _ = cache.check(&"a", now);
+        let _ = cache.claim(&"b", now);
+        cache.cleanup(now);
+        conserves(&cache);
+    }
+    assert!(cache.seen("a", at(6)));
+}
+
+#[test]
+fn a_text_is_looked_up_without_owning_it() {
+    let mut cache: DedupCache<String, 2, BuildHasherDefault<DefaultHasher>> =
+        DedupCache::with_hasher(TTL, WhenFull::Refuse, BuildHasherDefault::default());
+    let hash = cache.hash("a");
+    let mut owned = 0;
+    for _ in 0..3 {
+        let own = |key: &str| {
+            owned += 1;
+            key.into()
+        };
+        let _ = cache.check_with(hash, "a", own, at(0));
+    }
+    assert_eq!(owned, 1);
+    assert!(cache.seen("a", at(0)));
+}
+
+#[test]
+fn a_refused_id_is_not_owned() {
+    let mut cache: DedupCache<String, 1> = DedupCache::new(TTL, WhenFull::Refuse);
+    assert!(cache.check(&"a".into(), at(0)).is_fresh());
+    let seen = cache.check_with(cache.hash("b"), "b", |_| panic!("owned"), at(0));
+    assert_eq!(seen, Seen::Full);
+}
+
+#[test]
+fn a_new_seed_keeps_every_id() {
+    let mut cache: DedupCache<u32, 50> = DedupCache::new(TTL, WhenFull::Refuse);
+    assert!((0..50).all(|id| cache.check(&id, at(0)).is_fresh()));
+    cache.reseed(HashSeed::new(1, 2));
+    assert!((0..50).all(|id| !cache.check(&id, at(1)).is_fresh()));
+    assert_eq!(cache.cleanup(at(10_000)), 50);
+    assert!(cache.is_empty());
+}
+
+#[test]
+fn a_static_cache_works() {
+    let mut heard = HEARD.lock().unwrap();
+    assert!(heard.check(&[7; 16], at(0)).is_fresh());
+    assert!(heard.seen(&[7; 16], at(0)));
+}
+
+#[test]
+fn an_id_costs_its_key_its_instant_and_four_links() {
+    // Head, chain, older and newer: four links; the state is one word and holds the table's tag, too.
+    assert_eq!(size_of::<Entry<u32>>(), 20);
+    assert_eq!(size_of::<Entry<u16>>(), 16);
+    let fixed = size_of::<DedupCache<[u8; 16], 1>>();
+    assert_eq!(size_of::<DedupCache<[u8; 16], 65>>() - fixed, 64 * 38);
+}
+
+#[test]
+fn the_claim_number_may_wrap() {
+    let mut cache = cache::<1>(WhenFull::Refuse);
+    cache.next_claim = u32::MAX;
+    for _ in 0..3 {
+        let ticket = claim(&mut cache, "a", at(0));
+        assert_eq!(cache.claim(&"a", at(0)), Claim::InFlight);
+        cache.abort(ticket, at(0));
+    }
+    conserves(&cache);
+}
+
+#[test]
+fn a_count_stays_at_its_end() {
+    let state = (0..5).fold(State::MARKED, |state, _| state.repeated());
+    assert_eq!(state.repeats(), 5);
+    assert!(!state.is_claimed());
+    let claimed = State::claimed(3);
+    assert_eq!(claimed.repeated(), claimed);
+    assert_eq!(claimed.repeats(), 0);
+}
+
+#[test]
+fn what_is_shown_holds_no_id() {
+    let mut cache = cache::<2>(WhenFull::Refuse);
+    let _ = cache.check(&"secret", at(0));
+    let shown = format!("{cache:?} {ClaimLost}");
+    assert!(shown.contains("held: 1") && !shown.contains("secret"), "{shown}");
+}

@@ -1,0 +1,182 @@
+//! Trying again, on the system's clock and with its randomness.
+#![expect(clippy::type_complexity, reason = "a future without a name cannot stand in a type alias")]
+
+use core::{future::Future, time::Duration};
+use std::sync::Arc;
+
+use steadfast_core::{
+    Clock, Drive, Lock, NoBudget, RetryBudget as BudgetMachine, RetryBudgetStats, RetryError, RetryPolicy, Run, Setup,
+};
+
+use crate::{JitterRng, Mutex, SystemRng, SystemTimer};
+
+/// What [`RetryExt::run`] starts from: every error is retried, nothing is told, there is no budget.
+type PlainSetup<O, E> =
+    Setup<O, fn(&E) -> bool, fn(&E) -> Option<Duration>, fn(Option<&E>, Duration), NoBudget, SystemTimer, JitterRng>;
+
+/// `policy.run(operation).await`: tries until it succeeds, or the policy gives up.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast::{Reason, RetryExt, RetryPolicy};
+///
+/// #[derive(Debug, PartialEq)]
+/// enum StoreError {
+///     Busy,
+///     Forbidden,
+/// }
+///
+/// impl StoreError {
+///     fn is_transient(&self) -> bool {
+///         *self == Self::Busy
+///     }
+/// }
+///
+/// const POLICY: RetryPolicy =
+///     RetryPolicy::exponential(Duration::from_millis(1)).max_delay(Duration::from_secs(30)).max_retries(3);
+///
+/// # steadfast::block_on(async {
+/// # use std::cell::RefCell;
+/// # let answers = RefCell::new([Err(StoreError::Busy), Ok("stored"), Err(StoreError::Forbidden)].into_iter());
+/// # let store_with = async |_confidant: &str| answers.borrow_mut().next().unwrap();
+/// let ack = POLICY.run(|| store_with("dave")).retry_if(StoreError::is_transient).await;
+/// assert_eq!(ack, Ok("stored")); // "dave" was busy once
+///
+/// let error = POLICY.run(|| store_with("erin")).retry_if(StoreError::is_transient).await.unwrap_err();
+/// assert_eq!((error.last, error.attempts, error.reason), (Some(StoreError::Forbidden), 1, Reason::Permanent));
+/// # });
+/// ```
+///
+/// # Cancelling
+///
+/// Dropping the future cancels, at any time: select between it and whatever cancels. Cancelled before its first poll,
+/// the operation is never called; while it waits, it is not called again, and the retry goes back into the
+/// [budget](Run::budget).
+///
+/// # Without a runtime
+///
+/// [`block_on`](crate::block_on) waits on this thread. A blocking operation cannot be cut off, so
+/// [`attempt_timeout`](RetryPolicy::attempt_timeout) has no effect on it.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast::{RetryExt, RetryPolicy, block_on};
+///
+/// const POLICY: RetryPolicy = RetryPolicy::constant(Duration::from_millis(1));
+///
+/// let mut attempts = 0;
+/// let mut read = || {
+///     attempts += 1;
+///     if attempts < 3 { Err("not yet") } else { Ok(42) }
+/// };
+/// assert_eq!(block_on(POLICY.run(|| core::future::ready(read()))), Ok(42));
+/// ```
+pub trait RetryExt {
+    /// Tries `operation` until it succeeds, or this policy gives up; await it, after the settings of [`Run`].
+    ///
+    /// The operation is called once for each attempt. Jitter comes from the operating system's entropy.
+    fn run<O, F, V, E>(
+        self,
+        operation: O,
+    ) -> Run<PlainSetup<O, E>, impl Drive<PlainSetup<O, E>, Future = impl Future<Output = Result<V, RetryError<E>>>>>
+    where
+        O: FnMut() -> F,
+        F: Future<Output = Result<V, E>>;
+}
+
+impl RetryExt for RetryPolicy {
+    fn run<O, F, V, E>(
+        self,
+        operation: O,
+    ) -> Run<PlainSetup<O, E>, impl Drive<PlainSetup<O, E>, Future = impl Future<Output = Result<V, RetryError<E>>>>>
+    where
+        O: FnMut() -> F,
+        F: Future<Output = Result<V, E>>,
+    {
+        self.run_with(SystemTimer, SystemRng::jitter(), operation)
+    }
+}
+
+/// Limits the retries of many operations to a share of their requests: see [`steadfast_core::RetryBudget`].
+///
+/// Clones share one budget.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast::{Reason, RetryBudget, RetryExt, RetryPolicy, block_on};
+///
+/// const POLICY: RetryPolicy = RetryPolicy::constant(Duration::from_millis(1)).max_retries(5);
+///
+/// // One retry for every ten requests, none for free, and two to begin with.
+/// let budget = RetryBudget::percent(10).floor_per_second(0).burst(2);
+/// let error = block_on(POLICY.run(async || Err::<(), _>("down")).budget(&budget)).unwrap_err();
+/// assert_eq!((error.attempts, error.reason), (3, Reason::Budget));
+/// assert_eq!(budget.stats().withdrawn, 2);
+/// ```
+#[derive(Clone, Debug)]
+pub struct RetryBudget(Arc<Mutex<BudgetMachine>>);
+
+impl RetryBudget {
+    /// `percent` retries for every 100 requests; one a second at least, and at most 10 at once.
+    #[must_use]
+    pub fn percent(percent: u32) -> Self {
+        Self::new(BudgetMachine::percent(percent))
+    }
+
+    /// A fresh budget with `retries` a second without any request, so that a client with few requests can retry at all.
+    #[must_use]
+    pub fn floor_per_second(self, retries: u32) -> Self {
+        Self::new(self.0.with(|budget| budget.clone().floor_per_second(retries)))
+    }
+
+    /// A fresh budget with at most `retries` at once; that many are in it now. With 0 there is never a retry.
+    #[must_use]
+    pub fn burst(self, retries: u32) -> Self {
+        Self::new(self.0.with(|budget| budget.clone().burst(retries)))
+    }
+
+    fn new(budget: BudgetMachine) -> Self {
+        Self(Arc::new(Mutex::new(budget)))
+    }
+
+    /// Puts in the share of one request. [`Run::budget`] does it.
+    pub fn deposit(&self) {
+        self.0.with(BudgetMachine::deposit);
+    }
+
+    /// Takes out one retry; false, and nothing taken, if there is none. [`Run::budget`] does it.
+    #[must_use = "a retry that was refused must not run"]
+    pub fn withdraw(&self) -> bool {
+        let now = SystemTimer.now();
+        self.0.with(|budget| budget.withdraw(now))
+    }
+
+    /// Gives back a retry that was taken out and never ran. [`Run::budget`] does it.
+    pub fn refund(&self) {
+        self.0.with(BudgetMachine::refund);
+    }
+
+    /// How many retries could be taken out now.
+    #[must_use]
+    pub fn available(&self) -> u32 {
+        let now = SystemTimer.now();
+        self.0.with(|budget| budget.available(now))
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn stats(&self) -> RetryBudgetStats {
+        self.0.with(|budget| budget.stats())
+    }
+}
+
+impl Lock for RetryBudget {
+    type Target = BudgetMachine;
+
+    fn with<R>(&self, f: impl FnOnce(&mut BudgetMachine) -> R) -> R {
+        self.0.with(f)
+    }
+}
+
+#[cfg(test)]
+mod tests;
