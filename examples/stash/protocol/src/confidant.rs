@@ -9,7 +9,9 @@ mod stats;
 use core::{fmt, net::SocketAddr};
 
 use heapless::String;
-use steadfast_core::{Decision, HashSeed, Instant, RateLimiter, SlidingLog};
+use steadfast_core::{
+    Claim, Decision, DedupCache, DedupStats, HashSeed, Instant, RateLimiter, RateLimiterStats, SlidingLog, WhenFull,
+};
 
 use self::{
     cookie::Cookies,
@@ -18,7 +20,7 @@ use self::{
     reply::Pending,
 };
 pub use self::{reply::Reply, stats::ConfidantStats};
-use crate::{Body, Chunk, ChunkId, ChunkStore, FETCH_CHUNKS, Manifest, Name, PeerId, Refusal, wire::Verified};
+use crate::{Body, Chunk, ChunkId, ChunkStore, FETCH_CHUNKS, Manifest, Message, Name, PeerId, Refusal, wire::Verified};
 
 /// How many owners a confidant takes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -110,14 +112,18 @@ impl fmt::Debug for RunSecret {
 
 /// A peer that keeps sealed data for at most `OWNERS` others, as a machine without input and output.
 ///
+/// It remembers the last `IDS` messages, for as long as their cookies live. If more than that come, the oldest are
+/// forgotten: a repeat of one is then work done twice, but no harm, since a store is idempotent and a fetch is counted.
+///
 /// Hand it each verified message with the address that it came from, then send what [`next_reply`](Self::next_reply)
 /// gives. Whatever is stored belongs to the message's verified sender.
-pub struct Confidant<S, const OWNERS: usize> {
+pub struct Confidant<S, const OWNERS: usize, const IDS: usize> {
     name: String<{ Name::MAX }>,
     store: S,
     ledger: Ledger<OWNERS>,
     hints: Hints<OWNERS>,
     cookies: Cookies,
+    seen: DedupCache<(PeerId, u64), IDS>,
     /// Recoveries of those who have a place here. Apart from the others', so that no flood of strangers uses it up.
     owners_limit: RateLimiter<PeerId, SlidingLog<5>, OWNERS>,
     strangers_limit: RateLimiter<PeerId, SlidingLog<5>, OWNERS>,
@@ -125,7 +131,7 @@ pub struct Confidant<S, const OWNERS: usize> {
     stats: ConfidantStats,
 }
 
-impl<S: ChunkStore, const OWNERS: usize> Confidant<S, OWNERS> {
+impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, IDS> {
     /// A confidant that keeps nothing yet.
     #[must_use]
     pub fn new(name: Name<'_>, settings: Settings, store: S, secret: &RunSecret) -> Self {
@@ -136,6 +142,7 @@ impl<S: ChunkStore, const OWNERS: usize> Confidant<S, OWNERS> {
             ledger: Ledger::new(&settings),
             hints: Hints::new(),
             cookies: Cookies::new(secret.word(0), secret.word(1)),
+            seen: DedupCache::with_hasher(cookie::LIFE, WhenFull::ForgetOldest, hasher.clone()),
             owners_limit: RateLimiter::with_hasher(SlidingLog::per_minute(), hasher.clone()),
             strangers_limit: RateLimiter::with_hasher(SlidingLog::per_minute(), hasher),
             next_id: secret.word(4),
@@ -178,6 +185,16 @@ impl<S: ChunkStore, const OWNERS: usize> Confidant<S, OWNERS> {
         Some(owner)
     }
 
+    /// What became of the messages' ids.
+    pub const fn dedup_stats(&self) -> DedupStats {
+        self.seen.stats()
+    }
+
+    /// What the limits on recoveries decided, for those who have a stash here and for all others.
+    pub const fn limiter_stats(&self) -> [RateLimiterStats; 2] {
+        [self.owners_limit.stats(), self.strangers_limit.stats()]
+    }
+
     /// Counts since the start.
     #[must_use]
     pub const fn stats(&self) -> ConfidantStats {
@@ -216,6 +233,22 @@ impl<S: ChunkStore, const OWNERS: usize> Confidant<S, OWNERS> {
         if !self.cookies.accept(message.cookie, owner, source) {
             return Err(Refusal::Unproven);
         }
+        let claim = match self.seen.claim(&(*owner, message.id), now) {
+            Claim::Fresh(claim) => claim,
+            Claim::Full => return Err(Refusal::Busy),
+            Claim::Duplicate { .. } | Claim::InFlight => return Ok((Outcome::Duplicate, Pending::Nothing)),
+        };
+        let decided = self.act(message, source, now);
+        if decided == Err(Refusal::StorageFailed) {
+            self.seen.abort(claim, now); // so that the same message may come again
+        } else if self.seen.commit(claim, now).is_err() {
+            return Err(Refusal::Busy);
+        }
+        decided
+    }
+
+    fn act(&mut self, message: &Message<'_>, source: SocketAddr, now: Instant) -> Result<(Outcome, Pending), Refusal> {
+        let owner = &message.from;
         match &message.body {
             Body::Store(chunk) => self.keep(owner, chunk, now),
             Body::Commit(manifest) => self.commit(owner, manifest),
@@ -281,7 +314,7 @@ impl<S: ChunkStore, const OWNERS: usize> Confidant<S, OWNERS> {
     }
 }
 
-impl<S, const OWNERS: usize> fmt::Debug for Confidant<S, OWNERS> {
+impl<S, const OWNERS: usize, const IDS: usize> fmt::Debug for Confidant<S, OWNERS, IDS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Confidant").field("name", &self.name).field("stats", &self.stats).finish_non_exhaustive()
     }

@@ -15,8 +15,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use common::{Answer, Medium, World, address, chunk, manifest, peer};
 use stash_protocol::{
-    Body, Capacity, ChunkId, ChunkStore, Confidant, Holding, Manifest, MemoryStore, Name, Refusal, RunSecret, Sealed,
-    Settings, StoreError,
+    Body, Capacity, ChunkId, ChunkStore, Confidant, Holding, Manifest, MemoryStore, Name, Outcome, Refusal, RunSecret,
+    Sealed, Settings, StoreError,
 };
 use steadfast_core::Instant;
 
@@ -343,4 +343,48 @@ fn a_flood_of_strangers_takes_nothing_from_an_owner() {
     }
     assert_eq!(answered, 55, "50 have an entry of their own, all the others share five a minute");
     assert_eq!(world.ask(&alice, Body::Request), [Answer::Response(Some(1), vec![])]);
+}
+
+#[test]
+fn a_message_that_comes_twice_is_handled_once() {
+    let (mut world, alice) = (World::new(Capacity::Low), peer(1));
+    world.greet(&alice);
+    let request = world.seal(&alice, Body::Request);
+    assert_eq!(world.deliver(&request, &alice, address(&alice)).0, Outcome::Answered { found: false });
+    for _ in 0..9 {
+        assert_eq!(world.deliver(&request, &alice, address(&alice)), (Outcome::Duplicate, vec![]));
+    }
+    assert_ne!(world.ask(&alice, Body::Request), [], "and took no more than its own place in the quota");
+    world.pass(119);
+    let (outcome, _) = world.deliver(&request, &alice, address(&alice));
+    assert!(matches!(outcome, Outcome::Duplicate | Outcome::Refused(Refusal::Unproven)), "{outcome:?}");
+    world.pass(1);
+    let (outcome, _) = world.deliver(&request, &alice, address(&alice));
+    assert_eq!(outcome, Outcome::Refused(Refusal::Unproven), "its cookie died no later than its id was forgotten");
+}
+
+#[test]
+fn a_message_that_failed_may_come_again() {
+    let (mut world, alice) = (World::new(Capacity::Low), peer(1));
+    world.greet(&alice);
+    let store = world.seal(&alice, Body::Store(chunk(1, 1, 0)));
+    world.confidant.store().fails = true;
+    let failed = Refusal::StorageFailed;
+    for _ in 0..2 {
+        let answers = vec![Answer::Refused(failed)];
+        assert_eq!(world.deliver(&store, &alice, address(&alice)), (Outcome::Refused(failed), answers));
+    }
+    world.confidant.store().fails = false;
+    assert_eq!(world.deliver(&store, &alice, address(&alice)), (Outcome::Stored, vec![Answer::Ack]));
+    assert_eq!(world.deliver(&store, &alice, address(&alice)), (Outcome::Duplicate, vec![]));
+}
+
+#[test]
+fn a_flood_of_ids_never_stops_anybody() {
+    let (mut world, alice, mallory) = (World::new(Capacity::Low), peer(1), peer(66));
+    world.greet(&alice);
+    for _ in 0..300 {
+        world.ask(&mallory, Body::Fetch { version: 1, first: 0, want: 1 });
+    }
+    assert_eq!(world.put(&alice, 1, 1), Answer::Ack);
 }

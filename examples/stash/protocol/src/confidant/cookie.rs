@@ -14,6 +14,9 @@ use crate::PeerId;
 /// How long one epoch lasts. A cookie lives through its own epoch and the next.
 const EPOCH: Duration = Duration::from_secs(60);
 
+/// How long a cookie can be valid: ids are remembered for as long.
+pub(super) const LIFE: Duration = Duration::from_secs(120);
+
 /// Makes and checks cookies without remembering any: each is a keyed hash of sender, address and epoch.
 pub(super) struct Cookies {
     key: (u64, u64),

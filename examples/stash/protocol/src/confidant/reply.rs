@@ -19,7 +19,7 @@ pub struct Reply {
     pending: Pending,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Pending {
     Nothing,
     One,
@@ -44,7 +44,7 @@ impl Reply {
     }
 }
 
-impl<S: ChunkStore, const OWNERS: usize> Confidant<S, OWNERS> {
+impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, IDS> {
     /// Writes the next datagram of a reply into `buffer`; nothing once all of it was written.
     ///
     /// Send each to [`Reply::destination`]. `identity` is this confidant's own.

@@ -53,7 +53,7 @@ impl ChunkStore for Medium {
 /// Bob, who keeps; and the others, each at an address of its own.
 pub(crate) struct World {
     pub(crate) bob: Identity,
-    pub(crate) confidant: Confidant<Medium, 50>,
+    pub(crate) confidant: Confidant<Medium, 50, 256>,
     pub(crate) now: Instant,
     pub(crate) next_id: u64,
     pub(crate) cookies: HashMap<PeerId, u64>,
