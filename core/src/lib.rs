@@ -35,7 +35,7 @@ mod wait_list;
 
 pub use batch_collector::{Batch, BatchCollector, BatchSettings, BatchStats, FlushReason};
 pub use circuit_breaker::{
-    BreakerError, BreakerMode, BreakerState, BreakerStats, Breakers, BreakersIn, CallWindow, CircuitBreaker,
+    BreakerError, BreakerMode, BreakerState, BreakerStats, Breakers, BreakersIn, CallGuard, CallWindow, CircuitBreaker,
     Consecutive, Open, Outcome, Percent, Permit, Reset, TimeWindow, Trip, TripPolicy,
 };
 pub use dedup_cache::{Claim, ClaimLost, ClaimTicket, DedupCache, DedupCacheIn, DedupStats, Seen, WhenFull};

@@ -11,16 +11,20 @@
     )
 )]
 
+mod circuit_breaker;
 mod rate_limiter;
 mod retry;
 mod runtime;
 mod storage;
 
+pub use circuit_breaker::{Breakers, BreakersBuilder, CircuitBreaker};
 pub use rate_limiter::{RateLimiter, RateLimiterBuilder};
 pub use retry::{RetryBudget, RetryExt};
 pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_on};
 pub use steadfast_core::{
-    self as core, Clock, Decision, Failure, Gcra, Instant, Jitter, Lock, NeverFits, OnFull, Quota, RateLimiterStats,
-    Reason, Retry, RetryBudgetStats, RetryError, RetryPolicy, Run, SlidingLog, Step, Timer, earliest,
+    self as core, BreakerError, BreakerMode, BreakerState, BreakerStats, CallGuard, CallWindow, Clock, Consecutive,
+    Decision, Failure, Gcra, Instant, Jitter, Lock, NeverFits, OnFull, Open, Outcome, Percent, Permit, Quota,
+    RateLimiterStats, Reason, Reset, Retry, RetryBudgetStats, RetryError, RetryPolicy, Run, SlidingLog, Step,
+    TimeWindow, Timer, Trip, TripPolicy, earliest,
 };
 pub use storage::Heap;

@@ -144,7 +144,21 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let slot = self.table.find(self.table.hash(key), key);
+        self.try_acquire_with(self.hash(key), key, now)
+    }
+
+    /// [`try_acquire`](Self::try_acquire) for adapters that have hashed the key already: `hash` is what
+    /// [`hash`](Self::hash) returns.
+    ///
+    /// # Errors
+    ///
+    /// As for `try_acquire`.
+    pub fn try_acquire_with<Q>(&mut self, hash: u64, key: &Q, now: Instant) -> Result<Permit, Open>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let slot = self.table.find(hash, key);
         let cell = slot.and_then(|slot| self.table.get_mut(slot));
         self.control.acquire(cell, now)
     }
@@ -156,16 +170,24 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
     where
         K: Clone,
     {
-        self.record_with(key, K::clone, permit, outcome, now);
+        self.record_with(self.hash(key), key, K::clone, permit, outcome, now);
     }
 
-    /// [`record`](Self::record) for a borrowed form of the key; `own` makes the key of a new entry.
-    pub fn record_with<Q>(&mut self, key: &Q, own: impl FnOnce(&Q) -> K, permit: Permit, outcome: Outcome, now: Instant)
-    where
+    /// [`record`](Self::record) for a borrowed form of the key, for adapters that have hashed it already.
+    ///
+    /// `hash` is what [`hash`](Self::hash) returns; `own` makes the key of a new entry.
+    pub fn record_with<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        own: impl FnOnce(&Q) -> K,
+        permit: Permit,
+        outcome: Outcome,
+        now: Instant,
+    ) where
         K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        Q: Eq + ?Sized,
     {
-        let hash = self.table.hash(key);
         if let Some(cell) = self.table.find(hash, key).and_then(|slot| self.table.get_mut(slot)) {
             self.control.record(cell, &permit, outcome, now);
         } else if self.control.leaves_new(&permit, outcome) {
@@ -213,7 +235,7 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let slot = self.table.find(self.table.hash(key), key);
+        let slot = self.table.find(self.hash(key), key);
         slot.and_then(|slot| self.table.get(slot)).map_or(BreakerState::Closed, |(_, cell)| cell.state())
     }
 
@@ -224,7 +246,7 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let slot = self.table.find(self.table.hash(key), key);
+        let slot = self.table.find(self.hash(key), key);
         let Some(cell) = slot.and_then(|slot| self.table.get_mut(slot)) else { return false };
         self.control.close(cell);
         true
@@ -241,6 +263,15 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         before.saturating_sub(self.len())
     }
 
+    /// The hash of a key, as [`try_acquire_with`](Self::try_acquire_with) and [`record_with`](Self::record_with) want it.
+    pub fn hash<Q>(&self, key: &Q) -> u64
+    where
+        K: Borrow<Q>,
+        Q: Hash + ?Sized,
+    {
+        self.table.hash(key)
+    }
+
     /// Replaces the hash's secret and keeps every entry. O(capacity).
     pub fn reseed(&mut self, hasher: H) {
         self.table.rehash(hasher);
@@ -250,7 +281,7 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
     where
         K: Clone,
     {
-        let slot = self.table.find(self.table.hash(key), key);
+        let slot = self.table.find(self.hash(key), key);
         match slot.and_then(|slot| self.table.get_mut(slot)) {
             Some(cell) => self.control.record_bare(cell, outcome, now),
             None => self.record(key, self.control.bare_permit(now), outcome, now),

@@ -4,8 +4,10 @@ mod breaker;
 mod breakers;
 mod call_window;
 mod cell;
+mod guard;
 mod outcome;
 mod reset;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod time_window;
@@ -14,6 +16,7 @@ mod trip;
 pub use breaker::CircuitBreaker;
 pub use breakers::{Breakers, BreakersIn};
 pub use call_window::CallWindow;
+pub use guard::CallGuard;
 pub use outcome::{BreakerError, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit};
 pub use reset::Reset;
 pub use time_window::TimeWindow;

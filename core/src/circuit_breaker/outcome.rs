@@ -21,6 +21,13 @@ pub enum Outcome {
     Success,
 }
 
+impl Outcome {
+    /// `Ok` is a success, `Err` a failure.
+    pub(super) const fn of<V, E>(result: &Result<V, E>) -> Self {
+        if result.is_ok() { Self::Success } else { Self::Failure }
+    }
+}
+
 /// The right to make one call. Give it back with the call's outcome.
 ///
 /// It remembers in which state it was given, so a result that arrives after the breaker has moved on changes nothing.
@@ -176,4 +183,19 @@ pub struct BreakerStats {
 impl BreakerStats {
     pub(super) const NONE: Self =
         Self { permitted: 0, rejected: 0, successes: 0, failures: 0, ignored: 0, stale: 0, opened: 0, overridden: 0 };
+
+    /// The counts of both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            permitted: self.permitted.saturating_add(other.permitted),
+            rejected: self.rejected.saturating_add(other.rejected),
+            successes: self.successes.saturating_add(other.successes),
+            failures: self.failures.saturating_add(other.failures),
+            ignored: self.ignored.saturating_add(other.ignored),
+            stale: self.stale.saturating_add(other.stale),
+            opened: self.opened.saturating_add(other.opened),
+            overridden: self.overridden.saturating_add(other.overridden),
+        }
+    }
 }

@@ -1,0 +1,253 @@
+use alloc::{string::ToString, vec::Vec};
+use core::{
+    cell::{Cell, RefCell},
+    error::Error,
+    fmt,
+    future::ready,
+    time::Duration,
+};
+
+use super::*;
+use crate::{
+    Breakers, Consecutive, Instant, Reset, Timer, Trip,
+    test_util::{ManualClock, Simulator, VirtualTimer},
+};
+
+const RESET: Reset = Reset::after(Duration::from_secs(30)).lease(Duration::from_secs(3_600));
+
+type Single<T> = Shared<CircuitBreaker, RefCell<CircuitBreaker>, T>;
+
+fn single<T: Clock>(failures: u32, reset: Reset, timer: T) -> Single<T> {
+    Shared::new(RefCell::new(CircuitBreaker::new(Trip::consecutive(failures), reset)), timer)
+}
+
+/// Runs a simulation of one task to its end.
+fn simulate(future: impl Future<Output = ()>) {
+    let mut simulator = Simulator::new(0);
+    simulator.spawn(future);
+    simulator.run();
+}
+
+#[test]
+fn seed_7_3_03_an_open_breaker_does_not_run_the_call() {
+    simulate(async {
+        let breaker = single(3, RESET, ManualClock::default());
+        let calls = Cell::new(0);
+        let failing = async || {
+            calls.set(calls.get() + 1);
+            Err::<(), _>("down")
+        };
+        for _ in 0..3 {
+            assert_eq!(breaker.call(failing()).await, Err(BreakerError::Inner("down")));
+        }
+        let open = BreakerError::Open { retry_at: Instant::from_secs(30) };
+        assert_eq!(breaker.call(failing()).await, Err(open));
+        assert_eq!(breaker.run(|| Err::<(), _>("down")), Err(open));
+        assert_eq!(calls.get(), 3);
+    });
+}
+
+#[test]
+fn the_breaker_is_asked_when_the_call_begins() {
+    simulate(async {
+        let breaker = single(1, RESET, ManualClock::default());
+        let prepared = breaker.call(ready(Ok::<_, ()>(())));
+        assert_eq!(breaker.stats().permitted, 0);
+        let _ = breaker.run(|| Err::<(), _>(()));
+        assert!(prepared.await.unwrap_err().is_open());
+    });
+}
+
+#[test]
+fn seed_7_3_12_a_dropped_call_gives_its_place_back_and_counts_as_ignored() {
+    let clock = ManualClock::default();
+    let breaker = single(1, RESET, &clock);
+    breaker.record_failure();
+    clock.advance(Duration::from_secs(30));
+    let probe = breaker.try_acquire().unwrap();
+    assert!(breaker.try_acquire().is_err());
+    drop(probe);
+    assert_eq!((breaker.state(), breaker.stats().ignored), (BreakerState::HalfOpen, 1));
+    breaker.try_acquire().unwrap().record(Outcome::Success);
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[test]
+fn a_call_that_panics_gives_its_place_back() {
+    let clock = ManualClock::default();
+    let breaker = single(1, RESET, &clock);
+    breaker.record_failure();
+    clock.advance(Duration::from_secs(30));
+    let call = std::panic::AssertUnwindSafe(|| breaker.run(|| -> Result<(), ()> { panic!("on purpose") }));
+    assert!(std::panic::catch_unwind(call).is_err());
+    assert_eq!(breaker.run(|| Ok::<_, ()>(7)), Ok(7));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[test]
+fn the_caller_tells_what_is_a_failure() {
+    simulate(async {
+        let breaker = single(1, RESET.up_to(Duration::from_secs(60)), ManualClock::default());
+        let classify = |result: &Result<u16, &str>| match result {
+            Ok(503) => Outcome::RetryAfter(Duration::from_secs(45)),
+            Ok(_) => Outcome::Success,
+            Err(_) => Outcome::Ignored,
+        };
+        assert_eq!(breaker.call_with(ready(Err("cancelled")), classify).await, Err(BreakerError::Inner("cancelled")));
+        assert_eq!(breaker.state(), BreakerState::Closed);
+        assert_eq!(breaker.call_with(ready(Ok(503)), classify).await, Ok(503));
+        let open = BreakerError::Open { retry_at: Instant::from_secs(45) };
+        assert_eq!(breaker.call_with(ready(Ok(200)), classify).await, Err(open));
+    });
+}
+
+#[test]
+fn each_key_has_its_own_breaker() {
+    simulate(async {
+        let clock = ManualClock::default();
+        let machine: Breakers<u8, 4> = Breakers::new(Trip::consecutive(1), RESET);
+        let breakers = Shared::new(RefCell::new(machine), &clock);
+        assert_eq!(breakers.call(&1, ready(Err::<(), _>("down"))).await, Err(BreakerError::Inner("down")));
+        assert!(breakers.run(&1, || Ok::<_, ()>(())).unwrap_err().is_open());
+        assert_eq!(breakers.run(&2, || Ok::<_, ()>(7)), Ok(7));
+        assert_eq!((breakers.state(&1), breakers.state(&2)), (BreakerState::Open, BreakerState::Closed));
+        clock.advance(Duration::from_secs(30));
+        drop(breakers.try_acquire(&1).unwrap());
+        let ignored = |_: &Result<(), ()>| Outcome::Ignored;
+        assert_eq!(breakers.call_with(&1, ready(Ok(())), ignored).await, Ok(()));
+        assert_eq!((breakers.state(&1), breakers.stats().ignored), (BreakerState::HalfOpen, 2));
+        assert!(breakers.reset(&1));
+        breakers.set_mode(BreakerMode::ForcedOpen);
+        assert_eq!(breakers.try_acquire(&1).map(drop), Err(Open { retry_at: Instant::MAX }));
+    });
+}
+
+#[test]
+fn an_operator_decides_through_the_lock_too() {
+    let breaker = single(1, RESET, ManualClock::default());
+    breaker.set_mode(BreakerMode::ForcedOpen);
+    assert!(!breaker.allow_request());
+    breaker.set_mode(BreakerMode::Automatic);
+    assert!(breaker.allow_request());
+    breaker.record_success();
+    breaker.record_failure();
+    assert_eq!(breaker.state(), BreakerState::Open);
+    breaker.reset();
+    assert!(breaker.allow_request());
+}
+
+#[test]
+fn dropped_at_any_await_no_place_leaks_and_never_more_probes_than_configured() {
+    const PROBES: u16 = 2;
+    for seed in 0..1_000 {
+        let timer = VirtualTimer::default();
+        let breaker: Single<_> = single(1, RESET.probes(PROBES), timer.clone());
+        breaker.record_failure();
+        let (running, most) = (Cell::new(0_u16), Cell::new(0_u16));
+        let mut simulator = Simulator::with_timer(seed, timer);
+        let mut tasks = Vec::new();
+        for task in 0..6_u64 {
+            let (breaker, running, most) = (&breaker, &running, &most);
+            tasks.push(simulator.spawn(async move {
+                for step in 0..3_u64 {
+                    let pause = Duration::from_secs(10 + (task + step) % 3);
+                    breaker.timer().sleep_until(breaker.timer().now().saturating_add(pause)).await;
+                    let _ = breaker
+                        .call(async {
+                            let _running = Running::enter(running, most, breaker.state());
+                            let end = breaker.timer().now().saturating_add(Duration::from_secs(task));
+                            breaker.timer().sleep_until(end).await;
+                            if (task + step) % 4 == 0 { Err(()) } else { Ok(()) }
+                        })
+                        .await;
+                }
+            }));
+        }
+        for task in tasks {
+            for _ in 0..simulator.next_random() % 12 {
+                simulator.step();
+            }
+            if simulator.next_random().is_multiple_of(2) {
+                simulator.abort(task);
+            }
+        }
+        simulator.run();
+        drop(simulator);
+        assert!(most.get() <= PROBES, "seed {seed}: {} probes at once", most.get());
+        let stats = breaker.stats();
+        // One failure came without a permit. Every other result belongs to a permit: none is still out.
+        let results = stats.successes + stats.failures + stats.ignored + stats.stale;
+        assert_eq!(stats.permitted + 1, results, "seed {seed}");
+        // No place is taken, so it closes without waiting for the lease.
+        let clock = breaker.timer();
+        clock.advance(Duration::from_secs(30));
+        for _ in 0..PROBES {
+            assert_eq!(breaker.run(|| Ok::<_, ()>(())), Ok(()), "seed {seed}");
+        }
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+}
+
+/// Counts the calls that run while the breaker is half-open.
+struct Running<'a>(Option<&'a Cell<u16>>);
+
+impl<'a> Running<'a> {
+    fn enter(running: &'a Cell<u16>, most: &Cell<u16>, state: BreakerState) -> Self {
+        if state != BreakerState::HalfOpen {
+            return Self(None);
+        }
+        running.set(running.get() + 1);
+        most.set(most.get().max(running.get()));
+        Self(Some(running))
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(running) = self.0 {
+            running.set(running.get() - 1);
+        }
+    }
+}
+
+#[test]
+fn an_error_speaks_for_itself() {
+    #[derive(Clone, Copy, Debug)]
+    struct Down;
+    impl fmt::Display for Down {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("down")
+        }
+    }
+    impl Error for Down {}
+    let open = BreakerError::<Down>::from(Open { retry_at: Instant::MAX });
+    assert_eq!(open.to_string(), "the circuit breaker is open");
+    assert_eq!(BreakerError::Inner(Down).to_string(), "down");
+    assert!(open.into_inner().is_none() && BreakerError::Inner(Down).into_inner().is_some());
+}
+
+#[test]
+fn a_shared_breaker_can_be_a_static() {
+    struct Never;
+    impl Clock for Never {
+        fn now(&self) -> Instant {
+            Instant::ZERO
+        }
+    }
+    struct Locked(std::sync::Mutex<CircuitBreaker<Consecutive>>);
+    impl Lock for Locked {
+        type Target = CircuitBreaker;
+        fn with<R>(&self, f: impl FnOnce(&mut CircuitBreaker) -> R) -> R {
+            f(&mut self.0.lock().unwrap())
+        }
+    }
+    static BREAKER: Shared<CircuitBreaker, Locked, Never> =
+        Shared::new(Locked(std::sync::Mutex::new(CircuitBreaker::new(Trip::consecutive(3), RESET))), Never);
+    fn is_send<F: Send>(future: F) -> F {
+        future
+    }
+    simulate(async {
+        let call = is_send(BREAKER.call(ready(Ok::<_, ()>(7))));
+        assert_eq!(call.await, Ok(7));
+    });
+}

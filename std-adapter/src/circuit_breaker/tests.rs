@@ -1,0 +1,168 @@
+use core::{
+    future::ready,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
+};
+use std::thread;
+
+use steadfast_core::test_util::ManualClock;
+
+use super::*;
+use crate::{Percent, Trip, block_on};
+
+const RESET: Reset = Reset::after(Duration::from_secs(30));
+
+/// A manual clock for several threads.
+#[derive(Debug, Default)]
+struct Seconds(AtomicU64);
+
+impl Clock for Seconds {
+    fn now(&self) -> Instant {
+        Instant::from_secs(self.0.load(Ordering::Relaxed))
+    }
+}
+
+fn is_send_and_sync<T: Send + Sync>(value: T) -> T {
+    value
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test(start_paused = true)]
+async fn it_opens_and_comes_back_on_tokios_clock() {
+    let breaker = is_send_and_sync(CircuitBreaker::new(Trip::consecutive(3), RESET));
+    let start = breaker.now();
+    for _ in 0..3 {
+        assert_eq!(breaker.call(ready(Err::<(), _>("down"))).await, Err(BreakerError::Inner("down")));
+    }
+    let Err(BreakerError::Open { retry_at }) = breaker.call(ready(Ok::<_, ()>(()))).await else { panic!("not open") };
+    let open_for = retry_at.saturating_duration_since(start);
+    assert!(open_for >= Duration::from_secs(30) && open_for < Duration::from_secs(31), "{open_for:?}");
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(breaker.call(ready(Ok::<_, ()>(7))).await, Ok(7));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test(start_paused = true)]
+async fn a_call_can_be_spawned_and_aborted() {
+    let breakers = Breakers::<String>::builder(Trip::consecutive(1), RESET).build();
+    assert!(breakers.run("bob", || Err::<(), _>(())).is_err());
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    let spawned = breakers.clone();
+    let probe = tokio::spawn(async move { spawned.call("bob", core::future::pending::<Result<(), ()>>()).await });
+    tokio::task::yield_now().await;
+    assert!(breakers.run("bob", || Ok::<_, ()>(())).unwrap_err().is_open(), "the probe is out");
+    probe.abort();
+    assert!(probe.await.unwrap_err().is_cancelled());
+    assert_eq!(breakers.call("bob", ready(Ok::<_, ()>(7))).await, Ok(7));
+    assert_eq!((breakers.state("bob"), breakers.stats().ignored), (BreakerState::Closed, 1));
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test(start_paused = true)]
+async fn a_slow_call_counts_as_slow() {
+    let trip: crate::CallWindow<2> =
+        Trip::call_window(Percent::new(100)).slow_calls(Duration::from_secs(2), Percent::new(50));
+    let breaker = CircuitBreaker::new(trip, RESET);
+    let slow = async || {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok::<_, ()>(())
+    };
+    assert_eq!(breaker.call(slow()).await, Ok(()));
+    assert_eq!(breaker.call(ready(Ok::<_, ()>(()))).await, Ok(()));
+    assert_eq!(breaker.state(), BreakerState::Open);
+}
+
+#[test]
+fn without_a_runtime_it_works_the_same() {
+    let clock = ManualClock::default();
+    let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), RESET, &clock);
+    assert_eq!(block_on(breaker.call(ready(Err::<(), _>("down")))), Err(BreakerError::Inner("down")));
+    assert!(block_on(breaker.call(ready(Ok::<_, ()>(())))).unwrap_err().is_open());
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(block_on(breaker.call(ready(Ok::<_, ()>(7)))), Ok(7));
+    breaker.record_failure();
+    assert!(!breaker.allow_request());
+    breaker.reset();
+    assert!(breaker.allow_request());
+    breaker.record_success();
+    breaker.set_mode(BreakerMode::ForcedOpen);
+    assert!(breaker.run(|| Ok::<_, ()>(())).unwrap_err().is_open());
+}
+
+#[test]
+fn seed_7_3_14_of_a_hundred_calls_on_four_threads_one_is_the_probe() {
+    let clock = Seconds::default();
+    let breakers = Breakers::<u64>::builder(Trip::consecutive(1), RESET).clock(&clock).build();
+    for round in 1..=100 {
+        assert_eq!(breakers.run(&7, || Err::<(), _>("down")), Err(BreakerError::Inner("down")));
+        clock.0.fetch_add(30, Ordering::Relaxed);
+        let probes = AtomicUsize::new(0);
+        let guards: Vec<_> = thread::scope(|scope| {
+            let ask = || {
+                let guards: Vec<_> = (0..25).filter_map(|_| breakers.try_acquire(&7).ok()).collect();
+                probes.fetch_add(guards.len(), Ordering::Relaxed);
+                guards
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(probes.into_inner(), 1, "round {round}");
+        guards.into_iter().for_each(|guard| guard.record(Outcome::Success));
+        assert_eq!(breakers.state(&7), BreakerState::Closed);
+    }
+}
+
+#[test]
+fn counts_add_up_over_shards_and_threads() {
+    let breakers = is_send_and_sync(Breakers::<u64>::builder(Trip::consecutive(3), RESET).max_keys(10_000).build());
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let breakers = &breakers;
+            scope.spawn(move || {
+                for call in 0..5_000_u64 {
+                    // a fifth of the keys fail always
+                    let key = call % 50;
+                    let result = breakers.run(&key, || if key < 10 { Err(thread) } else { Ok(thread) });
+                    assert!(key < 10 || result.is_ok(), "a healthy key was refused");
+                }
+            });
+        }
+    });
+    let stats = breakers.stats();
+    assert_eq!(stats.permitted + stats.rejected, 20_000);
+    assert_eq!(stats.permitted, stats.successes + stats.failures + stats.stale);
+    assert_eq!((stats.opened, breakers.len(), breakers.tripped().len()), (10, 10, 10));
+    assert_eq!((breakers.untracked(), breakers.cleanup()), (0, 0));
+    assert!(breakers.reset(&3) && !breakers.reset(&20));
+    assert_eq!(breakers.cleanup(), 1);
+}
+
+#[test]
+fn a_flood_of_failing_keys_grows_nothing_and_blocks_nothing() {
+    let clock = ManualClock::default();
+    let breakers = Breakers::<u64>::builder(Trip::consecutive(1), RESET).max_keys(100).clock(&clock).build();
+    for key in 0..10_000 {
+        assert_eq!(breakers.run(&key, || Err::<(), _>(())), Err(BreakerError::Inner(())));
+    }
+    assert_eq!((breakers.len(), breakers.untracked(), breakers.tripped().len()), (100, 9_900, 100));
+    assert!(breakers.run(&0, || Ok::<_, ()>(())).unwrap_err().is_open());
+    clock.advance(Duration::from_secs(60));
+    assert!(breakers.run(&5_000, || Err::<(), _>(())).is_err());
+    assert_eq!(breakers.state(&5_000), BreakerState::Open);
+    breakers.set_mode(BreakerMode::ForcedClosed);
+    assert!(breakers.run(&5_000, || Ok::<_, ()>(())).is_ok());
+}
+
+#[test]
+fn two_breakers_do_not_come_back_in_step() {
+    let clock = ManualClock::default();
+    let reset = RESET.jitter(Percent::new(50), 0);
+    let open_until = || {
+        let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), reset, &clock);
+        breaker.record_failure();
+        breaker.try_acquire().map(drop).unwrap_err().retry_at
+    };
+    let first = open_until();
+    assert!((0..32).any(|_| open_until() != first));
+}
