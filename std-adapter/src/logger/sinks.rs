@@ -1,0 +1,69 @@
+//! Where a server's lines go.
+
+use std::io;
+
+use steadfast_core::{Level, NotWritten, Sink};
+
+/// Writes lines to any [`io::Write`]: standard error, a file, a socket.
+///
+/// Each line is one `write_all`, line break included, then a flush; so lines of several processes stay whole where the system
+/// keeps writes whole.
+#[derive(Debug)]
+pub struct WriteSink<W> {
+    writer: W,
+    line: Vec<u8>,
+}
+
+impl<W: io::Write> WriteSink<W> {
+    /// Lines go to `writer`.
+    pub const fn new(writer: W) -> Self {
+        Self { writer, line: Vec::new() }
+    }
+}
+
+impl<W: io::Write> Sink for WriteSink<W> {
+    fn write(&mut self, _level: Level, line: &str) -> Result<(), NotWritten> {
+        self.line.clear();
+        self.line.extend_from_slice(line.as_bytes());
+        self.line.push(b'\n');
+        let written = self.writer.write_all(&self.line).and_then(|()| self.writer.flush());
+        written.map_err(|_error| NotWritten)
+    }
+}
+
+/// Hands lines to [`tracing`], with the target `steadfast` (feature `tracing`).
+#[cfg(feature = "tracing")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TracingSink;
+
+#[cfg(feature = "tracing")]
+impl Sink for TracingSink {
+    fn write(&mut self, level: Level, line: &str) -> Result<(), NotWritten> {
+        match level {
+            Level::Debug => tracing::debug!(target: "steadfast", "{line}"),
+            Level::Info => tracing::info!(target: "steadfast", "{line}"),
+            Level::Warn => tracing::warn!(target: "steadfast", "{line}"),
+            Level::Error => tracing::error!(target: "steadfast", "{line}"),
+        }
+        Ok(())
+    }
+}
+
+/// Hands lines to [`log`], with the target `steadfast` (feature `log`).
+#[cfg(feature = "log")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogSink;
+
+#[cfg(feature = "log")]
+impl Sink for LogSink {
+    fn write(&mut self, level: Level, line: &str) -> Result<(), NotWritten> {
+        let level = match level {
+            Level::Debug => log::Level::Debug,
+            Level::Info => log::Level::Info,
+            Level::Warn => log::Level::Warn,
+            Level::Error => log::Level::Error,
+        };
+        log::log!(target: "steadfast", level, "{line}");
+        Ok(())
+    }
+}

@@ -1,0 +1,368 @@
+use core::time::Duration;
+use std::{
+    io,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+};
+
+use steadfast_core::{Level, NotWritten, Show, Sink};
+
+use super::*;
+
+/// Keeps the lines for the test.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    fn take(&self) -> Vec<String> {
+        core::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Sink for Lines {
+    fn write(&mut self, _level: Level, line: &str) -> Result<(), NotWritten> {
+        self.0.lock().unwrap().push(line.to_owned());
+        Ok(())
+    }
+}
+
+/// Hands the lines to another thread.
+struct Channel(mpsc::Sender<String>);
+
+impl Sink for Channel {
+    fn write(&mut self, _level: Level, line: &str) -> Result<(), NotWritten> {
+        self.0.send(line.to_owned()).map_err(|_error| NotWritten)
+    }
+}
+
+fn without_worker() -> (Logger, Lines) {
+    let lines = Lines::default();
+    let logger = Logger::builder().without_worker().build(lines.clone()).unwrap();
+    (logger, lines)
+}
+
+fn adds_up(stats: LoggerStats) {
+    assert_eq!(stats.seen, stats.filtered + stats.printed + stats.waiting + stats.lost + stats.rejected, "{stats:?}");
+}
+
+#[test]
+fn it_can_be_shared_between_threads() {
+    fn is_shared<T: Clone + Send + Sync + 'static>() {}
+    is_shared::<Logger>();
+    is_shared::<ServiceLog<Logger>>();
+    fn is_send<T: Send>(_: T) {}
+    let (logger, _) = without_worker();
+    is_send(logger.0.0.clone().work());
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test(start_paused = true)]
+async fn a_task_writes_what_is_due() {
+    let lines = Lines::default();
+    let logger = Logger::builder().build(lines.clone()).unwrap();
+    logger
+        .formatter("social", "tease", |group, out| write!(out, "{} teased {}", group.actors(), group.target()))
+        .unwrap();
+    let log = logger.service("social").emoji("😈");
+    for nara in ["alice", "carol", "dave"] {
+        log.event("tease", nara).target("bob");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    log.event("arrived", "erin").instant();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(lines.take(), ["😈 [social] erin did arrived"]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(lines.take(), ["😈 [social] alice, carol, and dave teased bob"]);
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn the_task_ends_with_the_logger() {
+    let lines = Lines::default();
+    let logger = Logger::builder().build(lines.clone()).unwrap();
+    let inner = Arc::downgrade(&logger.0.0);
+    drop(logger);
+    while inner.strong_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn a_thread_writes_what_is_due_where_there_is_no_runtime() {
+    let (sender, lines) = mpsc::channel();
+    let logger = Logger::builder().window(Duration::from_millis(2), Duration::from_secs(1)).build(Channel(sender));
+    let logger = logger.unwrap();
+    let log = logger.service("stash").emoji("📦");
+    log.info(format_args!("up"));
+    assert_eq!(lines.recv().unwrap(), "📦 [stash] up");
+    log.event("store", "alice").message("stored 2.3KB");
+    assert_eq!(lines.recv().unwrap(), "📦 [stash] alice did store: stored 2.3KB");
+    drop((log, logger));
+    assert!(lines.recv().is_err(), "the thread has dropped the sink");
+}
+
+#[test]
+fn d3_dropping_the_last_handle_prints_what_waits() {
+    let lines = Lines::default();
+    let logger = Logger::builder().window(Duration::MAX, Duration::MAX).build(lines.clone()).unwrap();
+    let log = logger.clone().service("a");
+    log.event("x", "alice");
+    drop(logger);
+    assert_eq!(lines.take(), Vec::<String>::new());
+    drop(log);
+    assert_eq!(lines.take(), ["• [a] alice did x"]);
+}
+
+#[test]
+fn d4_a_sink_that_fails_once_is_used_again() {
+    #[derive(Clone, Default)]
+    struct Flaky(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Flaky {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if bytes.ends_with(b"one\n") {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let written = Flaky::default();
+    let logger = Logger::builder().without_worker().build(WriteSink::new(written.clone())).unwrap();
+    let log = logger.service("a");
+    log.info(format_args!("one"));
+    log.info(format_args!("two"));
+    assert_eq!(logger.drain(), 1);
+    let stats = logger.stats();
+    assert_eq!((stats.lost, stats.printed), (1, 1));
+    logger.flush();
+    assert_eq!(*written.0.lock().unwrap(), "• [a] two\n⚠️ [logger] 1 event lost\n".as_bytes());
+}
+
+#[test]
+fn seed_4_4_shutdown_prints_everything_once_and_nothing_after() {
+    let lines = Lines::default();
+    let logger = Logger::builder().build(lines.clone()).unwrap();
+    let log = logger.service("a");
+    log.event("x", "alice");
+    logger.flush();
+    assert_eq!(lines.take(), ["• [a] alice did x"]);
+    log.event("x", "bob");
+    logger.shutdown();
+    log.event("x", "carol");
+    log.error(format_args!("late"));
+    drop((log, logger.clone()));
+    assert_eq!(lines.take(), ["• [a] bob did x"]);
+    assert_eq!(logger.stats().rejected, 2);
+    adds_up(logger.stats());
+}
+
+#[test]
+fn seed_4_4_a_formatter_that_panics_costs_nothing() {
+    let (logger, lines) = without_worker();
+    logger.formatter("a", "x", |_, _| panic!("the formatter's own fault")).unwrap();
+    logger.service("a").event("x", "alice");
+    logger.flush();
+    assert_eq!(lines.take(), ["• [a] alice did x"]);
+}
+
+#[test]
+fn a_sink_that_panics_loses_its_line_and_no_more() {
+    struct Panics(Lines, bool);
+    impl Sink for Panics {
+        fn write(&mut self, level: Level, line: &str) -> Result<(), NotWritten> {
+            assert!(core::mem::replace(&mut self.1, true), "the sink's own fault");
+            self.0.write(level, line)
+        }
+    }
+
+    let lines = Lines::default();
+    let logger = Logger::builder().without_worker().build(Panics(lines.clone(), false)).unwrap();
+    let log = logger.service("a");
+    log.info(format_args!("one"));
+    log.info(format_args!("two"));
+    assert_eq!(logger.drain(), 1);
+    logger.flush();
+    assert_eq!(lines.take(), ["• [a] two", "⚠️ [logger] 1 event lost"]);
+}
+
+#[test]
+fn an_error_does_not_wait_for_the_worker() {
+    let (logger, lines) = without_worker();
+    let log = logger.service("a");
+    log.info(format_args!("before"));
+    log.warn(format_args!("the house is hot"));
+    assert_eq!(lines.take(), Vec::<String>::new());
+    log.error(format_args!("the house is on fire"));
+    assert_eq!(lines.take(), ["• [a] before", "⚠️ [a] the house is hot", "❌ [a] the house is on fire"]);
+    log.event("burnt", "the house").level(Level::Error).instant();
+    assert_eq!(lines.take(), ["❌ [a] the house did burnt"]);
+}
+
+#[test]
+fn a_sink_may_log() {
+    struct Logs(Arc<Mutex<Option<ServiceLog<Logger>>>>);
+    impl Sink for Logs {
+        fn write(&mut self, _: Level, _: &str) -> Result<(), NotWritten> {
+            if let Some(log) = self.0.lock().unwrap().take() {
+                log.error(format_args!("from inside"));
+            }
+            Ok(())
+        }
+    }
+
+    let place = Arc::new(Mutex::new(None));
+    let logger = Logger::builder().without_worker().build(Logs(place.clone())).unwrap();
+    let log = logger.service("a");
+    *place.lock().unwrap() = Some(log.clone());
+    log.error(format_args!("from outside"));
+    assert_eq!(logger.stats().printed, 2);
+}
+
+#[test]
+fn services_are_configured_by_name_before_and_after_they_exist() {
+    let lines = Lines::default();
+    let builder =
+        Logger::builder().disabled(["presence", "social"]).verbose(vec![String::from("stash"), "social".into()]);
+    let logger = builder.without_worker().build(lines.clone()).unwrap();
+    let say = |name: &'static str| {
+        let log = logger.service(name);
+        log.debug(format_args!("debug"));
+        log.info(format_args!("info"));
+        log.error(format_args!("error"));
+        logger.drain();
+        let levels = lines.take().iter().map(|line| line.rsplit_once(' ').unwrap().1.to_owned()).collect::<Vec<_>>();
+        levels.join(" ")
+    };
+    assert_eq!(say("presence"), "error", "a disabled service still prints errors");
+    assert_eq!(say("stash"), "debug info error");
+    assert_eq!(say("social"), "debug info error", "the last setting counts");
+    assert_eq!(say("http"), "info error");
+    logger.set_show("presence", Show::Normal);
+    logger.set_show("mesh", Show::Verbose);
+    logger.set_show("mesh", Show::Silent);
+    logger.service("http").show(Show::Verbose);
+    assert_eq!(say("presence"), "info error");
+    assert_eq!(say("mesh"), "", "silenced on purpose");
+    assert_eq!(say("http"), "debug info error");
+}
+
+#[test]
+fn seed_4_4_threads_may_log_and_change_settings_at_once() {
+    const THREADS: u64 = 8;
+    const EACH: u64 = 2_000;
+
+    let lines = Lines::default();
+    let logger = Logger::builder().build(lines.clone()).unwrap();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let logger = &logger;
+            scope.spawn(move || {
+                let log = logger.service(["a", "b"][thread as usize % 2]);
+                for number in 0..EACH {
+                    match number % 10 {
+                        0 => log.info(format_args!("{number}")),
+                        1 => log.show(if number % 20 == 1 { Show::OnlyErrors } else { Show::Verbose }),
+                        2 => logger.set_show("a", Show::Normal),
+                        3 if number % 400 == 3 => logger.flush(),
+                        _ => drop(log.event("x", "alice").target(["t", "u"][number as usize % 2])),
+                    }
+                }
+            });
+        }
+    });
+    logger.shutdown();
+    let stats = logger.stats();
+    adds_up(stats);
+    assert_eq!((stats.seen, stats.waiting), (THREADS * (EACH / 10 * 8 - EACH / 400), 0));
+    let count_of = |line: &String| match line.rsplit_once('×') {
+        _ if line.contains("lost") => 0,
+        Some((_, count)) => count.parse::<u64>().unwrap(),
+        None => 1,
+    };
+    assert_eq!(lines.take().iter().map(count_of).sum::<u64>(), stats.printed);
+}
+
+#[test]
+fn long_names_are_kept_to_their_end() {
+    let (logger, lines) = without_worker();
+    let key = "0123456789abcdef".repeat(4);
+    let log = logger.service("a");
+    log.event("x", &key[..63]);
+    log.event("y", &key);
+    logger.flush();
+    assert_eq!(lines.take(), [format!("• [a] {} did x", &key[..63]), format!("• [a] {}… did y", &key[..52])]);
+}
+
+#[cfg(feature = "log")]
+#[test]
+fn lines_go_to_log() {
+    struct Facade(Mutex<Vec<String>>);
+    impl log::Log for Facade {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            self.0.lock().unwrap().push(format!("{} {} {}", record.level(), record.target(), record.args()));
+        }
+        fn flush(&self) {}
+    }
+    static FACADE: Facade = Facade(Mutex::new(Vec::new()));
+
+    log::set_logger(&FACADE).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    say_all_levels(LogSink);
+    let heads = ["DEBUG steadfast •", "INFO steadfast •", "WARN steadfast ⚠️", "ERROR steadfast ❌"];
+    assert_eq!(*FACADE.0.lock().unwrap(), heads.map(|head| format!("{head} [a] hello")));
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn lines_go_to_tracing() {
+    use tracing::{Metadata, field, span};
+
+    struct Subscriber;
+    static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    struct Visitor<'a>(&'a Metadata<'a>);
+    impl field::Visit for Visitor<'_> {
+        fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
+            assert_eq!(field.name(), "message");
+            LINES.lock().unwrap().push(format!("{} {} {value:?}", self.0.level(), self.0.target()));
+        }
+    }
+    impl tracing::Subscriber for Subscriber {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            if event.metadata().target() == "steadfast" {
+                event.record(&mut Visitor(event.metadata()));
+            }
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    tracing::subscriber::set_global_default(Subscriber).unwrap();
+    say_all_levels(TracingSink);
+    let heads = ["DEBUG steadfast •", "INFO steadfast •", "WARN steadfast ⚠️", "ERROR steadfast ❌"];
+    assert_eq!(*LINES.lock().unwrap(), heads.map(|head| format!("{head} [a] hello")));
+}
+
+#[cfg(any(feature = "log", feature = "tracing"))]
+fn say_all_levels(sink: impl Sink + Send + 'static) {
+    let logger = Logger::builder().verbose(["a"]).without_worker().build(sink).unwrap();
+    let log = logger.service("a");
+    log.debug(format_args!("hello"));
+    log.info(format_args!("hello"));
+    log.warn(format_args!("hello"));
+    log.error(format_args!("hello"));
+    logger.drain();
+}
