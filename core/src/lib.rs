@@ -18,11 +18,13 @@ extern crate alloc;
 extern crate std;
 
 mod age;
+pub mod aggregate;
 mod batch_collector;
 mod circuit_breaker;
 mod dedup_cache;
 mod hash;
 mod logger;
+mod quorum;
 mod rate_limiter;
 mod retry;
 mod shared;
@@ -44,6 +46,7 @@ pub use logger::{
     Actors, Entry, Event, Formatter, FormattersFull, Group, Level, Logger, LoggerStats, NotWritten, Recorded, Recorder,
     Report, ServiceId, ServiceLog, Show, Sink, Text,
 };
+pub use quorum::{Ballot, Quorum, QuorumError, QuorumStats, Vote};
 pub use rate_limiter::{
     Decision, Gcra, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn, RateLimiterStats, SlidingLog, SlidingLogState,
 };

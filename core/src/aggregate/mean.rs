@@ -1,0 +1,155 @@
+//! Averages that a few liars cannot move far.
+
+use core::num::NonZeroU32;
+
+use super::order::{ascending, partition, select};
+
+/// How far from a median a vote may be, as a factor.
+const FACTOR: i64 = 5;
+/// How far from a median of zero a vote may be.
+const ZERO_BAND: i64 = 10;
+
+/// The mean of the votes between a fifth and five times their median, both included; `None` for no votes.
+///
+/// The median of an even number of votes is the upper of the two in the middle, its fifth is rounded toward zero, and so
+/// is the mean. Around a median of zero the votes from -10 to 10 count. Exact for all of `i64`. Reorders the votes; O(n).
+///
+/// The bounds suit counts and durations. For points in time, where five times a value means nothing, use
+/// [`mean_within_mad`] or [`cluster`](super::cluster).
+///
+/// ```
+/// use steadfast_core::aggregate;
+///
+/// assert_eq!(aggregate::trimmed_mean(&mut [1137, 1140, 1137, 9_999_999, 1140]), Some(1138));
+/// assert_eq!(aggregate::trimmed_mean(&mut []), None);
+/// ```
+#[doc(alias = "TrimmedMeanAggregator")]
+pub fn trimmed_mean(votes: &mut [i64]) -> Option<i64> {
+    let median = select(votes, votes.len() / 2, ascending)?;
+    // Saturated bounds are exact: no vote lies beyond the ends of `i64`.
+    let (near, far) = match median {
+        0 => (-ZERO_BAND, ZERO_BAND),
+        _ => (median.checked_div(FACTOR)?, median.saturating_mul(FACTOR)),
+    };
+    mean_between(votes, near.min(far), near.max(far))
+}
+
+/// As [`trimmed_mean`], of the votes above zero alone; `None` if there are none.
+///
+/// For quantities whose zero means "I do not know".
+///
+/// ```
+/// use steadfast_core::aggregate;
+///
+/// assert_eq!(aggregate::trimmed_mean_positive(&mut [0, 0, 1_624_066_568]), Some(1_624_066_568));
+/// assert_eq!(aggregate::trimmed_mean_positive(&mut [0, -3]), None);
+/// ```
+pub fn trimmed_mean_positive(votes: &mut [i64]) -> Option<i64> {
+    let positive = partition(votes, |vote| vote > 0);
+    trimmed_mean(votes.get_mut(..positive)?)
+}
+
+/// The vote in the middle, or the mean of the two in the middle, rounded toward zero; `None` for no votes.
+///
+/// It lies within the honest votes as long as these are more than half. Reorders the votes; O(n).
+///
+/// ```
+/// use steadfast_core::aggregate;
+///
+/// assert_eq!(aggregate::median(&mut [7, i64::MAX, 5]), Some(7));
+/// assert_eq!(aggregate::median(&mut [7, 4]), Some(5));
+/// ```
+pub fn median(votes: &mut [i64]) -> Option<i64> {
+    let middle = votes.len() / 2;
+    let upper = select(votes, middle, ascending)?;
+    if votes.len() % 2 == 1 {
+        return Some(upper);
+    }
+    let lower = *votes.get(..middle)?.iter().max()?;
+    Some(lower.midpoint(upper))
+}
+
+/// The mean of the votes without the `count` lowest and the `count` highest, rounded toward zero; `None` if none remain.
+///
+/// With at most `count` liars the result lies within the honest votes. Exact for all of `i64`. Reorders the votes; O(n).
+///
+/// ```
+/// use steadfast_core::aggregate;
+///
+/// let without_one = aggregate::mean_without_extremes(1);
+/// assert_eq!(without_one(&mut [10, i64::MIN, 12, 11, i64::MAX]), Some(11));
+/// assert_eq!(without_one(&mut [10, 12]), None);
+/// ```
+pub const fn mean_without_extremes(count: usize) -> impl Fn(&mut [i64]) -> Option<i64> + Copy {
+    move |votes| {
+        let kept = votes.len().checked_sub(count.checked_mul(2)?).filter(|kept| *kept > 0)?;
+        select(votes, count, ascending)?;
+        let upper = votes.get_mut(count..)?;
+        select(upper, kept.checked_sub(1)?, ascending)?;
+        mean_between(upper.get(..kept)?, i64::MIN, i64::MAX)
+    }
+}
+
+/// The mean of the votes within `factor` times the median absolute deviation (MAD) of their [`median`], rounded toward
+/// zero; `None` for no votes.
+///
+/// The scale comes from the votes themselves, so this suits any quantity, and less than half of the votes cannot widen it
+/// beyond the spread of the others. A factor of 3 is usual; when more than half of the votes are equal, only these count.
+/// Exact for all of `i64`. Reorders the votes; O(n).
+///
+/// Source: F. R. Hampel, "The Influence Curve and its Role in Robust Estimation", 1974.
+///
+/// ```
+/// use core::num::NonZeroU32;
+/// use steadfast_core::aggregate;
+///
+/// let within_three = aggregate::mean_within_mad(const { NonZeroU32::new(3).unwrap() });
+/// assert_eq!(within_three(&mut [1_000, 1_004, 998, 1_002, 1_600]), Some(1_001));
+/// ```
+pub const fn mean_within_mad(factor: NonZeroU32) -> impl Fn(&mut [i64]) -> Option<i64> + Copy {
+    move |votes| {
+        let center = median(votes)?;
+        let deviation = |vote: i64| vote.abs_diff(center);
+        // The upper of two in the middle: more than half of the votes are within it, so some always count.
+        let mad = deviation(select(votes, votes.len() / 2, deviation)?);
+        let reach = mad.saturating_mul(u64::from(factor.get()));
+        mean_between(votes, center.saturating_sub_unsigned(reach), center.saturating_add_unsigned(reach))
+    }
+}
+
+/// The mean of the values from `low` to `high`, rounded toward zero.
+fn mean_between(values: &[i64], low: i64, high: i64) -> Option<i64> {
+    let (mut sum, mut count) = (0_i128, 0_u64);
+    for &value in values {
+        let counts = low <= value && value <= high;
+        // Cannot wrap: fewer than 2^64 values of 64 bits.
+        sum = sum.wrapping_add(i128::from(if counts { value } else { 0 }));
+        count = count.wrapping_add(u64::from(counts));
+    }
+    if let (Ok(sum), Ok(count)) = (i64::try_from(sum), i64::try_from(count)) {
+        return sum.checked_div(count);
+    }
+    let magnitude = i64::try_from(divide(sum.unsigned_abs(), count)?);
+    Some(match magnitude {
+        Ok(magnitude) if sum < 0 => magnitude.saturating_neg(),
+        Ok(magnitude) => magnitude,
+        Err(_) => i64::MIN, // the one mean whose magnitude does not fit
+    })
+}
+
+/// A quotient of 64 bits; `None` for a divisor of zero.
+///
+/// By hand, because a division of 128 bits is a kilobyte of flash, and sums beyond `i64` are rare.
+fn divide(mut dividend: u128, divisor: u64) -> Option<u64> {
+    if divisor == 0 {
+        return None;
+    }
+    let mut quotient = 0;
+    for bit in (0..u64::BITS).rev() {
+        if let Some(rest) = dividend.checked_sub(u128::from(divisor) << bit) {
+            dividend = rest;
+            quotient |= 1 << bit;
+        }
+    }
+    Some(quotient)
+}

@@ -1,0 +1,25 @@
+//! What many votes come to: functions over the votes, none of which depends on the order in which they arrived.
+//!
+//! All are integers only, exact for all of `i64`, and `None` means that the votes decide nothing: there are none, or
+//! they tie. They may reorder the votes (a [`Quorum`](crate::Quorum) hands them a copy), never panic, and cost what they
+//! say whatever the votes are: voters choose the votes.
+//!
+//! | | result | what liars can do |
+//! |---|---|---|
+//! | [`trimmed_mean`], [`trimmed_mean_positive`] | mean of the votes between a fifth and five times the median | less than half: move it within that band of an honest vote |
+//! | [`median`] | the middle | less than half: move it among the honest votes |
+//! | [`mean_without_extremes`] | mean without the lowest and highest | as many as are cut at an end: move it among the honest votes |
+//! | [`mean_within_mad`] | mean of the votes near the median, by the votes' own scale | less than half: move it by so many times the spread of the honest votes |
+//! | [`cluster`] | the middle of the largest group within a tolerance | fewer than that group: move it among the group |
+//! | [`majority`] | the value of more than half | less than half: prevent a result, not forge one |
+//! | [`plurality`] | the most frequent value | fewer than its lead: nothing |
+
+mod agreement;
+mod mean;
+mod order;
+pub mod settled;
+#[cfg(test)]
+mod tests;
+
+pub use agreement::{cluster, majority, plurality};
+pub use mean::{mean_within_mad, mean_without_extremes, median, trimmed_mean, trimmed_mean_positive};

@@ -1,0 +1,237 @@
+use core::time::Duration;
+use std::{sync::Mutex, vec, vec::Vec};
+
+use super::*;
+use crate::aggregate::{majority, median, settled, trimmed_mean};
+
+const NOW: Instant = Instant::from_secs(1_000);
+const END: Instant = Instant::from_secs(1_060);
+
+static IN_A_STATIC: Mutex<Quorum<u32, i64, 8>> = Mutex::new(Quorum::new::<5>(Instant::MAX));
+
+fn quorum() -> Quorum<u32, i64, 8> {
+    Quorum::new::<3>(END)
+}
+
+fn votes(quorum: &mut Quorum<u32, i64, 8>, votes: &[(u32, i64)]) {
+    for (voter, value) in votes {
+        assert_eq!(quorum.vote(*voter, *value, NOW), Vote::Counted);
+    }
+}
+
+#[test]
+fn it_lives_in_a_static() {
+    let mut quorum = IN_A_STATIC.lock().unwrap();
+    assert_eq!(quorum.result(median, NOW), Ballot::Open { missing: 5 });
+    assert_eq!((quorum.next_deadline(), quorum.threshold()), (None, 5));
+}
+
+#[test]
+fn a_vote_takes_the_place_of_its_voter_and_value() {
+    assert_eq!(size_of::<Quorum<u64, i64, 100>>() - size_of::<Quorum<u64, i64, 0>>(), 100 * 16);
+}
+
+/// The seed's own example, with the vote that it would have replaced.
+#[test]
+fn seed_8_3_the_helpers_vectors() {
+    let mut quorum = quorum();
+    votes(&mut quorum, &[(1, 10), (2, 12)]);
+    assert_eq!(quorum.result(trimmed_mean, NOW), Ballot::Open { missing: 1 });
+    votes(&mut quorum, &[(3, 11)]);
+    assert_eq!(quorum.vote(1, 1_000, NOW), Vote::Conflicting);
+    assert_eq!(quorum.len(), 3);
+    assert_eq!(quorum.result(trimmed_mean, NOW), Ballot::Decided(11));
+    quorum.reset(END);
+    assert!(quorum.is_empty());
+    assert_eq!(quorum.result(trimmed_mean, NOW), Ballot::Open { missing: 3 });
+}
+
+#[test]
+fn seed_8_4_one_voter_does_not_fill_the_quorum() {
+    let mut quorum = quorum();
+    votes(&mut quorum, &[(1, 10)]);
+    for _ in 0..5 {
+        assert_eq!(quorum.vote(1, 10, NOW), Vote::Repeated);
+    }
+    assert_eq!(quorum.result(trimmed_mean, NOW), Ballot::Open { missing: 2 });
+}
+
+#[test]
+fn seed_8_4_a_round_that_five_leave_undecided_is_decided_by_the_sixth() {
+    let mut quorum: Quorum<u32, i64, 8> = Quorum::new::<5>(END);
+    votes(&mut quorum, &[(1, 10), (2, 10), (3, 10), (4, 12), (5, 12), (6, 12)]);
+    assert_eq!(quorum.result(majority, NOW), Ballot::Open { missing: 0 });
+    votes(&mut quorum, &[(7, 10)]);
+    assert_eq!(quorum.result(majority, NOW), Ballot::Decided(10));
+}
+
+#[test]
+fn seed_8_4_an_old_timer_does_not_end_the_next_round() {
+    let mut quorum = quorum();
+    let next_end = END.saturating_add(Duration::from_secs(60));
+    quorum.reset(next_end);
+    assert!(!quorum.on_timeout(END));
+    assert_eq!(quorum.vote(1, 10, END), Vote::Counted);
+    assert_eq!(quorum.next_deadline(), Some(next_end));
+}
+
+#[test]
+fn a_decision_is_final() {
+    let mut quorum = quorum();
+    votes(&mut quorum, &[(1, 10), (2, 12), (3, 11)]);
+    assert_eq!(quorum.result(median, NOW), Ballot::Decided(11));
+    assert_eq!(quorum.vote(4, 99, NOW), Vote::Late);
+    assert_eq!(quorum.vote(3, 12, NOW), Vote::Conflicting, "what is evidence stays evidence");
+    assert_eq!(quorum.result(median, END), Ballot::Decided(11));
+    assert_eq!(quorum.result(median, Instant::MAX), Ballot::Decided(11));
+    assert_eq!(quorum.next_deadline(), None);
+    assert!(!quorum.on_timeout(Instant::MAX));
+}
+
+#[test]
+fn a_failure_is_final() {
+    let mut quorum = quorum();
+    votes(&mut quorum, &[(1, 10), (2, 12)]);
+    assert_eq!(quorum.result(median, END), Ballot::Failed);
+    assert_eq!(quorum.vote(3, 11, NOW), Vote::Late, "even if the clock steps back");
+    assert_eq!(quorum.result(median, NOW), Ballot::Failed);
+}
+
+#[test]
+fn the_deadline_is_reached_at_its_instant() {
+    let just_before = END.saturating_sub(Duration::from_nanos(1));
+    let mut quorum = quorum();
+    assert_eq!(quorum.vote(1, 10, just_before), Vote::Counted);
+    assert_eq!(quorum.vote(2, 10, END), Vote::Late);
+
+    let mut quorum = self::quorum();
+    assert!(!quorum.on_timeout(just_before));
+    assert!(quorum.on_timeout(END));
+    assert!(!quorum.on_timeout(END), "it ends once");
+    assert_eq!(quorum.vote(1, 10, just_before), Vote::Late);
+}
+
+#[test]
+fn the_deadline_decides_with_what_there_is() {
+    let mut quorum = quorum();
+    votes(&mut quorum, &[(1, 10), (2, 10), (3, 12), (4, 12)]);
+    assert_eq!(quorum.result_when_settled(median, settled::median, NOW), Ballot::Open { missing: 0 });
+    assert_eq!(quorum.clone().result_when_settled(median, settled::median, END), Ballot::Decided(11));
+    assert_eq!(quorum.result_when_settled(majority, settled::majority, END), Ballot::Failed);
+}
+
+#[test]
+fn it_decides_early_once_no_missing_vote_can_change_it() {
+    let mut quorum = Quorum::<u32, i64, 8>::with_voters(2, 1..=5, END).unwrap();
+    votes(&mut quorum, &[(1, 10), (2, 10)]);
+    assert_eq!(quorum.result_when_settled(majority, settled::majority, NOW), Ballot::Open { missing: 0 });
+    votes(&mut quorum, &[(3, 10)]);
+    assert_eq!(quorum.result_when_settled(majority, settled::majority, NOW), Ballot::Decided(10));
+}
+
+#[test]
+fn it_fails_early_once_no_missing_vote_can_help() {
+    let mut quorum = Quorum::<u32, i64, 8>::with_voters(2, 1..=5, END).unwrap();
+    votes(&mut quorum, &[(1, 10), (2, 11), (3, 12)]);
+    assert_eq!(quorum.result_when_settled(majority, settled::majority, NOW), Ballot::Open { missing: 0 });
+    votes(&mut quorum, &[(4, 13)]);
+    assert_eq!(quorum.result_when_settled(majority, settled::majority, NOW), Ballot::Failed);
+}
+
+#[test]
+fn it_fails_once_all_have_voted_for_nothing() {
+    let mut quorum = Quorum::<u32, i64, 8>::with_voters(2, [1, 2], END).unwrap();
+    votes(&mut quorum, &[(1, 10), (2, 12)]);
+    assert_eq!(quorum.result(majority, NOW), Ballot::Failed);
+}
+
+#[test]
+fn a_full_table_refuses_newcomers_alone() {
+    let mut quorum = Quorum::<u32, i64, 2>::new::<2>(END);
+    assert_eq!(quorum.vote(1, 10, NOW), Vote::Counted);
+    assert_eq!(quorum.vote(2, 10, NOW), Vote::Counted);
+    assert_eq!(quorum.vote(3, 10, NOW), Vote::Full);
+    assert_eq!(quorum.vote(2, 10, NOW), Vote::Repeated);
+    assert_eq!(quorum.result(majority, NOW), Ballot::Decided(10));
+}
+
+#[test]
+fn those_on_the_list_may_vote_in_any_order() {
+    let mut quorum = Quorum::<u32, i64, 4>::with_voters(2, [1, 2, 3, 2], END).unwrap();
+    assert_eq!(quorum.vote(4, 7, NOW), Vote::Stranger);
+    assert_eq!(quorum.vote(3, 30, NOW), Vote::Counted);
+    assert_eq!(quorum.vote(3, 30, NOW), Vote::Repeated);
+    assert_eq!(quorum.vote(2, 20, NOW), Vote::Counted);
+    assert!(quorum.absentees().eq(&[1]));
+    assert!(quorum.votes().eq([(&3, &30), (&2, &20)]));
+    assert_eq!(quorum.vote(1, 10, NOW), Vote::Counted);
+    assert_eq!(quorum.absentees().count(), 0);
+
+    quorum.reset(END);
+    assert_eq!(quorum.vote(4, 7, NOW), Vote::Stranger, "the list outlives the round");
+    let mut absent: Vec<u32> = quorum.absentees().copied().collect();
+    absent.sort_unstable();
+    assert_eq!(absent, [1, 2, 3]);
+}
+
+#[test]
+fn an_impossible_quorum_cannot_be_made() {
+    type Four = Quorum<u32, i64, 4>;
+    assert_eq!(Four::try_new(0, END).unwrap_err(), QuorumError::NoThreshold);
+    assert_eq!(Four::try_new(5, END).unwrap_err(), QuorumError::OutOfReach);
+    assert_eq!(Four::try_new(4, END).unwrap().threshold(), 4);
+    assert_eq!(Four::with_voters(3, [1, 2, 2], END).unwrap_err(), QuorumError::OutOfReach);
+    assert_eq!(Four::with_voters(3, 0..5, END).unwrap_err(), QuorumError::TooManyVoters);
+    assert_eq!(Four::with_voters(0, 0..4, END).unwrap_err(), QuorumError::NoThreshold);
+}
+
+#[test]
+fn dissenters_are_those_beyond_the_tolerance() {
+    let mut quorum = quorum();
+    votes(&mut quorum, &[(1, 10), (2, 900), (3, 11), (4, -5)]);
+    let agreed = quorum.result(median, NOW).decided().unwrap();
+    let dissenters: Vec<u32> = quorum.dissenters(|vote| vote.abs_diff(agreed) <= 5).map(|(voter, _)| *voter).collect();
+    assert_eq!(dissenters, [2, 4]);
+}
+
+#[test]
+fn a_clock_that_steps_back_keeps_the_ballot_open_no_longer_than_it_was_to_be() {
+    let mut quorum = quorum();
+    votes(&mut quorum, &[(1, 10)]);
+    let back = Instant::from_secs(10);
+    assert_eq!(quorum.vote(2, 10, back), Vote::Counted);
+    let end = back.saturating_add(Duration::from_secs(60));
+    assert_eq!(quorum.next_deadline(), Some(end));
+    assert_eq!(quorum.vote(3, 10, end), Vote::Late);
+}
+
+#[test]
+fn no_deadline_is_never() {
+    let mut quorum: Quorum<u32, i64, 8> = Quorum::new::<2>(Instant::MAX);
+    for now in [NOW, Instant::ZERO, Instant::MAX] {
+        assert_eq!(quorum.result(median, now), Ballot::Open { missing: 2 });
+        assert_eq!(quorum.next_deadline(), None);
+    }
+    assert_eq!(quorum.vote(1, 10, Instant::MAX), Vote::Counted);
+}
+
+#[test]
+fn every_vote_is_counted_once() {
+    let mut quorum = Quorum::<u32, i64, 4>::with_voters(2, [1, 2, 3], END).unwrap();
+    let _ = [(1, 5), (1, 5), (1, 6), (9, 5), (2, 5)].map(|(voter, value)| quorum.vote(voter, value, NOW));
+    let _ = quorum.vote(3, 5, END);
+    let stats = quorum.stats();
+    assert_eq!((stats.counted, stats.repeated, stats.conflicting), (2, 1, 1));
+    assert_eq!((stats.strangers, stats.late, stats.full), (1, 1, 0));
+    assert_eq!(stats.seen(), 6);
+    quorum.reset(END);
+    assert_eq!(quorum.stats(), stats, "the counts outlive the round");
+}
+
+#[test]
+fn values_need_not_be_numbers() {
+    let mut quorum: Quorum<u32, Vec<u8>, 4> = Quorum::new::<2>(END);
+    assert_eq!(quorum.vote(1, vec![1, 2], NOW), Vote::Counted);
+    assert_eq!(quorum.vote(2, vec![1, 2], NOW), Vote::Counted);
+    assert_eq!(quorum.result(majority, NOW), Ballot::Decided(vec![1, 2]));
+}
