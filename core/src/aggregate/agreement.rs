@@ -23,7 +23,7 @@ pub fn majority<T: Clone + PartialEq>(votes: &mut [T]) -> Option<T> {
         }
         lead = if vote == candidate { lead.saturating_add(1) } else { lead.saturating_sub(1) };
     }
-    let count = votes.iter().filter(|vote| *vote == candidate).count();
+    let count = votes.iter().fold(0, |count: usize, vote| count.saturating_add(usize::from(vote == candidate)));
     (count > votes.len() / 2).then(|| candidate.clone())
 }
 
@@ -96,12 +96,15 @@ pub(super) struct Lead<'a, T> {
 pub(super) fn lead<T: Ord>(votes: &mut [T]) -> Lead<'_, T> {
     sort(votes);
     let mut lead = Lead { leader: None, count: 0, runner_up: 0 };
-    for equal in votes.chunk_by(T::eq) {
-        if equal.len() > lead.count {
-            lead = Lead { leader: equal.first(), count: equal.len(), runner_up: lead.count };
+    let mut rest: &[T] = votes;
+    while let Some(leader) = rest.first() {
+        let count = rest.iter().position(|vote| vote != leader).unwrap_or(rest.len());
+        if count > lead.count {
+            lead = Lead { leader: Some(leader), count, runner_up: lead.count };
         } else {
-            lead.runner_up = lead.runner_up.max(equal.len());
+            lead.runner_up = lead.runner_up.max(count);
         }
+        rest = rest.get(count..).unwrap_or_default();
     }
     lead
 }

@@ -66,7 +66,7 @@ pub fn median(votes: &mut [i64]) -> Option<i64> {
         return Some(upper);
     }
     let lower = *votes.get(..middle)?.iter().max()?;
-    Some(lower.midpoint(upper))
+    Some(between(lower, upper))
 }
 
 /// The mean of the votes without the `count` lowest and the `count` highest, rounded toward zero; `None` if none remain.
@@ -117,24 +117,28 @@ pub const fn mean_within_mad(factor: NonZeroU32) -> impl Fn(&mut [i64]) -> Optio
     }
 }
 
+/// The mean of two values, rounded toward zero. (`i64::midpoint`, whose overflow check cannot be shown to be unreachable.)
+pub(super) const fn between(a: i64, b: i64) -> i64 {
+    ((a as i128).wrapping_add(b as i128) / 2) as i64
+}
+
 /// The mean of the values from `low` to `high`, rounded toward zero.
 fn mean_between(values: &[i64], low: i64, high: i64) -> Option<i64> {
     let (mut sum, mut count) = (0_i128, 0_u64);
+    let width = high.abs_diff(low);
     for &value in values {
-        let counts = low <= value && value <= high;
+        // One comparison: what is below `low` wraps beyond any width.
+        let counts = value.wrapping_sub(low).cast_unsigned() <= width;
         // Cannot wrap: fewer than 2^64 values of 64 bits.
-        sum = sum.wrapping_add(i128::from(if counts { value } else { 0 }));
+        sum = sum.wrapping_add(if counts { i128::from(value) } else { 0 });
         count = count.wrapping_add(u64::from(counts));
     }
-    if let (Ok(sum), Ok(count)) = (i64::try_from(sum), i64::try_from(count)) {
-        return sum.checked_div(count);
-    }
-    let magnitude = i64::try_from(divide(sum.unsigned_abs(), count)?);
-    Some(match magnitude {
-        Ok(magnitude) if sum < 0 => magnitude.saturating_neg(),
-        Ok(magnitude) => magnitude,
-        Err(_) => i64::MIN, // the one mean whose magnitude does not fit
-    })
+    let quotient = match u64::try_from(sum.unsigned_abs()) {
+        Ok(magnitude) => magnitude.checked_div(count)?,
+        Err(_wide) => divide(sum.unsigned_abs(), count)?,
+    };
+    // The magnitude of a mean is at most 2^63, and that only if it is negative.
+    Some(if sum < 0 { quotient.wrapping_neg() } else { quotient }.cast_signed())
 }
 
 /// A quotient of 64 bits; `None` for a divisor of zero.
@@ -145,11 +149,14 @@ fn divide(mut dividend: u128, divisor: u64) -> Option<u64> {
         return None;
     }
     let mut quotient = 0;
-    for bit in (0..u64::BITS).rev() {
-        if let Some(rest) = dividend.checked_sub(u128::from(divisor) << bit) {
+    let mut part = u128::from(divisor) << 63;
+    for _ in 0..u64::BITS {
+        quotient <<= 1;
+        if let Some(rest) = dividend.checked_sub(part) {
             dividend = rest;
-            quotient |= 1 << bit;
+            quotient |= 1;
         }
+        part >>= 1;
     }
     Some(quotient)
 }

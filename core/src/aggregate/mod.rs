@@ -10,9 +10,9 @@
 //! | [`median`] | the middle | less than half: move it among the honest votes |
 //! | [`mean_without_extremes`] | mean without the lowest and highest | as many as are cut at an end: move it among the honest votes |
 //! | [`mean_within_mad`] | mean of the votes near the median, by the votes' own scale | less than half: move it by so many times the spread of the honest votes |
-//! | [`cluster`] | the middle of the largest group within a tolerance | fewer than that group: move it among the group |
+//! | [`cluster`] | the middle of the largest group within a tolerance | fewer than the largest honest group: move it no further than the tolerance from an honest vote |
 //! | [`majority`] | the value of more than half | less than half: prevent a result, not forge one |
-//! | [`plurality`] | the most frequent value | fewer than its lead: nothing |
+//! | [`plurality`] | the most frequent value | fewer than the lead of the honest votes: nothing |
 
 mod agreement;
 mod mean;

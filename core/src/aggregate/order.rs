@@ -1,12 +1,15 @@
 //! Selection and sorting that no input can make panic, allocate or run for long.
 //!
-//! `core`'s own are faster by a little, but the panics inside them cannot be shown to be unreachable by linking, and
-//! they are several kilobytes of flash. What is here is a few hundred bytes.
+//! The panics inside `core`'s own cannot be shown by linking to be unreachable, and they are several kilobytes of flash.
 
-use core::{cell::Cell, cmp::Ordering, mem};
+use core::{array, cell::Cell, mem};
 
 /// The most values that an insertion sort handles better than a partition.
 const SMALL: usize = 16;
+/// How many values are looked at to choose one to divide the others.
+const SAMPLE: usize = 9;
+/// How many times such a choice may turn out badly.
+const PATIENCE: u32 = 4;
 
 /// A number with the order of `value`.
 pub(super) const fn ascending(value: i64) -> u64 {
@@ -16,28 +19,74 @@ pub(super) const fn ascending(value: i64) -> u64 {
 /// Moves the value of rank `index` by `key` to its place in sorted order, no greater ones to its left and no lesser ones
 /// to its right, and returns it; `None` if there is no such rank.
 ///
-/// O(n): every pass halves the range of the keys that are left, so there are at most 64, whatever the votes are. A pivot
-/// taken from the votes would let a voter choose it.
-pub(super) fn select(values: &mut [i64], mut index: usize, key: impl Fn(i64) -> u64) -> Option<i64> {
+/// O(n), whatever the votes are: a quick-select, and once it was unlucky [`PATIENCE`] times, which voters can arrange, a
+/// bisection of the range of the keys, which takes 64 passes at most.
+pub(super) fn select(values: &mut [i64], index: usize, key: impl Fn(i64) -> u64) -> Option<i64> {
+    select_with(PATIENCE, values, index, key)
+}
+
+pub(super) fn select_with(
+    mut patience: u32,
+    values: &mut [i64],
+    mut index: usize,
+    key: impl Fn(i64) -> u64,
+) -> Option<i64> {
     let mut rest = values;
+    let mut below_greatest = None;
     while rest.len() > SMALL {
-        let (least, greatest) = rest.iter().fold((u64::MAX, 0), |(least, greatest), &value| {
-            let key = key(value);
-            (least.min(key), greatest.max(key))
-        });
-        if least == greatest {
-            return rest.get(index).copied();
+        let pivot = match below_greatest.take() {
+            Some(pivot) => pivot,
+            None if patience > 0 => near_rank(rest, index, &key),
+            None => middle_of_range(rest, &key),
+        };
+        let all = rest.len();
+        let count = partition(rest, |value| key(value) <= pivot);
+        if count == all {
+            below_greatest = pivot.checked_sub(1);
         }
-        let middle = least.midpoint(greatest);
-        let count = partition(rest, |value| key(value) <= middle);
-        let (low, high) = rest.split_at_mut_checked(count)?;
-        match index.checked_sub(count) {
-            None => rest = low,
-            Some(above) => (rest, index) = (high, above),
+        if count == 0 || pivot == 0 && count == all {
+            break; // Nothing is below the greatest: all are equal.
+        }
+        if count < all {
+            let (low, high) = rest.split_at_mut_checked(count)?;
+            match index.checked_sub(count) {
+                None => rest = low,
+                Some(above) => (rest, index) = (high, above),
+            }
+        }
+        if rest.len() > all / 4 * 3 {
+            patience = patience.saturating_sub(1);
         }
     }
-    insertion_sort(rest, key);
+    if let Some(five) = rest.as_mut_array() {
+        sort_five(five, &key);
+    } else if rest.len() <= SMALL {
+        insertion_sort(rest, &key);
+    }
     rest.get(index).copied()
+}
+
+/// The key of a value that is likely to lie a little beyond rank `index`, on the side that has more values: so the
+/// partition leaves the lesser side.
+fn near_rank(values: &[i64], index: usize, key: impl Fn(i64) -> u64) -> u64 {
+    let stride = values.len() / SAMPLE;
+    let mut sample: [i64; SAMPLE] = array::from_fn(|n| {
+        values.get(n.saturating_mul(stride).saturating_add(stride / 2)).copied().unwrap_or_default()
+    });
+    insertion_sort(&mut sample, &key);
+    let rank = (index / stride.max(1)).min(SAMPLE - 1);
+    let beyond = if rank < SAMPLE / 2 { rank.saturating_add(1) } else { rank.saturating_sub(1) };
+    sample.get(beyond).copied().map_or(0, key)
+}
+
+/// The middle between the least and the greatest key.
+fn middle_of_range(values: &[i64], key: impl Fn(i64) -> u64) -> u64 {
+    let (mut least, mut greatest) = (u64::MAX, 0);
+    for &value in values {
+        least = least.min(key(value));
+        greatest = greatest.max(key(value));
+    }
+    least.midpoint(greatest)
 }
 
 /// Moves the values that are `wanted` to the front and returns their count.
@@ -72,28 +121,40 @@ fn insertion_sort(values: &mut [i64], key: impl Fn(i64) -> u64) {
     }
 }
 
+/// The smallest quorum that outvotes two liars is worth a path without branches: a sorting network.
+fn sort_five(five: &mut [i64; 5], key: impl Fn(i64) -> u64) {
+    for pair in [[0, 3], [1, 4], [0, 2], [1, 3], [0, 1], [2, 4], [1, 2], [3, 4], [2, 3]] {
+        if let Ok([one, other]) = five.get_disjoint_mut(pair) {
+            let (x, y) = (*one, *other);
+            let ordered = key(x) <= key(y);
+            *one = if ordered { x } else { y };
+            *other = if ordered { y } else { x };
+        }
+    }
+}
+
 /// Sorts in O(n log n) steps (heapsort: the worst case is the usual case).
 pub(super) fn sort<T: Ord>(values: &mut [T]) {
     let count = values.len();
     for root in (0..count / 2).rev() {
-        sift_down(values, root, count);
+        sift_down(values, root);
     }
     for end in (1..count).rev() {
         swap(values, 0, end);
-        sift_down(values, 0, end);
+        sift_down(values.get_mut(..end).unwrap_or_default(), 0);
     }
 }
 
-/// Restores the heap in `values[..end]` after its entry at `root` has become smaller.
-fn sift_down<T: Ord>(values: &mut [T], mut root: usize, end: usize) {
+/// Restores the heap after its entry at `root` has become smaller.
+fn sift_down<T: Ord>(values: &mut [T], mut root: usize) {
     loop {
         let left = root.saturating_mul(2).saturating_add(1);
-        let right = left.saturating_add(1);
-        if left >= end {
-            return;
-        }
-        let child = if right < end && values.get(right) > values.get(left) { right } else { left };
-        if values.get(root).cmp(&values.get(child)) != Ordering::Less {
+        let child = match values.get(left..) {
+            Some([one, other, ..]) => left.saturating_add(usize::from(one < other)),
+            Some([_]) => left,
+            _ => return,
+        };
+        if values.get(root) >= values.get(child) {
             return;
         }
         swap(values, root, child);

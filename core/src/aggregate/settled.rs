@@ -1,4 +1,4 @@
-//! Whether missing votes can still change a result, for [`Quorum::result_when_settled`](crate::Quorum).
+//! Whether missing votes can still change a result, for [`Quorum::result_when_settled`](crate::Quorum::result_when_settled).
 //!
 //! Each function is exact: it is true if and only if the function of the same name in [`aggregate`](super) gives the same
 //! result with any number of the missing votes, up to all, whatever they are.
@@ -15,6 +15,7 @@
 
 use super::{
     agreement::{Lead, lead},
+    mean::between,
     order::sort,
 };
 
@@ -46,6 +47,6 @@ pub fn median(votes: &mut [i64], missing: usize) -> bool {
     // Missing votes can do no more than all be the lowest there is, or all the highest.
     let lowest = middles.map(|rank| rank.checked_sub(missing).map_or(Some(&i64::MIN), |rank| votes.get(rank)));
     let highest = middles.map(|rank| votes.get(rank));
-    let median = |[lower, upper]: [Option<&i64>; 2]| lower.unwrap_or(&i64::MAX).midpoint(*upper.unwrap_or(&i64::MAX));
+    let median = |[lower, upper]: [Option<&i64>; 2]| between(*lower.unwrap_or(&i64::MAX), *upper.unwrap_or(&i64::MAX));
     missing == 0 || median(lowest) == median(highest)
 }

@@ -2,7 +2,7 @@ use core::{cell::Cell, num::NonZeroU32};
 use std::{vec, vec::Vec};
 
 use super::{
-    order::{ascending, partition, select, sort},
+    order::{ascending, partition, select_with, sort},
     *,
 };
 
@@ -10,35 +10,52 @@ const fn times(factor: u32) -> NonZeroU32 {
     NonZeroU32::new(factor).unwrap()
 }
 
+/// Votes that are hard to divide: each pass over powers of two can peel off but one of them.
+fn hard(count: usize) -> [Vec<i64>; 8] {
+    let number = |n: usize| n as i64;
+    [
+        (0..count).map(number).collect(),
+        (0..count).rev().map(number).collect(),
+        (0..count).map(|n| number(n.min(count - n))).collect(),
+        (0..count).map(|n| number(n % 7)).collect(),
+        (0..count).map(|n| if n < 63 { 1 << n } else { -1 }).collect(),
+        (0..count).map(|n| if n % (count / 9).max(1) == count / 18 { 0 } else { i64::MAX >> (n % 60) }).collect(),
+        (0..count).map(|n| if n % 50 == 0 { 3 } else { 7 }).collect(),
+        vec![i64::MIN; count],
+    ]
+}
+
 #[test]
 fn selection_finds_every_rank() {
-    let hard: Vec<i64> = (0..63).map(|bit| 1_i64 << bit).chain([i64::MIN, i64::MAX, 0, -1, 0]).collect();
-    for values in [vec![3], vec![2, 1], vec![7; 40], (0..500).rev().collect(), hard] {
+    for values in [1, 2, 5, 16, 17, 200].into_iter().flat_map(hard) {
         let mut sorted = values.clone();
         sorted.sort_unstable();
         for (rank, expected) in sorted.iter().enumerate() {
-            let mut copy = values.clone();
-            assert_eq!(select(&mut copy, rank, ascending), Some(*expected));
-            assert!(copy[..rank].iter().all(|value| value <= expected));
-            assert!(copy[rank..].iter().all(|value| value >= expected));
+            for patience in [0, 1, 4] {
+                let mut copy = values.clone();
+                assert_eq!(select_with(patience, &mut copy, rank, ascending), Some(*expected));
+                assert!(copy[..rank].iter().all(|value| value <= expected));
+                assert!(copy[rank..].iter().all(|value| value >= expected));
+            }
         }
-        assert_eq!(select(&mut values.clone(), values.len(), ascending), None);
+        assert_eq!(select_with(4, &mut values.clone(), values.len(), ascending), None);
     }
 }
 
 #[test]
 fn selection_stays_linear_whatever_the_voters_send() {
-    // Each pass over powers of two peels off but one of them, which is the worst that a voter can arrange.
-    let count = 10_000_u32;
-    let hostile = |n: u32| if n < 63 { 1_i64 << n } else { 0 };
-    let mut values: Vec<i64> = (0..count).map(hostile).collect();
-    let calls = Cell::new(0_u32);
-    let key = |value| {
-        calls.set(calls.get() + 1);
-        ascending(value)
-    };
-    assert_eq!(select(&mut values, count as usize - 64, key), Some(0));
-    assert!(calls.get() <= 2 * 64 * count, "{} calls", calls.get());
+    let count = 10_000;
+    for (values, patience) in hard(count).iter().flat_map(|values| [(values, 0), (values, 4)]) {
+        for rank in [0, 62, count / 2, count - 64, count - 1] {
+            let calls = Cell::new(0_usize);
+            let key = |value| {
+                calls.set(calls.get() + 1);
+                ascending(value)
+            };
+            assert!(select_with(patience, &mut values.clone(), rank, key).is_some());
+            assert!(calls.get() <= 3 * 64 * count, "{} calls", calls.get());
+        }
+    }
 }
 
 #[test]
