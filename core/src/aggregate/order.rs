@@ -54,7 +54,7 @@ pub(super) fn select_with(
                 Some(above) => (rest, index) = (high, above),
             }
         }
-        if rest.len() > all / 4 * 3 {
+        if rest.len() > all.saturating_sub(all / 4) {
             patience = patience.saturating_sub(1);
         }
     }
@@ -74,7 +74,7 @@ fn near_rank(values: &[i64], index: usize, key: impl Fn(i64) -> u64) -> u64 {
         values.get(n.saturating_mul(stride).saturating_add(stride / 2)).copied().unwrap_or_default()
     });
     insertion_sort(&mut sample, &key);
-    let rank = (index / stride.max(1)).min(SAMPLE - 1);
+    let rank = index.checked_div(stride).unwrap_or(0).min(SAMPLE - 1);
     let beyond = if rank < SAMPLE / 2 { rank.saturating_add(1) } else { rank.saturating_sub(1) };
     sample.get(beyond).copied().map_or(0, key)
 }

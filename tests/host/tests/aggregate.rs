@@ -6,6 +6,8 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
 use steadfast_core::aggregate::{self, settled};
 
+type Aggregate = dyn Fn(&mut [i64]) -> Option<i64>;
+
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -126,8 +128,8 @@ proptest! {
         missing in 0..4_usize,
     ) {
         let three = NonZeroU32::new(3).unwrap();
-        let functions: [&dyn Fn(&mut [i64]) -> Option<i64>; 8] = [
-            &aggregate::trimmed_mean,
+        let functions = [
+            &aggregate::trimmed_mean as &Aggregate,
             &aggregate::trimmed_mean_positive,
             &aggregate::median,
             &aggregate::mean_without_extremes(1),
@@ -141,8 +143,7 @@ proptest! {
             prop_assert_eq!(function(&mut one), function(&mut other));
             prop_assert_eq!(sorted(&one), sorted(&votes));
         }
-        let settled: [&dyn Fn(&mut [i64], usize) -> bool; 3] = [&settled::majority, &settled::plurality, &settled::median];
-        for settled in settled {
+        for settled in [settled::majority, settled::plurality, settled::median] {
             prop_assert_eq!(settled(&mut votes.clone(), missing), settled(&mut shuffled.clone(), missing));
         }
     }
