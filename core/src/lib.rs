@@ -35,7 +35,10 @@ pub mod test_util;
 mod time;
 mod wait_list;
 
-pub use batch_collector::{Batch, BatchCollector, BatchSettings, BatchStats, FlushReason};
+pub use batch_collector::{
+    AddError, Batch, BatchBuffer, BatchCollector, BatchQueue, BatchQueueIn, BatchQueueStats, BatchSettings, BatchStats,
+    FlushOutcome, FlushReason, WorkerRuns,
+};
 pub use circuit_breaker::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, Breakers, BreakersIn, CallGuard, CallWindow, CircuitBreaker,
     Consecutive, Open, Outcome, Percent, Permit, Reset, TimeWindow, Trip, TripPolicy,

@@ -1,7 +1,12 @@
 //! Items gathered into batches, by size, weight, age and idle gap.
 
+mod buffer;
+mod line;
+mod outcome;
+mod queue;
 mod schedule;
 mod settings;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -10,8 +15,11 @@ use core::iter::FusedIterator;
 use heapless::{Vec, vec::Drain};
 
 use crate::Instant;
+pub use buffer::BatchBuffer;
+pub use outcome::{AddError, BatchQueueStats, FlushOutcome, WorkerRuns};
+pub use queue::{BatchQueue, BatchQueueIn};
+pub use schedule::FlushReason;
 use schedule::Schedule;
-pub use schedule::{BatchStats, FlushReason};
 pub use settings::BatchSettings;
 
 /// Gathers items, and hands them out together as soon as there are `N` of them, or one has waited long enough.
@@ -49,6 +57,7 @@ pub use settings::BatchSettings;
 pub struct BatchCollector<T, const N: usize> {
     items: Vec<T, N>,
     schedule: Schedule,
+    batches: u64,
 }
 
 impl<T, const N: usize> BatchCollector<T, N> {
@@ -56,7 +65,7 @@ impl<T, const N: usize> BatchCollector<T, N> {
     #[must_use]
     pub const fn new(settings: BatchSettings) -> Self {
         const { assert!(N > 0, "a batch holds at least one item") };
-        Self { items: Vec::new(), schedule: Schedule::new(N, settings) }
+        Self { items: Vec::new(), schedule: Schedule::new(N, settings), batches: 0 }
     }
 
     /// Adds an item of weight 1, and hands out the batch if it is due with it.
@@ -121,13 +130,35 @@ impl<T, const N: usize> BatchCollector<T, N> {
     /// What has gone through so far.
     #[must_use]
     pub const fn stats(&self) -> BatchStats {
-        self.schedule.stats()
+        BatchStats {
+            pushed: self.schedule.pushed(),
+            flushed: self.schedule.flushed(),
+            pending: self.len(),
+            batches: self.batches,
+        }
     }
 
     fn hand_out(&mut self, reason: FlushReason) -> Batch<'_, T> {
         self.schedule.take();
+        self.batches = self.batches.saturating_add(1);
         Batch { items: self.items.drain(..), reason }
     }
+}
+
+/// What has gone through a collector: `pushed == flushed + pending`.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct BatchStats {
+    /// Items that were taken.
+    pub pushed: u64,
+    /// Items that were handed out in batches.
+    pub flushed: u64,
+    /// Items that wait in the batch being filled.
+    pub pending: usize,
+    /// Batches that were handed out.
+    pub batches: u64,
 }
 
 /// The items of one batch, in the order of their pushes: an iterator that moves them out.

@@ -22,22 +22,6 @@ pub enum FlushReason {
     Weight,
 }
 
-/// What has gone through a collector: `pushed == flushed + pending`.
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct BatchStats {
-    /// Items that were taken.
-    pub pushed: u64,
-    /// Items that were handed out in batches.
-    pub flushed: u64,
-    /// Items that wait in the batch being filled.
-    pub pending: usize,
-    /// Batches that were handed out.
-    pub batches: u64,
-}
-
 /// Counts the items of the batch being filled, and knows when it is due.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
@@ -50,7 +34,6 @@ pub(super) struct Schedule {
     first_at: Instant,
     last_at: Instant,
     flushed: u64,
-    batches: u64,
 }
 
 impl Schedule {
@@ -72,19 +55,39 @@ impl Schedule {
             first_at: Instant::ZERO,
             last_at: Instant::ZERO,
             flushed: 0,
-            batches: 0,
         }
     }
 
-    /// Counts one more item.
+    /// Counts one more item, at the time that it comes.
     pub(super) fn push(&mut self, weight: u32, now: Instant) {
         // An earlier `now` than the first item's is a clock that stepped back: wait once more from here, not for the step.
         if self.len == 0 || now < self.first_at {
             self.first_at = now;
         }
         self.last_at = now;
+        self.push_untimed(weight);
+    }
+
+    /// Counts one more item whose time makes no difference, see [`wants_time`](Self::wants_time).
+    pub(super) fn push_untimed(&mut self, weight: u32) {
         self.len = self.len.saturating_add(1);
         self.weight = self.weight.saturating_add(weight.into());
+    }
+
+    /// False if the next item may come untimed, were it not for clocks that step back.
+    pub(super) fn wants_time(&self) -> bool {
+        self.len == 0 || self.idle_gap < Span::MAX
+    }
+
+    /// The latest time that was seen by the batch being filled.
+    pub(super) fn latest_at(&self) -> Option<Instant> {
+        (self.len > 0).then_some(self.first_at.max(self.last_at))
+    }
+
+    /// Waits from `now` on at the latest: the clock has stepped back.
+    pub(super) const fn step_back(&mut self, now: Instant) {
+        self.first_at = self.first_at.earlier(now);
+        self.last_at = self.last_at.earlier(now);
     }
 
     /// Why the batch is due by now, if it is.
@@ -115,25 +118,36 @@ impl Schedule {
         (self.len > 0 && at < Instant::MAX).then_some(at)
     }
 
-    /// Counts the batch as handed out; the next one is empty.
-    pub(super) const fn take(&mut self) {
-        self.flushed = self.flushed.saturating_add(self.len as u64);
-        self.batches = self.batches.saturating_add(1);
+    /// Counts the batch as handed out, and says how many items that were; the next one is empty.
+    pub(super) const fn take(&mut self) -> usize {
+        let len = self.len;
+        self.flushed = self.flushed.saturating_add(len as u64);
         self.len = 0;
         self.weight = 0;
+        len
+    }
+
+    /// How many more items the batch takes at most.
+    pub(super) const fn room(&self) -> usize {
+        if self.closed().is_some() { 0 } else { self.max_len.saturating_sub(self.len) }
+    }
+
+    pub(super) const fn max_len(&self) -> usize {
+        self.max_len
     }
 
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    pub(super) const fn stats(&self) -> BatchStats {
-        BatchStats {
-            pushed: self.flushed.saturating_add(self.len as u64),
-            flushed: self.flushed,
-            pending: self.len,
-            batches: self.batches,
-        }
+    /// Items that have left.
+    pub(super) const fn flushed(&self) -> u64 {
+        self.flushed
+    }
+
+    /// Items that have come.
+    pub(super) const fn pushed(&self) -> u64 {
+        self.flushed.saturating_add(self.len as u64)
     }
 
     const fn age_at(&self) -> Instant {

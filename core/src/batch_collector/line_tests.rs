@@ -1,0 +1,114 @@
+use alloc::{collections::VecDeque, sync::Arc, task::Wake, vec::Vec};
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+use crate::test_util::Simulator;
+
+struct Heap;
+
+impl Storage for Heap {
+    type Of<T> = Vec<T>;
+    type Link = u32;
+}
+
+impl Allocate for Heap {
+    fn allocate<T>(len: usize, mut fill: impl FnMut() -> T) -> Vec<T> {
+        (0..len).map(|_| fill()).collect()
+    }
+}
+
+#[derive(Default)]
+struct Count(AtomicU32);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// One in line as the reference knows it.
+struct Known {
+    ticket: Ticket,
+    waits: bool,
+    here: bool,
+    woken: Arc<Count>,
+}
+
+/// Random joins, stays, leaves and wake-ups beside a deque of all slots, gaps included.
+fn compare<S: Storage>(mut line: Line<S>, most: usize, seed: u64) {
+    let mut random = Simulator::new(seed);
+    let mut known: VecDeque<Known> = VecDeque::new();
+    for _ in 0..200 {
+        let choice = random.next_random();
+        let pick = (choice >> 8) as usize % known.len().max(1);
+        match choice % 8 {
+            0..3 => {
+                let woken = Arc::new(Count::default());
+                let mut waker = Some(Waker::from(woken.clone()));
+                let ticket = line.join(&mut waker);
+                assert_eq!(ticket.is_none(), known.len() == most);
+                assert_eq!(waker.is_some(), ticket.is_none());
+                known.extend(ticket.map(|ticket| Known { ticket, waits: true, here: true, woken }));
+            }
+            3 if !known.is_empty() && known[pick].here => {
+                known[pick].waits = true;
+                let mut waker = Some(Waker::from(known[pick].woken.clone()));
+                line.stay(known[pick].ticket, &mut waker);
+            }
+            4 | 5 if !known.is_empty() => {
+                let one = &mut known[pick];
+                assert_eq!(line.leave(one.ticket).is_some(), one.here && one.waits);
+                (one.here, one.waits) = (false, false);
+                while known.front().is_some_and(|one| !one.here) {
+                    known.pop_front();
+                }
+            }
+            6 => {
+                let places = (choice >> 40) as usize % 6;
+                let expected: Vec<_> = known.iter_mut().take(places).filter(|one| one.waits).collect();
+                let before: Vec<_> = expected.iter().map(|one| one.woken.0.load(Ordering::Relaxed)).collect();
+                for _ in &expected {
+                    line.next_within(places).expect("one more").wake();
+                }
+                assert!(line.next_within(places).is_none());
+                for (one, before) in expected.into_iter().zip(before) {
+                    assert_eq!(one.woken.0.load(Ordering::Relaxed), before + 1);
+                    one.waits = false;
+                }
+            }
+            7 if choice >> 60 == 0 => {
+                let waiting = known.drain(..).filter(|one| one.waits).count();
+                for _ in 0..waiting {
+                    assert!(line.dismiss().is_some());
+                }
+                assert!(line.dismiss().is_none());
+            }
+            _ => {}
+        }
+        assert_eq!(line.len(), known.len());
+        for (place, one) in known.iter().enumerate() {
+            assert_eq!(line.ahead(one.ticket), Some(place));
+        }
+    }
+}
+
+#[test]
+fn a_line_does_what_a_naive_one_does() {
+    for seed in 0..1_000 {
+        compare(Line::<Inline<5>>::new(), 5, seed);
+        compare(Line::<Heap>::growing(), usize::MAX, seed);
+    }
+    compare(Line::<Inline<0>>::new(), 0, 0);
+}
+
+#[test]
+fn a_void_ticket_does_nothing() {
+    let mut line = Line::<Inline<2>>::new();
+    let ticket = line.join(&mut Some(Waker::noop().clone())).unwrap();
+    assert!(line.dismiss().is_some());
+    let next = line.join(&mut Some(Waker::noop().clone())).unwrap();
+    assert_eq!((line.ahead(ticket), line.ahead(next)), (None, Some(0)));
+    assert!(line.leave(ticket).is_none());
+    line.stay(ticket, &mut Some(Waker::noop().clone()));
+    assert_eq!(line.len(), 1);
+}

@@ -1,0 +1,108 @@
+//! What came of an add, of a flush, of all of them.
+
+use core::fmt;
+
+/// What became of a flush.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FlushOutcome {
+    /// The items have arrived.
+    Delivered,
+    /// They have not; those that are still in the list can be tried again.
+    Failed,
+}
+
+impl From<()> for FlushOutcome {
+    fn from((): ()) -> Self {
+        Self::Delivered
+    }
+}
+
+impl<T, E> From<Result<T, E>> for FlushOutcome {
+    fn from(result: Result<T, E>) -> Self {
+        if result.is_ok() { Self::Delivered } else { Self::Failed }
+    }
+}
+
+/// What has gone through a queue, in items:
+/// `accepted == pending + in_flight + delivered + failed + returned`.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct BatchQueueStats {
+    /// Items that were taken.
+    pub accepted: u64,
+    /// Items that wait for their batch to be due or for the worker.
+    pub pending: usize,
+    /// Items that are being flushed.
+    pub in_flight: usize,
+    /// Items that were flushed.
+    pub delivered: u64,
+    /// Items whose flush failed for good, or was dropped midway.
+    pub failed: u64,
+    /// Items that were given back unflushed.
+    pub returned: u64,
+    /// Batches that were handed out, retries not counted.
+    pub batches: u64,
+    /// Flushes that were retries.
+    pub retries: u64,
+}
+
+/// An item that was not taken.
+///
+/// Nothing has changed.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub enum AddError<T> {
+    /// There is no room at present.
+    ///
+    /// An `add` that may wait fails so only inside the flush itself: room comes with the next flush, which would wait
+    /// for this one.
+    Full(T),
+    /// The queue was stopped.
+    Stopped(T),
+}
+
+impl<T> AddError<T> {
+    /// The item.
+    pub fn into_item(self) -> T {
+        match self {
+            Self::Full(item) | Self::Stopped(item) => item,
+        }
+    }
+}
+
+impl<T> fmt::Debug for AddError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full(..)",
+            Self::Stopped(_) => "Stopped(..)",
+        })
+    }
+}
+
+impl<T> fmt::Display for AddError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "no room for another item",
+            Self::Stopped(_) => "the batch collector was stopped",
+        })
+    }
+}
+
+impl<T> core::error::Error for AddError<T> {}
+
+/// Another worker runs on this queue.
+///
+/// It was not disturbed.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct WorkerRuns;
+
+impl fmt::Display for WorkerRuns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("another worker runs on this queue")
+    }
+}
+
+impl core::error::Error for WorkerRuns {}
