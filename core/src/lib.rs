@@ -21,6 +21,7 @@ mod age;
 pub mod aggregate;
 mod batch_collector;
 mod circuit_breaker;
+mod correlator;
 mod dedup_cache;
 mod hash;
 mod logger;
@@ -42,6 +43,10 @@ pub use batch_collector::{
 pub use circuit_breaker::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, Breakers, BreakersIn, CallGuard, CallWindow, CircuitBreaker,
     Consecutive, Open, Outcome, Percent, Permit, Reset, TimeWindow, Trip, TripPolicy,
+};
+pub use correlator::{
+    Asked, BeginError, Call, CallError, CallId, Correlator, CorrelatorIn, CorrelatorStats, Expired, KeyedCorrelator,
+    KeyedCorrelatorIn, Resolution, RoundTrips,
 };
 pub use dedup_cache::{Claim, ClaimLost, ClaimTicket, DedupCache, DedupCacheIn, DedupStats, Seen, WhenFull};
 pub use hash::HashSeed;

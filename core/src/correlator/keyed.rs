@@ -1,0 +1,353 @@
+//! Calls whose ids the protocol brings: a map.
+
+use core::{
+    borrow::Borrow,
+    fmt,
+    hash::{BuildHasher, Hash},
+    task::Waker,
+    time::Duration,
+};
+
+use super::{
+    BeginError, CorrelatorStats, Resolution, RoundTrips,
+    ledger::Ledger,
+    phase::{Calls, Ending, Look, Phase, Waiters, wake_all},
+};
+use crate::{
+    HashSeed, Instant,
+    storage::{Allocate, Inline, Storage},
+    table::Table,
+    time::Span,
+};
+
+/// Matches replies to at most `N` pending calls that bring their own ids, as a protocol may demand.
+///
+/// Where you may choose the ids, use a [`Correlator`](crate::Correlator): its ids cannot be mixed up. Here `Id` has to
+/// hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer.
+///
+/// A second call with an id that is pending is refused, and the first stays as it was. Nothing is remembered of a call
+/// that is over: a reply to it is `Unknown`, unless its id is in use again. All but what goes by deadlines is O(1)
+/// expected; that is O(`N`). A clock that steps back is met as in the `Correlator`.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{BeginError, Instant, KeyedCorrelator, Resolution};
+///
+/// let mut correlator: KeyedCorrelator<(&str, u16), u32, 8> = KeyedCorrelator::new();
+/// let (now, timeout) = (Instant::from_secs(100), Duration::from_secs(2));
+/// correlator.begin(("bob", 1), timeout, now)?;
+/// assert_eq!(correlator.begin(("bob", 1), timeout, now), Err(BeginError::Duplicate));
+/// assert_eq!(correlator.resolve(&("bob", 1), 42, now), Resolution::Matched);
+/// assert_eq!(correlator.take(&("bob", 1)), Some(42));
+/// # Ok::<(), BeginError>(())
+/// ```
+pub type KeyedCorrelator<Id, R, const N: usize, H = HashSeed> = KeyedCorrelatorIn<Id, R, Inline<N>, H>;
+
+/// A [`KeyedCorrelator`] in any [`Storage`].
+pub struct KeyedCorrelatorIn<Id, R, S: Storage, H = HashSeed> {
+    calls: Table<Id, Phase<R>, S, H>,
+    ledger: Ledger,
+}
+
+impl<Id, R, const N: usize> KeyedCorrelator<Id, R, N> {
+    /// A correlator without calls, for 1 to 65,534 at once, hashing with [`HashSeed::FIXED`]:
+    /// [`reseed`](KeyedCorrelatorIn::reseed) it if peers have a say in the ids.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self::with_hasher(HashSeed::FIXED)
+    }
+}
+
+impl<Id, R, const N: usize> Default for KeyedCorrelator<Id, R, N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<Id, R, H, const N: usize> KeyedCorrelator<Id, R, N, H> {
+    /// A correlator without calls, with a hasher of the caller's choice.
+    #[must_use]
+    pub const fn with_hasher(hasher: H) -> Self {
+        Self { calls: Table::new(hasher), ledger: Ledger::new() }
+    }
+}
+
+impl<Id, R, S: Allocate, H> KeyedCorrelatorIn<Id, R, S, H> {
+    /// A correlator without calls, for `capacity` (1 to 2^32 - 2) at once, in storage of run-time size.
+    #[must_use]
+    pub fn allocate(capacity: usize, hasher: H) -> Self {
+        Self { calls: Table::allocate(capacity, hasher), ledger: Ledger::new() }
+    }
+}
+
+impl<Id, R, S: Storage, H> KeyedCorrelatorIn<Id, R, S, H> {
+    /// The earliest deadline of a pending call: when [`on_timeout`](Self::on_timeout) has something to do.
+    ///
+    /// `begin`, `resolve`, `cancel`, `close` and `on_timeout` may change it. O(`N`).
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.next_due().map(|(expires_at, _)| expires_at)
+    }
+
+    /// Lets calls begin again after [`close`](Self::close): the link is back.
+    pub const fn reopen(&mut self) {
+        self.ledger.set_closed(false);
+    }
+
+    /// How many ids are in use: of calls that are pending, or whose reply or end is still to be taken.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// True if no id is in use.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.calls.len() == 0
+    }
+
+    /// The most calls at once.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.calls.capacity()
+    }
+
+    /// True between [`close`](Self::close) and [`reopen`](Self::reopen).
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.ledger.is_closed()
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub const fn stats(&self) -> CorrelatorStats {
+        self.ledger.stats()
+    }
+
+    /// How long the matched replies took; `None` before the first.
+    #[must_use]
+    pub const fn round_trips(&self) -> Option<RoundTrips> {
+        self.ledger.round_trips()
+    }
+
+    fn next_due(&self) -> Option<(Instant, usize)> {
+        self.calls.iter().filter_map(|(slot, _, phase)| phase.expires_at().map(|at| (at, slot))).min()
+    }
+
+    fn observe(&mut self, now: Instant) {
+        if self.ledger.observe(now) {
+            for slot in 0..self.calls.capacity() {
+                if let Some(phase) = self.calls.get_mut(slot) {
+                    phase.rebase(now);
+                }
+            }
+        }
+    }
+}
+
+impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H> {
+    /// Begins the call `id`, and tells when it times out, `timeout` from now: send the request after this.
+    ///
+    /// A zero `timeout` is over at once.
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError::Duplicate`] if `id` is in use, [`BeginError::Full`] if `N` ids are, [`BeginError::Closed`] after
+    /// [`close`](Self::close). Nothing changed.
+    pub fn begin(&mut self, id: Id, timeout: Duration, now: Instant) -> Result<Instant, BeginError> {
+        self.begin_for(id, Span::new(timeout), None, now).map(|(_, expires_at)| expires_at)
+    }
+
+    /// Takes a reply, if it is the one to a pending call; else gives it back with the reason.
+    ///
+    /// A matched reply is kept until it is [taken](Self::take). At the deadline or after it a reply is late, even if
+    /// [`on_timeout`](Self::on_timeout) has not been called yet.
+    pub fn resolve<Q>(&mut self, id: &Q, reply: R, now: Instant) -> Resolution<R>
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let (resolution, waiter) = self.resolve_for(id, reply, now);
+        waiter.into_iter().for_each(Waker::wake);
+        resolution
+    }
+
+    /// The reply to a call, once; the id may be used again.
+    ///
+    /// `None` if there is no reply, or if a future waits for it.
+    pub fn take<Q>(&mut self, id: &Q) -> Option<R>
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let slot = self.find(id)?;
+        match self.calls.get(slot)? {
+            (_, Phase::Replied { held: false, .. }) => self.calls.remove(slot)?.1.into_reply(),
+            _ => None,
+        }
+    }
+
+    /// Ends a pending call; false if it was not pending.
+    pub fn cancel<Q>(&mut self, id: &Q) -> bool
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let (cancelled, waiter) = self.cancel_for(id);
+        waiter.into_iter().for_each(Waker::wake);
+        cancelled
+    }
+
+    /// Ends every pending call, and refuses further ones. Replies that wait to be taken stay. O(`N`).
+    pub fn close(&mut self) {
+        wake_all(|from, waiters| self.close_some(from, waiters));
+    }
+
+    /// Times out the call that is due, earliest deadline first, and names it, so that its peer can be told.
+    ///
+    /// Call it until it returns `None`. O(1) if nothing is due since the last time, else O(`N`).
+    #[must_use = "call it again until it returns `None`"]
+    pub fn on_timeout(&mut self, now: Instant) -> Option<Id>
+    where
+        Id: Clone,
+    {
+        let (id, waiter) = self.expire_for(now)?;
+        waiter.into_iter().for_each(Waker::wake);
+        Some(id)
+    }
+
+    /// Replaces the hash's secret and keeps every call. O(`N`).
+    pub fn reseed(&mut self, hasher: H) {
+        self.calls.rehash(hasher);
+    }
+
+    /// [`begin`](Self::begin), for a future if there is a `waiter`; also the slot, which names the call while it lives.
+    pub(super) fn begin_for(
+        &mut self,
+        id: Id,
+        timeout: Span,
+        waiter: Option<Waker>,
+        now: Instant,
+    ) -> Result<(usize, Instant), BeginError> {
+        self.observe(now);
+        if self.ledger.is_closed() {
+            return Err(self.ledger.refused(BeginError::Closed));
+        }
+        let hash = self.calls.hash(&id);
+        if self.calls.find(hash, &id).is_some() {
+            return Err(self.ledger.refused(BeginError::Duplicate));
+        }
+        let expires_at = now.after(timeout);
+        match self.calls.insert(hash, id, Phase::Pending { begun_at: now, expires_at, waiter }) {
+            Ok(slot) => {
+                self.ledger.begun(expires_at);
+                Ok((slot, expires_at))
+            }
+            Err(_) => Err(self.ledger.refused(BeginError::Full)),
+        }
+    }
+
+    /// [`resolve`](Self::resolve), with the waker of the future to be told.
+    pub(super) fn resolve_for<Q>(&mut self, id: &Q, reply: R, now: Instant) -> (Resolution<R>, Option<Waker>)
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.observe(now);
+        let slot = self.find(id);
+        let (resolution, waiter) = match slot.and_then(|slot| self.calls.get_mut(slot)) {
+            Some(phase) => phase.resolve(reply, &mut self.ledger, now),
+            None => (Resolution::Unknown(reply), None),
+        };
+        self.ledger.unmatched(&resolution);
+        (resolution, waiter)
+    }
+
+    /// [`cancel`](Self::cancel), with the waker of the future to be told.
+    pub(super) fn cancel_for<Q>(&mut self, id: &Q) -> (bool, Option<Waker>)
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        match self.find(id) {
+            Some(slot) if self.calls.get(slot).is_some_and(|(_, phase)| phase.is_pending()) => {
+                (true, self.end(slot, Ending::Cancelled))
+            }
+            _ => (false, None),
+        }
+    }
+
+    /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told.
+    pub(super) fn expire_for(&mut self, now: Instant) -> Option<(Id, Option<Waker>)>
+    where
+        Id: Clone,
+    {
+        if self.ledger.is_idle(now) {
+            return None;
+        }
+        let due = self.next_due();
+        self.ledger.set_deadline(due.map(|(expires_at, _)| expires_at));
+        let (_, slot) = due.filter(|(expires_at, _)| now >= *expires_at)?;
+        let id = self.calls.get(slot)?.0.clone();
+        Some((id, self.end(slot, Ending::TimedOut)))
+    }
+
+    /// Closes, ends the calls in the slots from `from` on until `waiters` is full, and tells where to go on.
+    pub(super) fn close_some(&mut self, from: usize, waiters: &mut Waiters) -> Option<usize> {
+        self.ledger.set_closed(true);
+        for slot in from..self.calls.capacity() {
+            if waiters.is_full() {
+                return Some(slot);
+            }
+            if let Some(waiter) = self.end(slot, Ending::Closed) {
+                let _ = waiters.push(waiter);
+            }
+        }
+        None
+    }
+
+    fn find<Q>(&self, id: &Q) -> Option<usize>
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.calls.find(self.calls.hash(id), id)
+    }
+
+    /// Ends the call in a slot if it is pending, and frees the slot unless a future has to be told.
+    fn end(&mut self, slot: usize, ending: Ending) -> Option<Waker> {
+        let phase = self.calls.get_mut(slot)?;
+        if !phase.is_pending() {
+            return None;
+        }
+        let waiter = phase.end(ending, &mut self.ledger);
+        if waiter.is_none() {
+            self.calls.remove(slot);
+        }
+        waiter
+    }
+}
+
+/// A future names its call by the slot, which stays the call's own until that future has been told.
+impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<Id, R, S, H> {
+    type Name = usize;
+    type Reply = R;
+
+    fn look(&mut self, slot: usize, waker: &Waker) -> Look<R> {
+        match self.calls.get_mut(slot) {
+            Some(phase) if phase.is_pending() => Look { outcome: None, stale: phase.wait(waker) },
+            _ => self.finish(slot, Ending::Cancelled),
+        }
+    }
+
+    fn finish(&mut self, slot: usize, ending: Ending) -> Look<R> {
+        self.calls.remove(slot).map_or(Look::LOST, |(_, phase)| phase.finish(ending, &mut self.ledger))
+    }
+}
+
+/// Shows no id and no reply.
+impl<Id, R, S: Storage, H> fmt::Debug for KeyedCorrelatorIn<Id, R, S, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyedCorrelator").field("stats", &self.ledger.stats()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,152 @@
+//! What a correlator counts, whichever way its calls are named.
+
+use super::{
+    BeginError, Resolution,
+    phase::Ending,
+    round_trip::{Meter, RoundTrips},
+};
+use crate::Instant;
+
+/// What a correlator has seen.
+///
+/// `begun = resolved + timed_out + cancelled + closed + pending` at every instant, and every reply is one of `resolved`,
+/// `late`, `duplicates`, `unknown` and `wrong_peer`.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct CorrelatorStats {
+    /// Calls that began.
+    pub begun: u64,
+    /// Calls that got their reply.
+    pub resolved: u64,
+    /// Calls that timed out.
+    pub timed_out: u64,
+    /// Calls that were cancelled: by id, by dropping their future, or because sending failed.
+    pub cancelled: u64,
+    /// Calls that `close` ended.
+    pub closed: u64,
+    /// Calls that are pending.
+    pub pending: u64,
+    /// Calls that did not begin: full, closed, or the id in use.
+    pub refused: u64,
+    /// Replies to calls that were over without a reply.
+    pub late: u64,
+    /// Replies to calls that had theirs.
+    pub duplicates: u64,
+    /// Replies to no call that is known.
+    pub unknown: u64,
+    /// Replies from a peer that was not asked.
+    pub wrong_peer: u64,
+}
+
+pub(super) struct Ledger {
+    stats: CorrelatorStats,
+    meter: Meter,
+    closed: bool,
+    /// The time when a call or a reply last came.
+    seen_at: Instant,
+    /// No call expires before this.
+    idle_until: Instant,
+}
+
+impl Ledger {
+    pub(super) const fn new() -> Self {
+        let stats = CorrelatorStats {
+            begun: 0,
+            resolved: 0,
+            timed_out: 0,
+            cancelled: 0,
+            closed: 0,
+            pending: 0,
+            refused: 0,
+            late: 0,
+            duplicates: 0,
+            unknown: 0,
+            wrong_peer: 0,
+        };
+        Self { stats, meter: Meter::NEW, closed: false, seen_at: Instant::ZERO, idle_until: Instant::MAX }
+    }
+
+    pub(super) const fn stats(&self) -> CorrelatorStats {
+        self.stats
+    }
+
+    pub(super) const fn round_trips(&self) -> Option<RoundTrips> {
+        self.meter.read()
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(super) const fn set_closed(&mut self, closed: bool) {
+        self.closed = closed;
+    }
+
+    /// Takes note of the time; true if the clock has stepped back.
+    pub(super) fn observe(&mut self, now: Instant) -> bool {
+        let stepped_back = now < self.seen_at;
+        self.seen_at = now;
+        if stepped_back {
+            self.idle_until = Instant::ZERO;
+        }
+        stepped_back
+    }
+
+    /// True if certainly no call is due.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        now < self.idle_until
+    }
+
+    /// The first deadline, now that it was looked for.
+    pub(super) fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.idle_until = deadline.unwrap_or(Instant::MAX);
+    }
+
+    pub(super) const fn begun(&mut self, expires_at: Instant) {
+        self.idle_until = self.idle_until.earlier(expires_at);
+        count(&mut self.stats.begun);
+        count(&mut self.stats.pending);
+    }
+
+    pub(super) const fn refused(&mut self, why: BeginError) -> BeginError {
+        count(&mut self.stats.refused);
+        why
+    }
+
+    pub(super) fn resolved(&mut self, begun_at: Instant, now: Instant) {
+        count(&mut self.stats.resolved);
+        self.over();
+        self.meter.record(now.since(begun_at));
+    }
+
+    pub(super) const fn ended(&mut self, ending: Ending) {
+        count(match ending {
+            Ending::Cancelled => &mut self.stats.cancelled,
+            Ending::Closed => &mut self.stats.closed,
+            Ending::TimedOut => &mut self.stats.timed_out,
+        });
+        self.over();
+    }
+
+    /// Counts a reply that was not taken.
+    pub(super) const fn unmatched<R>(&mut self, resolution: &Resolution<R>) {
+        match resolution {
+            Resolution::Duplicate(_) => count(&mut self.stats.duplicates),
+            Resolution::Late(_) => count(&mut self.stats.late),
+            Resolution::Matched => {}
+            Resolution::Unknown(_) => count(&mut self.stats.unknown),
+            Resolution::WrongPeer(_) => count(&mut self.stats.wrong_peer),
+        }
+    }
+
+    const fn over(&mut self) {
+        self.stats.pending = self.stats.pending.saturating_sub(1);
+    }
+}
+
+/// One more; at a call a nanosecond it would wrap after 584 years.
+const fn count(counter: &mut u64) {
+    *counter = counter.wrapping_add(1);
+}

@@ -1,0 +1,32 @@
+//! Matching replies to calls, in fixed memory.
+//!
+//! One call lives in one slot, as a [`Phase`](phase::Phase): pending, then replied or ended. A call that a future waits for keeps its
+//! slot until that future has been told; any other leaves it the moment it is over (or its reply is taken).
+
+mod gather;
+mod id;
+mod keyed;
+mod ledger;
+mod outcome;
+mod phase;
+mod round_trip;
+mod shared;
+mod slab;
+mod wait;
+
+pub use gather::Asked;
+pub use id::CallId;
+pub use keyed::{KeyedCorrelator, KeyedCorrelatorIn};
+pub use ledger::CorrelatorStats;
+pub use outcome::{BeginError, Call, CallError, Expired, Resolution};
+pub use round_trip::RoundTrips;
+pub use slab::{Correlator, CorrelatorIn};
+
+#[cfg(test)]
+mod gather_tests;
+#[cfg(test)]
+mod schedule_tests;
+#[cfg(test)]
+mod shared_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! The life of one call.
+
+use core::{mem, task::Waker};
+
+use super::{Resolution, ledger::Ledger};
+use crate::Instant;
+
+/// How a call was over without a reply.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ending {
+    Cancelled,
+    Closed,
+    TimedOut,
+}
+
+/// Where a call that holds a slot stands.
+pub(super) enum Phase<R> {
+    /// `waiter` is there if a future waits for the call.
+    Pending { begun_at: Instant, expires_at: Instant, waiter: Option<Waker> },
+    /// The reply is there to be taken; by the future that waits for it, if it is `held`.
+    Replied { reply: R, held: bool },
+    /// Over, but the future that waits for it has yet to be told.
+    Unanswered(Ending),
+}
+
+/// What a future does with its call.
+pub(super) trait Calls {
+    /// Names a call that a future holds.
+    type Name: Copy;
+    type Reply;
+
+    /// The outcome of a call that is over, which frees its slot; if it is pending, `waker` is left with it.
+    fn look(&mut self, call: Self::Name, waker: &Waker) -> Look<Self::Reply>;
+
+    /// The outcome of a call, which frees its slot; if it is pending, it ends as `ending`.
+    fn finish(&mut self, call: Self::Name, ending: Ending) -> Look<Self::Reply>;
+}
+
+/// What a future finds when it looks after its call, with a waker that nobody needs any more.
+///
+/// Wakers and replies are dropped by whoever gets them, outside the lock: that may run code of the user's, which may
+/// come back for the same lock.
+pub(super) struct Look<R> {
+    pub(super) outcome: Option<Result<R, Ending>>,
+    pub(super) stale: Option<Waker>,
+}
+
+/// As many wakers as leave the lock at once: it bounds how long the lock is held and how much stack that takes.
+pub(super) type Waiters = heapless::Vec<Waker, 8>;
+
+impl<R> Look<R> {
+    /// The call is gone: somebody else has ended it and taken it out.
+    pub(super) const LOST: Self = Self { outcome: Some(Err(Ending::Cancelled)), stale: None };
+}
+
+impl<R> Phase<R> {
+    pub(super) const fn is_pending(&self) -> bool {
+        matches!(self, Self::Pending { .. })
+    }
+
+    /// When a pending call times out.
+    pub(super) const fn expires_at(&self) -> Option<Instant> {
+        match self {
+            Self::Pending { expires_at, .. } => Some(*expires_at),
+            Self::Replied { .. } | Self::Unanswered(_) => None,
+        }
+    }
+
+    /// Takes the reply if the call is still waiting for it; also the waker of the future to be told.
+    pub(super) fn resolve(&mut self, reply: R, ledger: &mut Ledger, now: Instant) -> (Resolution<R>, Option<Waker>) {
+        match self {
+            Self::Pending { begun_at, expires_at, waiter } if now < *expires_at => {
+                ledger.resolved(*begun_at, now);
+                let waiter = waiter.take();
+                *self = Self::Replied { reply, held: waiter.is_some() };
+                (Resolution::Matched, waiter)
+            }
+            Self::Pending { .. } | Self::Unanswered(_) => (Resolution::Late(reply), None),
+            Self::Replied { .. } => (Resolution::Duplicate(reply), None),
+        }
+    }
+
+    /// Ends a pending call. A waker means that the call keeps its slot until its future has been told.
+    pub(super) fn end(&mut self, ending: Ending, ledger: &mut Ledger) -> Option<Waker> {
+        let Self::Pending { waiter, .. } = self else { return None };
+        ledger.ended(ending);
+        let waiter = waiter.take();
+        *self = Self::Unanswered(ending);
+        waiter
+    }
+
+    /// Leaves a waker with a pending call, and tells which one it replaces.
+    pub(super) fn wait(&mut self, waker: &Waker) -> Option<Waker> {
+        match self {
+            Self::Pending { waiter: Some(waiter), .. } if waiter.will_wake(waker) => None,
+            Self::Pending { waiter, .. } => waiter.replace(waker.clone()),
+            Self::Replied { .. } | Self::Unanswered(_) => None,
+        }
+    }
+
+    /// Takes the call apart as it leaves its slot; one that is still pending ends as `ending`.
+    pub(super) fn finish(self, ending: Ending, ledger: &mut Ledger) -> Look<R> {
+        match self {
+            Self::Pending { waiter, .. } => {
+                ledger.ended(ending);
+                Look { outcome: Some(Err(ending)), stale: waiter }
+            }
+            Self::Replied { reply, .. } => Look { outcome: Some(Ok(reply)), stale: None },
+            Self::Unanswered(ending) => Look { outcome: Some(Err(ending)), stale: None },
+        }
+    }
+
+    /// The reply, if there is one.
+    pub(super) fn into_reply(self) -> Option<R> {
+        match self {
+            Self::Replied { reply, .. } => Some(reply),
+            Self::Pending { .. } | Self::Unanswered(_) => None,
+        }
+    }
+
+    /// After the clock has stepped back to `now`: a call must not wait for longer than its own time-out.
+    pub(super) fn rebase(&mut self, now: Instant) {
+        if let Self::Pending { begun_at, expires_at, .. } = self
+            && *begun_at > now
+        {
+            let timeout = expires_at.since(mem::replace(begun_at, now));
+            *expires_at = now.after(timeout);
+        }
+    }
+}
+
+/// Runs `close_some` until all is closed, and wakes whom it hands out.
+pub(super) fn wake_all(mut close_some: impl FnMut(usize, &mut Waiters) -> Option<usize>) {
+    let mut from = Some(0);
+    while let Some(first) = from {
+        let mut waiters = Waiters::new();
+        from = close_some(first, &mut waiters);
+        waiters.into_iter().for_each(Waker::wake);
+    }
+}

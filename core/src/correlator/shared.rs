@@ -1,0 +1,263 @@
+//! The correlators behind a lock: the same calls without `now`, and calls that wait.
+
+use core::{
+    borrow::Borrow,
+    future::{Future, poll_fn},
+    hash::{BuildHasher, Hash},
+    pin::pin,
+    task::Waker,
+    time::Duration,
+};
+
+use super::{
+    BeginError, Call, CallError, CallId, CorrelatorIn, CorrelatorStats, Expired, KeyedCorrelatorIn, Resolution,
+    RoundTrips, phase::wake_all, wait::Held,
+};
+use crate::{Clock, Instant, Lock, Shared, Storage, Timer, time::Span};
+
+impl<P, R, S, L, T> Shared<CorrelatorIn<P, R, S>, L, T>
+where
+    P: Copy + Eq,
+    S: Storage,
+    L: Lock<Target = CorrelatorIn<P, R, S>>,
+    T: Clock,
+{
+    /// [`CorrelatorIn::begin`] now, for callers that do not wait.
+    ///
+    /// # Errors
+    ///
+    /// As there; nothing changed.
+    pub fn begin(&self, peer: P, timeout: Duration) -> Result<Call, BeginError> {
+        self.with(|calls, now| calls.begin(peer, timeout, now))
+    }
+
+    /// [`CorrelatorIn::resolve`] now; wakes the future that waits for the reply.
+    pub fn resolve(&self, id: CallId, from: P, reply: R) -> Resolution<R> {
+        let (resolution, waiter) = self.with(|calls, now| calls.resolve_for(id, from, reply, now));
+        waiter.into_iter().for_each(Waker::wake);
+        resolution
+    }
+
+    /// [`CorrelatorIn::take`].
+    pub fn take(&self, id: CallId) -> Option<R> {
+        self.with_lock(|calls| calls.take(id))
+    }
+
+    /// [`CorrelatorIn::cancel`]; a future that waits for the call gets [`CallError::Cancelled`].
+    pub fn cancel(&self, id: CallId) -> bool {
+        let (cancelled, waiter) = self.with_lock(|calls| calls.cancel_for(id));
+        waiter.into_iter().for_each(Waker::wake);
+        cancelled
+    }
+
+    /// [`CorrelatorIn::close`]; every future that waits gets [`CallError::Closed`]. Leaves the lock after every 8 of them.
+    pub fn close(&self) {
+        wake_all(|from, waiters| self.with_lock(|calls| calls.close_some(from, waiters)));
+    }
+
+    /// [`CorrelatorIn::reopen`].
+    pub fn reopen(&self) {
+        self.with_lock(CorrelatorIn::reopen);
+    }
+
+    /// [`CorrelatorIn::next_deadline`]; calls with a future need nobody to watch it.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.with_lock(|calls| calls.next_deadline())
+    }
+
+    /// [`CorrelatorIn::on_timeout`] now; a future that waits for the call gets [`CallError::TimedOut`].
+    #[must_use = "call it again until it returns `None`"]
+    pub fn on_timeout(&self) -> Option<Expired<P>> {
+        let (expired, waiter) = self.with(|calls, now| calls.expire_for(now))?;
+        waiter.into_iter().for_each(Waker::wake);
+        Some(expired)
+    }
+
+    /// [`CorrelatorIn::stats`].
+    #[must_use]
+    pub fn stats(&self) -> CorrelatorStats {
+        self.with_lock(|calls| calls.stats())
+    }
+
+    /// [`CorrelatorIn::round_trips`].
+    #[must_use]
+    pub fn round_trips(&self) -> Option<RoundTrips> {
+        self.with_lock(|calls| calls.round_trips())
+    }
+}
+
+impl<P, R, S, L, T> Shared<CorrelatorIn<P, R, S>, L, T>
+where
+    P: Copy + Eq,
+    S: Storage,
+    L: Lock<Target = CorrelatorIn<P, R, S>>,
+    T: Timer,
+{
+    /// Sends a request and waits for the reply, for at most `timeout` from now, the sending included.
+    ///
+    /// The call is pending before `send` is asked for the request, with the id that it has to carry, and no lock is held
+    /// meanwhile; so the reply may come while `send` still runs. A `send` that does not wait returns
+    /// [`ready`](core::future::ready). Whatever ends the call drops the future of a `send` that still runs. Dropping the
+    /// future of `call` frees the slot at once.
+    ///
+    /// ```
+    /// use core::{future::ready, time::Duration};
+    /// use steadfast_core::{CallError, CallId, Correlator, Lock, Shared, Timer};
+    ///
+    /// # struct Network;
+    /// # #[derive(Debug)]
+    /// # struct Unreachable;
+    /// # impl Network {
+    /// #     async fn store(&self, _: u8, _: CallId, _: &[u8]) -> Result<(), Unreachable> { Ok(()) }
+    /// #     fn ping(&self, _: u8, _: CallId) -> Result<(), Unreachable> { Ok(()) }
+    /// # }
+    /// type Calls = Correlator<u8, u32, 16>;
+    ///
+    /// async fn store(
+    ///     calls: &Shared<Calls, impl Lock<Target = Calls>, impl Timer>,
+    ///     network: &Network,
+    ///     bob: u8,
+    /// ) -> Result<u32, CallError<Unreachable>> {
+    ///     let timeout = Duration::from_secs(2);
+    ///     calls.call(bob, timeout, |id| ready(network.ping(bob, id))).await?;
+    ///     calls.call(bob, timeout, |id| network.store(bob, id, b"sealed")).await
+    /// }
+    /// // Meanwhile, whoever receives: calls.resolve(message.id, message.from, message.reply)
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call ended.
+    pub async fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> Result<R, CallError<E>>
+    where
+        F: FnOnce(CallId) -> D,
+        D: Future<Output = Result<(), E>>,
+    {
+        let (waiter, timeout) = (Some(Waker::noop().clone()), Span::new(timeout));
+        let call = self.with(|calls, now| calls.begin_for(peer, timeout, waiter, now))?;
+        let mut held = Held::new(self, call.id);
+        let mut sending = pin!(Some(send(call.id)));
+        let mut sleep = pin!(None);
+        poll_fn(|cx| held.poll_call(cx, sending.as_mut(), sleep.as_mut(), call.expires_at)).await
+    }
+}
+
+impl<Id, R, S, H, L, T> Shared<KeyedCorrelatorIn<Id, R, S, H>, L, T>
+where
+    Id: Eq + Hash,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = KeyedCorrelatorIn<Id, R, S, H>>,
+    T: Clock,
+{
+    /// [`KeyedCorrelatorIn::begin`] now, for callers that do not wait.
+    ///
+    /// # Errors
+    ///
+    /// As there; nothing changed.
+    pub fn begin(&self, id: Id, timeout: Duration) -> Result<Instant, BeginError> {
+        self.with(|calls, now| calls.begin(id, timeout, now))
+    }
+
+    /// [`KeyedCorrelatorIn::resolve`] now; wakes the future that waits for the reply.
+    pub fn resolve<Q>(&self, id: &Q, reply: R) -> Resolution<R>
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let (resolution, waiter) = self.with(|calls, now| calls.resolve_for(id, reply, now));
+        waiter.into_iter().for_each(Waker::wake);
+        resolution
+    }
+
+    /// [`KeyedCorrelatorIn::take`].
+    pub fn take<Q>(&self, id: &Q) -> Option<R>
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.with_lock(|calls| calls.take(id))
+    }
+
+    /// [`KeyedCorrelatorIn::cancel`]; a future that waits for the call gets [`CallError::Cancelled`].
+    pub fn cancel<Q>(&self, id: &Q) -> bool
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let (cancelled, waiter) = self.with_lock(|calls| calls.cancel_for(id));
+        waiter.into_iter().for_each(Waker::wake);
+        cancelled
+    }
+
+    /// [`KeyedCorrelatorIn::close`]; every future that waits gets [`CallError::Closed`]. Leaves the lock after every 8 of
+    /// them.
+    pub fn close(&self) {
+        wake_all(|from, waiters| self.with_lock(|calls| calls.close_some(from, waiters)));
+    }
+
+    /// [`KeyedCorrelatorIn::reopen`].
+    pub fn reopen(&self) {
+        self.with_lock(KeyedCorrelatorIn::reopen);
+    }
+
+    /// [`KeyedCorrelatorIn::next_deadline`]; calls with a future need nobody to watch it.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.with_lock(|calls| calls.next_deadline())
+    }
+
+    /// [`KeyedCorrelatorIn::on_timeout`] now; a future that waits for the call gets [`CallError::TimedOut`].
+    #[must_use = "call it again until it returns `None`"]
+    pub fn on_timeout(&self) -> Option<Id>
+    where
+        Id: Clone,
+    {
+        let (id, waiter) = self.with(|calls, now| calls.expire_for(now))?;
+        waiter.into_iter().for_each(Waker::wake);
+        Some(id)
+    }
+
+    /// [`KeyedCorrelatorIn::stats`].
+    #[must_use]
+    pub fn stats(&self) -> CorrelatorStats {
+        self.with_lock(|calls| calls.stats())
+    }
+
+    /// [`KeyedCorrelatorIn::round_trips`].
+    #[must_use]
+    pub fn round_trips(&self) -> Option<RoundTrips> {
+        self.with_lock(|calls| calls.round_trips())
+    }
+}
+
+impl<Id, R, S, H, L, T> Shared<KeyedCorrelatorIn<Id, R, S, H>, L, T>
+where
+    Id: Eq + Hash,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = KeyedCorrelatorIn<Id, R, S, H>>,
+    T: Timer,
+{
+    /// Sends a request with an id of its own and waits for the reply, for at most `timeout` from now.
+    ///
+    /// As the `call` of a [`Correlator`](crate::Correlator), also in that `send` is asked only once the call is pending.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Duplicate`], [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call
+    /// ended.
+    pub async fn call<F, D, E>(&self, id: Id, timeout: Duration, send: F) -> Result<R, CallError<E>>
+    where
+        F: FnOnce() -> D,
+        D: Future<Output = Result<(), E>>,
+    {
+        let (waiter, timeout) = (Some(Waker::noop().clone()), Span::new(timeout));
+        let (slot, expires_at) = self.with(|calls, now| calls.begin_for(id, timeout, waiter, now))?;
+        let mut held = Held::new(self, slot);
+        let mut sending = pin!(Some(send()));
+        let mut sleep = pin!(None);
+        poll_fn(|cx| held.poll_call(cx, sending.as_mut(), sleep.as_mut(), expires_at)).await
+    }
+}

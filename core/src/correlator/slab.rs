@@ -1,0 +1,434 @@
+//! Calls whose ids the correlator makes: a slab.
+
+use core::{fmt, mem, task::Waker, time::Duration};
+
+use super::{
+    BeginError, Call, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
+    id::Scrambler,
+    ledger::Ledger,
+    phase::{Calls, Ending, Look, Phase, Waiters, wake_all},
+};
+use crate::{
+    Instant,
+    storage::{Allocate, Inline, Link, Storage},
+    time::Span,
+};
+
+/// Matches replies to at most `N` pending calls; each call has a deadline, and gets its reply or an end, once.
+///
+/// The id on the wire names a slot and one use of it, so that finding the call is an array index and a compare, and a
+/// reply to a call that is over can never reach the call that took its slot. A reply counts only if it comes from the
+/// peer that was asked, before the deadline.
+///
+/// `P` is whatever a reply must repeat besides the id: the peer, or `(peer, kind of reply)` where a reply of another kind
+/// must leave the call pending.
+///
+/// - [`begin`](CorrelatorIn::begin), [`resolve`](CorrelatorIn::resolve), [`take`](CorrelatorIn::take) and
+///   [`cancel`](CorrelatorIn::cancel) are O(1); what goes by deadlines is O(`N`).
+/// - How a call ended is remembered until its slot is used again. Slots are used in the order in which they became free,
+///   so with `f` slots free, that is for `f` more calls. Replies to calls before that are `Unknown`.
+/// - A clock that steps back (noticed by the next `begin` or `resolve`) gives each pending call its time-out once more,
+///   counted from there.
+///
+/// Behind a lock and a timer ([`Shared`](crate::Shared)) it also waits: see `call` and `gather` there.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{Correlator, Instant, Resolution};
+///
+/// let mut correlator: Correlator<&str, u32, 8> = Correlator::new(0x5eed);
+/// let now = Instant::from_secs(100);
+/// let call = correlator.begin("bob", Duration::from_secs(2), now)?;
+/// // ... send the request with call.id() ...
+/// assert_eq!(correlator.resolve(call.id(), "mallory", 7, now), Resolution::WrongPeer(7));
+/// assert_eq!(correlator.resolve(call.id(), "bob", 42, now), Resolution::Matched);
+/// assert_eq!(correlator.take(call.id()), Some(42));
+/// assert_eq!(correlator.resolve(call.id(), "bob", 42, now), Resolution::Duplicate(42));
+///
+/// let call = correlator.begin("carol", Duration::from_secs(2), now)?;
+/// let late = now.saturating_add(Duration::from_secs(2));
+/// assert_eq!(correlator.resolve(call.id(), "carol", 1, late), Resolution::Late(1));
+/// let expired = correlator.on_timeout(late).expect("it is due");
+/// assert_eq!((expired.id, expired.peer), (call.id(), "carol"));
+/// # Ok::<(), steadfast_core::BeginError>(())
+/// ```
+#[doc(alias = "CallRegistry")]
+pub type Correlator<P, R, const N: usize> = CorrelatorIn<P, R, Inline<N>>;
+
+/// A [`Correlator`] in any [`Storage`].
+pub struct CorrelatorIn<P, R, S: Storage> {
+    slots: S::Of<Slot<P, R, S::Link>>,
+    scrambler: Scrambler,
+    /// The slots from here on were never used; so a new correlator needs no list of them.
+    unused: usize,
+    /// The slots that were used and are free, in the order in which they became free.
+    oldest: S::Link,
+    newest: S::Link,
+    held: usize,
+    ledger: Ledger,
+}
+
+enum Slot<P, R, L> {
+    Vacant,
+    Live { generation: u32, peer: P, phase: Phase<R> },
+    Over { generation: u32, peer: P, answered: bool, next: L },
+}
+
+impl<P, R, const N: usize> Correlator<P, R, N> {
+    /// A correlator without calls, for 1 to 65,534 at once.
+    ///
+    /// The same seed gives the same ids: take 64 random bits, so that neither a restart nor a stranger repeats an id.
+    /// A `static` takes any and is [reseeded](CorrelatorIn::reseed) at boot.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        const { assert!(N > 0 && N < u16::MAX as usize, "a correlator has 1 to 65,534 slots") };
+        Self {
+            slots: [const { Slot::Vacant }; N],
+            scrambler: Scrambler::new(seed),
+            unused: 0,
+            oldest: u16::MAX,
+            newest: u16::MAX,
+            held: 0,
+            ledger: Ledger::new(),
+        }
+    }
+}
+
+impl<P, R, S: Allocate> CorrelatorIn<P, R, S> {
+    /// A correlator without calls, for `capacity` (1 to 2^32 - 1) at once, in storage of run-time size.
+    ///
+    /// The seed is as for [`new`](Correlator::new).
+    #[must_use]
+    pub fn allocate(capacity: usize, seed: u64) -> Self {
+        Self {
+            slots: S::allocate(capacity.clamp(1, u32::MAX as usize), || Slot::Vacant),
+            scrambler: Scrambler::new(seed),
+            unused: 0,
+            oldest: S::Link::NONE,
+            newest: S::Link::NONE,
+            held: 0,
+            ledger: Ledger::new(),
+        }
+    }
+}
+
+impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
+    /// Begins a call to `peer` that times out `timeout` from now: send the request after this, with the call's id.
+    ///
+    /// A zero `timeout` is over at once. O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError::Full`] if every slot holds a call, [`BeginError::Closed`] after [`close`](Self::close). Nothing changed.
+    #[doc(alias = "register")]
+    #[inline]
+    pub fn begin(&mut self, peer: P, timeout: Duration, now: Instant) -> Result<Call, BeginError> {
+        self.begin_for(peer, Span::new(timeout), None, now)
+    }
+
+    /// Takes a reply that came from `from`, if it is the one to a pending call; else gives it back with the reason.
+    ///
+    /// A matched reply is kept until it is [taken](Self::take). At the deadline or after it a reply is late, even if
+    /// [`on_timeout`](Self::on_timeout) has not been called yet. O(1).
+    #[inline]
+    pub fn resolve(&mut self, id: CallId, from: P, reply: R, now: Instant) -> Resolution<R> {
+        let (resolution, waiter) = self.resolve_for(id, from, reply, now);
+        waiter.into_iter().for_each(Waker::wake);
+        resolution
+    }
+
+    /// The reply to a call, once; this frees the call's slot.
+    ///
+    /// `None` if there is no reply, or if a future waits for it. O(1).
+    #[inline]
+    pub fn take(&mut self, id: CallId) -> Option<R> {
+        let index = self.find(id)?;
+        match self.slots.as_ref().get(index) {
+            Some(Slot::Live { phase: Phase::Replied { held: false, .. }, .. }) => self.free(index)?.into_reply(),
+            _ => None,
+        }
+    }
+
+    /// Ends a pending call; a reply that still comes is late. False if it was not pending. O(1).
+    pub fn cancel(&mut self, id: CallId) -> bool {
+        let (cancelled, waiter) = self.cancel_for(id);
+        waiter.into_iter().for_each(Waker::wake);
+        cancelled
+    }
+
+    /// Ends every pending call, and refuses further ones. Replies that wait to be taken stay. O(`N`).
+    #[doc(alias = "shutdown")]
+    pub fn close(&mut self) {
+        wake_all(|from, waiters| self.close_some(from, waiters));
+    }
+
+    /// Lets calls begin again after [`close`](Self::close): the link is back.
+    pub const fn reopen(&mut self) {
+        self.ledger.set_closed(false);
+    }
+
+    /// The earliest deadline of a pending call: when [`on_timeout`](Self::on_timeout) has something to do.
+    ///
+    /// `begin`, `resolve`, `cancel`, `close` and `on_timeout` may change it. O(`N`).
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.next_due().map(|(expires_at, _)| expires_at)
+    }
+
+    /// Times out the call that is due, earliest deadline first, and names it, so that its peer can be told.
+    ///
+    /// Call it until it returns `None`. O(1) if nothing is due since the last time, else O(`N`).
+    #[must_use = "call it again until it returns `None`"]
+    pub fn on_timeout(&mut self, now: Instant) -> Option<Expired<P>> {
+        let (expired, waiter) = self.expire_for(now)?;
+        waiter.into_iter().for_each(Waker::wake);
+        Some(expired)
+    }
+
+    /// Starts another sequence of ids; false, and nothing changed, if a slot holds a call.
+    pub const fn reseed(&mut self, seed: u64) -> bool {
+        if self.held != 0 {
+            return false;
+        }
+        self.scrambler = Scrambler::new(seed);
+        true
+    }
+
+    /// How many slots hold a call: one that is pending, or one whose reply or end is still to be taken.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.held
+    }
+
+    /// True if no slot holds a call.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
+    /// The most calls at once.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.slots.as_ref().len()
+    }
+
+    /// True between [`close`](Self::close) and [`reopen`](Self::reopen).
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        self.ledger.is_closed()
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub const fn stats(&self) -> CorrelatorStats {
+        self.ledger.stats()
+    }
+
+    /// How long the matched replies took; `None` before the first.
+    #[must_use]
+    pub const fn round_trips(&self) -> Option<RoundTrips> {
+        self.ledger.round_trips()
+    }
+
+    /// [`begin`](Self::begin), for a future if there is a `waiter`.
+    #[inline]
+    pub(super) fn begin_for(
+        &mut self,
+        peer: P,
+        timeout: Span,
+        waiter: Option<Waker>,
+        now: Instant,
+    ) -> Result<Call, BeginError> {
+        self.observe(now);
+        if self.ledger.is_closed() {
+            return Err(self.ledger.refused(BeginError::Closed));
+        }
+        let fresh = self.unused < self.capacity();
+        let link = if fresh { S::Link::to(self.unused) } else { self.oldest };
+        let index = link.index();
+        let (generation, next) = match self.slots.as_ref().get(index) {
+            Some(Slot::Vacant) => (0, S::Link::NONE),
+            Some(Slot::Over { generation, next, .. }) => (generation.wrapping_add(1), *next),
+            Some(Slot::Live { .. }) | None => return Err(self.ledger.refused(BeginError::Full)),
+        };
+        let expires_at = now.after(timeout);
+        if let Some(slot) = self.slots.as_mut().get_mut(index) {
+            *slot = Slot::Live { generation, peer, phase: Phase::Pending { begun_at: now, expires_at, waiter } };
+        }
+        if fresh {
+            self.unused = self.unused.wrapping_add(1);
+        } else {
+            self.oldest = next;
+            if next == S::Link::NONE {
+                self.newest = next;
+            }
+        }
+        self.held = self.held.wrapping_add(1);
+        self.ledger.begun(expires_at);
+        Ok(Call { id: self.scrambler.id(index as u32, generation), expires_at })
+    }
+
+    /// [`resolve`](Self::resolve), with the waker of the future to be told.
+    #[inline]
+    pub(super) fn resolve_for(
+        &mut self,
+        id: CallId,
+        from: P,
+        reply: R,
+        now: Instant,
+    ) -> (Resolution<R>, Option<Waker>) {
+        self.observe(now);
+        let (index, use_of_it) = self.scrambler.place(id);
+        let (resolution, waiter) = match self.slots.as_mut().get_mut(index as usize) {
+            Some(Slot::Live { generation, peer, phase }) if *generation == use_of_it => {
+                if *peer == from {
+                    phase.resolve(reply, &mut self.ledger, now)
+                } else {
+                    (Resolution::WrongPeer(reply), None)
+                }
+            }
+            Some(Slot::Over { generation, peer, answered, .. }) if *generation == use_of_it => {
+                let resolution = match (*peer == from, *answered) {
+                    (true, true) => Resolution::Duplicate(reply),
+                    (true, false) => Resolution::Late(reply),
+                    (false, _) => Resolution::WrongPeer(reply),
+                };
+                (resolution, None)
+            }
+            _ => (Resolution::Unknown(reply), None),
+        };
+        self.ledger.unmatched(&resolution);
+        (resolution, waiter)
+    }
+
+    /// [`cancel`](Self::cancel), with the waker of the future to be told.
+    pub(super) fn cancel_for(&mut self, id: CallId) -> (bool, Option<Waker>) {
+        match self.find(id) {
+            Some(index) if self.is_pending(index) => (true, self.end(index, Ending::Cancelled)),
+            _ => (false, None),
+        }
+    }
+
+    /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told.
+    pub(super) fn expire_for(&mut self, now: Instant) -> Option<(Expired<P>, Option<Waker>)> {
+        if self.ledger.is_idle(now) {
+            return None;
+        }
+        let due = self.next_due();
+        self.ledger.set_deadline(due.map(|(expires_at, _)| expires_at));
+        let (_, index) = due.filter(|(expires_at, _)| now >= *expires_at)?;
+        let Some(Slot::Live { generation, peer, .. }) = self.slots.as_ref().get(index) else { return None };
+        let expired = Expired { id: self.scrambler.id(index as u32, *generation), peer: *peer };
+        Some((expired, self.end(index, Ending::TimedOut)))
+    }
+
+    /// Closes, ends the calls in the slots from `from` on until `waiters` is full, and tells where to go on.
+    pub(super) fn close_some(&mut self, from: usize, waiters: &mut Waiters) -> Option<usize> {
+        self.ledger.set_closed(true);
+        for index in from..self.unused {
+            if waiters.is_full() {
+                return Some(index);
+            }
+            if let Some(waiter) = self.end(index, Ending::Closed) {
+                let _ = waiters.push(waiter);
+            }
+        }
+        None
+    }
+
+    /// The slot that holds the call.
+    fn find(&self, id: CallId) -> Option<usize> {
+        let (index, use_of_it) = self.scrambler.place(id);
+        let index = index as usize;
+        match self.slots.as_ref().get(index)? {
+            Slot::Live { generation, .. } if *generation == use_of_it => Some(index),
+            _ => None,
+        }
+    }
+
+    fn is_pending(&self, index: usize) -> bool {
+        matches!(self.slots.as_ref().get(index), Some(Slot::Live { phase, .. }) if phase.is_pending())
+    }
+
+    /// The pending call that times out first, the lower slot of equals.
+    fn next_due(&self) -> Option<(Instant, usize)> {
+        let used = self.slots.as_ref().iter().take(self.unused).enumerate();
+        let pending = used.filter_map(|(index, slot)| match slot {
+            Slot::Live { phase, .. } => phase.expires_at().map(|expires_at| (expires_at, index)),
+            Slot::Over { .. } | Slot::Vacant => None,
+        });
+        pending.min()
+    }
+
+    /// Ends the call in a slot if it is pending, and frees the slot unless a future has to be told.
+    fn end(&mut self, index: usize, ending: Ending) -> Option<Waker> {
+        let Some(Slot::Live { phase, .. }) = self.slots.as_mut().get_mut(index) else { return None };
+        if !phase.is_pending() {
+            return None;
+        }
+        let waiter = phase.end(ending, &mut self.ledger);
+        if waiter.is_none() {
+            self.free(index);
+        }
+        waiter
+    }
+
+    /// Takes the call out of its slot, which becomes the last of the free ones.
+    fn free(&mut self, index: usize) -> Option<Phase<R>> {
+        let link = S::Link::to(index);
+        let slot = self.slots.as_mut().get_mut(index)?;
+        let Slot::Live { generation, peer, ref phase } = *slot else { return None };
+        let answered = matches!(phase, Phase::Replied { .. });
+        let call = mem::replace(slot, Slot::Over { generation, peer, answered, next: S::Link::NONE });
+        match self.slots.as_mut().get_mut(self.newest.index()) {
+            Some(Slot::Over { next, .. }) => *next = link,
+            _ => self.oldest = link,
+        }
+        self.newest = link;
+        self.held = self.held.wrapping_sub(1);
+        match call {
+            Slot::Live { phase, .. } => Some(phase),
+            Slot::Over { .. } | Slot::Vacant => None,
+        }
+    }
+
+    fn observe(&mut self, now: Instant) {
+        if self.ledger.observe(now) {
+            self.rebase(now);
+        }
+    }
+
+    #[cold]
+    fn rebase(&mut self, now: Instant) {
+        for slot in self.slots.as_mut().iter_mut().take(self.unused) {
+            if let Slot::Live { phase, .. } = slot {
+                phase.rebase(now);
+            }
+        }
+    }
+}
+
+impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
+    type Name = CallId;
+    type Reply = R;
+
+    fn look(&mut self, id: CallId, waker: &Waker) -> Look<R> {
+        let Some(index) = self.find(id) else { return Look::LOST };
+        match self.slots.as_mut().get_mut(index) {
+            Some(Slot::Live { phase, .. }) if phase.is_pending() => Look { outcome: None, stale: phase.wait(waker) },
+            _ => self.finish(id, Ending::Cancelled),
+        }
+    }
+
+    fn finish(&mut self, id: CallId, ending: Ending) -> Look<R> {
+        let phase = self.find(id).and_then(|index| self.free(index));
+        phase.map_or(Look::LOST, |phase| phase.finish(ending, &mut self.ledger))
+    }
+}
+
+/// Shows no id and no reply.
+impl<P, R, S: Storage> fmt::Debug for CorrelatorIn<P, R, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Correlator").field("stats", &self.ledger.stats()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,96 @@
+//! Waiting for one call.
+
+use core::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use super::{
+    CallError,
+    phase::{Calls, Ending, Look},
+};
+use crate::{Instant, Lock, Shared, Timer};
+
+/// A call that a future waits for; dropping it frees the slot.
+pub(super) struct Held<'a, M: Calls, L: Lock<Target = M>, T> {
+    shared: &'a Shared<M, L, T>,
+    call: Option<M::Name>,
+}
+
+impl<'a, M: Calls, L: Lock<Target = M>, T> Held<'a, M, L, T> {
+    pub(super) const fn new(shared: &'a Shared<M, L, T>, call: M::Name) -> Self {
+        Self { shared, call: Some(call) }
+    }
+
+    /// The outcome, once; until then the waker of `cx` is woken when the call is over.
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<M::Reply, Ending>> {
+        let Some(call) = self.call else { return Poll::Pending };
+        let Look { outcome, stale } = self.shared.with_lock(|calls| calls.look(call, cx.waker()));
+        drop(stale);
+        let Some(outcome) = outcome else { return Poll::Pending };
+        self.call = None;
+        Poll::Ready(outcome)
+    }
+
+    /// The outcome; a call that is still pending ends as `ending`. `None` if the outcome was taken before.
+    pub(super) fn finish(&mut self, ending: Ending) -> Option<Result<M::Reply, Ending>> {
+        let call = self.call.take()?;
+        self.shared.with_lock(|calls| calls.finish(call, ending)).outcome
+    }
+}
+
+impl<M: Calls, L: Lock<Target = M>, T: Timer> Held<'_, M, L, T> {
+    /// Sends, and waits for the outcome, the deadline or the failure of sending, whichever comes first.
+    ///
+    /// The sleep is made late: a reply that comes while sending needs none.
+    pub(super) fn poll_call<S, E>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut sending: Pin<&mut Option<S>>,
+        sleep: Pin<&mut Option<T::Sleep>>,
+        expires_at: Instant,
+    ) -> Poll<Result<M::Reply, CallError<E>>>
+    where
+        S: Future<Output = Result<(), E>>,
+    {
+        let mut failure = None;
+        if let Some(send) = sending.as_mut().as_pin_mut()
+            && let Poll::Ready(sent) = send.poll(cx)
+        {
+            sending.set(None);
+            failure = sent.err();
+        }
+        // First of all the reply: it proves that the request got there, whatever became of sending.
+        if let Poll::Ready(outcome) = self.poll(cx) {
+            return Poll::Ready(outcome.map_err(CallError::from));
+        }
+        if let Some(error) = failure {
+            return Poll::Ready(Err(CallError::Send(error)));
+        }
+        if poll_sleep(self.shared.timer(), cx, sleep, expires_at).is_pending() {
+            return Poll::Pending;
+        }
+        let outcome = self.finish(Ending::TimedOut).unwrap_or(Err(Ending::TimedOut));
+        Poll::Ready(outcome.map_err(CallError::from))
+    }
+}
+
+impl<M: Calls, L: Lock<Target = M>, T> Drop for Held<'_, M, L, T> {
+    fn drop(&mut self) {
+        self.finish(Ending::Cancelled);
+    }
+}
+
+/// Sleeps until `until`; the sleep is made by the first call.
+pub(super) fn poll_sleep<T: Timer>(
+    timer: &T,
+    cx: &mut Context<'_>,
+    mut sleep: Pin<&mut Option<T::Sleep>>,
+    until: Instant,
+) -> Poll<()> {
+    if sleep.is_none() {
+        sleep.set(Some(timer.sleep_until(until)));
+    }
+    sleep.as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
+}
