@@ -24,12 +24,12 @@ pub enum Jitter {
     None,
 }
 
-/// A number from 0 to `most`, both included, each as likely as 32 random bits can make it.
-pub(super) fn up_to<R: Rng + ?Sized>(most: Span, rng: &mut R) -> Span {
-    let width = most.as_nanos().saturating_add(1);
+/// A number from 0 up to `most`, as even as 32 random bits can make it; `most` itself is out of reach.
+pub(super) fn below<R: Rng + ?Sized>(most: Span, rng: &mut R) -> Span {
+    let most = most.as_nanos();
     let random = u64::from(rng.next_u32());
-    // width * random / 2^32 in two halves: a product of 128 bits costs a 32-bit processor a hundred instructions.
-    let low = (width & 0xffff_ffff).wrapping_mul(random) >> 32;
-    let high = (width >> 32).wrapping_mul(random);
+    // most * random / 2^32 in two halves: a product of 128 bits costs a 32-bit processor a hundred instructions.
+    let low = (most & 0xffff_ffff).wrapping_mul(random) >> 32;
+    let high = (most >> 32).wrapping_mul(random);
     Span::from_nanos(high.wrapping_add(low))
 }

@@ -180,17 +180,18 @@ impl<'p> Retry<'p> {
         rng: &mut R,
         admit: impl FnOnce() -> bool,
     ) -> Step {
-        let hint = match failure {
-            Failure::Permanent => return Step::GiveUp(Reason::Permanent),
-            Failure::RetryAfter(hint) => Span::new(hint),
-            Failure::Transient => Span::ZERO,
-        };
+        if matches!(failure, Failure::Permanent) {
+            return Step::GiveUp(Reason::Permanent);
+        }
         if self.retries >= self.policy.retries() {
             return Step::GiveUp(Reason::Attempts);
         }
         self.started_at = self.started_at.earlier(now);
         let drawn = self.policy.draw(self.retries, self.previous, rng);
-        let at = now.after(self.policy.capped(drawn.max(hint)));
+        let at = now.after(match failure {
+            Failure::RetryAfter(hint) => drawn.max(self.policy.capped(Span::new(hint))),
+            Failure::Permanent | Failure::Transient => drawn,
+        });
         if at >= self.deadline(now) {
             return Step::GiveUp(Reason::Elapsed);
         }

@@ -6,7 +6,7 @@ use rand_core::Rng;
 
 use super::{
     Retry,
-    jitter::{Jitter, up_to},
+    jitter::{Jitter, below},
 };
 use crate::{Instant, time::Span};
 
@@ -179,7 +179,9 @@ impl RetryPolicy {
             Jitter::Full => Span::ZERO,
             Jitter::None => return most,
         };
-        least.plus(up_to(most.minus(least), rng))
+        // No sum or difference here can overflow: `least` is at most `most`. Saturating would cost a fifth of a step.
+        let width = Span::from_nanos(most.as_nanos().wrapping_sub(least.as_nanos()));
+        Span::from_nanos(least.as_nanos().wrapping_add(below(width, rng).as_nanos()))
     }
 
     const fn growth_after(&self, attempt: u32) -> Span {
