@@ -6,6 +6,8 @@ mod policy;
 mod run;
 #[cfg(test)]
 mod run_tests;
+#[cfg(feature = "serde")]
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -128,7 +130,7 @@ impl fmt::Display for Reason {
 
 impl<'p> Retry<'p> {
     pub(super) const fn new(policy: &'p RetryPolicy, now: Instant) -> Self {
-        Self { policy, started_at: now, previous: policy.first_previous(), retries: 0 }
+        Self { policy, started_at: now, previous: policy.base, retries: 0 }
     }
 
     /// Decides what follows the failure of the attempt that was made last.
@@ -183,7 +185,7 @@ impl<'p> Retry<'p> {
         if matches!(failure, Failure::Permanent) {
             return Step::GiveUp(Reason::Permanent);
         }
-        if self.retries >= self.policy.retries() {
+        if self.retries >= self.policy.max_retries {
             return Step::GiveUp(Reason::Attempts);
         }
         self.started_at = self.started_at.earlier(now);

@@ -29,20 +29,26 @@ use crate::{Instant, time::Span};
 /// assert_eq!(POLICY.delay_for(u32::MAX), Duration::from_secs(30));
 /// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(from = "super::settings::Settings", into = "super::settings::Settings"))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetryPolicy {
-    base: Span,
-    max_delay: Span,
-    max_elapsed: Span,
-    attempt_timeout: Span,
-    max_retries: u32,
-    growth: Growth,
-    jitter: Jitter,
+    pub(super) base: Span,
+    pub(super) max_delay: Span,
+    pub(super) max_elapsed: Span,
+    pub(super) attempt_timeout: Span,
+    pub(super) max_retries: u32,
+    pub(super) growth: Growth,
+    pub(super) jitter: Jitter,
 }
 
+/// The largest span, for a limit that is not set: everything later saturates there too.
+pub(super) const NO_LIMIT: Duration = Span::MAX.to_duration();
+
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Growth {
+pub(super) enum Growth {
     Constant,
     Exponential,
     Linear,
@@ -67,15 +73,15 @@ impl RetryPolicy {
         Self::new(base, Growth::Linear)
     }
 
-    const fn new(base: Duration, growth: Growth) -> Self {
+    pub(super) const fn new(base: Duration, growth: Growth) -> Self {
         const MINUTE: Duration = Duration::from_secs(60);
 
         let base = Span::new(base);
         Self {
             base,
             max_delay: longer(base, Span::new(MINUTE)),
-            max_elapsed: Span::MAX,
-            attempt_timeout: Span::MAX,
+            max_elapsed: Span::new(NO_LIMIT),
+            attempt_timeout: Span::new(NO_LIMIT),
             max_retries: 3,
             growth,
             jitter: Jitter::Full,
@@ -144,10 +150,6 @@ impl RetryPolicy {
         Retry::new(self, now)
     }
 
-    pub(super) const fn retries(&self) -> u32 {
-        self.max_retries
-    }
-
     /// When an operation that began at `started_at` is over.
     pub(super) const fn deadline(&self, started_at: Instant) -> Instant {
         started_at.after(self.max_elapsed)
@@ -156,11 +158,6 @@ impl RetryPolicy {
     /// When an attempt that begins at `now` is over.
     pub(super) const fn attempt_end(&self, now: Instant) -> Instant {
         now.after(self.attempt_timeout)
-    }
-
-    /// What a first decorrelated delay takes for the delay before it.
-    pub(super) const fn first_previous(&self) -> Span {
-        self.base
     }
 
     pub(super) const fn capped(&self, delay: Span) -> Span {

@@ -200,6 +200,13 @@ fn cases() -> ProptestConfig {
     ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() }
 }
 
+#[test]
+fn a_policy_is_written_down_with_its_defaults_left_out() {
+    let written = r#"{ "growth": "Exponential", "base": { "secs": 1, "nanos": 0 } }"#;
+    let policy: RetryPolicy = serde_json::from_str(written).unwrap();
+    assert_eq!(policy, RetryPolicy::exponential(Duration::from_secs(1)));
+}
+
 proptest! {
     #![proptest_config(cases())]
 
@@ -241,6 +248,13 @@ proptest! {
             }
         }
         prop_assert!(u64::from(retry.attempts()) <= u64::from(settings.max_retries) + 1);
+    }
+
+    #[test]
+    fn a_policy_survives_being_written_down(settings in settings()) {
+        let policy = settings.policy();
+        let written = serde_json::to_string(&policy).unwrap();
+        prop_assert_eq!(serde_json::from_str::<RetryPolicy>(&written).unwrap(), policy, "{}", written);
     }
 
     /// On a clock that never steps back: what is granted is exactly what a bucket filled at every nanosecond would
