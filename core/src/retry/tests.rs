@@ -98,6 +98,13 @@ fn seed_6_3_delays_double_up_to_the_maximum_and_never_overflow() {
 }
 
 #[test]
+fn a_delay_doubles_up_to_the_end_of_the_range() {
+    let policy = RetryPolicy::exponential(Duration::from_nanos(1)).max_delay(Duration::MAX);
+    assert_eq!(policy.delay_for(63), Duration::from_nanos(1 << 63));
+    assert_eq!(policy.delay_for(64), Duration::from_nanos(u64::MAX));
+}
+
+#[test]
 fn seed_6_3_boot_recovery_waits_30_s_then_60_s_then_never() {
     let policy = RetryPolicy::linear(secs(30)).max_retries(2).jitter(Jitter::None);
     assert_eq!((policy.delay_for(0), policy.delay_for(1)), (secs(30), secs(60)));
@@ -194,17 +201,19 @@ fn decorrelated_jitter_stays_between_the_base_and_three_times_the_delay_before()
     assert_eq!(policy.delay_for(0), secs(3));
     assert_eq!(policy.delay_for(2), secs(27));
     assert_eq!(policy.delay_for(3), secs(30));
-    let mut at_the_maximum = 0;
+    let (mut at_the_maximum, mut longest) = (0, Duration::ZERO);
     for seed in 0..1_000 {
         let (waits, _) = delays(&policy, Failure::Transient, &mut Seeded(seed));
         let mut previous = secs(1);
         for wait in waits {
             assert!(wait >= secs(1) && wait <= secs(30) && wait <= previous * 3, "{wait:?} after {previous:?}");
             at_the_maximum += u32::from(wait > Duration::from_millis(29_990));
+            longest = longest.max(wait);
             previous = wait;
         }
     }
     assert!(at_the_maximum < 100, "{at_the_maximum} of 10,000 delays gather at the maximum");
+    assert!(longest > secs(29), "each delay builds on the one before: {longest:?}");
 }
 
 #[test]
@@ -330,6 +339,8 @@ fn settings_that_are_not_given_are_polite() {
     let policy = RetryPolicy::exponential(secs(1)).max_retries(10);
     assert_eq!(policy.delay_for(u32::MAX), secs(60));
     assert_eq!(RetryPolicy::constant(secs(90)).delay_for(7), secs(90));
+    let (waits, _) = delays(&RetryPolicy::constant(secs(90)), Failure::Transient, &mut Seeded(1));
+    assert_eq!(waits.len(), 3);
     let sessions: HashSet<_> = (0..9).map(|seed| delays(&policy, Failure::Transient, &mut Seeded(seed)).0).collect();
     assert_eq!(sessions.len(), 9, "jitter is on");
 }
