@@ -1,6 +1,6 @@
 //! What one breaker remembers, and what all breakers of a table share.
 
-use super::{BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset, TripPolicy, reset::fold};
+use super::{BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset, TripPolicy};
 use crate::{Instant, time::Span};
 
 /// The generation of a permit whose result is not judged.
@@ -56,6 +56,12 @@ impl<W> Cell<W> {
         }
     }
 
+    /// Refuses until `at`, which no step of the clock puts further away than `span`.
+    fn wait(&mut self, span: Span, now: Instant) -> Result<(), Open> {
+        self.at = self.at.earlier(now.after(span));
+        if now < self.at { Err(Open { retry_at: self.at }) } else { Ok(()) }
+    }
+
     const fn is_current(&self, permit: u32) -> bool {
         permit != UNTRACKED && permit.wrapping_sub(self.since) <= self.generation.wrapping_sub(self.since)
     }
@@ -65,33 +71,28 @@ impl<W> Cell<W> {
 #[derive(Clone, Debug)]
 pub(super) struct Control<P> {
     trip: P,
-    reset: Reset,
     last_generation: u32,
-    random: u32,
+    reset: Reset,
     pub(super) mode: BreakerMode,
     pub(super) stats: BreakerStats,
 }
 
+/// The usual way, through a closed breaker, is short; everything else is kept out of it.
 impl<P: TripPolicy> Control<P> {
     pub(super) const fn new(trip: P, reset: Reset) -> Self {
-        let (random, stats) = (reset.seed, BreakerStats::NONE);
-        Self { trip, reset, last_generation: NEW, random, mode: BreakerMode::Automatic, stats }
+        Self { trip, last_generation: NEW, reset, mode: BreakerMode::Automatic, stats: BreakerStats::NONE }
     }
 
     pub(super) const fn reseed(&mut self, seed: u64) {
-        self.random = fold(seed);
+        self.reset.reseed(seed);
     }
 
     /// Decides about one call; a breaker that is not there is a new one.
     pub(super) fn acquire(&mut self, cell: Option<&mut Cell<P::Window>>, now: Instant) -> Result<Permit, Open> {
-        let decision = match self.mode {
-            BreakerMode::Automatic => self.ask(cell, now),
-            BreakerMode::ForcedClosed => Ok(UNTRACKED),
-            BreakerMode::ForcedOpen => Err(Open { retry_at: Instant::MAX }),
-            BreakerMode::ObserveOnly => self.ask(cell, now).or_else(|_open| {
-                bump(&mut self.stats.overridden);
-                Ok(UNTRACKED)
-            }),
+        let decision = match (self.mode, cell) {
+            (BreakerMode::Automatic, None) => Ok(NEW),
+            (BreakerMode::Automatic, Some(cell)) if cell.state == BreakerState::Closed => Ok(cell.generation),
+            (mode, cell) => self.decide(mode, cell, now),
         };
         match decision {
             Ok(generation) => {
@@ -105,17 +106,30 @@ impl<P: TripPolicy> Control<P> {
         }
     }
 
+    #[cold]
+    fn decide(&mut self, mode: BreakerMode, cell: Option<&mut Cell<P::Window>>, now: Instant) -> Result<u32, Open> {
+        match mode {
+            BreakerMode::Automatic => self.ask(cell, now),
+            BreakerMode::ForcedClosed => Ok(UNTRACKED),
+            BreakerMode::ForcedOpen => Err(Open { retry_at: Instant::MAX }),
+            BreakerMode::ObserveOnly => self.ask(cell, now).or_else(|_open| {
+                bump(&mut self.stats.overridden);
+                Ok(UNTRACKED)
+            }),
+        }
+    }
+
     fn ask(&mut self, cell: Option<&mut Cell<P::Window>>, now: Instant) -> Result<u32, Open> {
         let Some(cell) = cell else { return Ok(NEW) };
         match cell.state {
             BreakerState::Closed => return Ok(cell.generation),
             BreakerState::Open => {
                 let longest = if cell.hinted { self.reset.longest_open() } else { self.reset.open_for(cell.reopened) };
-                Self::wait(cell, longest, now)?;
+                cell.wait(longest, now)?;
                 self.enter(cell, BreakerState::HalfOpen);
             }
             BreakerState::HalfOpen if cell.admitted >= self.reset.probe_count() => {
-                Self::wait(cell, self.reset.lease_span(), now)?;
+                cell.wait(self.reset.lease_span(), now)?;
                 // The verdict of a silent probe may still come, so the state remains; only its place is taken.
                 cell.generation = self.next_generation();
                 cell.admitted = cell.succeeded;
@@ -127,20 +141,30 @@ impl<P: TripPolicy> Control<P> {
         Ok(cell.generation)
     }
 
-    /// Refuses until `cell.at`, which no step of the clock puts further away than `span`.
-    fn wait(cell: &mut Cell<P::Window>, span: Span, now: Instant) -> Result<(), Open> {
-        cell.at = cell.at.earlier(now.after(span));
-        if now < cell.at { Err(Open { retry_at: cell.at }) } else { Ok(()) }
-    }
-
     /// Counts the result of a call that was admitted by `permit`.
     pub(super) fn record(&mut self, cell: &mut Cell<P::Window>, permit: &Permit, outcome: Outcome, now: Instant) {
-        if cell.is_current(permit.generation) {
+        let slow = self.trip.is_slow(permit.started_at, now);
+        if cell.state == BreakerState::Closed && permit.generation == cell.generation {
+            self.judge(cell, outcome, slow, now);
+        } else {
+            self.record_tripped(cell, permit.generation, outcome, slow, now);
+        }
+    }
+
+    #[cold]
+    fn record_tripped(
+        &mut self,
+        cell: &mut Cell<P::Window>,
+        generation: u32,
+        outcome: Outcome,
+        slow: bool,
+        now: Instant,
+    ) {
+        if generation == UNTRACKED {
             self.count(outcome);
-            let slow = self.trip.is_slow(permit.started_at, now);
-            self.judge(cell, permit.generation, outcome, slow, now);
-        } else if permit.generation == UNTRACKED {
+        } else if cell.is_current(generation) {
             self.count(outcome);
+            self.judge_probe(cell, generation, outcome, slow, now);
         } else {
             bump(&mut self.stats.stale);
         }
@@ -164,10 +188,7 @@ impl<P: TripPolicy> Control<P> {
         match cell.generation_without_permit() {
             UNTRACKED => bump(&mut self.stats.stale),
             _ if self.is_forced() => self.count(outcome),
-            generation => {
-                self.count(outcome);
-                self.judge(cell, generation, outcome, false, now);
-            }
+            generation => self.record(cell, &Permit { generation, started_at: now }, outcome, now),
         }
     }
 
@@ -189,48 +210,53 @@ impl<P: TripPolicy> Control<P> {
         (cell.state == BreakerState::Closed && P::is_clean(&cell.window)) || now >= cell.at.after(longest)
     }
 
-    fn judge(&mut self, cell: &mut Cell<P::Window>, generation: u32, outcome: Outcome, slow: bool, now: Instant) {
-        let (failed, hint) = match outcome {
-            Outcome::Failure => (true, Span::ZERO),
-            Outcome::RetryAfter(hint) => (true, Span::new(hint)),
-            Outcome::Success => (false, Span::ZERO),
-            Outcome::Ignored => {
-                // A place that has gone to another probe is not given back twice.
-                if cell.state == BreakerState::HalfOpen && generation == cell.generation {
-                    cell.admitted = cell.admitted.saturating_sub(1).max(cell.succeeded);
-                }
-                return;
+    /// The result of a call of a closed breaker.
+    fn judge(&mut self, cell: &mut Cell<P::Window>, outcome: Outcome, slow: bool, now: Instant) {
+        let failed = match outcome {
+            Outcome::Failure | Outcome::RetryAfter(_) => {
+                bump(&mut self.stats.failures);
+                true
+            }
+            Outcome::Ignored => return bump(&mut self.stats.ignored),
+            Outcome::Success => {
+                bump(&mut self.stats.successes);
+                false
             }
         };
-        match cell.state {
-            BreakerState::Closed => {
-                cell.at = now;
-                if self.trip.record(&mut cell.window, failed, slow, now) {
-                    self.open(cell, hint, now);
-                }
-            }
-            BreakerState::HalfOpen if failed || slow => {
-                cell.reopened = cell.reopened.saturating_add(1);
-                self.open(cell, hint, now);
-            }
-            BreakerState::HalfOpen => {
-                if generation != cell.generation {
-                    cell.admitted = cell.admitted.saturating_add(1); // its own place has gone to another
-                }
-                cell.succeeded = cell.succeeded.saturating_add(1);
-                cell.admitted = cell.admitted.max(cell.succeeded);
-                if cell.succeeded >= self.reset.probe_count() {
-                    cell.reopened = 0;
-                    self.enter(cell, BreakerState::Closed);
-                }
-            }
-            BreakerState::Open => {} // never: an open breaker has given no permit
+        cell.at = now;
+        if self.trip.record(&mut cell.window, failed, slow, now) {
+            self.open(cell, outcome, now);
         }
     }
 
-    fn open(&mut self, cell: &mut Cell<P::Window>, hint: Span, now: Instant) {
-        let own = self.reset.jittered(self.reset.open_for(cell.reopened), &mut self.random);
-        let hint = hint.min(self.reset.longest_open());
+    fn judge_probe(&mut self, cell: &mut Cell<P::Window>, generation: u32, outcome: Outcome, slow: bool, now: Instant) {
+        // A place that has gone to another probe is neither kept nor given back.
+        let holds_place = generation == cell.generation;
+        match outcome {
+            Outcome::Ignored if holds_place => cell.admitted = cell.admitted.saturating_sub(1).max(cell.succeeded),
+            Outcome::Ignored => {}
+            Outcome::Success if !slow => {
+                cell.succeeded = cell.succeeded.saturating_add(1);
+                let admitted = if holds_place { cell.admitted } else { cell.admitted.saturating_add(1) };
+                cell.admitted = admitted.max(cell.succeeded);
+                if cell.succeeded >= self.reset.probe_count() {
+                    self.close(cell);
+                }
+            }
+            Outcome::Failure | Outcome::RetryAfter(_) | Outcome::Success => {
+                cell.reopened = cell.reopened.saturating_add(1);
+                self.open(cell, outcome, now);
+            }
+        }
+    }
+
+    #[cold]
+    fn open(&mut self, cell: &mut Cell<P::Window>, outcome: Outcome, now: Instant) {
+        let own = self.reset.next_open_for(cell.reopened);
+        let hint = match outcome {
+            Outcome::RetryAfter(hint) => Span::new(hint).min(self.reset.longest_open()),
+            Outcome::Failure | Outcome::Ignored | Outcome::Success => Span::ZERO,
+        };
         cell.hinted = hint > own;
         cell.at = now.after(own.max(hint));
         self.enter(cell, BreakerState::Open);
@@ -270,6 +296,7 @@ impl<P: TripPolicy> Control<P> {
     }
 }
 
+/// Wraps after 2^64, in centuries, so that sums stay right.
 const fn bump(count: &mut u64) {
-    *count = count.saturating_add(1);
+    *count = count.wrapping_add(1);
 }

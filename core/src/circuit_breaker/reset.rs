@@ -1,6 +1,6 @@
 //! How a breaker comes back.
 
-use core::{num::NonZeroU16, time::Duration};
+use core::{num::NonZeroU8, time::Duration};
 
 use super::Percent;
 use crate::time::Span;
@@ -25,11 +25,12 @@ pub struct Reset {
     first: Span,
     longest: Span,
     lease: Span,
-    probes: NonZeroU16,
+    probes: NonZeroU8,
     doubling: bool,
     /// Of 65,536, the largest part by which an open time is shortened.
     jitter: u16,
-    pub(super) seed: u32,
+    /// The state of the random numbers; at first their seed.
+    random: u32,
 }
 
 impl Reset {
@@ -37,8 +38,8 @@ impl Reset {
     #[must_use]
     pub const fn after(open_for: Duration) -> Self {
         let first = Span::new(open_for);
-        let probes = NonZeroU16::MIN;
-        Self { first, longest: first, lease: first, probes, doubling: false, jitter: 0, seed: 0 }
+        let probes = NonZeroU8::MIN;
+        Self { first, longest: first, lease: first, probes, doubling: false, jitter: 0, random: 0 }
     }
 
     /// Doubles the open time each time that a probe fails, until [`up_to`](Self::up_to). Closing starts over.
@@ -65,7 +66,7 @@ impl Reset {
     #[must_use]
     pub const fn jitter(mut self, percent: Percent, seed: u64) -> Self {
         self.jitter = percent.of_65536();
-        self.seed = fold(seed);
+        self.reseed(seed);
         self
     }
 
@@ -75,9 +76,9 @@ impl Reset {
     ///
     /// If `probes` is zero: at compile time in a `const` or a `static`.
     #[must_use]
-    pub const fn probes(mut self, probes: u16) -> Self {
+    pub const fn probes(mut self, probes: u8) -> Self {
         assert!(probes > 0, "a breaker without probes would never close");
-        self.probes = NonZeroU16::MIN.saturating_add(probes.saturating_sub(1));
+        self.probes = NonZeroU8::MIN.saturating_add(probes.saturating_sub(1));
         self
     }
 
@@ -92,8 +93,8 @@ impl Reset {
         self
     }
 
-    pub(super) const fn probe_count(&self) -> u16 {
-        self.probes.get()
+    pub(super) fn probe_count(&self) -> u16 {
+        u16::from(self.probes.get())
     }
 
     /// Never zero: two calls at one instant must not both be the only probe.
@@ -117,26 +118,27 @@ impl Reset {
         }
     }
 
-    /// `span` less a random part of it. Parts of 65,536 keep this free of division.
-    pub(super) fn jittered(&self, span: Span, random: &mut u32) -> Span {
+    /// The open time after so many failed probes, less a random part. Parts of 65,536 keep this free of division.
+    pub(super) fn next_open_for(&mut self, reopened: u8) -> Span {
+        let span = self.open_for(reopened);
         if self.jitter == 0 {
             return span;
         }
-        let part = (u64::from(next_random(random) >> 16)).saturating_mul(u64::from(self.jitter)) >> 16;
+        let part = u64::from(self.next_random() >> 16).saturating_mul(u64::from(self.jitter)) >> 16;
         let nanos = span.as_nanos();
         Span::from_nanos(nanos.saturating_sub((nanos >> 16).saturating_mul(part)))
     }
-}
 
-pub(super) const fn fold(seed: u64) -> u32 {
-    (seed ^ (seed >> 32)) as u32
-}
+    pub(super) const fn reseed(&mut self, seed: u64) {
+        self.random = (seed ^ (seed >> 32)) as u32;
+    }
 
-/// A Weyl sequence through a 32-bit finalizer (Chris Wellons' `lowbias32`): 4 bytes of state, any seed will do.
-const fn next_random(state: &mut u32) -> u32 {
-    *state = state.wrapping_add(0x9e37_79b9);
-    let mut x = *state;
-    x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
-    x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
-    x ^ (x >> 16)
+    /// A Weyl sequence through a 32-bit finalizer (Chris Wellons' `lowbias32`): 4 bytes of state, any seed will do.
+    const fn next_random(&mut self) -> u32 {
+        self.random = self.random.wrapping_add(0x9e37_79b9);
+        let mut x = self.random;
+        x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
+        x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
+        x ^ (x >> 16)
+    }
 }

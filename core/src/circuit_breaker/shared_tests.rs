@@ -138,12 +138,12 @@ fn an_operator_decides_through_the_lock_too() {
 
 #[test]
 fn dropped_at_any_await_no_place_leaks_and_never_more_probes_than_configured() {
-    const PROBES: u16 = 2;
+    const PROBES: u8 = 2;
     for seed in 0..1_000 {
         let timer = VirtualTimer::default();
         let breaker: Single<_> = single(1, RESET.probes(PROBES), timer.clone());
         breaker.record_failure();
-        let (running, most) = (Cell::new(0_u16), Cell::new(0_u16));
+        let (running, most) = (Cell::new(0_u8), Cell::new(0_u8));
         let mut simulator = Simulator::with_timer(seed, timer);
         let mut tasks = Vec::new();
         for task in 0..6_u64 {
@@ -189,10 +189,10 @@ fn dropped_at_any_await_no_place_leaks_and_never_more_probes_than_configured() {
 }
 
 /// Counts the calls that run while the breaker is half-open.
-struct Running<'a>(Option<&'a Cell<u16>>);
+struct Running<'a>(Option<&'a Cell<u8>>);
 
 impl<'a> Running<'a> {
-    fn enter(running: &'a Cell<u16>, most: &Cell<u16>, state: BreakerState) -> Self {
+    fn enter(running: &'a Cell<u8>, most: &Cell<u8>, state: BreakerState) -> Self {
         if state != BreakerState::HalfOpen {
             return Self(None);
         }

@@ -607,7 +607,10 @@ fn each_kind_of_breaker_can_be_a_static() {
 }
 
 #[test]
-fn a_breaker_by_key_remembers_little() {
+fn sizes_are_as_stated() {
+    assert_eq!(size_of::<CircuitBreaker>(), 144);
+    assert_eq!(size_of::<CircuitBreaker<CallWindow<32>>>(), 144 + 48);
+    assert_eq!(size_of::<CircuitBreaker<TimeWindow<10>>>(), 144 + 152);
     assert_eq!(size_of::<cell::Cell<<Consecutive as trip::Policy>::Window>>(), 32);
     assert_eq!(size_of::<Permit>(), 16);
     assert_eq!(size_of::<Result<Permit, Open>>(), 24);

@@ -71,7 +71,7 @@ struct Settings {
     open_millis: u64,
     doubling: bool,
     longest_millis: u64,
-    probes: u16,
+    probes: u8,
     lease_millis: u64,
 }
 
@@ -106,7 +106,7 @@ prop_compose! {
         open_millis in 1_u64..40,
         doubling in any::<bool>(),
         longest_millis in 0_u64..200,
-        probes in 1_u16..4,
+        probes in 1_u8..4,
         lease_millis in 1_u64..40,
     ) -> Settings {
         Settings { open_millis, doubling, longest_millis, probes, lease_millis }
@@ -273,7 +273,7 @@ impl<J: Judge> Naive<J> {
         let Now::HalfOpen { held, succeeded, round, lease_ends_at } = &mut self.now else {
             return Ok((self.era, 0));
         };
-        if *held + *succeeded >= self.settings.probes {
+        if *held + *succeeded >= u16::from(self.settings.probes) {
             *lease_ends_at = (*lease_ends_at).min(nanos + self.settings.lease());
             if nanos < *lease_ends_at {
                 return Err(*lease_ends_at);
@@ -330,7 +330,7 @@ impl<J: Judge> Naive<J> {
             Now::HalfOpen { held, succeeded, round, .. } => {
                 *held -= u16::from(of_round == *round && *held > 0);
                 *succeeded += u16::from(outcome == Outcome::Success);
-                if *succeeded == self.settings.probes {
+                if *succeeded == u16::from(self.settings.probes) {
                     self.reopened = 0;
                     self.enter(Now::Closed);
                 }
