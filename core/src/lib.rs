@@ -56,7 +56,9 @@ pub use logger::{
 };
 pub use quorum::{Ballot, Quorum, QuorumError, QuorumStats, Vote};
 pub use rate_limiter::{
-    Decision, Gcra, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn, RateLimiterStats, SlidingLog, SlidingLogState,
+    AllowOrCached, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
+    CachedRateLimiterStats, Decision, Gcra, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn, RateLimiterStats,
+    SlidingLog, SlidingLogState,
 };
 #[doc(hidden)]
 pub use retry::{Drive, NoBudget, Setup};

@@ -1,5 +1,6 @@
 //! Per-key rate limiting in fixed memory.
 
+mod cached;
 mod gcra;
 mod quota;
 mod shared;
@@ -11,6 +12,10 @@ use core::{
     num::NonZeroU32,
 };
 
+pub use cached::{
+    AllowOrCached, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
+    CachedRateLimiterStats,
+};
 pub use gcra::Gcra;
 pub use quota::{Decision, NeverFits, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogState};

@@ -1,0 +1,285 @@
+//! A rate limiter that answers with the last value instead of "no".
+
+mod kept;
+mod outcome;
+mod shared;
+
+use core::{
+    borrow::Borrow,
+    fmt,
+    hash::{BuildHasher, Hash},
+    time::Duration,
+};
+
+pub use outcome::{AllowOrCached, AttemptLost, AttemptPermit, CachedRateLimiterStats};
+pub use shared::AttemptGuard;
+
+use super::{Decision, ONE, OnFull, Quota, RateLimiter, RateLimiterIn};
+use crate::{
+    HashSeed, Instant,
+    storage::{Allocate, Inline, Storage},
+    time::Span,
+};
+use kept::{Attempt, Keeping, Kept};
+
+/// Lets each key make so many attempts in so much time, one at a time, and keeps the value of the last one for those who
+/// may not.
+///
+/// For calls whose answer stays good for a while: is this peer alive? Whoever is allowed gets a permit, and ends it by
+/// [`complete`](CachedRateLimiterIn::complete) with the value, by [`release`](CachedRateLimiterIn::release) if there is
+/// none, or by [`refund`](CachedRateLimiterIn::refund) if nothing was attempted. A permit that was lost is given up when
+/// its lease ends. "Not now" is never mistaken for an answer: without a value it is
+/// [`InFlight`](AllowOrCached::InFlight) or [`Denied`](AllowOrCached::Denied).
+///
+/// Every call is O(1) expected, plus what the quota states. What happens when all `N` keys are in use is said at
+/// [`RateLimiter`](crate::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry are limited
+/// by the shared quota, and their values are not kept.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{AllowOrCached, CachedRateLimiter, Gcra, Instant};
+///
+/// // One ping a minute for each peer; a ping takes less than five seconds.
+/// let quota = Gcra::every(Duration::from_secs(60));
+/// let mut pings: CachedRateLimiter<&str, bool, Gcra, 32> = CachedRateLimiter::new(quota, Duration::from_secs(5));
+///
+/// let AllowOrCached::Allowed(permit) = pings.allow_or_cached(&"bob", Instant::from_secs(100)) else { unreachable!() };
+/// assert_eq!(pings.allow_or_cached(&"bob", Instant::from_secs(101)), AllowOrCached::InFlight);
+/// pings.complete(permit, true, Instant::from_secs(102))?;
+///
+/// let age = Duration::from_secs(8);
+/// assert_eq!(
+///     pings.allow_or_cached(&"bob", Instant::from_secs(110)),
+///     AllowOrCached::Cached { value: &true, age },
+/// );
+/// # Ok::<(), steadfast_core::AttemptLost<bool>>(())
+/// ```
+pub type CachedRateLimiter<K, V, A, const N: usize, H = HashSeed> = CachedRateLimiterIn<K, V, A, Inline<N>, H>;
+
+/// A [`CachedRateLimiter`] in any [`Storage`].
+pub struct CachedRateLimiterIn<K, V, A: Quota, S: Storage, H = HashSeed> {
+    limiter: RateLimiterIn<K, Keeping<A, V>, S, H>,
+    next_number: u32,
+    stats: CachedRateLimiterStats,
+}
+
+impl<K, V, A: Quota, const N: usize> CachedRateLimiter<K, V, A, N> {
+    /// A limiter without keys whose attempts take at most `lease`, hashing with [`HashSeed::FIXED`]:
+    /// [`reseed`](CachedRateLimiterIn::reseed) it before peers that choose their own keys can reach it.
+    #[must_use]
+    pub const fn new(quota: A, lease: Duration) -> Self {
+        Self::with_hasher(quota, lease, HashSeed::FIXED)
+    }
+}
+
+impl<K, V, A: Quota, H, const N: usize> CachedRateLimiter<K, V, A, N, H> {
+    /// A limiter without keys, with a hasher of the caller's choice.
+    #[must_use]
+    pub const fn with_hasher(quota: A, lease: Duration, hasher: H) -> Self {
+        Self::on(RateLimiter::with_hasher(Keeping::new(quota, Span::new(lease)), hasher))
+    }
+}
+
+impl<K, V, A: Quota, S: Allocate, H> CachedRateLimiterIn<K, V, A, S, H> {
+    /// A limiter for `max_keys` keys, at least one, in storage of run-time size.
+    pub fn allocate(quota: A, lease: Duration, max_keys: usize, hasher: H) -> Self {
+        Self::on(RateLimiterIn::allocate(Keeping::new(quota, Span::new(lease)), max_keys, hasher))
+    }
+}
+
+impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
+    const fn on(limiter: RateLimiterIn<K, Keeping<A, V>, S, H>) -> Self {
+        Self { limiter, next_number: 0, stats: CachedRateLimiterStats::NONE }
+    }
+
+    /// The same limiter with another policy for a full table.
+    #[must_use]
+    pub const fn with_on_full(mut self, on_full: OnFull) -> Self {
+        self.limiter.on_full = on_full;
+        self
+    }
+
+    /// How many keys have an entry.
+    pub const fn len(&self) -> usize {
+        self.limiter.len()
+    }
+
+    /// True if no key has an entry.
+    pub const fn is_empty(&self) -> bool {
+        self.limiter.is_empty()
+    }
+
+    /// The most keys that can have an entry.
+    pub fn capacity(&self) -> usize {
+        self.limiter.capacity()
+    }
+
+    /// What was answered so far.
+    pub const fn stats(&self) -> CachedRateLimiterStats {
+        self.stats
+    }
+
+    /// Ends an attempt with its value, which is the answer for this key from now on.
+    ///
+    /// Good even after the lease, as long as no other attempt has begun. The value of a key without an entry is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`AttemptLost`] with the value if it came too late; nothing is changed.
+    #[doc(alias = "SetCachedResult")]
+    pub fn complete(&mut self, permit: AttemptPermit, value: V, now: Instant) -> Result<(), AttemptLost<V>> {
+        if permit.slot != NO_SLOT {
+            let Some(kept) = self.kept_of(&permit) else { return Err(AttemptLost(value)) };
+            kept.value = Some((value, now));
+            kept.attempt = None;
+        }
+        count(&mut self.stats.completed);
+        Ok(())
+    }
+
+    /// Ends an attempt that brought no value; it stays counted, and the last value stays.
+    pub fn release(&mut self, permit: AttemptPermit) {
+        if self.end(&permit) {
+            count(&mut self.stats.released);
+        }
+    }
+
+    /// Ends an attempt that was not made after all: it is no longer counted.
+    pub fn refund(&mut self, permit: AttemptPermit, now: Instant) {
+        if !self.end(&permit) {
+            return;
+        }
+        let kept = self.limiter.table.get_mut(permit.slot as usize).unwrap_or(&mut self.limiter.overflow);
+        self.limiter.quota.refund(kept, ONE, now);
+        count(&mut self.stats.refunded);
+    }
+
+    /// False if the attempt is not the last one of its key.
+    fn end(&mut self, permit: &AttemptPermit) -> bool {
+        let kept = self.kept_of(permit);
+        let is_known = kept.is_some();
+        if let Some(kept) = kept {
+            kept.attempt = None;
+        }
+        is_known || permit.slot == NO_SLOT
+    }
+
+    /// What is kept for the key of an attempt, if no other attempt has begun.
+    fn kept_of(&mut self, permit: &AttemptPermit) -> Option<&mut Kept<A::State, V>> {
+        let kept = self.limiter.table.get_mut(permit.slot as usize)?;
+        kept.attempt.is_some_and(|attempt| attempt.number == permit.number).then_some(kept)
+    }
+}
+
+impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<K, V, A, S, H> {
+    /// Allows an attempt for `key`, or tells what there is instead.
+    ///
+    /// While an attempt is in flight no other is allowed, whatever the quota has left.
+    #[doc(alias = "AllowOrCached")]
+    pub fn allow_or_cached(&mut self, key: &K, now: Instant) -> AllowOrCached<AttemptPermit, &V>
+    where
+        K: Clone,
+    {
+        self.allow_or_cached_with(self.hash(key), key, K::clone, now)
+    }
+
+    /// [`allow_or_cached`](Self::allow_or_cached) for a borrowed form of the key, for adapters that have hashed it
+    /// already.
+    ///
+    /// `hash` is what this limiter's [`hash`](Self::hash) returns; `own` makes the key of a new entry.
+    pub fn allow_or_cached_with<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        own: impl FnOnce(&Q) -> K,
+        now: Instant,
+    ) -> AllowOrCached<AttemptPermit, &V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let lease = self.limiter.quota.lease;
+        let slot = self.limiter.table.find(hash, key);
+        let kept = slot.and_then(|slot| self.limiter.table.get_mut(slot));
+        let in_flight = kept.is_some_and(|kept| {
+            kept.clamp(lease, now);
+            kept.is_in_flight(now)
+        });
+        let decision = if in_flight { None } else { Some(self.limiter.allow_with(hash, key, own, now)) };
+        if decision == Some(Decision::Allow) {
+            count(&mut self.stats.allowed);
+            return AllowOrCached::Allowed(self.begin(hash, key, now));
+        }
+        let kept = slot.and_then(|slot| self.limiter.table.get(slot));
+        match (kept.and_then(|(_, kept)| kept.value.as_ref()), decision) {
+            (Some((value, completed_at)), _) => {
+                count(&mut self.stats.cached);
+                AllowOrCached::Cached { value, age: now.saturating_duration_since(*completed_at) }
+            }
+            (None, Some(Decision::Deny { retry_at })) => {
+                count(&mut self.stats.denied);
+                AllowOrCached::Denied { retry_at }
+            }
+            (None, _) => {
+                count(&mut self.stats.in_flight);
+                AllowOrCached::InFlight
+            }
+        }
+    }
+
+    /// Forgets every idle entry and its value, and tells how many; never needed, since a full table does it by itself.
+    /// O(capacity).
+    pub fn cleanup(&mut self, now: Instant) -> usize {
+        self.limiter.cleanup(now)
+    }
+
+    /// The hash of a key, as [`allow_or_cached_with`](Self::allow_or_cached_with) wants it.
+    pub fn hash<Q>(&self, key: &Q) -> u64
+    where
+        K: Borrow<Q>,
+        Q: Hash + ?Sized,
+    {
+        self.limiter.hash(key)
+    }
+
+    /// Replaces the hash's secret and keeps every entry. O(capacity).
+    pub fn reseed(&mut self, hasher: H) {
+        self.limiter.reseed(hasher);
+    }
+
+    /// Puts down that an attempt was allowed.
+    fn begin<Q>(&mut self, hash: u64, key: &Q, now: Instant) -> AttemptPermit
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
+        let Some(slot) = self.limiter.table.find(hash, key) else { return AttemptPermit { slot: NO_SLOT, number } };
+        if let Some(kept) = self.limiter.table.get_mut(slot) {
+            kept.attempt = Some(Attempt { number, ends_at: now.after(self.limiter.quota.lease) });
+        }
+        AttemptPermit { slot: slot as u32, number }
+    }
+}
+
+/// Shows counts only: keys and values may be secrets.
+impl<K, V, A: Quota, S: Storage, H> fmt::Debug for CachedRateLimiterIn<K, V, A, S, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedRateLimiter")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The slot of a key without an entry; no table is that large.
+const NO_SLOT: u32 = u32::MAX;
+
+const fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,309 @@
+use core::cell::RefCell;
+use std::format;
+
+use super::*;
+use crate::{Gcra, Shared, SlidingLog, test_util::ManualClock};
+
+/// One ping a minute, which takes less than five seconds.
+type Pings<const N: usize> = CachedRateLimiter<&'static str, bool, SlidingLog<1>, N>;
+type Answer<'a> = AllowOrCached<AttemptPermit, &'a bool>;
+
+const B: u64 = 1_700_000_000;
+const LEASE: Duration = Duration::from_secs(5);
+
+static PINGS: std::sync::Mutex<CachedRateLimiter<u64, bool, Gcra, 16>> =
+    std::sync::Mutex::new(CachedRateLimiter::new(Gcra::per_minute(1), LEASE).with_on_full(OnFull::Deny));
+
+const fn at(secs: u64) -> Instant {
+    Instant::from_secs(secs)
+}
+
+const fn pings<const N: usize>() -> Pings<N> {
+    CachedRateLimiter::new(SlidingLog::per_minute(), LEASE)
+}
+
+fn cached(value: &bool, age: u64) -> Answer<'_> {
+    AllowOrCached::Cached { value, age: Duration::from_secs(age) }
+}
+
+fn begin<const N: usize>(pings: &mut Pings<N>, key: &'static str, now: u64) -> AttemptPermit {
+    match pings.allow_or_cached(&key, at(now)) {
+        AllowOrCached::Allowed(permit) => permit,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn ping<const N: usize>(pings: &mut Pings<N>, key: &'static str, now: u64, value: bool) {
+    let permit = begin(pings, key, now);
+    pings.complete(permit, value, at(now)).unwrap();
+}
+
+#[test]
+fn ping_01_the_first_is_made() {
+    ping(&mut pings::<4>(), "a", B, true);
+}
+
+#[test]
+fn ping_02_within_a_minute_the_value_is_the_answer() {
+    let mut pings = pings::<4>();
+    ping(&mut pings, "a", B, true);
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 59)), cached(&true, 59));
+    ping(&mut pings, "a", B + 60, false);
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 61)), cached(&false, 1));
+}
+
+#[test]
+fn ping_03_a_failed_ping_is_an_answer_too() {
+    let mut pings = pings::<4>();
+    ping(&mut pings, "a", B, false);
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 1)), cached(&false, 1));
+    ping(&mut pings, "a", B + 60, true);
+}
+
+#[test]
+fn ping_04_each_key_has_its_own() {
+    let mut pings = pings::<4>();
+    ping(&mut pings, "a", B, true);
+    ping(&mut pings, "b", B, false);
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 1)), cached(&true, 1));
+    assert_eq!(pings.allow_or_cached(&"b", at(B + 1)), cached(&false, 1));
+}
+
+#[test]
+fn ping_05_in_flight_is_not_offline() {
+    let mut pings = pings::<4>();
+    let permit = begin(&mut pings, "a", B);
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 1)), AllowOrCached::InFlight);
+    pings.complete(permit, true, at(B + 2)).unwrap();
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 2)), cached(&true, 0));
+}
+
+#[test]
+fn ping_06_while_the_next_is_in_flight_the_old_value_tells_its_age() {
+    let mut pings = pings::<4>();
+    ping(&mut pings, "a", B, true);
+    let permit = begin(&mut pings, "a", B + 60);
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 61)), cached(&true, 61));
+    pings.complete(permit, false, at(B + 62)).unwrap();
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 63)), cached(&false, 1));
+}
+
+#[test]
+fn ping_07_an_attempt_that_was_not_made_is_not_counted() {
+    let mut pings = pings::<4>();
+    ping(&mut pings, "a", B, true);
+    let permit = begin(&mut pings, "a", B + 60);
+    pings.refund(permit, at(B + 60));
+    ping(&mut pings, "a", B + 61, false);
+    // One that was made and brought nothing is: the old value is the answer, and tells its age.
+    let permit = begin(&mut pings, "a", B + 121);
+    pings.release(permit);
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 122)), cached(&false, 61));
+}
+
+#[test]
+fn ping_08_a_step_back_keeps_the_answer_for_a_minute_at_most() {
+    for back in [100, 3_600] {
+        let mut pings = pings::<4>();
+        ping(&mut pings, "a", B, true);
+        assert_eq!(pings.allow_or_cached(&"a", at(B - back)), cached(&true, 0));
+        assert_eq!(pings.allow_or_cached(&"a", at(B - back + 59)), cached(&true, 59));
+        ping(&mut pings, "a", B - back + 60, false);
+    }
+}
+
+#[test]
+fn ping_09_a_clock_near_zero_is_no_attempt() {
+    ping(&mut pings::<4>(), "a", 10, true);
+    ping(&mut pings::<4>(), "a", 0, true);
+}
+
+#[test]
+fn ping_10_a_denial_does_not_extend() {
+    let mut pings = pings::<4>();
+    ping(&mut pings, "a", B, true);
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 30)), cached(&true, 30));
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 59)), cached(&true, 59));
+    ping(&mut pings, "a", B + 60, false);
+}
+
+#[test]
+fn ping_11_who_is_never_asked_for_has_no_entry() {
+    let mut pings = pings::<4>();
+    ping(&mut pings, "a", B, true);
+    assert_eq!(pings.len(), 1);
+}
+
+#[test]
+fn ping_12_limited_is_not_failed() {
+    let mut pings = pings::<4>();
+    let mut made = 0;
+    for now in [B, B + 30] {
+        match pings.allow_or_cached(&"a", at(now)) {
+            AllowOrCached::Allowed(permit) => {
+                made += 1;
+                pings.complete(permit, true, at(now)).unwrap();
+            }
+            answer => assert_eq!(answer.value(), Some(&&true)),
+        }
+    }
+    assert_eq!(made, 1);
+}
+
+#[test]
+fn without_a_value_the_denial_tells_until_when() {
+    let mut pings = pings::<4>();
+    let permit = begin(&mut pings, "a", B);
+    pings.release(permit);
+    let answer = pings.allow_or_cached(&"a", at(B + 10));
+    assert_eq!(answer, AllowOrCached::Denied { retry_at: at(B + 60) });
+    assert_eq!(answer.retry_after(at(B + 10)), Some(Duration::from_secs(50)));
+    assert_eq!(AllowOrCached::<(), ()>::InFlight.retry_after(at(B)), None);
+    assert_eq!(AllowOrCached::<(), ()>::InFlight.value(), None);
+}
+
+#[test]
+fn one_attempt_at_a_time_whatever_the_quota_has_left() {
+    let mut pings: CachedRateLimiter<u8, u8, Gcra, 4> = CachedRateLimiter::new(Gcra::per_minute(5), LEASE);
+    let AllowOrCached::Allowed(first) = pings.allow_or_cached(&1, at(B)) else { panic!() };
+    assert_eq!(pings.allow_or_cached(&1, at(B)), AllowOrCached::InFlight);
+    pings.complete(first, 7, at(B)).unwrap();
+    assert!(matches!(pings.allow_or_cached(&1, at(B)), AllowOrCached::Allowed(_)));
+    assert_eq!(pings.allow_or_cached(&1, at(B)).value(), Some(&&7));
+}
+
+#[test]
+fn a_permit_that_was_lost_is_given_up_at_the_end_of_its_lease() {
+    let mut pings: CachedRateLimiter<u8, u8, Gcra, 4> = CachedRateLimiter::new(Gcra::per_minute(60), LEASE);
+    let AllowOrCached::Allowed(lost) = pings.allow_or_cached(&1, at(B)) else { panic!() };
+    assert_eq!(pings.allow_or_cached(&1, at(B + 4)), AllowOrCached::InFlight);
+    let AllowOrCached::Allowed(second) = pings.allow_or_cached(&1, at(B + 5)) else { panic!() };
+    assert_eq!(pings.complete(lost, 1, at(B + 6)), Err(AttemptLost(1)));
+    assert_eq!(pings.allow_or_cached(&1, at(B + 6)), AllowOrCached::InFlight);
+    pings.complete(second, 2, at(B + 7)).unwrap();
+    // A late value is good if nobody has begun another attempt.
+    let AllowOrCached::Allowed(late) = pings.allow_or_cached(&1, at(B + 8)) else { panic!() };
+    pings.complete(late, 3, at(B + 100)).unwrap();
+    let stats = pings.stats();
+    assert_eq!((stats.allowed, stats.completed), (3, 2));
+}
+
+#[test]
+fn a_late_release_or_refund_changes_nothing() {
+    let mut pings: CachedRateLimiter<u8, u8, Gcra, 4> = CachedRateLimiter::new(Gcra::per_minute(60), LEASE);
+    for refund in [false, true] {
+        let AllowOrCached::Allowed(lost) = pings.allow_or_cached(&1, at(B)) else { panic!() };
+        let AllowOrCached::Allowed(second) = pings.allow_or_cached(&1, at(B + 5)) else { panic!() };
+        if refund {
+            pings.refund(lost, at(B + 5));
+        } else {
+            pings.release(lost);
+        }
+        assert_eq!(pings.allow_or_cached(&1, at(B + 5)), AllowOrCached::InFlight);
+        pings.release(second);
+    }
+    let stats = pings.stats();
+    assert_eq!((stats.allowed, stats.released, stats.refunded), (4, 2, 0));
+}
+
+#[test]
+fn after_a_step_back_an_attempt_blocks_for_one_lease_at_most() {
+    let mut pings: CachedRateLimiter<u8, u8, Gcra, 1> = CachedRateLimiter::new(Gcra::per_second(1), LEASE);
+    let AllowOrCached::Allowed(_lost) = pings.allow_or_cached(&1, at(B)) else { panic!() };
+    assert_eq!(pings.allow_or_cached(&1, at(100)), AllowOrCached::InFlight);
+    assert_eq!(pings.allow_or_cached(&1, at(104)), AllowOrCached::InFlight);
+    // Then the quota sees the clock, and stalls for its own span at most.
+    assert_eq!(pings.allow_or_cached(&1, at(105)), AllowOrCached::Denied { retry_at: at(106) });
+    assert!(matches!(pings.allow_or_cached(&1, at(106)), AllowOrCached::Allowed(_)));
+}
+
+#[test]
+fn a_full_table_keeps_what_is_in_flight() {
+    let mut pings = pings::<2>();
+    let first = begin(&mut pings, "a", B);
+    ping(&mut pings, "b", B, true);
+    // Of the others, one gets the shared quota; its value is not kept.
+    let shared = begin(&mut pings, "c", B);
+    assert_eq!(pings.allow_or_cached(&"d", at(B + 1)), AllowOrCached::Denied { retry_at: at(B + 60) });
+    pings.complete(shared, true, at(B + 1)).unwrap();
+    assert_eq!(pings.allow_or_cached(&"c", at(B + 1)), AllowOrCached::Denied { retry_at: at(B + 60) });
+    pings.complete(first, false, at(B + 2)).unwrap();
+    assert_eq!(pings.allow_or_cached(&"a", at(B + 2)), cached(&false, 0));
+    // A minute later their entries are idle, and are given to others.
+    ping(&mut pings, "e", B + 60, true);
+    assert_eq!(pings.len(), 2);
+}
+
+#[test]
+fn an_attempt_in_flight_keeps_its_entry_from_reuse() {
+    let mut pings: CachedRateLimiter<u8, u8, Gcra, 1> = CachedRateLimiter::new(Gcra::per_second(1_000), LEASE);
+    let AllowOrCached::Allowed(permit) = pings.allow_or_cached(&1, at(B)) else { panic!() };
+    let AllowOrCached::Allowed(other) = pings.allow_or_cached(&2, at(B + 2)) else { panic!() };
+    assert_eq!(other.slot, NO_SLOT);
+    assert_eq!(pings.cleanup(at(B + 2)), 0);
+    pings.refund(other, at(B + 2));
+    pings.complete(permit, 7, at(B + 3)).unwrap();
+    assert_eq!(pings.cleanup(at(B + 4)), 1);
+    assert!(pings.is_empty());
+}
+
+#[test]
+fn a_permit_does_not_reach_the_key_that_took_its_entry() {
+    let mut pings: CachedRateLimiter<u8, u8, Gcra, 1> = CachedRateLimiter::new(Gcra::per_second(1), LEASE);
+    let AllowOrCached::Allowed(lost) = pings.allow_or_cached(&1, at(B)) else { panic!() };
+    let AllowOrCached::Allowed(other) = pings.allow_or_cached(&2, at(B + 5)) else { panic!() };
+    assert_ne!(other.slot, NO_SLOT);
+    assert_eq!(pings.complete(lost, 1, at(B + 5)), Err(AttemptLost(1)));
+    pings.complete(other, 2, at(B + 5)).unwrap();
+    assert_eq!(pings.allow_or_cached(&2, at(B + 5)).value(), Some(&&2));
+}
+
+#[test]
+fn every_answer_is_counted() {
+    let mut pings = pings::<2>();
+    let mut asked = 0;
+    for now in 0..500 {
+        for key in ["a", "b", "c", "d"] {
+            asked += 1;
+            if let AllowOrCached::Allowed(permit) = pings.allow_or_cached(&key, at(B + now)) {
+                match now % 3 {
+                    0 => pings.complete(permit, true, at(B + now)).unwrap(),
+                    1 => pings.release(permit),
+                    _ => pings.refund(permit, at(B + now)),
+                }
+            }
+        }
+    }
+    let stats = pings.stats();
+    assert_eq!(stats.allowed + stats.cached + stats.in_flight + stats.denied, asked);
+    assert_eq!(stats.allowed, stats.completed + stats.released + stats.refunded);
+}
+
+#[test]
+fn a_static_limiter_works_and_may_be_reseeded() {
+    let mut pings = PINGS.lock().unwrap();
+    assert!(matches!(pings.allow_or_cached(&1, at(B)), AllowOrCached::Allowed(_)));
+    pings.reseed(HashSeed::new(1, 2));
+    assert_eq!(pings.allow_or_cached(&1, at(B)), AllowOrCached::InFlight);
+    assert_eq!(pings.capacity(), 16);
+    assert!(format!("{pings:?} {}", AttemptLost(1)).contains("in_flight: 1"));
+}
+
+#[test]
+fn a_guard_that_is_dropped_releases() {
+    let shared = Shared::new(RefCell::new(pings::<4>()), ManualClock::new(at(B)));
+    let AllowOrCached::Allowed(guard) = shared.allow_or_cached(&"a") else { panic!() };
+    assert!(matches!(shared.allow_or_cached(&"a"), AllowOrCached::InFlight));
+    drop(guard);
+    assert!(matches!(shared.allow_or_cached(&"a"), AllowOrCached::Denied { .. }));
+
+    shared.timer().advance(Duration::from_secs(60));
+    let AllowOrCached::Allowed(guard) = shared.allow_or_cached(&"a") else { panic!() };
+    guard.refund();
+    let AllowOrCached::Allowed(guard) = shared.allow_or_cached(&"a") else { panic!() };
+    assert!(format!("{guard:?}").contains("permit"));
+    guard.complete(true).unwrap();
+    assert_eq!(shared.allow_or_cached(&"a").value(), Some(&true));
+    let stats = shared.stats();
+    assert_eq!((stats.completed, stats.released, stats.refunded), (1, 1, 1));
+}
