@@ -48,7 +48,9 @@ pub use correlator::{
     Asked, BeginError, Call, CallError, CallId, Correlator, CorrelatorIn, CorrelatorStats, Expired, KeyedCorrelator,
     KeyedCorrelatorIn, Resolution, RoundTrips,
 };
-pub use dedup_cache::{Claim, ClaimLost, ClaimTicket, DedupCache, DedupCacheIn, DedupStats, Seen, WhenFull};
+pub use dedup_cache::{
+    Claim, ClaimEnd, ClaimGuard, ClaimLost, ClaimTicket, DedupCache, DedupCacheIn, DedupStats, Seen, WhenFull,
+};
 pub use hash::HashSeed;
 pub use logger::{
     Actors, Entry, Event, Formatter, FormattersFull, Group, Level, Logger, LoggerStats, NotWritten, Recorded, Recorder,
@@ -56,7 +58,7 @@ pub use logger::{
 };
 pub use quorum::{Ballot, Quorum, QuorumError, QuorumStats, Vote};
 pub use rate_limiter::{
-    AllowOrCached, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
+    AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
     CachedRateLimiterStats, Decision, Gcra, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn, RateLimiterStats,
     SlidingLog, SlidingLogState,
 };

@@ -5,7 +5,7 @@ use core::{
     hash::{BuildHasher, Hash},
 };
 
-use super::{Claim, ClaimLost, ClaimTicket, DedupCacheIn, Seen, state::State};
+use super::{Claim, ClaimEnd, ClaimLost, ClaimTicket, DedupCacheIn, Seen, state::State};
 use crate::{Instant, storage::Storage};
 
 impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
@@ -71,6 +71,21 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         if let Some(slot) = self.slot_of(&ticket, now) {
             self.remove(slot);
             self.stats.aborted = self.stats.aborted.saturating_add(1);
+        }
+    }
+
+    /// [`commit`](Self::commit) or [`abort`](Self::abort).
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimLost`] if it was to be committed and was over; nothing is changed.
+    pub fn end(&mut self, ticket: ClaimTicket, end: ClaimEnd, now: Instant) -> Result<(), ClaimLost> {
+        match end {
+            ClaimEnd::Abort => {
+                self.abort(ticket, now);
+                Ok(())
+            }
+            ClaimEnd::Commit => self.commit(ticket, now),
         }
     }
 

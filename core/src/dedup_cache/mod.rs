@@ -1,7 +1,9 @@
 //! Duplicates kept out, in fixed memory and for a limited time.
 
 mod claim;
+mod guard;
 mod outcome;
+mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -13,6 +15,7 @@ use core::{
     time::Duration,
 };
 
+pub use guard::{ClaimEnd, ClaimGuard};
 pub use outcome::{Claim, ClaimLost, ClaimTicket, DedupStats, Seen, WhenFull};
 
 use crate::{

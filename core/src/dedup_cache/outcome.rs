@@ -52,6 +52,18 @@ pub enum Claim<T = ClaimTicket> {
     InFlight,
 }
 
+impl<T> Claim<T> {
+    /// The same answer with another end of the claim.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Claim<U> {
+        match self {
+            Self::Duplicate { first_seen_at, count } => Claim::Duplicate { first_seen_at, count },
+            Self::Full => Claim::Full,
+            Self::Fresh(ticket) => Claim::Fresh(f(ticket)),
+            Self::InFlight => Claim::InFlight,
+        }
+    }
+}
+
 /// The right to commit or abort one claim.
 ///
 /// It ends with the lease: a ticket that was lost blocks its id no longer than that.

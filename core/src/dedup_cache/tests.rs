@@ -1,7 +1,11 @@
-use core::hash::BuildHasherDefault;
-use std::{collections::hash_map::DefaultHasher, format, string::String};
+use core::{
+    cell::{Cell, RefCell},
+    hash::BuildHasherDefault,
+};
+use std::{collections::hash_map::DefaultHasher, format, rc::Rc, string::String};
 
 use super::*;
+use crate::{Shared, test_util::ManualClock};
 
 type Cache<const N: usize> = DedupCache<&'static str, N>;
 
@@ -421,4 +425,64 @@ fn what_is_shown_holds_no_id() {
     let _ = cache.check(&"secret", at(0));
     let shown = format!("{cache:?} {ClaimLost}");
     assert!(shown.contains("held: 1") && !shown.contains("secret"), "{shown}");
+}
+
+#[test]
+fn a_guard_that_is_dropped_aborts() {
+    let shared = Shared::new(RefCell::new(cache::<4>(WhenFull::Refuse)), ManualClock::default());
+    let Claim::Fresh(claim) = shared.claim(&"a") else { panic!() };
+    assert!(matches!(shared.claim(&"a"), Claim::InFlight));
+    assert!(format!("{claim:?}").contains("ClaimGuard"));
+    drop(claim);
+    let Claim::Fresh(claim) = shared.claim(&"a") else { panic!() };
+    claim.commit().unwrap();
+    assert!(matches!(shared.claim(&"a"), Claim::Duplicate { count: 1, .. }));
+    assert_eq!(shared.check(&"a"), dup(0, 2));
+    assert_eq!(shared.mark(&"b"), Seen::Fresh);
+    shared.timer().advance(TTL);
+    assert!(!shared.seen("a"));
+    assert_eq!((shared.cleanup(), shared.horizon()), (2, TTL));
+
+    let Claim::Fresh(late) = shared.claim(&"c") else { panic!() };
+    shared.timer().advance(TTL);
+    assert_eq!(late.commit(), Err(ClaimLost));
+    let stats = shared.stats();
+    assert_eq!((stats.claimed, stats.committed, stats.aborted, stats.pending), (3, 1, 1, 1));
+    shared.with_lock(|cache| conserves(cache));
+}
+
+#[test]
+fn a_failed_handler_may_try_again_wherever_its_future_is_dropped() {
+    use crate::{Clock, Timer, test_util::Simulator};
+
+    for seed in 0..1_000 {
+        let mut simulator = Simulator::new(seed);
+        let shared = Rc::new(Shared::new(RefCell::new(cache::<4>(WhenFull::Refuse)), simulator.timer()));
+        let handled = Rc::new(Cell::new(0));
+        let handler = || {
+            let (shared, handled) = (shared.clone(), handled.clone());
+            async move {
+                if let Claim::Fresh(claim) = shared.claim(&"a") {
+                    let timer = shared.timer();
+                    timer.sleep_until(timer.now().saturating_add(Duration::from_secs(1))).await;
+                    claim.commit().unwrap();
+                    handled.set(handled.get() + 1);
+                }
+            }
+        };
+        let first = simulator.spawn(handler());
+        simulator.spawn(handler());
+        for _ in 0..simulator.next_random() % 4 {
+            simulator.step();
+        }
+        simulator.abort(first);
+        simulator.run();
+        // Whoever was told that it is in flight comes again.
+        simulator.spawn(handler());
+        simulator.run();
+        assert_eq!(handled.get(), 1, "seed {seed}");
+        let stats = shared.stats();
+        assert_eq!((stats.committed, stats.pending), (1, 0));
+        shared.with_lock(|cache| conserves(cache));
+    }
 }

@@ -13,7 +13,7 @@ use core::{
 };
 
 pub use cached::{
-    AllowOrCached, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
+    AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
     CachedRateLimiterStats,
 };
 pub use gcra::Gcra;

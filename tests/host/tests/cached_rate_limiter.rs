@@ -129,7 +129,7 @@ proptest! {
                 }
                 Op::Release(index) if index < permits.len() => {
                     let (permit, key, number) = permits.remove(index);
-                    limiter.release(permit);
+                    limiter.release(permit, now);
                     model.entry(key).or_default().end(number);
                 }
                 Op::Refund(index) if index < permits.len() => {

@@ -43,6 +43,11 @@ impl<Q, V> Kept<Q, V> {
         }
     }
 
+    /// True if this attempt has not ended, and no other has begun.
+    pub(super) fn is_last(&self, number: u32) -> bool {
+        self.attempt.is_some_and(|attempt| attempt.number == number)
+    }
+
     pub(super) fn is_in_flight(&self, now: Instant) -> bool {
         self.attempt.is_some_and(|attempt| now < attempt.ends_at)
     }

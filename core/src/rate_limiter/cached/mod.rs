@@ -1,5 +1,6 @@
 //! A rate limiter that answers with the last value instead of "no".
 
+mod guard;
 mod kept;
 mod outcome;
 mod shared;
@@ -11,8 +12,8 @@ use core::{
     time::Duration,
 };
 
+pub use guard::{AttemptEnd, AttemptGuard};
 pub use outcome::{AllowOrCached, AttemptLost, AttemptPermit, CachedRateLimiterStats};
-pub use shared::AttemptGuard;
 
 use super::{Decision, ONE, OnFull, Quota, RateLimiter, RateLimiterIn};
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     storage::{Allocate, Inline, Storage},
     time::Span,
 };
-use kept::{Attempt, Keeping, Kept};
+use kept::{Attempt, Keeping};
 
 /// Lets each key make so many attempts in so much time, one at a time, and keeps the value of the last one for those who
 /// may not.
@@ -128,46 +129,50 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
     /// [`AttemptLost`] with the value if it came too late; nothing is changed.
     #[doc(alias = "SetCachedResult")]
     pub fn complete(&mut self, permit: AttemptPermit, value: V, now: Instant) -> Result<(), AttemptLost<V>> {
-        if permit.slot != NO_SLOT {
-            let Some(kept) = self.kept_of(&permit) else { return Err(AttemptLost(value)) };
-            kept.value = Some((value, now));
-            kept.attempt = None;
-        }
-        count(&mut self.stats.completed);
-        Ok(())
+        self.end(permit, AttemptEnd::Complete(value), now)
     }
 
     /// Ends an attempt that brought no value; it stays counted, and the last value stays.
-    pub fn release(&mut self, permit: AttemptPermit) {
-        if self.end(&permit) {
-            count(&mut self.stats.released);
-        }
+    ///
+    /// Nothing is changed if another attempt has begun.
+    pub fn release(&mut self, permit: AttemptPermit, now: Instant) {
+        let _ = self.end(permit, AttemptEnd::Release, now);
     }
 
     /// Ends an attempt that was not made after all: it is no longer counted.
+    ///
+    /// Nothing is changed if another attempt has begun.
     pub fn refund(&mut self, permit: AttemptPermit, now: Instant) {
-        if !self.end(&permit) {
-            return;
-        }
-        let kept = self.limiter.table.get_mut(permit.slot as usize).unwrap_or(&mut self.limiter.overflow);
-        self.limiter.quota.refund(kept, ONE, now);
-        count(&mut self.stats.refunded);
+        let _ = self.end(permit, AttemptEnd::Refund, now);
     }
 
-    /// False if the attempt is not the last one of its key.
-    fn end(&mut self, permit: &AttemptPermit) -> bool {
-        let kept = self.kept_of(permit);
-        let is_known = kept.is_some();
-        if let Some(kept) = kept {
-            kept.attempt = None;
+    /// [`complete`](Self::complete), [`refund`](Self::refund) or [`release`](Self::release).
+    ///
+    /// # Errors
+    ///
+    /// [`AttemptLost`] with the value if it came too late; nothing is changed.
+    #[expect(clippy::needless_pass_by_value, reason = "a permit is good for one end")]
+    pub fn end(&mut self, permit: AttemptPermit, end: AttemptEnd<V>, now: Instant) -> Result<(), AttemptLost<V>> {
+        let Self { limiter, stats, .. } = self;
+        let kept = match limiter.table.get_mut(permit.slot as usize) {
+            Some(kept) if kept.is_last(permit.number) => kept,
+            None if permit.slot == NO_SLOT => &mut limiter.overflow,
+            _ => return if let AttemptEnd::Complete(value) = end { Err(AttemptLost(value)) } else { Ok(()) },
+        };
+        kept.attempt = None;
+        match end {
+            AttemptEnd::Complete(value) => {
+                // Keys without an entry have no value in common.
+                kept.value = if permit.slot == NO_SLOT { None } else { Some((value, now)) };
+                count(&mut stats.completed);
+            }
+            AttemptEnd::Refund => {
+                limiter.quota.refund(kept, ONE, now);
+                count(&mut stats.refunded);
+            }
+            AttemptEnd::Release => count(&mut stats.released),
         }
-        is_known || permit.slot == NO_SLOT
-    }
-
-    /// What is kept for the key of an attempt, if no other attempt has begun.
-    fn kept_of(&mut self, permit: &AttemptPermit) -> Option<&mut Kept<A::State, V>> {
-        let kept = self.limiter.table.get_mut(permit.slot as usize)?;
-        kept.attempt.is_some_and(|attempt| attempt.number == permit.number).then_some(kept)
+        Ok(())
     }
 }
 

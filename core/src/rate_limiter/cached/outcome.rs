@@ -47,7 +47,7 @@ impl<P, V> AllowOrCached<P, V> {
     }
 
     /// The same answer with another permit and value.
-    pub(super) fn map<R, W>(self, permit: impl FnOnce(P) -> R, value: impl FnOnce(V) -> W) -> AllowOrCached<R, W> {
+    pub fn map<R, W>(self, permit: impl FnOnce(P) -> R, value: impl FnOnce(V) -> W) -> AllowOrCached<R, W> {
         match self {
             Self::Allowed(before) => AllowOrCached::Allowed(permit(before)),
             Self::Cached { value: before, age } => AllowOrCached::Cached { value: value(before), age },

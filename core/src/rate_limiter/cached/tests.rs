@@ -97,7 +97,7 @@ fn ping_07_an_attempt_that_was_not_made_is_not_counted() {
     ping(&mut pings, "a", B + 61, false);
     // One that was made and brought nothing is: the old value is the answer, and tells its age.
     let permit = begin(&mut pings, "a", B + 121);
-    pings.release(permit);
+    pings.release(permit, at(B + 121));
     assert_eq!(pings.allow_or_cached(&"a", at(B + 122)), cached(&false, 61));
 }
 
@@ -154,7 +154,7 @@ fn ping_12_limited_is_not_failed() {
 fn without_a_value_the_denial_tells_until_when() {
     let mut pings = pings::<4>();
     let permit = begin(&mut pings, "a", B);
-    pings.release(permit);
+    pings.release(permit, at(B + 1));
     let answer = pings.allow_or_cached(&"a", at(B + 10));
     assert_eq!(answer, AllowOrCached::Denied { retry_at: at(B + 60) });
     assert_eq!(answer.retry_after(at(B + 10)), Some(Duration::from_secs(50)));
@@ -197,10 +197,10 @@ fn a_late_release_or_refund_changes_nothing() {
         if refund {
             pings.refund(lost, at(B + 5));
         } else {
-            pings.release(lost);
+            pings.release(lost, at(B + 5));
         }
         assert_eq!(pings.allow_or_cached(&1, at(B + 5)), AllowOrCached::InFlight);
-        pings.release(second);
+        pings.release(second, at(B + 5));
     }
     let stats = pings.stats();
     assert_eq!((stats.allowed, stats.released, stats.refunded), (4, 2, 0));
@@ -268,7 +268,7 @@ fn every_answer_is_counted() {
             if let AllowOrCached::Allowed(permit) = pings.allow_or_cached(&key, at(B + now)) {
                 match now % 3 {
                     0 => pings.complete(permit, true, at(B + now)).unwrap(),
-                    1 => pings.release(permit),
+                    1 => pings.release(permit, at(B + now)),
                     _ => pings.refund(permit, at(B + now)),
                 }
             }
@@ -301,7 +301,7 @@ fn a_guard_that_is_dropped_releases() {
     let AllowOrCached::Allowed(guard) = shared.allow_or_cached(&"a") else { panic!() };
     guard.refund();
     let AllowOrCached::Allowed(guard) = shared.allow_or_cached(&"a") else { panic!() };
-    assert!(format!("{guard:?}").contains("permit"));
+    assert!(format!("{guard:?}").contains("AttemptGuard"));
     guard.complete(true).unwrap();
     assert_eq!(shared.allow_or_cached(&"a").value(), Some(&true));
     let stats = shared.stats();
