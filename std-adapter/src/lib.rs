@@ -12,6 +12,7 @@
 )]
 
 mod circuit_breaker;
+mod correlator;
 mod logger;
 mod rate_limiter;
 mod retry;
@@ -19,6 +20,7 @@ mod runtime;
 mod storage;
 
 pub use circuit_breaker::{Breakers, BreakersBuilder, CircuitBreaker};
+pub use correlator::{Correlator, KeyedCorrelator};
 #[cfg(feature = "log")]
 pub use logger::LogSink;
 #[cfg(feature = "tracing")]
@@ -28,10 +30,11 @@ pub use rate_limiter::{RateLimiter, RateLimiterBuilder};
 pub use retry::{RetryBudget, RetryExt};
 pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_on};
 pub use steadfast_core::{
-    self as core, Actors, BreakerError, BreakerMode, BreakerState, BreakerStats, CallGuard, CallWindow, Clock,
-    Consecutive, Decision, Entry, Event, Failure, Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock,
-    LoggerStats, NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, Quota, RateLimiterStats, Reason,
-    Recorded, Recorder, Report, Reset, Retry, RetryBudgetStats, RetryError, RetryPolicy, Run, ServiceId, ServiceLog,
-    Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer, Trip, TripPolicy, earliest,
+    self as core, Actors, BeginError, BreakerError, BreakerMode, BreakerState, BreakerStats, Call, CallError,
+    CallGuard, CallId, CallWindow, Clock, Consecutive, CorrelatorStats, Decision, Entry, Event, Expired, Failure,
+    Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock, LoggerStats, NeverFits, NotWritten, OnFull,
+    Open, Outcome, Percent, Permit, Quota, RateLimiterStats, Reason, Recorded, Recorder, Report, Reset, Resolution,
+    Retry, RetryBudgetStats, RetryError, RetryPolicy, RoundTrips, Run, ServiceId, ServiceLog, Show, Sink, SlidingLog,
+    Step, Text, TimeWindow, Timer, Trip, TripPolicy, earliest,
 };
 pub use storage::Heap;

@@ -1,0 +1,265 @@
+//! The correlators for servers.
+
+mod keyed;
+
+use core::{fmt, future::Future, ops::ControlFlow, time::Duration};
+use std::sync::Arc;
+
+pub use keyed::KeyedCorrelator;
+use steadfast_core::{
+    Asked, BeginError, Call, CallError, CallId, Clock, CorrelatorIn, CorrelatorStats, Expired, Instant, Resolution,
+    RoundTrips, Shared, Timer,
+};
+
+use crate::{Heap, Mutex, SystemTimer, runtime::random_seed};
+
+/// Matches replies to pending calls, in memory that is fixed when it is made: a call allocates nothing.
+///
+/// Cloning is cheap and shares everything: those who call and whoever receives have a clone each. A reply counts once,
+/// only from the peer that was asked, and only before the deadline; a call that is dropped frees its slot at once.
+/// No background task is needed. `P` is the peer, or whatever else a reply must repeat beside the id; `R` is the reply.
+///
+/// ```
+/// use std::{future::ready, io, sync::mpsc, thread, time::Duration};
+/// use steadfast::{CallId, Correlator, Resolution, block_on};
+///
+/// /// A question with its id, on its way to bob.
+/// type Wire = mpsc::Sender<(CallId, String)>;
+///
+/// let calls: Correlator<&str, String> = Correlator::new(1_024);
+/// let (wire, bob): (Wire, _) = mpsc::channel();
+///
+/// // Whoever receives passes every reply on, with its sender and the id that it repeats.
+/// let receiver = calls.clone();
+/// thread::spawn(move || {
+///     for (id, question) in bob {
+///         match receiver.resolve(id, "bob", format!("{question} Fine!")) {
+///             Resolution::Matched => {}
+///             other => eprintln!("dropped a reply: {other:?}"),
+///         }
+///     }
+/// });
+///
+/// // Whoever asks waits for the reply: here on a thread, on tokio with `.await`.
+/// let ask = |id| ready(wire.send((id, "How are you?".into())));
+/// let answer = block_on(calls.call("bob", Duration::from_secs(5), ask));
+/// assert_eq!(answer.unwrap(), "How are you? Fine!");
+/// assert_eq!(calls.stats().resolved, 1);
+/// ```
+#[doc(alias = "CallRegistry")]
+pub struct Correlator<P, R, T = SystemTimer>(Arc<Calls<P, R, T>>);
+
+type Machine<P, R> = CorrelatorIn<P, R, Heap>;
+type Calls<P, R, T> = Shared<Machine<P, R>, Mutex<Machine<P, R>>, T>;
+
+impl<P: Copy + Eq, R> Correlator<P, R> {
+    /// A correlator for at most `capacity` (at least 1) calls at once, with ids that no other has.
+    ///
+    /// Allocates all its memory; nothing else does later.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self::with_timer(capacity, SystemTimer)
+    }
+}
+
+impl<P: Copy + Eq, R, T: Clock> Correlator<P, R, T> {
+    /// [`new`](Correlator::new) with another clock or timer than the system's.
+    #[must_use]
+    pub fn with_timer(capacity: usize, timer: T) -> Self {
+        let machine = CorrelatorIn::allocate(capacity, random_seed());
+        Self(Arc::new(Shared::new(Mutex::new(machine), timer)))
+    }
+
+    /// Takes a reply that came from `from`, if it is the one to a pending call, and wakes whoever waits for it; else gives
+    /// it back with the reason. O(1).
+    pub fn resolve(&self, id: CallId, from: P, reply: R) -> Resolution<R> {
+        self.0.resolve(id, from, reply)
+    }
+
+    /// Begins a call that nobody waits for: its reply is to be [taken](Self::take), its time-out told by
+    /// [`on_timeout`](Self::on_timeout). O(1).
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError::Full`], or [`BeginError::Closed`]; nothing changed.
+    pub fn begin(&self, peer: P, timeout: Duration) -> Result<Call, BeginError> {
+        self.0.begin(peer, timeout)
+    }
+
+    /// The reply to a call that nobody waits for, once; this frees the call's slot.
+    #[must_use]
+    pub fn take(&self, id: CallId) -> Option<R> {
+        self.0.take(id)
+    }
+
+    /// Ends a pending call: whoever waits for it gets [`CallError::Cancelled`]. False if it was not pending.
+    pub fn cancel(&self, id: CallId) -> bool {
+        self.0.cancel(id)
+    }
+
+    /// Ends every pending call with [`CallError::Closed`], and refuses further ones. O(capacity), in short steps.
+    #[doc(alias = "shutdown")]
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    /// Lets calls begin again: the link is back.
+    pub fn reopen(&self) {
+        self.0.reopen();
+    }
+
+    /// The earliest deadline of a pending call; only calls that nobody waits for need somebody to watch it. O(capacity).
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.0.next_deadline()
+    }
+
+    /// Times out the call that is due, and names it; call it until it returns `None`. O(capacity).
+    #[must_use = "call it again until it returns `None`"]
+    pub fn on_timeout(&self) -> Option<Expired<P>> {
+        self.0.on_timeout()
+    }
+
+    /// The time on the correlator's clock.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.0.timer().now()
+    }
+
+    /// The most calls at once.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.with_lock(|calls| calls.capacity())
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn stats(&self) -> CorrelatorStats {
+        self.0.stats()
+    }
+
+    /// How long the matched replies took; `None` before the first.
+    #[must_use]
+    pub fn round_trips(&self) -> Option<RoundTrips> {
+        self.0.round_trips()
+    }
+}
+
+impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
+    /// Sends a request and waits for the reply, for at most `timeout` from now, the sending included.
+    ///
+    /// The call is pending before `send` is asked for the request, with the id that it has to carry, so the reply may come
+    /// while `send` still runs. A `send` that does not wait returns [`ready`](core::future::ready). Whatever ends the call
+    /// drops the future of a `send` that still runs; dropping the future of `call` frees the slot at once. On a thread
+    /// without a runtime, wait with [`block_on`](crate::block_on).
+    ///
+    /// ```
+    /// # use steadfast::{CallError, Correlator};
+    /// # use std::time::Duration;
+    /// # struct Peers;
+    /// # impl Peers { async fn store(&self, _: u32, _: steadfast::CallId, _: &[u8]) -> std::io::Result<()> { Ok(()) } }
+    /// async fn store(calls: &Correlator<u32, bool>, peers: &Peers, bob: u32) -> Result<bool, CallError<std::io::Error>> {
+    ///     calls.call(bob, Duration::from_secs(30), |id| peers.store(bob, id, b"sealed")).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call ended.
+    pub async fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> Result<R, CallError<E>>
+    where
+        F: FnOnce(CallId) -> D,
+        D: Future<Output = Result<(), E>>,
+    {
+        self.0.call(peer, timeout, send).await
+    }
+
+    /// Asks many peers the same, and returns what they answered as soon as `want` of them have, all are done, or
+    /// `timeout` has passed.
+    ///
+    /// Each peer has a call of its own, so it answers once and for itself only; a peer that is listed twice is asked
+    /// once. `send` is called for one peer after the other: a send that waits holds up the next, but neither the answers
+    /// nor the deadline. A peer to which sending fails is as good as silent. Dropping the future frees every slot.
+    ///
+    /// ```
+    /// use std::{future::ready, io, time::Duration};
+    /// use steadfast::{Correlator, block_on};
+    ///
+    /// let calls: Correlator<u32, &str> = Correlator::new(64);
+    /// let answers = block_on(calls.gather([1, 2, 3], 2, Duration::from_secs(3), |peer, id| {
+    ///     // In place of a network: 2 is silent, the others answer at once.
+    ///     if peer != 2 {
+    ///         assert!(calls.resolve(id, peer, "newest: 7").is_matched());
+    ///     }
+    ///     ready(io::Result::Ok(()))
+    /// }));
+    /// assert_eq!(answers.unwrap(), [(1, "newest: 7"), (3, "newest: 7")]);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::Full`] if there are fewer free slots than peers, and nothing was sent; [`CallError::Closed`];
+    /// [`CallError::Send`] if sending failed for every peer (the first failure).
+    pub async fn gather<F, D, E>(
+        &self,
+        peers: impl IntoIterator<Item = P>,
+        want: usize,
+        timeout: Duration,
+        send: F,
+    ) -> Result<Vec<(P, R)>, CallError<E>>
+    where
+        F: FnMut(P, CallId) -> D,
+        D: Future<Output = Result<(), E>>,
+    {
+        let mut answers = Vec::new();
+        if want == 0 {
+            return Ok(answers);
+        }
+        let asked: Vec<P> = peers.into_iter().collect();
+        self.gather_each(asked, timeout, send, |peer, reply| {
+            answers.push((peer, reply));
+            if answers.len() < want { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .await?;
+        Ok(answers)
+    }
+
+    /// Asks many peers the same, and hands over each answer as it comes, until `on_answer` breaks off, all are done, or
+    /// `timeout` has passed: for answers that are to be judged one by one.
+    ///
+    /// All else is as for [`gather`](Self::gather).
+    ///
+    /// # Errors
+    ///
+    /// As for `gather`; answers that came before were handed over.
+    pub async fn gather_each<F, D, E>(
+        &self,
+        peers: impl IntoIterator<Item = P>,
+        timeout: Duration,
+        send: F,
+        on_answer: impl FnMut(P, R) -> ControlFlow<()>,
+    ) -> Result<(), CallError<E>>
+    where
+        F: FnMut(P, CallId) -> D,
+        D: Future<Output = Result<(), E>>,
+    {
+        let mut calls: Vec<_> = peers.into_iter().map(Asked::new).collect();
+        self.0.gather_each(&mut calls, timeout, send, on_answer).await
+    }
+}
+
+impl<P, R, T> Clone for Correlator<P, R, T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+/// Shows no id and no reply.
+impl<P, R, T> fmt::Debug for Correlator<P, R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Correlator").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
