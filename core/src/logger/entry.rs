@@ -103,7 +103,7 @@ impl<const NAMES: usize, const LINE: usize> Entry<NAMES, LINE> {
         let mut line = Text::new();
         // `Text` never fails.
         let _ = write!(line, "{} [{}] ", self.emoji_or_default(), self.service);
-        let head = line.len();
+        let head = line.size();
         let group = self.group();
         match &self.content {
             Content::Lost { count: 1 } => line.push("1 event lost"),
@@ -257,7 +257,7 @@ impl<'a> Actors<'a> {
     /// How many different actors there were at least.
     #[must_use]
     pub fn at_least(&self) -> u64 {
-        (self.names.skip(1).count() as u64).saturating_add(u64::from(self.strangers > 0))
+        self.names.skip(1).fold(u64::from(self.strangers > 0), |actors, _| actors.saturating_add(1))
     }
 
     /// True if there were no more than [`at_least`](Self::at_least).

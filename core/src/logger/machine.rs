@@ -37,7 +37,7 @@ use crate::{HashSeed, Instant, time::Span};
 ///
 /// # Memory
 ///
-/// `GROUPS` slots, each of one line of `LINE` bytes, `NAMES` bytes of names and about 90 bytes. A quarter of the slots is
+/// `GROUPS` slots, each of one line of `LINE` bytes, `NAMES` bytes of names and about 110 bytes. A quarter of the slots is
 /// kept free of groups, so that a peer that makes up targets cannot keep lines out. A name takes its length and one byte, at
 /// most a fifth of `NAMES` and 128 bytes; so a group names a target and at least four actors, usually many more. Events by actors
 /// that found no room are counted, and the number of "others" is then marked as the least it can be: "8+ others". Longer names,
@@ -301,17 +301,17 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
     #[must_use = "an entry that is not written is lost"]
     pub fn on_timeout(&mut self, now: Instant) -> Option<Entry<NAMES, LINE>> {
         let window = self.window;
-        let (sequence, index) = (self.slots.iter().enumerate())
-            .map(|(index, slot)| (&slot.age, Some(index)))
-            .chain(self.overflow.as_ref().map(|overflow| (&overflow.age, None)))
-            .filter(|(age, _)| now >= age.due_at(window))
-            .map(|(age, index)| (age.sequence, index))
-            .min()?;
-        let Some(index) = index else {
-            let overflow = self.overflow.take_if(|overflow| overflow.age.sequence == sequence)?;
+        let is_due = |age: &Age| now >= age.due_at(window);
+        let first = ((0..GROUPS).zip(&self.slots))
+            .filter(|(_, slot)| is_due(&slot.age))
+            .min_by_key(|(_, slot)| slot.age.sequence)
+            .map(|(index, slot)| (index, slot.age.sequence));
+        let is_next = |age: &Age| is_due(age) && first.is_none_or(|(_, sequence)| age.sequence < sequence);
+        if let Some(overflow) = self.overflow.take_if(|overflow| is_next(&overflow.age)) {
             let content = Content::Lost { count: overflow.count };
             return Some(Entry { content, service: "logger", emoji: "", formatter: None });
-        };
+        }
+        let (index, _) = first?;
         let slot = self.take(index)?;
         self.counts.printed = self.counts.printed.saturating_add(slot.events.events);
         let Service { name, emoji, .. } = *self.services.get(slot.service);

@@ -1,5 +1,6 @@
 //! Events of one kind within a short time become one line.
 
+mod bytes;
 mod entry;
 mod event;
 mod machine;

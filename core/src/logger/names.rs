@@ -2,7 +2,10 @@
 
 use core::hash::{BuildHasher, Hasher};
 
-use super::text::{Text, is_clean};
+use super::{
+    bytes::{Bytes, Room},
+    text::{escape, is_clean},
+};
 use crate::HashSeed;
 
 /// A name as it came, with what tells it from others of the same look.
@@ -49,7 +52,7 @@ impl<'a> Name<'a> {
 /// at most a fifth of the memory, so the target and four actors always fit, and usually many more.
 #[derive(Clone, Debug)]
 pub(super) struct Names<const N: usize> {
-    records: heapless::Vec<u8, N>,
+    records: Bytes<N>,
 }
 
 impl<const N: usize> Names<N> {
@@ -60,32 +63,14 @@ impl<const N: usize> Names<N> {
     };
 
     pub(super) fn new(target: &Name<'_>) -> Self {
-        let mut names = Self { records: heapless::Vec::new() };
+        let mut names = Self { records: Bytes::new() };
         names.push(target);
         names
     }
 
     /// Adds a name; false if there is no room for it.
     pub(super) fn push(&mut self, name: &Name<'_>) -> bool {
-        let len = self.records.len();
-        let is_in = if name.print == 0 {
-            self.push_record(&[], name.raw, 0)
-        } else {
-            let mut text = Text::<LONGEST_RECORD>::new();
-            text.push_within(name.raw, Self::LONGEST_RECORD.saturating_sub(HEAD_AND_PRINT));
-            self.push_record(&name.print.to_le_bytes(), &text, PRINTED)
-        };
-        if !is_in {
-            self.records.truncate(len);
-        }
-        is_in
-    }
-
-    fn push_record(&mut self, print: &[u8], text: &str, flag: u8) -> bool {
-        let Ok(len) = u8::try_from(text.len()) else { return false };
-        self.records.push(len | flag).is_ok()
-            && self.records.extend_from_slice(print).is_ok()
-            && self.records.extend_from_slice(text.as_bytes()).is_ok()
+        push(&mut self.records.room(), name, Self::LONGEST_RECORD)
     }
 
     pub(super) fn has_target(&self, name: &Name<'_>) -> bool {
@@ -97,8 +82,29 @@ impl<const N: usize> Names<N> {
     }
 
     pub(super) fn iter(&self) -> Records<'_> {
-        Records(&self.records)
+        Records(self.records.as_slice())
     }
+}
+
+/// Adds a record of at most `longest` bytes, or nothing.
+fn push(records: &mut Room<'_>, name: &Name<'_>, longest: usize) -> bool {
+    let mut record = [0; LONGEST_RECORD];
+    let mut len = 0;
+    let Some(mut room) = Room::first(&mut record, &mut len, longest) else { return false };
+    room.push(&[0]);
+    let flag = if name.print == 0 {
+        room.push(name.raw.as_bytes());
+        0
+    } else {
+        room.push(&name.print.to_le_bytes());
+        escape(&mut room, name.raw);
+        PRINTED
+    };
+    let head = if flag == 0 { HEAD } else { HEAD_AND_PRINT };
+    if let (Some(first), Ok(text)) = (record.first_mut(), u8::try_from(len.saturating_sub(head))) {
+        *first = text | flag;
+    }
+    records.push(record.get(..len).unwrap_or_default())
 }
 
 /// The records of [`Names`].

@@ -2,6 +2,8 @@
 
 use core::{fmt, ops::Deref};
 
+use super::bytes::{Bytes, Room};
+
 /// At most `N` bytes of text on one line: escaped, never cut inside a character, a cut marked with `…`.
 ///
 /// Whatever is written to it, it holds no control character (C0, DEL, C1), no line or paragraph separator and no
@@ -21,19 +23,19 @@ use core::{fmt, ops::Deref};
 /// ```
 #[derive(Clone)]
 pub struct Text<const N: usize> {
-    text: heapless::String<N>,
+    bytes: Bytes<N>,
     is_cut: bool,
 }
 
 /// What marks a cut.
-const ELLIPSIS: char = '…';
+const ELLIPSIS: &str = "…";
 
 impl<const N: usize> Text<N> {
     /// No text.
     #[must_use]
     pub const fn new() -> Self {
-        const { assert!(N >= ELLIPSIS.len_utf8(), "there must be room for the mark of a cut") };
-        Self { text: heapless::String::new(), is_cut: false }
+        const { assert!(N >= ELLIPSIS.len(), "there must be room for the mark of a cut") };
+        Self { bytes: Bytes::new(), is_cut: false }
     }
 
     /// The text that `args` make, as much of it as fits.
@@ -53,7 +55,8 @@ impl<const N: usize> Text<N> {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.text.as_str()
+        // Only whole characters are ever added or taken away.
+        core::str::from_utf8(self.bytes.as_slice()).unwrap_or_default()
     }
 
     /// True if something did not fit.
@@ -62,66 +65,53 @@ impl<const N: usize> Text<N> {
         self.is_cut
     }
 
-    /// Adds `raw`, escaped.
+    /// Adds `raw`, escaped; after a cut nothing is added.
     pub(super) fn push(&mut self, raw: &str) {
-        self.push_within(raw, N);
+        if !self.is_cut {
+            self.is_cut = !escape(&mut self.bytes.room(), raw);
+        }
     }
 
     /// Replaces the text by `raw`, escaped.
     pub(super) fn set(&mut self, raw: &str) {
-        self.clear();
+        self.rewind(0);
         self.push(raw);
     }
 
-    pub(super) fn clear(&mut self) {
-        self.text.clear();
-        self.is_cut = false;
-    }
-
-    /// Adds `raw`, escaped, as if no more than `limit` bytes were free in all.
-    pub(super) fn push_within(&mut self, raw: &str, limit: usize) {
-        if is_plain_ascii(raw) && raw.len() <= limit.min(N).saturating_sub(self.text.len()) && !self.is_cut {
-            self.append(raw, limit);
-            return;
-        }
-        for c in raw.chars() {
-            if self.is_cut {
-                return;
-            }
-            match c {
-                '\n' => self.append("\\n", limit),
-                '\r' => self.append("\\r", limit),
-                '\t' => self.append("\\t", limit),
-                c if is_forbidden(c) => {
-                    let mut escape = heapless::String::<10>::new();
-                    for part in c.escape_unicode() {
-                        let _ = escape.push(part);
-                    }
-                    self.append(&escape, limit);
-                }
-                c => self.append(c.encode_utf8(&mut [0; 4]), limit),
-            }
-        }
-    }
-
     /// Takes back everything behind the first `len` bytes, which must have been its length once.
-    pub(super) fn rewind(&mut self, len: usize) {
-        while self.text.len() > len && self.text.pop().is_some() {}
+    pub(super) const fn rewind(&mut self, len: usize) {
+        self.bytes.truncate(len);
         self.is_cut = false;
     }
 
-    /// Adds all of `piece` or cuts here.
-    fn append(&mut self, piece: &str, limit: usize) {
-        let limit = limit.min(N);
-        if piece.len() <= limit.saturating_sub(self.text.len()) && self.text.push_str(piece).is_ok() {
-            return;
-        }
-        self.is_cut = true;
-        let room = limit.saturating_sub(ELLIPSIS.len_utf8());
-        while self.text.len() > room && self.text.pop().is_some() {}
-        // With less room than the mark takes, nothing at all is the honest answer.
-        let _ = self.text.push(ELLIPSIS);
+    /// How many bytes there are.
+    pub(super) const fn size(&self) -> usize {
+        self.bytes.len()
     }
+}
+
+/// Adds `raw`, escaped; false if it did not fit and was cut.
+pub(super) fn escape(room: &mut Room<'_>, raw: &str) -> bool {
+    if is_plain_ascii(raw) && room.push(raw.as_bytes()) {
+        return true;
+    }
+    for c in raw.chars() {
+        let mut piece = Bytes::<10>::new();
+        let mut add = |c: char| piece.room().push(c.encode_utf8(&mut [0; 4]).as_bytes());
+        let _fits = match c {
+            '\n' => add('\\') && add('n'),
+            '\r' => add('\\') && add('r'),
+            '\t' => add('\\') && add('t'),
+            c if is_forbidden(c) => c.escape_unicode().all(add),
+            c => add(c),
+        };
+        if !room.push(piece.as_slice()) {
+            room.truncate_chars(room.capacity().saturating_sub(ELLIPSIS.len()));
+            room.push(ELLIPSIS.as_bytes());
+            return false;
+        }
+    }
+    true
 }
 
 impl<const N: usize> Default for Text<N> {

@@ -1,0 +1,70 @@
+//! The memory under names and text.
+
+/// Up to `N` bytes. What `heapless` has for this adds up lengths in a way that no compiler proves free of overflow.
+#[derive(Clone, Debug)]
+pub(super) struct Bytes<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Bytes<N> {
+    pub(super) const fn new() -> Self {
+        Self { bytes: [0; N], len: 0 }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Keeps the first `len` bytes, if there are more.
+    pub(super) const fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            self.len = len;
+        }
+    }
+
+    /// What can be added to, whatever its size.
+    pub(super) const fn room(&mut self) -> Room<'_> {
+        Room { bytes: &mut self.bytes, len: &mut self.len }
+    }
+}
+
+/// Bytes of any capacity, so that what fills them exists only once in a program.
+#[derive(Debug)]
+pub(super) struct Room<'a> {
+    bytes: &'a mut [u8],
+    len: &'a mut usize,
+}
+
+impl<'a> Room<'a> {
+    /// Room for at most `len` bytes.
+    pub(super) fn first(bytes: &'a mut [u8], used: &'a mut usize, len: usize) -> Option<Self> {
+        Some(Self { bytes: bytes.get_mut(..len)?, len: used })
+    }
+
+    pub(super) const fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds all of `more` or nothing.
+    pub(super) fn push(&mut self, more: &[u8]) -> bool {
+        let free = self.bytes.get_mut(*self.len..).unwrap_or_default();
+        let Some(place) = free.get_mut(..more.len()) else { return false };
+        place.copy_from_slice(more);
+        *self.len = self.len.saturating_add(more.len());
+        true
+    }
+
+    /// Keeps the characters that lie wholly in the first `len` bytes.
+    pub(super) fn truncate_chars(&mut self, len: usize) {
+        let mut len = len.min(*self.len);
+        while len > 0 && len < *self.len && self.bytes.get(len).is_some_and(|byte| byte & 0xc0 == 0x80) {
+            len = len.saturating_sub(1);
+        }
+        *self.len = len;
+    }
+}
