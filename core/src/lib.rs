@@ -23,6 +23,8 @@ mod batch_collector;
 mod circuit_breaker;
 mod correlator;
 mod dedup_cache;
+#[cfg(feature = "aead")]
+mod encryptor;
 mod hash;
 mod logger;
 mod quorum;
@@ -51,6 +53,8 @@ pub use correlator::{
 pub use dedup_cache::{
     Claim, ClaimEnd, ClaimGuard, ClaimLost, ClaimTicket, DedupCache, DedupCacheIn, DedupStats, Seen, WhenFull,
 };
+#[cfg(feature = "aead")]
+pub use encryptor::{Domain, Encryptor, EncryptorError, Nonce, Tag};
 pub use hash::HashSeed;
 pub use logger::{
     Actors, Entry, Event, Formatter, FormattersFull, Group, Level, Logger, LoggerStats, NotWritten, Recorded, Recorder,

@@ -1,0 +1,37 @@
+//! What can be wrong with a message.
+
+use core::{error, fmt};
+
+/// Why something was not sealed or not opened.
+///
+/// On every error the buffer is as it was, and what was not opened stays encrypted.
+#[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum EncryptorError {
+    /// The result does not fit into its buffer.
+    Capacity,
+    /// Not sealed with this key, nonce and associated data, or changed since. Which of them is not told, so that nobody
+    /// can learn anything by trying.
+    Decrypt,
+    /// The nonce is not 24 bytes long.
+    NonceLength,
+    /// There is no entropy for a nonce. There is no other way to get one: try again later.
+    Rng,
+    /// The blob is shorter than a nonce and a tag.
+    TooShort,
+}
+
+impl fmt::Display for EncryptorError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Capacity => "the result does not fit into its buffer",
+            Self::Decrypt => "decryption failed: invalid ciphertext or wrong key",
+            Self::NonceLength => "the nonce is not 24 bytes long",
+            Self::Rng => "no entropy for a nonce",
+            Self::TooShort => "the blob is shorter than a nonce and a tag",
+        })
+    }
+}
+
+impl error::Error for EncryptorError {}
