@@ -118,7 +118,6 @@ pub fn earliest<const N: usize>(deadlines: [Option<Instant>; N]) -> Option<Insta
 /// A length of time as the machines store it: nanoseconds, made once from a [`Duration`], so that no hot path divides
 /// or carries between seconds and nanoseconds.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Span(u64);
 

@@ -27,9 +27,13 @@ const SLOW: u8 = 2;
 /// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(from = "super::settings::CallWindowSettings", into = "super::settings::CallWindowSettings")
+)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CallWindow<const N: usize> {
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
 impl<const N: usize> CallWindow<N> {

@@ -7,6 +7,8 @@ mod cell;
 mod guard;
 mod outcome;
 mod reset;
+#[cfg(feature = "serde")]
+mod settings;
 mod shared;
 #[cfg(test)]
 mod tests;

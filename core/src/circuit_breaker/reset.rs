@@ -20,17 +20,18 @@ use crate::time::Span;
 /// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(from = "super::settings::ResetSettings", into = "super::settings::ResetSettings"))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Reset {
-    first: Span,
-    longest: Span,
-    lease: Span,
-    probes: NonZeroU8,
-    doubling: bool,
+    pub(super) first: Span,
+    pub(super) longest: Span,
+    pub(super) lease: Span,
+    pub(super) probes: NonZeroU8,
+    pub(super) doubling: bool,
     /// Of 65,536, the largest part by which an open time is shortened.
-    jitter: u16,
+    pub(super) jitter: u16,
     /// The state of the random numbers; at first their seed.
-    random: u32,
+    pub(super) random: u32,
 }
 
 impl Reset {

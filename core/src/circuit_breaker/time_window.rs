@@ -22,10 +22,14 @@ const MIN_CALLS: u32 = 20;
 /// own length longer.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(from = "super::settings::TimeWindowSettings", into = "super::settings::TimeWindowSettings")
+)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TimeWindow<const B: usize> {
-    limits: Limits,
-    bucket: Span,
+    pub(super) limits: Limits,
+    pub(super) bucket: Span,
 }
 
 impl<const B: usize> TimeWindow<B> {

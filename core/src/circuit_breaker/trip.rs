@@ -99,7 +99,7 @@ impl Policy for Consecutive {
     }
 }
 
-/// A share of the calls, from 0.1 % to 100 %.
+/// A share of the calls, from 0.1 % to 100 %. With the feature `serde` it is written in permille.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "u16", into = "u16"))]
@@ -146,6 +146,13 @@ impl Percent {
         let parts = (self.permille.get() as u32).saturating_mul(65_535);
         (parts / 1_000) as u16
     }
+
+    /// The other way round; none for zero.
+    #[cfg(feature = "serde")]
+    pub(super) const fn from_65536(parts: u16) -> Option<Self> {
+        let permille = (parts as u32).saturating_mul(1_000).div_ceil(65_535);
+        Self::try_from_permille(permille as u16)
+    }
 }
 
 #[cfg(feature = "serde")]
@@ -166,7 +173,6 @@ impl From<Percent> for u16 {
 
 /// The limits that both windows share.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Limits {
     pub(super) failures: Percent,

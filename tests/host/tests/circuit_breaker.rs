@@ -7,7 +7,8 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use steadfast_core::{
-    BreakerMode, BreakerState, CircuitBreaker, Instant, Open, Outcome, Percent, Permit, Reset, Trip, TripPolicy,
+    BreakerMode, BreakerState, CallWindow, CircuitBreaker, Instant, Open, Outcome, Percent, Permit, Reset, TimeWindow,
+    Trip, TripPolicy,
 };
 
 const MILLI: u64 = 1_000_000;
@@ -469,4 +470,34 @@ fn a_window_of_time_as_the_naive_breaker() {
     let span = Duration::from_nanos(BUCKET * BUCKETS);
     let trip = Trip::time_window::<4>(span, FAILED).slow_calls(slow, SLOW).min_calls(MIN_CALLS);
     run(script(), |(settings, ops)| drive(trip, Within::default(), settings, &ops));
+}
+
+#[test]
+fn settings_come_from_configuration_and_go_back() {
+    let reset: Reset = serde_json::from_str(r#"{ "after": { "secs": 30, "nanos": 0 } }"#).unwrap();
+    assert_eq!(reset, Reset::after(Duration::from_secs(30)));
+    let full =
+        reset.doubling().up_to(Duration::from_secs(600)).jitter(Percent::new(20), 7).probes(3).lease(Duration::ZERO);
+    assert_eq!(serde_json::from_str::<Reset>(&serde_json::to_string(&full).unwrap()).unwrap(), full);
+
+    let window: CallWindow<10> = serde_json::from_str(r#"{ "failures": 500, "min_calls": 1000 }"#).unwrap();
+    assert_eq!(window, Trip::call_window(Percent::new(50)), "no more than the window holds");
+    let slow = window.slow_calls(Duration::from_secs(2), SLOW).min_calls(MIN_CALLS);
+    assert_eq!(serde_json::from_str::<CallWindow<10>>(&serde_json::to_string(&slow).unwrap()).unwrap(), slow);
+
+    let slow = Trip::time_window::<7>(Duration::from_secs(60), FAILED).slow_calls(Duration::from_secs(2), SLOW);
+    assert_eq!(serde_json::from_str::<TimeWindow<7>>(&serde_json::to_string(&slow).unwrap()).unwrap(), slow);
+
+    for permille in 1..=1_000 {
+        let share = Percent::try_from_permille(permille).unwrap();
+        let jittered = reset.jitter(share, 1);
+        let written = serde_json::to_value(jittered).unwrap();
+        assert_eq!(written["jitter"], permille);
+        assert_eq!(serde_json::from_value::<Reset>(written).unwrap(), jittered);
+    }
+    for invalid in ["0", "1001", "-1"] {
+        assert!(serde_json::from_str::<Percent>(invalid).is_err());
+    }
+    assert!(serde_json::from_str::<Reset>(r#"{ "after": { "secs": 1, "nanos": 0 }, "probes": 0 }"#).is_err());
+    assert_eq!(serde_json::to_string(&Trip::consecutive(3)).unwrap(), r#"{"failures":3}"#);
 }

@@ -1,0 +1,108 @@
+//! How settings are written down: the calls of their builders, those that were not made left out.
+
+use core::{
+    num::{NonZeroU8, NonZeroU32},
+    time::Duration,
+};
+
+use super::{CallWindow, Percent, Reset, TimeWindow, trip::Limits};
+
+#[derive(serde::Deserialize, serde::Serialize)]
+pub(super) struct ResetSettings {
+    after: Duration,
+    #[serde(default)]
+    doubling: bool,
+    up_to: Option<Duration>,
+    jitter: Option<Percent>,
+    seed: Option<u64>,
+    probes: Option<NonZeroU8>,
+    lease: Option<Duration>,
+}
+
+impl From<ResetSettings> for Reset {
+    fn from(settings: ResetSettings) -> Self {
+        let mut reset = Self::after(settings.after);
+        reset.doubling = settings.doubling;
+        reset.probes = settings.probes.unwrap_or(reset.probes);
+        let reset = settings.up_to.map_or(reset, |longest| reset.up_to(longest));
+        let reset = settings.lease.map_or(reset, |lease| reset.lease(lease));
+        settings.jitter.map_or(reset, |percent| reset.jitter(percent, settings.seed.unwrap_or(0)))
+    }
+}
+
+impl From<Reset> for ResetSettings {
+    fn from(reset: Reset) -> Self {
+        let jitter = Percent::from_65536(reset.jitter);
+        Self {
+            after: reset.first.to_duration(),
+            doubling: reset.doubling,
+            up_to: Some(reset.longest.to_duration()),
+            jitter,
+            seed: jitter.map(|_| u64::from(reset.random)),
+            probes: Some(reset.probes),
+            lease: Some(reset.lease.to_duration()),
+        }
+    }
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+pub(super) struct CallWindowSettings {
+    failures: Percent,
+    min_calls: Option<NonZeroU32>,
+    slow_calls: Option<SlowCalls>,
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+struct SlowCalls {
+    limit: Duration,
+    share: Percent,
+}
+
+impl<const N: usize> From<CallWindowSettings> for CallWindow<N> {
+    fn from(settings: CallWindowSettings) -> Self {
+        let window = Self::new(settings.failures);
+        let window = settings.min_calls.map_or(window, |calls| window.min_calls(calls));
+        settings.slow_calls.map_or(window, |slow| window.slow_calls(slow.limit, slow.share))
+    }
+}
+
+impl<const N: usize> From<CallWindow<N>> for CallWindowSettings {
+    fn from(window: CallWindow<N>) -> Self {
+        let Limits { failures, min_calls, .. } = window.limits;
+        Self { failures, min_calls: NonZeroU32::new(min_calls), slow_calls: SlowCalls::of(&window.limits) }
+    }
+}
+
+#[derive(serde::Deserialize, serde::Serialize)]
+pub(super) struct TimeWindowSettings {
+    span: Duration,
+    failures: Percent,
+    min_calls: Option<NonZeroU32>,
+    slow_calls: Option<SlowCalls>,
+}
+
+impl<const B: usize> From<TimeWindowSettings> for TimeWindow<B> {
+    fn from(settings: TimeWindowSettings) -> Self {
+        let window = Self::new(settings.span, settings.failures);
+        let window = settings.min_calls.map_or(window, |calls| window.min_calls(calls));
+        settings.slow_calls.map_or(window, |slow| window.slow_calls(slow.limit, slow.share))
+    }
+}
+
+impl<const B: usize> From<TimeWindow<B>> for TimeWindowSettings {
+    fn from(window: TimeWindow<B>) -> Self {
+        let Limits { failures, min_calls, .. } = window.limits;
+        Self {
+            span: window.bucket.times(B as u64).to_duration(),
+            failures,
+            min_calls: NonZeroU32::new(min_calls),
+            slow_calls: SlowCalls::of(&window.limits),
+        }
+    }
+}
+
+impl SlowCalls {
+    fn of(limits: &Limits) -> Option<Self> {
+        limits.slow_calls.map(|share| Self { limit: limits.slow_after.to_duration(), share })
+    }
+}
