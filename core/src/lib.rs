@@ -40,7 +40,7 @@ mod wait_list;
 
 pub use batch_collector::{
     AddError, Batch, BatchBuffer, BatchCollector, BatchQueue, BatchQueueIn, BatchQueueStats, BatchSettings, BatchStats,
-    FlushOutcome, FlushReason, WorkerRuns,
+    BatchWorker, FlushOutcome, FlushReason, WorkerRuns,
 };
 pub use circuit_breaker::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, Breakers, BreakersIn, CallGuard, CallWindow, CircuitBreaker,

@@ -116,11 +116,6 @@ impl<M, L, T> Shared<M, L, T> {
     pub const fn timer(&self) -> &T {
         &self.timer
     }
-
-    /// The lock, for what needs no time or not always.
-    pub(crate) const fn lock(&self) -> &L {
-        &self.lock
-    }
 }
 
 impl<M, L: Lock<Target = M>, T: Clock> Shared<M, L, T> {

@@ -11,6 +11,7 @@
     )
 )]
 
+mod batch_collector;
 mod circuit_breaker;
 mod correlator;
 mod logger;
@@ -19,6 +20,7 @@ mod retry;
 mod runtime;
 mod storage;
 
+pub use batch_collector::{Batch, BatchCollector, BatchCollectorBuilder, BatchIntoIter, Flushed};
 pub use circuit_breaker::{Breakers, BreakersBuilder, CircuitBreaker};
 pub use correlator::{Correlator, KeyedCorrelator};
 #[cfg(feature = "log")]
@@ -30,11 +32,11 @@ pub use rate_limiter::{RateLimiter, RateLimiterBuilder};
 pub use retry::{RetryBudget, RetryExt};
 pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_on};
 pub use steadfast_core::{
-    self as core, Actors, BeginError, BreakerError, BreakerMode, BreakerState, BreakerStats, Call, CallError,
-    CallGuard, CallId, CallWindow, Clock, Consecutive, CorrelatorStats, Decision, Entry, Event, Expired, Failure,
-    Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock, LoggerStats, NeverFits, NotWritten, OnFull,
-    Open, Outcome, Percent, Permit, Quota, RateLimiterStats, Reason, Recorded, Recorder, Report, Reset, Resolution,
-    Retry, RetryBudgetStats, RetryError, RetryPolicy, RoundTrips, Run, ServiceId, ServiceLog, Show, Sink, SlidingLog,
-    Step, Text, TimeWindow, Timer, Trip, TripPolicy, earliest,
+    self as core, Actors, AddError, BatchQueueStats, BeginError, BreakerError, BreakerMode, BreakerState, BreakerStats,
+    Call, CallError, CallGuard, CallId, CallWindow, Clock, Consecutive, CorrelatorStats, Decision, Entry, Event,
+    Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock, LoggerStats,
+    NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, Quota, RateLimiterStats, Reason, Recorded, Recorder,
+    Report, Reset, Resolution, Retry, RetryBudgetStats, RetryError, RetryPolicy, RoundTrips, Run, ServiceId,
+    ServiceLog, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer, Trip, TripPolicy, earliest,
 };
 pub use storage::Heap;

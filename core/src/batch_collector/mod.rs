@@ -9,6 +9,7 @@ mod settings;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 use core::iter::FusedIterator;
 
@@ -21,6 +22,7 @@ pub use queue::{BatchQueue, BatchQueueIn};
 pub use schedule::FlushReason;
 use schedule::Schedule;
 pub use settings::BatchSettings;
+pub use worker::BatchWorker;
 
 /// Gathers items, and hands them out together as soon as there are `N` of them, or one has waited long enough.
 ///

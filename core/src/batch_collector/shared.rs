@@ -1,23 +1,22 @@
 //! The queue behind a lock: adding that waits for room, and the worker that flushes.
 
 use core::{
-    future::{Future, poll_fn},
-    mem,
-    pin::pin,
+    future::poll_fn,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use super::{
     AddError, BatchBuffer, BatchQueueIn, BatchQueueStats, FlushOutcome, FlushReason, WorkerRuns,
-    queue::{Fetch, Place, Push, Settled, Wake},
+    queue::{Place, Push, Wake},
+    worker::{BatchWorker, poll_flush},
 };
 use crate::{Clock, Instant, Lock, Shared, Storage, Timer};
 
 /// How often those look again for whom there is no place in line.
 const CROWDED: Duration = Duration::from_millis(1);
 
-type Queue<B, W, L, T> = Shared<BatchQueueIn<B, W>, L, T>;
+pub(super) type Queue<B, W, L, T> = Shared<BatchQueueIn<B, W>, L, T>;
 
 impl<B, W, L, T> Queue<B, W, L, T>
 where
@@ -54,32 +53,32 @@ where
     /// Has what is pending flushed as soon as the worker has time, whether it is due or not.
     #[doc(alias = "Flush")]
     pub fn flush(&self) {
-        self.wake(self.lock().with(BatchQueueIn::ask_for_flush));
+        self.wake(self.with_lock(BatchQueueIn::ask_for_flush));
     }
 
     /// Takes no more items from now on, without waiting: [`stop`](Self::stop) waits.
     ///
     /// What is pending is still flushed; those who wait for room get their item back.
     pub fn close(&self) {
-        self.wake(self.lock().with(BatchQueueIn::close));
+        self.wake(self.with_lock(BatchQueueIn::close));
     }
 
     /// Takes no more items from now on, and gives back those that are pending: for when no worker will run again.
     #[must_use = "these items have not been flushed"]
     pub fn abandon(&self) -> B {
-        let mut items = B::with_capacity(self.lock().with(|queue| queue.batch_size()));
-        self.wake(self.lock().with(|queue| queue.withdraw(&mut items)));
+        let mut items = B::with_capacity(self.with_lock(|queue| queue.batch_size()));
+        self.wake(self.with_lock(|queue| queue.withdraw(&mut items)));
         items
     }
 
     /// [`BatchQueueIn::stats`].
     pub fn stats(&self) -> BatchQueueStats {
-        self.lock().with(|queue| queue.stats())
+        self.with_lock(|queue| queue.stats())
     }
 
     /// [`BatchQueueIn::is_stopped`].
     pub fn is_stopped(&self) -> bool {
-        self.lock().with(|queue| queue.is_stopped())
+        self.with_lock(|queue| queue.is_stopped())
     }
 
     /// Offers an item, with the time only if that makes a difference: the clock can cost more than all the rest.
@@ -90,7 +89,7 @@ where
     ) -> Push<B::Item> {
         let mut now = None;
         loop {
-            match self.lock().with(|queue| push(queue, item, now)) {
+            match self.with_lock(|queue| push(queue, item, now)) {
                 Push::Untimed(back) => item = back,
                 other => return other,
             }
@@ -98,12 +97,12 @@ where
         }
     }
 
-    fn wake(&self, wake: Wake) {
+    pub(super) fn wake(&self, wake: Wake) {
         wake.worker.into_iter().for_each(Waker::wake);
         let mut in_line = wake.in_line;
         while let Some(waker) = in_line {
             waker.wake();
-            in_line = self.lock().with(BatchQueueIn::next_in_line);
+            in_line = self.with_lock(BatchQueueIn::next_in_line);
         }
     }
 }
@@ -175,22 +174,26 @@ where
         &self,
         mut flush: impl AsyncFnMut(&mut B, FlushReason) -> R,
     ) -> Result<(), WorkerRuns> {
-        let work = Work::start(self)?;
-        let mut items = B::with_capacity(self.lock().with(|queue| queue.batch_size()));
-        while let Some(reason) = work.fetch(&mut items).await {
-            let mut tries = 1_u32;
+        let mut worker = self.worker()?;
+        while let Some(reason) = worker.next_batch().await {
             loop {
-                let outcome = work.poll_flush(flush(&mut items, reason)).await.into();
-                match self.lock().with(|queue| queue.settle(outcome, items.count(), tries)) {
-                    Settled::Done(wake) => break self.wake(wake),
-                    Settled::Again(wait) if wait.is_zero() => {}
-                    Settled::Again(wait) => self.timer().sleep_until(self.timer().now().after(wait)).await,
+                let outcome = poll_flush(self, flush(worker.items(), reason)).await.into();
+                if !worker.settle(outcome).await {
+                    break;
                 }
-                tries = tries.saturating_add(1);
             }
-            items.remove_all();
         }
         Ok(())
+    }
+
+    /// Becomes the worker of this queue: [`run`](Self::run) in single steps.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerRuns`] if there is another one.
+    pub fn worker(&self) -> Result<BatchWorker<'_, B, W, L, T>, WorkerRuns> {
+        let size = self.with_lock(|queue| queue.start_work().then(|| queue.batch_size())).ok_or(WorkerRuns)?;
+        Ok(BatchWorker::new(self, size))
     }
 
     fn look_again_later(&self) -> T::Sleep {
@@ -248,7 +251,7 @@ where
     /// Ready with `false` if there is no place in line.
     fn poll_stop(&mut self, cx: &Context<'_>) -> Poll<bool> {
         self.place.waker = Some(cx.waker().clone());
-        let poll = self.queue.lock().with(|queue| {
+        let poll = self.queue.with_lock(|queue| {
             if queue.is_over_for(&self.place) {
                 Poll::Ready(true)
             } else if queue.wait(&mut self.place) {
@@ -271,94 +274,9 @@ where
 {
     fn drop(&mut self) {
         if self.place.ticket.is_some() {
-            let in_line = self.queue.lock().with(|queue| queue.leave(&mut self.place));
+            let in_line = self.queue.with_lock(|queue| queue.leave(&mut self.place));
             self.queue.wake(Wake { worker: None, in_line });
         }
-    }
-}
-
-/// The role of the one worker, given up when dropped.
-struct Work<'a, B, W, L, T>
-where
-    B: BatchBuffer,
-    W: Storage,
-    L: Lock<Target = BatchQueueIn<B, W>>,
-    T: Clock,
-{
-    queue: &'a Queue<B, W, L, T>,
-}
-
-impl<'a, B, W, L, T> Work<'a, B, W, L, T>
-where
-    B: BatchBuffer,
-    W: Storage,
-    L: Lock<Target = BatchQueueIn<B, W>>,
-    T: Timer,
-{
-    fn start(queue: &'a Queue<B, W, L, T>) -> Result<Self, WorkerRuns> {
-        if queue.lock().with(BatchQueueIn::start_work) { Ok(Self { queue }) } else { Err(WorkerRuns) }
-    }
-
-    /// Waits for a batch to be due and moves it into `items`; `None` once nothing will come any more.
-    async fn fetch(&self, items: &mut B) -> Option<FlushReason> {
-        let timer = self.queue.timer();
-        let mut sleep = pin!(None::<T::Sleep>);
-        let mut sleeps_until = None;
-        poll_fn(|cx| {
-            let mut read_after = None;
-            loop {
-                let now = timer.now();
-                let mut waker = Some(cx.waker().clone());
-                let until = match self.queue.lock().with(|queue| queue.fetch(items, now, read_after, &mut waker)) {
-                    Fetch::Batch(reason, wake) => {
-                        self.queue.wake(wake);
-                        return Poll::Ready(Some(reason));
-                    }
-                    Fetch::Behind(at) => {
-                        read_after = Some(at);
-                        continue;
-                    }
-                    Fetch::Nothing(until) => until,
-                    Fetch::Stopped => return Poll::Ready(None),
-                };
-                if mem::replace(&mut sleeps_until, until) != until {
-                    sleep.set(until.map(|at| timer.sleep_until(at)));
-                }
-                match sleep.as_mut().as_pin_mut().map(|sleep| sleep.poll(cx)) {
-                    None | Some(Poll::Pending) => return Poll::Pending,
-                    Some(Poll::Ready(())) => sleeps_until = None,
-                }
-                sleep.set(None);
-            }
-        })
-        .await
-    }
-
-    /// Polls the flush so that whoever is polled in it can be told from all others.
-    async fn poll_flush<F: Future>(&self, flush: F) -> F::Output {
-        let mut flush = pin!(flush);
-        poll_fn(|cx| {
-            let waker = Some(cx.waker().clone());
-            drop(self.queue.lock().with(|queue| queue.polls_flush(waker)));
-            let poll = flush.as_mut().poll(cx);
-            drop(self.queue.lock().with(|queue| queue.polls_flush(None)));
-            poll
-        })
-        .await
-    }
-}
-
-impl<B, W, L, T> Drop for Work<'_, B, W, L, T>
-where
-    B: BatchBuffer,
-    W: Storage,
-    L: Lock<Target = BatchQueueIn<B, W>>,
-    T: Clock,
-{
-    fn drop(&mut self) {
-        let (waker, wake) = self.queue.lock().with(BatchQueueIn::end_work);
-        drop(waker);
-        self.queue.wake(wake);
     }
 }
 

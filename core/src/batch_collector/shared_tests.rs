@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use heapless::Vec as Items;
 
+use super::super::queue::Fetch;
 use super::*;
 use crate::{
     BatchQueue, BatchSettings, Instant,
