@@ -1,11 +1,10 @@
 //! Breakers by key beside one breaker for each key, and a table that is too small for its keys.
 
+mod support;
+
 use std::{collections::HashMap, fmt::Debug, time::Duration};
 
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestRunner},
-};
+use proptest::{prelude::*, test_runner::TestRunner};
 use steadfast_core::{
     BreakerMode, BreakerState, Breakers, CallWindow, CircuitBreaker, Instant, Outcome, Percent, Permit, Reset, Trip,
     TripPolicy,
@@ -50,8 +49,7 @@ fn script(keys: u8, longest: usize) -> impl Strategy<Value = Vec<(u8, u64, Op)>>
 }
 
 fn run<V: Debug>(scripts: impl Strategy<Value = V>, test: impl Fn(V)) {
-    let config = Config { cases: 10_000, failure_persistence: None, ..Config::default() };
-    TestRunner::new(config)
+    TestRunner::new(support::cases(10_000))
         .run(&scripts, |script| {
             test(script);
             Ok(())

@@ -1,11 +1,10 @@
 //! The circuit breaker beside a naive one that keeps every call, under clocks that step and leap.
 
+mod support;
+
 use std::{fmt::Debug, num::NonZeroU32, time::Duration};
 
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestRunner},
-};
+use proptest::{prelude::*, test_runner::TestRunner};
 use steadfast_core::{
     BreakerMode, BreakerState, CallWindow, CircuitBreaker, Instant, Open, Outcome, Percent, Permit, Reset, TimeWindow,
     Trip, TripPolicy,
@@ -436,8 +435,7 @@ fn drive<P: TripPolicy>(trip: P, judge: impl Judge, settings: Settings, ops: &[(
 }
 
 fn run<V: Debug>(scripts: impl Strategy<Value = V>, test: impl Fn(V)) {
-    let config = Config { cases: 10_000, failure_persistence: None, ..Config::default() };
-    TestRunner::new(config)
+    TestRunner::new(support::cases(10_000))
         .run(&scripts, |script| {
             test(script);
             Ok(())
