@@ -20,6 +20,7 @@ mod field;
 mod identity;
 mod message;
 mod store;
+mod vault;
 pub mod wire;
 
 pub use confidant::{Capacity, Confidant, ConfidantStats, Outcome, Reply, RunSecret, Settings};
@@ -27,3 +28,4 @@ pub use field::{Name, Sealed};
 pub use identity::{Identity, ParsePeerIdError, PeerId};
 pub use message::{Body, Chunk, FETCH_CHUNKS, Holding, Manifest, Message, Refusal, SEALED_MANIFEST};
 pub use store::{ChunkId, ChunkStore, MemoryStore, StoreError};
+pub use vault::{CHUNK_BYTES, Summary, Vault};
