@@ -12,8 +12,10 @@
 )]
 
 mod batch_collector;
+mod cached_rate_limiter;
 mod circuit_breaker;
 mod correlator;
+mod dedup_cache;
 mod logger;
 mod rate_limiter;
 mod retry;
@@ -21,8 +23,10 @@ mod runtime;
 mod storage;
 
 pub use batch_collector::{Batch, BatchCollector, BatchCollectorBuilder, BatchIntoIter, Flushed};
+pub use cached_rate_limiter::{CachedRateLimiter, CachedRateLimiterBuilder};
 pub use circuit_breaker::{Breakers, BreakersBuilder, CircuitBreaker};
 pub use correlator::{Correlator, KeyedCorrelator};
+pub use dedup_cache::{DedupCache, DedupCacheBuilder};
 #[cfg(feature = "log")]
 pub use logger::LogSink;
 #[cfg(feature = "tracing")]
@@ -32,11 +36,13 @@ pub use rate_limiter::{RateLimiter, RateLimiterBuilder};
 pub use retry::{RetryBudget, RetryExt};
 pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_on};
 pub use steadfast_core::{
-    self as core, Actors, AddError, BatchQueueStats, BeginError, BreakerError, BreakerMode, BreakerState, BreakerStats,
-    Call, CallError, CallGuard, CallId, CallWindow, Clock, Consecutive, CorrelatorStats, Decision, Entry, Event,
-    Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock, LoggerStats,
-    NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, Quota, RateLimiterStats, Reason, Recorded, Recorder,
-    Report, Reset, Resolution, Retry, RetryBudgetStats, RetryError, RetryPolicy, RoundTrips, Run, ServiceId,
-    ServiceLog, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer, Trip, TripPolicy, earliest,
+    self as core, Actors, AddError, AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, BatchQueueStats, BeginError,
+    BreakerError, BreakerMode, BreakerState, BreakerStats, CachedRateLimiterStats, Call, CallError, CallGuard, CallId,
+    CallWindow, Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, Consecutive, CorrelatorStats, Decision, DedupStats,
+    Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock,
+    LoggerStats, NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, Quota, RateLimiterStats, Reason,
+    Recorded, Recorder, Report, Reset, Resolution, Retry, RetryBudgetStats, RetryError, RetryPolicy, RoundTrips, Run,
+    Seen, ServiceId, ServiceLog, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer, Trip, TripPolicy, WhenFull,
+    earliest,
 };
 pub use storage::Heap;

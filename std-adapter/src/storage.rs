@@ -33,12 +33,17 @@ pub(crate) struct Shards<M> {
 /// Below this capacity one shard serves: it holds exactly its capacity, and is too small to be fought over.
 const WORTH_SHARDING: usize = 4_096;
 
+/// The least that is worth a shard: the fewer keys, the less evenly their hashes fill the shards.
+const LEAST_SHARE: usize = 1_024;
+
 impl<M> Shards<M> {
     /// Machines for `capacity` keys together, each made for its share and with the seed that they all hash with.
     pub(crate) fn new(capacity: usize, make: impl Fn(usize, HashSeed) -> M) -> Self {
         let seed = HashSeed::new(random_seed(), random_seed());
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let count = if capacity < WORTH_SHARDING { 1 } else { threads.saturating_mul(4).next_power_of_two().min(256) };
+        let wanted = threads.saturating_mul(4).next_power_of_two().min(256);
+        let most = (capacity / LEAST_SHARE).next_power_of_two();
+        let count = if capacity < WORTH_SHARDING { 1 } else { wanted.min(most) };
         let share = capacity.div_ceil(count);
         Self { machines: (0..count).map(|_| make(share, seed.clone())).collect(), seed }
     }

@@ -287,9 +287,12 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     /// Never needed: they count as forgotten anyhow, and their entries are used when there is no other.
     #[doc(alias = "Cleanup")]
     pub fn cleanup(&mut self, now: Instant) -> usize {
-        let before = self.len();
-        while self.remove_ended(now) {}
-        before.saturating_sub(self.len())
+        self.cleanup_some(usize::MAX, now)
+    }
+
+    /// [`cleanup`](Self::cleanup) of at most so many, the oldest first, for callers that hold a lock. O(`limit`).
+    pub fn cleanup_some(&mut self, limit: usize, now: Instant) -> usize {
+        (0..limit).take_while(|_| self.remove_ended(now)).count()
     }
 
     /// [`cleanup`](Self::cleanup) for a loop over deadlines. Early it changes nothing; late is enough.

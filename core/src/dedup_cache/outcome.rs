@@ -159,4 +159,23 @@ impl DedupStats {
         held: 0,
         pending: 0,
     };
+
+    /// The sum of two, for a cache that consists of several.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            fresh: self.fresh.saturating_add(other.fresh),
+            duplicates: self.duplicates.saturating_add(other.duplicates),
+            in_flight: self.in_flight.saturating_add(other.in_flight),
+            refused: self.refused.saturating_add(other.refused),
+            claimed: self.claimed.saturating_add(other.claimed),
+            committed: self.committed.saturating_add(other.committed),
+            aborted: self.aborted.saturating_add(other.aborted),
+            given_up: self.given_up.saturating_add(other.given_up),
+            expired: self.expired.saturating_add(other.expired),
+            forgotten: self.forgotten.saturating_add(other.forgotten),
+            held: self.held.saturating_add(other.held),
+            pending: self.pending.saturating_add(other.pending),
+        }
+    }
 }

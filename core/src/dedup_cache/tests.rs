@@ -121,6 +121,17 @@ fn vector_09_cleanup_removes_what_is_over() {
 }
 
 #[test]
+fn a_cleanup_may_be_done_in_parts() {
+    let mut cache: DedupCache<u32, 10> = DedupCache::new(TTL, WhenFull::Refuse);
+    assert!((0..10).all(|id| cache.check(&id, at(u64::from(id))).is_fresh()));
+    assert_eq!(cache.cleanup_some(3, at(10_005)), 3);
+    assert_eq!(cache.next_deadline(), Some(at(10_003)));
+    assert_eq!(cache.cleanup_some(100, at(10_005)), 3);
+    assert_eq!(cache.cleanup_some(100, at(10_005)), 0);
+    conserves(&cache);
+}
+
+#[test]
 fn vector_11_the_empty_key_is_a_key() {
     let mut cache = cache::<4>(WhenFull::Refuse);
     assert!(cache.check(&"", at(0)).is_fresh());

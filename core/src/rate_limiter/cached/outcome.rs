@@ -100,6 +100,20 @@ pub struct CachedRateLimiterStats {
 impl CachedRateLimiterStats {
     pub(super) const NONE: Self =
         Self { allowed: 0, cached: 0, in_flight: 0, denied: 0, completed: 0, released: 0, refunded: 0 };
+
+    /// The sum of two, for a limiter that consists of several.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            allowed: self.allowed.saturating_add(other.allowed),
+            cached: self.cached.saturating_add(other.cached),
+            in_flight: self.in_flight.saturating_add(other.in_flight),
+            denied: self.denied.saturating_add(other.denied),
+            completed: self.completed.saturating_add(other.completed),
+            released: self.released.saturating_add(other.released),
+            refunded: self.refunded.saturating_add(other.refunded),
+        }
+    }
 }
 
 impl<V> fmt::Display for AttemptLost<V> {

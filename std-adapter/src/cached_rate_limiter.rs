@@ -1,0 +1,247 @@
+//! The caching rate limiter for servers.
+
+use core::{
+    borrow::Borrow,
+    fmt,
+    hash::{BuildHasher, Hash},
+    marker::PhantomData,
+    time::Duration,
+};
+use std::sync::Arc;
+
+use steadfast_core::{
+    AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, CachedRateLimiterIn, CachedRateLimiterStats, Clock, Instant,
+    OnFull, Quota, Shared,
+};
+
+use crate::{Heap, Mutex, SystemTimer, storage::Shards};
+
+/// Lets each key make so many attempts in so much time, one at a time, and keeps the value of the last one for those who
+/// may not.
+///
+/// For calls whose answer stays good for a while: is this peer alive? Cloning is cheap and shares everything, memory is
+/// fixed when it is built, and a `&str` looks up a `String` without allocating. "Not now" is never mistaken for an answer:
+/// without a value it is [`AllowOrCached::InFlight`] or [`AllowOrCached::Denied`].
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast::{AllowOrCached, CachedRateLimiter, Gcra};
+///
+/// # async fn ping(_: &str) -> bool { true }
+/// // One ping a minute for each peer; a ping takes less than five seconds.
+/// let quota = Gcra::every(Duration::from_secs(60));
+/// let pings = CachedRateLimiter::<String, bool, _>::builder(quota, Duration::from_secs(5)).build();
+///
+/// # steadfast::block_on(async {
+/// let is_alive = match pings.allow_or_cached("bob") {
+///     AllowOrCached::Allowed(attempt) => {
+///         let is_alive = ping("bob").await;
+///         attempt.complete(is_alive).map_or_else(|late| late.0, |()| is_alive)
+///     }
+///     AllowOrCached::Cached { value, .. } => value,
+///     AllowOrCached::InFlight | AllowOrCached::Denied { .. } => { /* not known */ true }
+/// };
+/// # assert!(is_alive);
+/// # });
+/// ```
+pub struct CachedRateLimiter<K, V, A: Quota, T = SystemTimer>(Arc<Shards<Shard<K, V, A, T>>>);
+
+type Machine<K, V, A> = CachedRateLimiterIn<K, V, A, Heap>;
+type Shard<K, V, A, T> = Shared<Machine<K, V, A>, Mutex<Machine<K, V, A>>, T>;
+
+/// The settings of a [`CachedRateLimiter`].
+#[derive(Clone, Debug)]
+pub struct CachedRateLimiterBuilder<K, V, A, T = SystemTimer> {
+    quota: A,
+    lease: Duration,
+    max_keys: usize,
+    on_full: OnFull,
+    clock: T,
+    entry: PhantomData<fn() -> (K, V)>,
+}
+
+impl<K: Eq + Hash, V, A: Quota + Clone> CachedRateLimiter<K, V, A> {
+    /// The settings of a limiter with this quota, whose attempts take at most `lease`: 65,536 keys, [`OnFull::Share`].
+    ///
+    /// An attempt that was not ended after `lease` no longer keeps others from trying.
+    pub const fn builder(quota: A, lease: Duration) -> CachedRateLimiterBuilder<K, V, A> {
+        let on_full = OnFull::Share;
+        CachedRateLimiterBuilder { quota, lease, max_keys: 65_536, on_full, clock: SystemTimer, entry: PhantomData }
+    }
+}
+
+impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuilder<K, V, A, T> {
+    /// For how many keys there is room, at least one and at most 4,294,967,294.
+    ///
+    /// Up to 4,095 the limiter holds exactly so many. A larger one consists of shards that share the keys by their hash;
+    /// all together hold at least so many, and one shard may be full a little before the others.
+    #[must_use]
+    pub const fn max_keys(mut self, max_keys: usize) -> Self {
+        self.max_keys = max_keys;
+        self
+    }
+
+    /// What to do with a new key when there is no room.
+    #[must_use]
+    pub const fn on_full(mut self, on_full: OnFull) -> Self {
+        self.on_full = on_full;
+        self
+    }
+
+    /// Another clock than the system's.
+    #[must_use]
+    pub fn clock<U: Clock + Clone>(self, clock: U) -> CachedRateLimiterBuilder<K, V, A, U> {
+        let Self { quota, lease, max_keys, on_full, entry, .. } = self;
+        CachedRateLimiterBuilder { quota, lease, max_keys, on_full, clock, entry }
+    }
+
+    /// The limiter. Allocates all its memory; nothing else does later, but the keys and values themselves.
+    pub fn build(self) -> CachedRateLimiter<K, V, A, T> {
+        CachedRateLimiter(Arc::new(Shards::new(self.max_keys, |share, seed| {
+            let machine = Machine::allocate(self.quota.clone(), self.lease, share, seed).with_on_full(self.on_full);
+            Shared::new(Mutex::new(machine), self.clock.clone())
+        })))
+    }
+}
+
+impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
+    /// Allows an attempt for `key`, or tells what there is instead. O(1) expected.
+    ///
+    /// While an attempt is in flight no other is allowed, whatever the quota has left. The guard ends the attempt, at the
+    /// latest when it is dropped; it may be moved into a task. The value is cloned inside a lock: make that cheap.
+    #[expect(clippy::type_complexity, reason = "the guard names what its end returns")]
+    pub fn allow_or_cached<Q>(
+        &self,
+        key: &Q,
+    ) -> AllowOrCached<AttemptGuard<V, impl FnOnce(AttemptEnd<V>) -> Result<(), AttemptLost<V>> + use<K, V, A, T, Q>>, V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.seed.hash_one(key);
+        let answer = self.0.of(hash).with(|limiter, now| {
+            limiter.allow_or_cached_with(hash, key, Q::to_owned, now).map(|permit| permit, V::clone)
+        });
+        let guard = |permit| {
+            let shards = Arc::clone(&self.0);
+            AttemptGuard::new(move |end| shards.of(hash).with(|limiter, now| limiter.end(permit, end, now)))
+        };
+        answer.map(guard, |value| value)
+    }
+
+    /// Forgets every idle key and its value, and tells how many; never needed, but it frees the memory of the keys and
+    /// values themselves. Each shard is locked for O(its capacity).
+    pub fn cleanup(&self) -> usize {
+        self.0.iter().map(|shard| shard.with(|limiter, now| limiter.cleanup(now))).sum()
+    }
+
+    /// How many keys have an entry.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|shard| shard.with_lock(|limiter| limiter.len())).sum()
+    }
+
+    /// True if no key has an entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What was answered so far, over all shards.
+    pub fn stats(&self) -> CachedRateLimiterStats {
+        let each = self.0.iter().map(|shard| shard.with_lock(|limiter| limiter.stats()));
+        each.fold(CachedRateLimiterStats::default(), CachedRateLimiterStats::plus)
+    }
+
+    /// The time by this limiter's clock, for [`AllowOrCached::retry_after`].
+    pub fn now(&self) -> Instant {
+        self.0.of(0).timer().now()
+    }
+}
+
+impl<K, V, A: Quota, T> Clone for CachedRateLimiter<K, V, A, T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, V, A: Quota, T> fmt::Debug for CachedRateLimiter<K, V, A, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedRateLimiter").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+    use crate::{Gcra, SlidingLog};
+
+    const LEASE: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn of_many_threads_one_tries_and_nobody_reads_a_default() {
+        let pings = CachedRateLimiter::<String, u32, _>::builder(SlidingLog::<1>::per_hour(), LEASE).build();
+        let tried = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        match pings.allow_or_cached("bob") {
+                            AllowOrCached::Allowed(attempt) => {
+                                tried.fetch_add(1, Ordering::Relaxed);
+                                attempt.complete(7).unwrap();
+                            }
+                            AllowOrCached::Cached { value, .. } => assert_eq!(value, 7),
+                            AllowOrCached::InFlight => {}
+                            AllowOrCached::Denied { .. } => panic!("denied though there is a value"),
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(tried.into_inner(), 1);
+        let stats = pings.stats();
+        assert_eq!(stats.allowed + stats.cached + stats.in_flight + stats.denied, 1_600);
+        assert_eq!((stats.allowed, stats.completed, pings.len()), (1, 1, 1));
+    }
+
+    #[test]
+    fn an_attempt_may_be_refunded_and_ends_when_it_is_dropped() {
+        let pings = CachedRateLimiter::<u64, bool, _>::builder(SlidingLog::<1>::per_hour(), LEASE);
+        let pings = pings.max_keys(10_000).on_full(OnFull::Deny).build();
+        let AllowOrCached::Allowed(attempt) = pings.allow_or_cached(&1) else { panic!() };
+        attempt.refund();
+        let AllowOrCached::Allowed(attempt) = pings.clone().allow_or_cached(&1) else { panic!() };
+        thread::spawn(move || drop(attempt)).join().unwrap();
+        let answer = pings.allow_or_cached(&1);
+        assert!(answer.retry_after(pings.now()).is_some_and(|wait| wait <= Duration::from_secs(3_600)));
+        let stats = pings.stats();
+        assert_eq!((stats.refunded, stats.released, stats.denied), (1, 1, 1));
+    }
+
+    #[cfg(feature = "tokio")]
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_ping_lets_another_try_and_the_value_ages() {
+        let quota = Gcra::per_minute(2);
+        let pings = CachedRateLimiter::<String, bool, _>::builder(quota, LEASE).build();
+        let pinger = pings.clone();
+        let task = tokio::spawn(async move {
+            let AllowOrCached::Allowed(attempt) = pinger.allow_or_cached("bob") else { panic!() };
+            core::future::pending::<()>().await;
+            drop(attempt);
+        });
+        tokio::task::yield_now().await;
+        assert!(matches!(pings.allow_or_cached("bob"), AllowOrCached::InFlight));
+        task.abort();
+        assert!(task.await.unwrap_err().is_cancelled());
+        let AllowOrCached::Allowed(attempt) = pings.allow_or_cached("bob") else { panic!() };
+        attempt.complete(true).unwrap();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let AllowOrCached::Cached { value, age } = pings.allow_or_cached("bob") else { panic!() };
+        assert!(value && age >= Duration::from_secs(10) && age < Duration::from_secs(11));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(pings.cleanup(), 1);
+        assert!(pings.is_empty());
+    }
+}

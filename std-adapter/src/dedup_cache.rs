@@ -1,0 +1,251 @@
+//! The dedup cache for servers.
+
+use core::{
+    borrow::Borrow,
+    fmt,
+    hash::{BuildHasher, Hash},
+    marker::PhantomData,
+    time::Duration,
+};
+use std::sync::Arc;
+
+use steadfast_core::{
+    Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, DedupCacheIn, DedupStats, Instant, Seen, Shared, WhenFull,
+};
+
+use crate::{Heap, Mutex, SystemTimer, storage::Shards};
+
+/// Tells whether an id was seen within its life, in memory that is fixed when it is built.
+///
+/// Cloning is cheap and shares everything. [`check`](Self::check) asks and marks in one step, so of many threads exactly
+/// one is told [`Seen::Fresh`]. No background task is needed; a duplicate does not extend the life of an id. What happens
+/// when it is full of live ids is for the caller to say, see [`WhenFull`]. Ids are hashed with a random seed; a `&str`
+/// looks up a `String` without allocating.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast::{DedupCache, Seen, WhenFull};
+///
+/// let heard = DedupCache::<String>::builder(Duration::from_secs(600), WhenFull::ForgetOldest).capacity(1_000_000).build();
+///
+/// match heard.check("A4dCc1zmYeMWBSo5") {
+///     Seen::Fresh => { /* handle it */ }
+///     Seen::Duplicate { .. } | Seen::Full => { /* drop it */ }
+/// }
+/// ```
+///
+/// # Work that may fail
+///
+/// [`claim`](Self::claim) an id, do the work, then commit. If the claim is dropped instead, by an early return, a panic or
+/// a future that is cancelled, the id may come again.
+///
+/// ```
+/// # use core::time::Duration;
+/// use steadfast::{Claim, DedupCache, WhenFull};
+///
+/// # async fn store(_: u64) -> Result<(), std::io::Error> { Ok(()) }
+/// # steadfast::block_on(async {
+/// let orders = DedupCache::<u64>::builder(Duration::from_secs(600), WhenFull::Refuse).build();
+/// match orders.claim(&7) {
+///     Claim::Fresh(claim) => {
+///         store(7).await?;
+///         claim.commit()?;
+///     }
+///     Claim::Duplicate { .. } => { /* done already: acknowledge it again */ }
+///     Claim::InFlight | Claim::Full => { /* ask to try again later */ }
+/// }
+/// # assert!(orders.seen(&7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub struct DedupCache<K, T = SystemTimer>(Arc<Shards<Shard<K, T>>>);
+
+type Machine<K> = DedupCacheIn<K, Heap>;
+type Shard<K, T> = Shared<Machine<K>, Mutex<Machine<K>>, T>;
+
+/// How many ids a cleanup removes before it leaves the lock for a moment.
+const CLEANUP_STEP: usize = 256;
+
+/// The settings of a [`DedupCache`].
+#[derive(Clone, Debug)]
+pub struct DedupCacheBuilder<K, T = SystemTimer> {
+    ttl: Duration,
+    lease: Duration,
+    when_full: WhenFull,
+    capacity: usize,
+    clock: T,
+    key: PhantomData<fn() -> K>,
+}
+
+impl<K: Eq + Hash> DedupCache<K> {
+    /// The settings of a cache whose ids live for `ttl`: 65,536 ids, claims whose lease is as long as a life.
+    #[must_use]
+    pub const fn builder(ttl: Duration, when_full: WhenFull) -> DedupCacheBuilder<K> {
+        DedupCacheBuilder { ttl, lease: ttl, when_full, capacity: 65_536, clock: SystemTimer, key: PhantomData }
+    }
+}
+
+impl<K: Eq + Hash, T: Clock + Clone> DedupCacheBuilder<K, T> {
+    /// For how many ids there is room, at least one and at most 4,294,967,294.
+    ///
+    /// Up to 4,095 the cache holds exactly so many. A larger one consists of shards that share the ids by their hash. Each
+    /// has a margin of six standard deviations, so that all of the last `capacity` ids find room.
+    #[must_use]
+    pub const fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// After how long a claim is given up that was neither committed nor dropped.
+    ///
+    /// Longer than the work takes, shorter than the time in which the id comes again.
+    #[must_use]
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Another clock than the system's.
+    #[must_use]
+    pub fn clock<U: Clock + Clone>(self, clock: U) -> DedupCacheBuilder<K, U> {
+        let Self { ttl, lease, when_full, capacity, key, .. } = self;
+        DedupCacheBuilder { ttl, lease, when_full, capacity, clock, key }
+    }
+
+    /// The cache. Allocates all its memory; nothing else does later, but the ids themselves.
+    pub fn build(self) -> DedupCache<K, T> {
+        let capacity = self.capacity.max(1);
+        DedupCache(Arc::new(Shards::new(capacity, |share, seed| {
+            let room = if share < capacity { with_margin(share) } else { capacity };
+            let machine = Machine::allocate(self.ttl, self.when_full, room, seed).with_lease(self.lease);
+            Shared::new(Mutex::new(machine), self.clock.clone())
+        })))
+    }
+}
+
+/// Room for `share` ids and six standard deviations of their number.
+const fn with_margin(share: usize) -> usize {
+    share.saturating_add(share.isqrt().saturating_mul(6))
+}
+
+impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
+    /// Tells whether `key` was seen, and marks it if it was not. O(1) expected.
+    pub fn check<Q>(&self, key: &Q) -> Seen
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.seed.hash_one(key);
+        self.0.of(hash).with(|cache, now| cache.check_with(hash, key, Q::to_owned, now))
+    }
+
+    /// [`check`](Self::check) at a time that the caller has read from this cache's clock.
+    pub fn check_at<Q>(&self, key: &Q, now: Instant) -> Seen
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.seed.hash_one(key);
+        self.0.of(hash).with_lock(|cache| cache.check_with(hash, key, Q::to_owned, now))
+    }
+
+    /// True if `key` is marked or claimed; changes nothing.
+    pub fn seen<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let hash = self.0.seed.hash_one(key);
+        self.0.of(hash).with(|cache, now| cache.seen_with(hash, key, now))
+    }
+
+    /// Begins the life of `key` now, whether or not it was seen, and tells what it was.
+    ///
+    /// A claim of it is over, as if it were committed.
+    pub fn mark<Q>(&self, key: &Q) -> Seen
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.seed.hash_one(key);
+        self.0.of(hash).with(|cache, now| cache.mark_with(hash, key, Q::to_owned, now))
+    }
+
+    /// Claims `key` for work that may fail. The guard commits, or aborts when it is dropped; it may be moved into a task.
+    pub fn claim<Q>(&self, key: &Q) -> Claim<ClaimGuard<impl FnOnce(ClaimEnd) -> Result<(), ClaimLost> + use<K, T, Q>>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.seed.hash_one(key);
+        let claim = self.0.of(hash).with(|cache, now| cache.claim_with(hash, key, Q::to_owned, now));
+        claim.map(|ticket| {
+            let shards = Arc::clone(&self.0);
+            ClaimGuard::new(move |end| shards.of(hash).with(|cache, now| cache.end(ticket, end, now)))
+        })
+    }
+
+    /// Forgets every id whose life has ended, and tells how many; never needed, but it frees the memory of the ids
+    /// themselves. A lock is held for 256 of them at a time.
+    pub fn cleanup(&self) -> usize {
+        let mut removed = 0_usize;
+        for shard in self.0.iter() {
+            loop {
+                let some = shard.with(|cache, now| cache.cleanup_some(CLEANUP_STEP, now));
+                removed = removed.saturating_add(some);
+                if some < CLEANUP_STEP {
+                    break;
+                }
+            }
+        }
+        removed
+    }
+
+    /// The window that is really held: every id that was marked less than this ago is known.
+    ///
+    /// It is the life of an id, unless live ones had to be forgotten for want of room.
+    pub fn horizon(&self) -> Duration {
+        self.0.iter().map(|shard| shard.with(|cache, now| cache.horizon(now))).min().unwrap_or_default()
+    }
+
+    /// How many ids have an entry; those whose life ended may be among them until their entry is needed.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|shard| shard.with_lock(|cache| cache.len())).sum()
+    }
+
+    /// True if no id has an entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most ids that are held at once, the shards' margins included.
+    pub fn capacity(&self) -> usize {
+        self.0.iter().map(|shard| shard.with_lock(|cache| cache.capacity())).sum()
+    }
+
+    /// What was done so far, over all shards.
+    pub fn stats(&self) -> DedupStats {
+        let each = self.0.iter().map(|shard| shard.with_lock(|cache| cache.stats()));
+        each.fold(DedupStats::default(), DedupStats::plus)
+    }
+
+    /// The time by this cache's clock, beside [`Seen::Duplicate`]'s instant.
+    pub fn now(&self) -> Instant {
+        self.0.of(0).timer().now()
+    }
+}
+
+impl<K, T> Clone for DedupCache<K, T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, T> fmt::Debug for DedupCache<K, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DedupCache").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

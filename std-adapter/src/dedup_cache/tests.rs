@@ -1,0 +1,128 @@
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::{string::String, thread};
+
+use super::*;
+
+const TTL: Duration = Duration::from_secs(600);
+
+#[derive(Clone, Debug)]
+struct Stopped(Instant);
+
+impl Clock for Stopped {
+    fn now(&self) -> Instant {
+        self.0
+    }
+}
+
+fn is_shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+
+#[test]
+fn vector_10_of_a_hundred_threads_exactly_one_is_first() {
+    let heard = DedupCache::<String>::builder(TTL, WhenFull::Refuse).build();
+    is_shared(&heard);
+    let fresh = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| {
+                if heard.check("a").is_fresh() {
+                    fresh.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(fresh.into_inner(), 1);
+    let stats = heard.stats();
+    assert_eq!((stats.fresh, stats.duplicates, stats.held), (1, 99, 1));
+}
+
+#[test]
+fn threads_that_share_ids_handle_each_once() {
+    let heard = DedupCache::<u64>::builder(TTL, WhenFull::Refuse).capacity(20_000).build();
+    let fresh: usize = thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| (0..10_000_u64).filter(|id| heard.check(id).is_fresh()).count())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!((fresh, heard.len()), (10_000, 10_000));
+}
+
+#[test]
+fn a_small_cache_holds_exactly_its_capacity() {
+    let heard = DedupCache::<u64>::builder(TTL, WhenFull::Refuse).capacity(1_000).build();
+    assert!((0..1_000).all(|id| heard.check(&id).is_fresh()));
+    assert_eq!(heard.check(&1_000), Seen::Full);
+    assert_eq!((heard.len(), heard.capacity()), (1_000, 1_000));
+    assert_eq!(DedupCache::<u64>::builder(TTL, WhenFull::Refuse).capacity(0).build().capacity(), 1);
+}
+
+#[test]
+fn a_large_cache_misses_no_duplicate_among_its_last_ids() {
+    const CAPACITY: u64 = 65_536;
+    let clock = Stopped(Instant::from_secs(1));
+    let heard = DedupCache::<u64>::builder(TTL, WhenFull::ForgetOldest);
+    let heard = heard.capacity(CAPACITY as usize).clock(clock).build();
+    for id in 0..3 * CAPACITY {
+        assert!(heard.check(&id).is_fresh());
+        if let Some(before) = id.checked_sub(CAPACITY - 1) {
+            assert!(heard.seen(&before), "{before} at {id}");
+        }
+    }
+    // Bounded, and what the shards hold beyond it is a margin.
+    assert!(heard.len() <= heard.capacity() && heard.capacity() < 80_000);
+    assert_eq!(heard.horizon(), Duration::ZERO);
+    let stats = heard.stats();
+    assert_eq!(stats.fresh, stats.held + stats.forgotten);
+}
+
+#[test]
+fn a_replay_guard_refuses_and_forgets_nothing() {
+    let heard = DedupCache::<u64>::builder(TTL, WhenFull::Refuse).capacity(5_000).build();
+    let fresh: Vec<u64> = (0..50_000).filter(|id| heard.check(id).is_fresh()).collect();
+    assert!(fresh.len() >= 5_000 && fresh.len() == heard.len());
+    assert!(fresh.iter().all(|id| heard.seen(id)));
+    assert_eq!(heard.horizon(), TTL);
+    assert_eq!(heard.stats().refused, 50_000 - fresh.len() as u64);
+}
+
+#[test]
+fn texts_are_looked_up_borrowed_and_claims_commit_or_abort() {
+    let heard = DedupCache::<String>::builder(TTL, WhenFull::Refuse).lease(Duration::from_secs(5)).build();
+    let Claim::Fresh(claim) = heard.claim("a") else { panic!() };
+    assert!(heard.seen("a"));
+    assert!(matches!(heard.claim("a"), Claim::InFlight));
+    // A claim is no borrow: it goes along with the work, into a thread or a task.
+    thread::spawn(move || drop(claim)).join().unwrap();
+    assert!(!heard.seen("a"));
+    let Claim::Fresh(claim) = heard.clone().claim("a") else { panic!() };
+    claim.commit().unwrap();
+    assert!(matches!(heard.claim("a"), Claim::Duplicate { count: 1, .. }));
+    assert!(matches!(heard.mark("a"), Seen::Duplicate { count: 2, .. }));
+    assert!(matches!(heard.check_at("a", heard.now()), Seen::Duplicate { count: 1, .. }));
+    let stats = heard.stats();
+    assert_eq!((stats.claimed, stats.committed, stats.aborted, stats.pending), (2, 1, 1, 0));
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test(start_paused = true)]
+async fn ids_end_with_the_clock_and_a_cancelled_task_aborts() {
+    let heard = DedupCache::<u32>::builder(TTL, WhenFull::Refuse).capacity(10_000).build();
+    assert!((0..2_000).all(|id| heard.check(&id).is_fresh()));
+    let worker = heard.clone();
+    let task = tokio::spawn(async move {
+        let Claim::Fresh(claim) = worker.claim(&9_999) else { panic!() };
+        core::future::pending::<()>().await;
+        drop(claim);
+    });
+    tokio::task::yield_now().await;
+    assert!(heard.seen(&9_999));
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert!(!heard.seen(&9_999));
+
+    tokio::time::advance(TTL - Duration::from_secs(1)).await;
+    assert!(heard.seen(&0));
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(!heard.seen(&0));
+    assert_eq!(heard.cleanup(), 2_000);
+    assert!(heard.is_empty());
+}
