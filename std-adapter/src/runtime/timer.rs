@@ -24,10 +24,15 @@ use super::blocking;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct SystemTimer;
 
-/// The system time that [`Instant::ZERO`] stands for: the first reading of this process.
+/// The system time that [`Instant::ZERO`] stands for: a day before the first reading of this process.
+///
+/// A day, because a paused clock may have stopped before that reading, and would then stand at zero until it passes it.
 fn epoch() -> time::Instant {
     static EPOCH: OnceLock<time::Instant> = OnceLock::new();
-    *EPOCH.get_or_init(time::Instant::now)
+    *EPOCH.get_or_init(|| {
+        let first = time::Instant::now();
+        first.checked_sub(Duration::from_secs(86_400)).unwrap_or(first)
+    })
 }
 
 fn system_now() -> time::Instant {
