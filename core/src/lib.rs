@@ -60,7 +60,7 @@ pub use logger::{
     Actors, Entry, Event, Formatter, FormattersFull, Group, Level, Logger, LoggerStats, NotWritten, Recorded, Recorder,
     Report, ServiceId, ServiceLog, Show, Sink, Text,
 };
-pub use quorum::{Ballot, Quorum, QuorumError, QuorumStats, Vote};
+pub use quorum::{Ballot, List, ListStorage, Quorum, QuorumError, QuorumIn, QuorumStats, Vote};
 pub use rate_limiter::{
     AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
     CachedRateLimiterStats, Decision, Gcra, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn, RateLimiterStats,

@@ -1,13 +1,21 @@
 //! One vote a voter, until enough agree or the time is up.
 
+mod list;
 mod outcome;
+mod shared;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod waiters;
+
+use core::{borrow::Borrow, fmt, mem};
 
 use heapless::Vec;
 
-use crate::{Instant, time::Span};
+use crate::{Inline, Instant, time::Span};
+pub use list::{List, ListStorage};
 pub use outcome::{Ballot, QuorumError, QuorumStats, Vote};
+use waiters::Waiters;
 
 /// Collects one vote from each voter, and decides by an [`aggregate`](crate::aggregate) once enough have voted.
 ///
@@ -41,20 +49,30 @@ pub use outcome::{Ballot, QuorumError, QuorumStats, Vote};
 ///
 /// A clock that steps back keeps the ballot open for no longer than it was still to be open when a vote or a result first
 /// told the time.
+///
+/// # Waiting
+///
+/// Behind a lock and beside a timer, [`decided`](crate::Shared::decided) waits for the result.
 #[doc(alias = "ConsensusHelper")]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[derive(Clone, Debug)]
-pub struct Quorum<V, T, const N: usize> {
+pub type Quorum<V, T, const N: usize> = QuorumIn<V, T, Inline<N>>;
+
+/// A [`Quorum`] whose storage is a parameter, so that an adapter can choose its size at run time.
+pub struct QuorumIn<V, T, S: ListStorage> {
     /// Those who have voted, in the order of `votes`; then, if there is a list, those on it who have not.
-    voters: Vec<V, N>,
-    votes: Vec<T, N>,
+    voters: S::Of<V>,
+    votes: S::Of<T>,
     listed: bool,
     closed: bool,
     threshold: usize,
     deadline: Instant,
     /// The time that was left when the machine first learned the time.
     left: Option<Span>,
+    /// Changes with every ballot and every vote that counts.
+    version: u64,
+    /// The version with which this ballot began.
+    begun: u64,
     stats: QuorumStats,
+    waiters: Waiters,
 }
 
 impl<V, T, const N: usize> Quorum<V, T, N> {
@@ -93,15 +111,44 @@ impl<V, T, const N: usize> Quorum<V, T, N> {
     }
 
     const fn unlisted(threshold: usize, deadline: Instant) -> Self {
+        Self::with_lists(Vec::new(), Vec::new(), threshold, deadline)
+    }
+}
+
+impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
+    const fn with_lists(voters: S::Of<V>, votes: S::Of<T>, threshold: usize, deadline: Instant) -> Self {
         Self {
-            voters: Vec::new(),
-            votes: Vec::new(),
+            voters,
+            votes,
             listed: false,
             closed: false,
             threshold,
             deadline,
             left: None,
-            stats: QuorumStats { conflicting: 0, counted: 0, full: 0, late: 0, repeated: 0, strangers: 0 },
+            version: 0,
+            begun: 0,
+            stats: QuorumStats::NONE,
+            waiters: Waiters::new(),
+        }
+    }
+
+    /// A quorum of `threshold` votes in two empty lists, for adapters.
+    ///
+    /// # Errors
+    ///
+    /// If the threshold is zero or above the capacity of a list.
+    pub fn try_with_lists(
+        voters: S::Of<V>,
+        votes: S::Of<T>,
+        threshold: usize,
+        deadline: Instant,
+    ) -> Result<Self, QuorumError> {
+        match threshold {
+            0 => Err(QuorumError::NoThreshold),
+            _ => {
+                let quorum = Self::with_lists(voters, votes, threshold, deadline);
+                if threshold > quorum.places() { Err(QuorumError::OutOfReach) } else { Ok(quorum) }
+            }
         }
     }
 
@@ -114,6 +161,8 @@ impl<V, T, const N: usize> Quorum<V, T, N> {
         self.closed = false;
         self.deadline = deadline;
         self.left = None;
+        self.version = self.version.wrapping_add(1);
+        self.begun = self.version;
     }
 
     /// When the ballot ends if nothing decides it before.
@@ -138,13 +187,13 @@ impl<V, T, const N: usize> Quorum<V, T, N> {
     #[doc(alias = "VoteCount")]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.votes.len()
+        self.votes.as_ref().len()
     }
 
     /// True if nobody has voted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.votes.is_empty()
+        self.votes.as_ref().is_empty()
     }
 
     /// The votes that count needed for a result.
@@ -155,7 +204,7 @@ impl<V, T, const N: usize> Quorum<V, T, N> {
 
     /// Those who have voted, and for what. The order is of no meaning.
     pub fn votes(&self) -> impl ExactSizeIterator<Item = (&V, &T)> {
-        self.voters.iter().zip(&self.votes)
+        self.voters.as_ref().iter().zip(self.votes.as_ref())
     }
 
     /// Those whose vote does not agree, by what the caller calls agreement with the result.
@@ -177,7 +226,7 @@ impl<V, T, const N: usize> Quorum<V, T, N> {
 
     /// Those on the list who have not voted; nobody if there is no list.
     pub fn absentees(&self) -> impl Iterator<Item = &V> {
-        self.voters.iter().skip(self.votes.len())
+        self.voters.as_ref().iter().skip(self.len())
     }
 
     /// What became of all votes so far.
@@ -188,8 +237,12 @@ impl<V, T, const N: usize> Quorum<V, T, N> {
 
     /// How many more votes may come.
     fn missing(&self) -> usize {
-        let voters = if self.listed { self.voters.len() } else { N };
-        if self.closed { 0 } else { voters.saturating_sub(self.votes.len()) }
+        let voters = if self.listed { self.voters.as_ref().len() } else { self.places() };
+        if self.closed { 0 } else { voters.saturating_sub(self.len()) }
+    }
+
+    fn places(&self) -> usize {
+        self.voters.capacity().min(self.votes.capacity())
     }
 
     fn observe(&mut self, now: Instant) {
@@ -204,7 +257,7 @@ impl<V, T, const N: usize> Quorum<V, T, N> {
     }
 }
 
-impl<V: PartialEq, T: PartialEq, const N: usize> Quorum<V, T, N> {
+impl<V: PartialEq, T, const N: usize> Quorum<V, T, N> {
     /// A quorum of `threshold` votes, open to `voters` alone until `deadline`. A voter who is listed twice has one vote.
     ///
     /// ```
@@ -227,42 +280,80 @@ impl<V: PartialEq, T: PartialEq, const N: usize> Quorum<V, T, N> {
         voters: impl IntoIterator<Item = V>,
         deadline: Instant,
     ) -> Result<Self, QuorumError> {
-        let mut quorum = Self::try_new(threshold, deadline)?;
-        quorum.listed = true;
+        Self::try_new(threshold, deadline)?.listing(voters)
+    }
+}
+
+impl<V: PartialEq, T, S: ListStorage> QuorumIn<V, T, S> {
+    /// Opens a new quorum to these voters alone; see [`Quorum::with_voters`].
+    ///
+    /// # Errors
+    ///
+    /// If the threshold is above the number of voters, or if there are more voters than places.
+    pub fn listing(mut self, voters: impl IntoIterator<Item = V>) -> Result<Self, QuorumError> {
+        self.listed = true;
         for voter in voters {
-            if !quorum.voters.contains(&voter) {
-                quorum.voters.push(voter).map_err(|_unlisted| QuorumError::TooManyVoters)?;
+            if !self.voters.as_ref().contains(&voter) {
+                self.voters.push(voter).map_err(|_unlisted| QuorumError::TooManyVoters)?;
             }
         }
-        if threshold > quorum.voters.len() { Err(QuorumError::OutOfReach) } else { Ok(quorum) }
+        if self.voters.as_ref().len() > self.places() {
+            return Err(QuorumError::TooManyVoters);
+        }
+        if self.threshold > self.voters.as_ref().len() { Err(QuorumError::OutOfReach) } else { Ok(self) }
     }
+}
 
+impl<V: PartialEq, T: PartialEq, S: ListStorage> QuorumIn<V, T, S> {
     /// Counts the vote of `voter`, unless it has voted, may not vote or is too late. O(N).
     #[doc(alias = "AddVote")]
     pub fn vote(&mut self, voter: V, value: T, now: Instant) -> Vote {
+        let known = self.position(&voter);
+        self.take(known, || voter, value, now)
+    }
+
+    /// [`vote`](Self::vote) for a borrowed form of the voter; `own` makes a voter of it, if the vote counts.
+    pub fn vote_with<Q>(&mut self, voter: &Q, own: impl FnOnce(&Q) -> V, value: T, now: Instant) -> Vote
+    where
+        V: Borrow<Q>,
+        Q: PartialEq + ?Sized,
+    {
+        let known = self.position(voter);
+        self.take(known, || own(voter), value, now)
+    }
+
+    fn position<Q>(&self, voter: &Q) -> Option<usize>
+    where
+        V: Borrow<Q>,
+        Q: PartialEq + ?Sized,
+    {
+        self.voters.as_ref().iter().position(|known| known.borrow() == voter)
+    }
+
+    fn take(&mut self, known: Option<usize>, voter: impl FnOnce() -> V, value: T, now: Instant) -> Vote {
         self.observe(now);
-        let vote = self.take(voter, value);
+        let vote = self.judge(known, voter, value);
         self.stats.count(vote);
+        if vote == Vote::Counted {
+            self.version = self.version.wrapping_add(1);
+        }
         vote
     }
 
-    fn take(&mut self, voter: V, value: T) -> Vote {
-        let known = self.voters.iter().position(|known| *known == voter);
-        if let Some(first) = known.and_then(|index| self.votes.get(index)) {
+    fn judge(&mut self, known: Option<usize>, voter: impl FnOnce() -> V, value: T) -> Vote {
+        if let Some(first) = known.and_then(|index| self.votes.as_ref().get(index)) {
             return if *first == value { Vote::Repeated } else { Vote::Conflicting };
         }
         match known {
             None if self.listed => return Vote::Stranger,
             _ if self.closed => return Vote::Late,
-            None => {
-                if self.voters.push(voter).is_err() {
-                    return Vote::Full;
-                }
-            }
+            None if self.missing() == 0 || self.voters.push(voter()).is_err() => return Vote::Full,
+            None => {}
             Some(index) => {
-                // The same index twice, where it is in its place already, is refused: nothing to do then.
-                if let Ok([absent, here]) = self.voters.get_disjoint_mut([index, self.votes.len()]) {
-                    core::mem::swap(absent, here);
+                let here = self.len();
+                // One index twice is refused: the voter is in its place then.
+                if let Ok([absent, here]) = self.voters.as_mut().get_disjoint_mut([index, here]) {
+                    mem::swap(absent, here);
                 }
             }
         }
@@ -273,75 +364,24 @@ impl<V: PartialEq, T: PartialEq, const N: usize> Quorum<V, T, N> {
     }
 }
 
-impl<V, T: Clone, const N: usize> Quorum<V, T, N> {
-    /// The result by `aggregate`, as soon as the threshold is reached and the votes decide something.
-    ///
-    /// While they do not (`aggregate` gives `None`: no majority, say), the ballot stays open until they do, until nobody
-    /// is left to vote or until the deadline. [`result_when_settled`](Self::result_when_settled) waits for all instead.
-    /// The first decision, and the first failure, end the ballot.
-    ///
-    /// `aggregate` gets a copy of the votes, at least as many as the threshold: a function of
-    /// [`aggregate`](crate::aggregate), or any other that does not depend on their order.
-    ///
-    /// ```
-    /// use steadfast_core::{Ballot, Instant, Quorum};
-    ///
-    /// let now = Instant::ZERO;
-    /// let mut newest: Quorum<&str, u64, 8> = Quorum::new::<2>(Instant::MAX);
-    /// let _ = newest.vote("bob", 41, now);
-    /// let _ = newest.vote("carol", 42, now);
-    /// assert_eq!(newest.result(|versions| versions.iter().max().copied(), now), Ballot::Decided(42));
-    /// ```
-    #[doc(alias("HasQuorum", "Result"))]
-    pub fn result<R>(&mut self, aggregate: impl FnOnce(&mut [T]) -> Option<R>, now: Instant) -> Ballot<R> {
-        self.decide(now, |votes, missing| match aggregate(votes) {
-            Some(value) => Ballot::Decided(value),
-            None if missing == 0 => Ballot::Failed,
-            None => Ballot::Open { missing: 0 },
-        })
+/// Those who wait for the original do not wait for the copy.
+impl<V, T, S: ListStorage> Clone for QuorumIn<V, T, S>
+where
+    S::Of<V>: Clone,
+    S::Of<T>: Clone,
+{
+    fn clone(&self) -> Self {
+        Self { voters: self.voters.clone(), votes: self.votes.clone(), waiters: Waiters::new(), ..*self }
     }
+}
 
-    /// The result by `aggregate`, once no missing vote can change it.
-    ///
-    /// Waits until all have voted, until the deadline, or until the threshold is reached and `settled` says that whatever
-    /// the missing ones vote changes nothing (see [`aggregate::settled`](crate::aggregate::settled)): then the ballot is
-    /// decided, or has failed, early. All are those on the list, or `N` voters if there is none.
-    ///
-    /// ```
-    /// use steadfast_core::{Ballot, Instant, Quorum, aggregate::{majority, settled}};
-    ///
-    /// let now = Instant::ZERO;
-    /// let mut quorum: Quorum<u8, &str, 5> = Quorum::new::<3>(Instant::MAX);
-    /// for (voter, version) in [(1, "v2"), (2, "v1"), (3, "v2")] {
-    ///     let _ = quorum.vote(voter, version, now);
-    /// }
-    /// assert_eq!(quorum.result_when_settled(majority, settled::majority, now), Ballot::Open { missing: 0 });
-    /// let _ = quorum.vote(4, "v2", now);
-    /// assert_eq!(quorum.result_when_settled(majority, settled::majority, now), Ballot::Decided("v2"));
-    /// ```
-    pub fn result_when_settled<R>(
-        &mut self,
-        aggregate: impl FnOnce(&mut [T]) -> Option<R>,
-        settled: impl FnOnce(&mut [T], usize) -> bool,
-        now: Instant,
-    ) -> Ballot<R> {
-        self.decide(now, |votes, missing| {
-            if missing > 0 && !settled(votes, missing) {
-                return Ballot::Open { missing: 0 };
-            }
-            aggregate(votes).map_or(Ballot::Failed, Ballot::Decided)
-        })
-    }
-
-    fn decide<R>(&mut self, now: Instant, judge: impl FnOnce(&mut [T], usize) -> Ballot<R>) -> Ballot<R> {
-        self.observe(now);
-        let missing = self.missing();
-        let ballot = match self.threshold.saturating_sub(self.votes.len()) {
-            0 => judge(&mut self.votes.clone(), missing),
-            needed if needed <= missing => Ballot::Open { missing: needed },
-            _ => Ballot::Failed,
-        };
-        self.closed |= !matches!(ballot, Ballot::Open { .. });
-        ballot
+impl<V, T, S: ListStorage> fmt::Debug for QuorumIn<V, T, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Quorum")
+            .field("votes", &self.len())
+            .field("threshold", &self.threshold)
+            .field("closed", &self.closed)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }

@@ -71,6 +71,8 @@ pub struct QuorumStats {
 }
 
 impl QuorumStats {
+    pub(super) const NONE: Self = Self { conflicting: 0, counted: 0, full: 0, late: 0, repeated: 0, strangers: 0 };
+
     /// All votes that came.
     #[must_use]
     pub const fn seen(&self) -> u64 {

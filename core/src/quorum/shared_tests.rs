@@ -1,0 +1,179 @@
+use core::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
+use std::vec::Vec;
+
+use crate::{
+    Ballot, Clock, Instant, Quorum, Shared, Vote,
+    aggregate::{majority, median, settled},
+    test_util::{Simulator, VirtualTimer},
+};
+
+type Machine = Quorum<u32, i64, 8>;
+type Subject = Shared<Machine, RefCell<Machine>, VirtualTimer>;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+const END: Instant = Instant::from_secs(60);
+
+fn quorum(timer: &VirtualTimer) -> Subject {
+    Shared::new(RefCell::new(Quorum::new::<3>(END)), timer.clone())
+}
+
+/// Nobody holds a place any more.
+fn nobody_waits(quorum: &Subject) -> bool {
+    quorum.with_lock(|quorum| (0..4).all(|_| quorum.waiters.join().is_some()))
+}
+
+#[test]
+fn all_who_wait_learn_the_decision_when_it_is_made() {
+    for seed in 0..1_000 {
+        let timer = VirtualTimer::default();
+        let quorum = quorum(&timer);
+        let learned = RefCell::new(Vec::new());
+        let mut simulator = Simulator::with_timer(seed, timer);
+        for _ in 0..6 {
+            simulator.spawn(async {
+                let value = quorum.decided(median).await;
+                learned.borrow_mut().push((value, quorum.timer().now()));
+            });
+        }
+        for voter in 1..=4 {
+            let quorum = &quorum;
+            simulator.spawn(async move {
+                let at = Instant::from_secs(u64::from(voter));
+                crate::Timer::sleep_until(quorum.timer(), at).await;
+                let _ = quorum.vote(voter, 10 * i64::from(voter));
+            });
+        }
+        simulator.run();
+        drop(simulator);
+        let learned = learned.into_inner();
+        assert_eq!(learned.len(), 6);
+        let decided_at = Instant::from_secs(3);
+        for (value, at) in learned {
+            assert_eq!(value, Some(20), "seed {seed}");
+            assert!(at.saturating_duration_since(decided_at) <= Duration::from_millis(10) && at >= decided_at);
+        }
+        assert_eq!(quorum.stats().late, 1);
+        assert!(nobody_waits(&quorum));
+    }
+}
+
+#[test]
+fn the_deadline_wakes_those_who_wait() {
+    for (votes, expected) in [(2, None), (4, Some(10))] {
+        let timer = VirtualTimer::default();
+        let quorum = quorum(&timer);
+        for voter in 0..votes {
+            assert_eq!(quorum.vote(voter, 10), Vote::Counted);
+        }
+        let mut simulator = Simulator::with_timer(1, timer);
+        simulator.spawn(async {
+            assert_eq!(quorum.decided_when_settled(median, settled::all_voted).await, expected);
+            assert_eq!(quorum.timer().now(), END);
+        });
+        simulator.run();
+    }
+}
+
+#[test]
+fn a_settled_result_is_not_waited_for() {
+    let timer = VirtualTimer::default();
+    let machine = Quorum::with_voters(2, 1..=5, END).unwrap();
+    let quorum: Subject = Shared::new(RefCell::new(machine), timer.clone());
+    let mut simulator = Simulator::with_timer(1, timer);
+    simulator.spawn(async {
+        assert_eq!(quorum.decided_when_settled(majority, settled::majority).await, Some(7));
+        assert_eq!(quorum.timer().now(), Instant::ZERO);
+    });
+    simulator.spawn(async {
+        for voter in 1..=3 {
+            assert_eq!(quorum.vote(voter, 7), Vote::Counted);
+        }
+    });
+    simulator.run();
+}
+
+#[test]
+fn a_reset_ends_the_wait_for_the_former_ballot() {
+    for seed in 0..100 {
+        let timer = VirtualTimer::default();
+        let quorum = quorum(&timer);
+        let mut simulator = Simulator::with_timer(seed, timer);
+        let waiter = simulator.spawn(async { assert_eq!(quorum.decided(median).await, None) });
+        assert!(simulator.step(), "the first poll");
+        simulator.spawn(async {
+            quorum.reset(TIMEOUT);
+            for voter in 1..=3 {
+                assert_eq!(quorum.vote(voter, 7), Vote::Counted);
+            }
+        });
+        simulator.run();
+        assert!(simulator.is_over(waiter));
+        assert_eq!(quorum.result(median), Ballot::Decided(7));
+    }
+}
+
+#[test]
+fn a_dropped_future_frees_its_place_and_wakes_nobody_in_vain() {
+    for seed in 0..1_000 {
+        let timer = VirtualTimer::default();
+        let quorum = quorum(&timer);
+        let learned = Cell::new(0);
+        let mut simulator = Simulator::with_timer(seed, timer);
+        let mut tasks = Vec::new();
+        for _ in 0..6 {
+            tasks.push(simulator.spawn(async {
+                assert_eq!(quorum.decided(median).await, Some(10));
+                learned.set(learned.get() + 1);
+            }));
+        }
+        for voter in 0..3 {
+            let quorum = &quorum;
+            simulator.spawn(async move {
+                crate::Timer::sleep_until(quorum.timer(), Instant::from_secs(u64::from(voter))).await;
+                let _ = quorum.vote(voter, 10);
+            });
+        }
+        for _ in 0..2 {
+            (0..simulator.next_random() % 16).for_each(|_| _ = simulator.step());
+            let victim = tasks[(simulator.next_random() % 6) as usize];
+            simulator.abort(victim);
+        }
+        simulator.run();
+        drop(simulator);
+        assert!(learned.get() >= 4, "seed {seed}");
+        assert!(nobody_waits(&quorum));
+    }
+}
+
+#[test]
+fn votes_may_come_while_the_result_is_found() {
+    let quorum = quorum(&VirtualTimer::default());
+    for voter in 1..=3 {
+        assert_eq!(quorum.vote(voter, 10), Vote::Counted);
+    }
+    // No lock is held; and the result is that of all four.
+    let ballot = quorum.result(|votes| {
+        let _ = quorum.vote(4, 90);
+        votes.iter().max().copied()
+    });
+    assert_eq!(ballot, Ballot::Decided(90));
+    assert_eq!(quorum.vote(5, 99), Vote::Late);
+    assert_eq!(quorum.stats().seen(), 6);
+}
+
+#[test]
+fn the_calls_are_those_of_the_machine() {
+    let timer = VirtualTimer::default();
+    let quorum = quorum(&timer);
+    assert_eq!(quorum.vote_with(&1, |voter| *voter, 10), Vote::Counted);
+    assert_eq!(quorum.vote_with(&1, |_| 9, 10), Vote::Repeated);
+    assert_eq!(quorum.result_when_settled(median, settled::median), Ballot::Open { missing: 2 });
+    assert_eq!(quorum.next_deadline(), Some(END));
+    assert!(!quorum.on_timeout());
+    quorum.reset(Duration::MAX);
+    assert_eq!(quorum.next_deadline(), None);
+    assert_eq!(quorum.with_lock(|quorum| quorum.len()), 0);
+}
