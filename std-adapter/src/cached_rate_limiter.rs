@@ -175,7 +175,9 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::{Gcra, SlidingLog};
+    #[cfg(feature = "tokio")]
+    use crate::Gcra;
+    use crate::SlidingLog;
 
     const LEASE: Duration = Duration::from_secs(5);
 
