@@ -1,0 +1,333 @@
+//! Getting a file back from whoever keeps it.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use stash_protocol::{Body, Manifest, PeerId, Refusal, Summary};
+use steadfast::{
+    Clock, Lock, Mutex, SystemTimer,
+    core::{Ballot, Quorum},
+};
+use tokio::task::JoinSet;
+
+use super::{
+    AskError, Contact, Greeting, Link, Owner, PeerAddress,
+    assembly::{Assembly, Next, Stretch},
+};
+use crate::link::Answer;
+
+/// The most peers that are asked for one recovery.
+const PEERS: usize = 64;
+
+/// How often all silent peers are asked what they keep.
+const ROUNDS: usize = 5;
+
+/// How many questions one confidant is asked at a time.
+const WORKERS: usize = 2;
+
+/// How long the ballot is open. The retries end long before.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a worker waits that has nothing to ask for.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// After how many questions in vain a confidant is given up.
+const IN_VAIN: u32 = 8;
+
+/// A file that came back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Recovered {
+    /// What was stored, byte for byte.
+    pub file: Vec<u8>,
+    /// Which version it is.
+    pub version: u64,
+    /// Who kept it.
+    pub kept_by: Vec<Greeting>,
+    /// Who offered an older version, and which.
+    pub stale: Vec<(Greeting, u64)>,
+    /// Who offered what this owner never sealed.
+    pub forged: Vec<Greeting>,
+    /// Newer versions that could not be had whole: they were never acknowledged, or their keepers lie.
+    pub broken: Vec<u64>,
+    /// How many chunks were damaged and had to come from somebody else.
+    pub damaged: u64,
+}
+
+/// Why nothing came back. Nothing was changed anywhere.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum GetError {
+    /// Too few peers answered to believe any of them.
+    TooFew {
+        /// How many did.
+        answered: usize,
+        /// How many were needed.
+        needed: usize,
+        /// Who did not, and why.
+        failed: Vec<(PeerAddress, AskError)>,
+    },
+    /// Peers answered, and none keeps anything for this seed.
+    Nothing {
+        /// How many answered.
+        answered: usize,
+    },
+    /// What is kept could not be had whole.
+    Broken {
+        /// The versions that were tried.
+        versions: Vec<u64>,
+    },
+    /// More than 64 peers.
+    TooManyPeers,
+}
+
+impl fmt::Display for GetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooFew { answered, needed, failed } => {
+                write!(f, "{answered} peers answered, and it takes {needed} to believe them")?;
+                failed.iter().try_for_each(|(peer, error)| write!(f, "\n  {} {error}", peer.address))
+            }
+            Self::Nothing { answered } => {
+                write!(f, "{answered} peers answered, and none keeps anything for this seed: is it the right one?")
+            }
+            Self::Broken { versions } => {
+                let versions: Vec<_> = versions.iter().map(u64::to_string).collect();
+                write!(f, "version {} is kept, but could not be had whole", versions.join(" and "))
+            }
+            Self::TooManyPeers => write!(f, "at most {PEERS} peers can be asked"),
+        }
+    }
+}
+
+impl std::error::Error for GetError {}
+
+/// What one peer said it keeps.
+#[derive(Clone, Debug)]
+enum Offer {
+    Forged,
+    Nothing(Vec<SocketAddr>),
+    Version(Manifest, Summary),
+}
+
+impl Owner {
+    /// Gets the file back from those of the `peers` who keep it.
+    ///
+    /// A majority of the peers must answer; then the newest version that this owner sealed is believed, so that no
+    /// minority can roll the owner back. Each chunk comes from anybody who has it undamaged. `progress` hears how many
+    /// chunks have come, and how many there will be.
+    ///
+    /// # Errors
+    ///
+    /// [`GetError`].
+    pub async fn get(
+        &self,
+        peers: &[PeerAddress],
+        progress: impl Fn(u64, u64) + Clone + Send + Sync + 'static,
+    ) -> Result<Recovered, GetError> {
+        let needed = (peers.len() / 2).saturating_add(1);
+        let deadline = SystemTimer.now().saturating_add(PATIENCE);
+        let mut ballot = Quorum::<PeerId, Option<u64>, PEERS>::try_new(needed, deadline);
+        let ballot = ballot.as_mut().map_err(|_more_than_voters| GetError::TooManyPeers)?;
+
+        let (greeted, mut failed) = self.greet(peers).await;
+        let mut offers = self.offers(greeted, &mut failed).await;
+        for (greeting, offer) in &offers {
+            let version = match offer {
+                Offer::Version(manifest, _) => Some(manifest.version),
+                Offer::Forged | Offer::Nothing(_) => None,
+            };
+            // Each peer was asked once, so each vote counts.
+            let _ = ballot.vote(greeting.contact.id, version, SystemTimer.now());
+        }
+        let newest = |votes: &mut [Option<u64>]| votes.iter().copied().max();
+        let answered = ballot.len();
+        let believed = match ballot.result(newest, SystemTimer.now()) {
+            Ballot::Decided(version) => version,
+            Ballot::Open { .. } | Ballot::Failed => return Err(GetError::TooFew { answered, needed, failed }),
+        };
+        if believed.is_none() {
+            offers.extend(self.hearsay(&offers).await);
+        }
+        let versions = candidates(&offers);
+        if versions.is_empty() {
+            return Err(GetError::Nothing { answered });
+        }
+        let mut broken = Vec::new();
+        for (manifest, summary) in versions {
+            let keeps = |offer: &Offer| matches!(offer, Offer::Version(other, _) if *other == manifest);
+            let kept_by: Vec<_> =
+                offers.iter().filter(|(_, offer)| keeps(offer)).map(|(peer, _)| peer.clone()).collect();
+            let contacts: Vec<_> = kept_by.iter().map(|greeting| greeting.contact).collect();
+            let (file, damaged) = self.assemble(&manifest, summary, &contacts, progress.clone()).await;
+            let Some(file) = file else {
+                broken.push(manifest.version);
+                continue;
+            };
+            let version = manifest.version;
+            let (mut stale, mut forged) = (Vec::new(), Vec::new());
+            for (greeting, offer) in offers {
+                match offer {
+                    Offer::Version(other, _) if other.version < version => stale.push((greeting, other.version)),
+                    Offer::Forged => forged.push(greeting),
+                    Offer::Version(..) | Offer::Nothing(_) => {}
+                }
+            }
+            return Ok(Recovered { file, version, kept_by, stale, forged, broken, damaged });
+        }
+        Err(GetError::Broken { versions: broken })
+    }
+
+    /// Asks all what they keep, and those again who did not answer.
+    async fn offers(
+        &self,
+        mut waiting: Vec<Greeting>,
+        failed: &mut Vec<(PeerAddress, AskError)>,
+    ) -> Vec<(Greeting, Offer)> {
+        let mut offers = Vec::new();
+        let mut fail = |greeting: Greeting, error| {
+            let Contact { address, id } = greeting.contact;
+            failed.push((PeerAddress { address, id: Some(id) }, error));
+        };
+        for _ in 0..ROUNDS {
+            let contacts: Vec<_> = waiting.iter().map(|greeting| greeting.contact).collect();
+            for (contact, answer) in self.link.ask_all(&contacts, &Body::Request).await {
+                let Some(at) = waiting.iter().position(|greeting| greeting.contact == contact) else { continue };
+                match answer {
+                    Answer::Response(manifest, elsewhere) => {
+                        offers.push((waiting.swap_remove(at), self.judge(manifest, elsewhere)));
+                    }
+                    Answer::Refused(Refusal::Unproven | Refusal::Busy) => {} // asked again in the next round
+                    Answer::Refused(refusal) => fail(waiting.swap_remove(at), AskError::Refused(refusal)),
+                    Answer::Ack | Answer::Fetched | Answer::Welcome { .. } => {
+                        fail(waiting.swap_remove(at), AskError::Unexpected);
+                    }
+                }
+            }
+            if waiting.is_empty() {
+                break;
+            }
+        }
+        waiting.into_iter().for_each(|greeting| fail(greeting, AskError::Silent));
+        offers
+    }
+
+    fn judge(&self, manifest: Option<Manifest>, elsewhere: Vec<SocketAddr>) -> Offer {
+        let Some(manifest) = manifest else { return Offer::Nothing(elsewhere) };
+        match self.vault.open_manifest(&manifest) {
+            Some(summary) => Offer::Version(manifest, summary),
+            None => Offer::Forged,
+        }
+    }
+
+    /// What those keep of whom the others have heard that they keep something.
+    async fn hearsay(&self, offers: &[(Greeting, Offer)]) -> Vec<(Greeting, Offer)> {
+        let mut hints: Vec<_> = offers
+            .iter()
+            .flat_map(|(_, offer)| if let Offer::Nothing(elsewhere) = offer { elsewhere.as_slice() } else { &[] })
+            .map(|address| PeerAddress { address: *address, id: None })
+            .collect();
+        hints.sort_by_key(|hint| hint.address);
+        hints.dedup();
+        hints.truncate(PEERS);
+        let (mut greeted, mut failed) = self.greet(&hints).await;
+        greeted.retain(|greeting| offers.iter().all(|(other, _)| other.contact.id != greeting.contact.id));
+        self.offers(greeted, &mut failed).await
+    }
+
+    /// Gets all chunks of one version from those who keep it, and tells how many came damaged.
+    async fn assemble(
+        &self,
+        manifest: &Manifest,
+        summary: Summary,
+        contacts: &[Contact],
+        progress: impl Fn(u64, u64) + Clone + Send + Sync + 'static,
+    ) -> (Option<Vec<u8>>, u64) {
+        self.assembly.with(|assembly| *assembly = Some(Assembly::new(manifest, summary)));
+        let mut workers = JoinSet::new();
+        for contact in contacts {
+            for _ in 0..WORKERS {
+                let worker = Worker { link: self.link.clone(), assembly: self.assembly.clone(), contact: *contact };
+                workers.spawn(worker.run(manifest.version, progress.clone()));
+            }
+        }
+        workers.join_all().await;
+        let Some(assembly) = self.assembly.with(Option::take) else { return (None, 0) };
+        let damaged = assembly.damaged();
+        (assembly.finish(), damaged)
+    }
+}
+
+/// The versions that this owner sealed, the newest first.
+fn candidates(offers: &[(Greeting, Offer)]) -> Vec<(Manifest, Summary)> {
+    let mut versions: Vec<(Manifest, Summary)> = Vec::new();
+    for (_, offer) in offers {
+        if let Offer::Version(manifest, summary) = offer
+            && versions.iter().all(|(other, _)| other != manifest)
+        {
+            versions.push((manifest.clone(), *summary));
+        }
+    }
+    versions.sort_by_key(|(manifest, _)| std::cmp::Reverse(manifest.version));
+    versions
+}
+
+/// Asks one confidant for what is missing, one stretch after the other.
+struct Worker {
+    link: Arc<Link>,
+    assembly: Arc<Mutex<Option<Assembly>>>,
+    contact: Contact,
+}
+
+impl Worker {
+    async fn run(self, version: u64, progress: impl Fn(u64, u64)) {
+        let (mut in_vain, mut renewals) = (0_u32, 0_u32);
+        while in_vain < IN_VAIN {
+            let stretch = match self.with(|assembly| assembly.next_for(self.contact.id)) {
+                Some(Next::Ask(stretch)) => stretch,
+                Some(Next::Wait) => {
+                    tokio::time::sleep(PAUSE).await; // others are asked for the rest, and may fail
+                    continue;
+                }
+                Some(Next::Done) | None => return,
+            };
+            let Stretch { first, want } = stretch;
+            let id = AtomicU64::new(0);
+            let note = |message| {
+                id.store(message, Ordering::Relaxed);
+                self.with(|assembly| assembly.asked(message, self.contact.id, stretch));
+            };
+            let brought =
+                || self.with(|assembly| assembly.has_brought(id.load(Ordering::Relaxed), stretch)) == Some(true);
+            let body = Body::Fetch { version, first, want };
+            let fetched = self.link.fetch(self.contact, &body, note, brought).await;
+            let brought = self.with(|assembly| assembly.end(id.load(Ordering::Relaxed), stretch));
+            if let Some((come, of)) = self.with(|assembly| assembly.progress()) {
+                progress(come, of);
+            }
+            match fetched {
+                Ok(()) => in_vain = 0,
+                Err(AskError::Silent | AskError::Network(_)) if brought == Some(true) => in_vain = 0,
+                Err(AskError::Silent | AskError::Network(_) | AskError::Refused(Refusal::Unproven | Refusal::Busy)) => {
+                    in_vain = in_vain.saturating_add(1);
+                }
+                Err(AskError::Refused(Refusal::NoRecovery)) if renewals < 2 => {
+                    renewals = renewals.saturating_add(1);
+                    if self.link.ask(self.contact, &Body::Request).await.is_err() {
+                        return;
+                    }
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut Assembly) -> R) -> Option<R> {
+        self.assembly.with(|assembly| assembly.as_mut().map(f))
+    }
+}
