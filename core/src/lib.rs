@@ -39,8 +39,8 @@ mod time;
 mod wait_list;
 
 pub use batch_collector::{
-    AddError, Batch, BatchBuffer, BatchCollector, BatchQueue, BatchQueueIn, BatchQueueStats, BatchSettings, BatchStats,
-    BatchWorker, FlushOutcome, FlushReason, WorkerRuns,
+    AddError, Batch, BatchBuffer, BatchCollector, BatchIntoIter, BatchQueue, BatchQueueIn, BatchQueueStats,
+    BatchSettings, BatchStats, BatchWorker, FlushOutcome, FlushReason, WorkerRuns,
 };
 pub use circuit_breaker::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, Breakers, BreakersIn, CallGuard, CallWindow, CircuitBreaker,

@@ -55,13 +55,13 @@ impl<S: Storage> Line<S> {
         self.len
     }
 
-    /// Joins the end of the line; `None` without taking the waker if the ring is full.
-    pub(super) fn join(&mut self, waker: &mut Option<Waker>) -> Option<Ticket> {
+    /// Joins the end of the line; `None` if the ring is full.
+    pub(super) fn join(&mut self, waker: &Waker) -> Option<Ticket> {
         if self.len >= self.ring.as_ref().len() {
             self.grow()?;
         }
         let index = self.index(self.len);
-        *self.ring.as_mut().get_mut(index)? = Slot::Waiting(waker.take()?);
+        *self.ring.as_mut().get_mut(index)? = Slot::Waiting(waker.clone());
         let ticket = Ticket(self.head_ticket.saturating_add(self.len as u64));
         self.len = self.len.saturating_add(1);
         Some(ticket)
@@ -73,15 +73,19 @@ impl<S: Storage> Line<S> {
         (ahead < self.len).then_some(ahead)
     }
 
-    /// Goes on waiting; leaves the former waker in `waker`, to be dropped outside the lock.
-    pub(super) fn stay(&mut self, ticket: Ticket, waker: &mut Option<Waker>) {
-        let Some(ahead) = self.ahead(ticket) else { return };
+    /// Goes on waiting; returns the former waker, to be dropped outside the lock.
+    pub(super) fn stay(&mut self, ticket: Ticket, waker: &Waker) -> Option<Waker> {
+        let ahead = self.ahead(ticket)?;
         let index = self.index(ahead);
-        let (Some(slot), Some(new)) = (self.ring.as_mut().get_mut(index), waker.take()) else { return };
-        if let Slot::Waiting(old) = mem::replace(slot, Slot::Waiting(new)) {
-            *waker = Some(old);
+        let slot = self.ring.as_mut().get_mut(index)?;
+        if matches!(slot, Slot::Waiting(known) if known.will_wake(waker)) {
+            return None;
         }
         self.awake = self.awake.min(ahead);
+        match mem::replace(slot, Slot::Waiting(waker.clone())) {
+            Slot::Waiting(former) => Some(former),
+            Slot::Gone | Slot::Woken => None,
+        }
     }
 
     /// Leaves the line; returns the waker, to be dropped outside the lock. O(gaps at the head).

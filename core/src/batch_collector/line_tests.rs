@@ -44,16 +44,19 @@ fn compare<S: Storage>(mut line: Line<S>, most: usize, seed: u64) {
         match choice % 8 {
             0..3 => {
                 let woken = Arc::new(Count::default());
-                let mut waker = Some(Waker::from(woken.clone()));
-                let ticket = line.join(&mut waker);
+                let ticket = line.join(&Waker::from(woken.clone()));
                 assert_eq!(ticket.is_none(), known.len() == most);
-                assert_eq!(waker.is_some(), ticket.is_none());
                 known.extend(ticket.map(|ticket| Known { ticket, waits: true, here: true, woken }));
             }
             3 if !known.is_empty() && known[pick].here => {
-                known[pick].waits = true;
-                let mut waker = Some(Waker::from(known[pick].woken.clone()));
-                line.stay(known[pick].ticket, &mut waker);
+                let one = &mut known[pick];
+                if choice >> 63 == 0 {
+                    assert!(line.stay(one.ticket, &Waker::from(one.woken.clone())).is_none(), "it is the same");
+                } else {
+                    one.woken = Arc::default();
+                    assert_eq!(line.stay(one.ticket, &Waker::from(one.woken.clone())).is_some(), one.waits);
+                }
+                one.waits = true;
             }
             4 | 5 if !known.is_empty() => {
                 let one = &mut known[pick];
@@ -104,11 +107,11 @@ fn a_line_does_what_a_naive_one_does() {
 #[test]
 fn a_void_ticket_does_nothing() {
     let mut line = Line::<Inline<2>>::new();
-    let ticket = line.join(&mut Some(Waker::noop().clone())).unwrap();
+    let ticket = line.join(Waker::noop()).unwrap();
     assert!(line.dismiss().is_some());
-    let next = line.join(&mut Some(Waker::noop().clone())).unwrap();
+    let next = line.join(Waker::noop()).unwrap();
     assert_eq!((line.ahead(ticket), line.ahead(next)), (None, Some(0)));
     assert!(line.leave(ticket).is_none());
-    line.stay(ticket, &mut Some(Waker::noop().clone()));
+    assert!(line.stay(ticket, Waker::noop()).is_none());
     assert_eq!(line.len(), 1);
 }

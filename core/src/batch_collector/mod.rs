@@ -11,9 +11,12 @@ mod shared;
 mod tests;
 mod worker;
 
-use core::iter::FusedIterator;
+use core::{
+    iter::FusedIterator,
+    ops::{Deref, DerefMut},
+};
 
-use heapless::{Vec, vec::Drain};
+use heapless::{Vec, VecView};
 
 use crate::Instant;
 pub use buffer::BatchBuffer;
@@ -43,15 +46,16 @@ pub use worker::BatchWorker;
 ///
 /// // Ten seconds after the first item, whatever came later.
 /// assert_eq!(news.next_deadline(), Some(Instant::from_secs(10)));
-/// let batch = news.on_timeout(Instant::from_secs(10)).expect("due");
-/// assert_eq!(batch.reason(), FlushReason::Age);
-/// assert!(batch.eq(["a", "b"]));
+/// if let Some(batch) = news.on_timeout(Instant::from_secs(10)) {
+///     assert_eq!((batch.reason(), &batch[..]), (FlushReason::Age, &["a", "b"][..]));
+/// }
 ///
 /// // Three items do not wait.
 /// assert!(news.push("c", Instant::from_secs(11)).is_none());
 /// assert!(news.push("d", Instant::from_secs(11)).is_none());
 /// if let Some(batch) = news.push("e", Instant::from_secs(11)) {
-///     assert_eq!((batch.reason(), batch.as_slice()), (FlushReason::Size, &["c", "d", "e"][..]));
+///     assert_eq!(batch.reason(), FlushReason::Size);
+///     assert!(batch.into_iter().eq(["c", "d", "e"]));
 /// }
 /// assert!(news.is_empty());
 /// ```
@@ -83,8 +87,10 @@ impl<T, const N: usize> BatchCollector<T, N> {
     /// [`push`](Self::push) of an item of this weight: its bytes, its cost; the unit is that of the settings.
     #[inline]
     pub fn push_weighted(&mut self, item: T, weight: u32, now: Instant) -> Option<Batch<'_, T>> {
-        // Cannot fail: a full batch has left with the push that filled it, even if the caller leaked it.
-        let _ = self.items.push(item);
+        if self.is_empty() {
+            self.items.clear(); // what is there after all is a batch that was leaked
+        }
+        let _ = self.items.push(item); // a full batch has left with the push that filled it
         self.schedule.push(weight, now);
         let reason = self.schedule.due(now)?;
         Some(self.hand_out(reason))
@@ -114,7 +120,7 @@ impl<T, const N: usize> BatchCollector<T, N> {
     /// The items that wait, oldest first.
     #[must_use]
     pub fn pending(&self) -> &[T] {
-        &self.items
+        if self.is_empty() { &[] } else { &self.items }
     }
 
     /// How many items wait; always less than `N`.
@@ -143,7 +149,7 @@ impl<T, const N: usize> BatchCollector<T, N> {
     fn hand_out(&mut self, reason: FlushReason) -> Batch<'_, T> {
         self.schedule.take();
         self.batches = self.batches.saturating_add(1);
-        Batch { items: self.items.drain(..), reason }
+        Batch { items: self.items.as_mut_view(), reason }
     }
 }
 
@@ -163,9 +169,9 @@ pub struct BatchStats {
     pub batches: u64,
 }
 
-/// The items of one batch, in the order of their pushes: an iterator that moves them out.
+/// The items of one batch, in the order of their pushes: a slice that can be consumed.
 ///
-/// Items that are not taken out are dropped with it. It borrows the collector, so that nothing can be pushed into the
+/// Items that are not moved out are dropped with it. It borrows the collector, so that nothing can be pushed into the
 /// memory that it lies in:
 ///
 /// ```compile_fail,E0499
@@ -179,7 +185,7 @@ pub struct BatchStats {
 #[must_use = "the items of a batch are dropped with it"]
 #[derive(Debug)]
 pub struct Batch<'a, T> {
-    items: Drain<'a, T, usize>,
+    items: &'a mut VecView<T>,
     reason: FlushReason,
 }
 
@@ -189,38 +195,56 @@ impl<T> Batch<'_, T> {
     pub const fn reason(&self) -> FlushReason {
         self.reason
     }
+}
 
-    /// The items that have not been taken out yet.
-    #[must_use]
-    pub fn as_slice(&self) -> &[T] {
-        self.items.as_slice()
+impl<T> Deref for Batch<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        self.items
     }
 }
 
-impl<T> Iterator for Batch<'_, T> {
+impl<T> DerefMut for Batch<'_, T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.items
+    }
+}
+
+impl<T> Drop for Batch<'_, T> {
+    fn drop(&mut self) {
+        self.items.clear();
+    }
+}
+
+impl<'a, T> IntoIterator for Batch<'a, T> {
+    type Item = T;
+    type IntoIter = BatchIntoIter<'a, T>;
+
+    fn into_iter(self) -> BatchIntoIter<'a, T> {
+        self.items.reverse();
+        BatchIntoIter { reversed: self }
+    }
+}
+
+/// Moves the items out of a [`Batch`].
+#[derive(Debug)]
+pub struct BatchIntoIter<'a, T> {
+    reversed: Batch<'a, T>,
+}
+
+impl<T> Iterator for BatchIntoIter<'_, T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        self.items.next()
+        self.reversed.items.pop()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.items.size_hint()
+        (self.reversed.len(), Some(self.reversed.len()))
     }
 }
 
-impl<T> DoubleEndedIterator for Batch<'_, T> {
-    fn next_back(&mut self) -> Option<T> {
-        self.items.next_back()
-    }
-}
+impl<T> ExactSizeIterator for BatchIntoIter<'_, T> {}
 
-impl<T> ExactSizeIterator for Batch<'_, T> {}
-
-impl<T> FusedIterator for Batch<'_, T> {}
-
-impl<T> AsRef<[T]> for Batch<'_, T> {
-    fn as_ref(&self) -> &[T] {
-        self.as_slice()
-    }
-}
+impl<T> FusedIterator for BatchIntoIter<'_, T> {}

@@ -94,8 +94,8 @@ enum Worker {
 #[derive(Default)]
 pub(super) struct Place {
     pub(super) ticket: Option<Ticket>,
-    /// The waker to wait with, then one to be dropped outside the lock.
-    pub(super) waker: Option<Waker>,
+    /// A former waker, to be dropped outside the lock.
+    pub(super) former: Option<Waker>,
 }
 
 /// What became of an item that was offered.
@@ -239,17 +239,18 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         Push::Accepted(Wake { worker, in_line: self.leave(place) })
     }
 
-    /// [`push`](Self::push), or else a place in line with `place.waker`.
+    /// [`push`](Self::push), or else waiting in line.
     pub(super) fn push_or_wait(
         &mut self,
         item: B::Item,
         weight: u32,
         now: Option<Instant>,
         place: &mut Place,
+        waker: &Waker,
     ) -> Push<B::Item> {
         match self.push(item, weight, now, place) {
-            Push::Refused(AddError::Full(item)) if !self.is_inside_the_flush(place) => {
-                if self.wait(place) {
+            Push::Refused(AddError::Full(item)) if !self.is_inside_the_flush(waker) => {
+                if self.wait(place, waker) {
                     Push::Waiting(item)
                 } else {
                     Push::Crowded(item)
@@ -265,30 +266,36 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
     }
 
     /// True once it is over, or if waiting for that inside the flush would be waiting for oneself.
-    pub(super) fn is_over_for(&self, place: &Place) -> bool {
-        self.is_over() || self.is_inside_the_flush(place)
+    pub(super) fn is_over_for(&self, waker: &Waker) -> bool {
+        self.is_over() || self.is_inside_the_flush(waker)
     }
 
-    /// Waits in line; false if it is too long.
-    pub(super) fn wait(&mut self, place: &mut Place) -> bool {
+    /// Waits in line; false if there is no place left.
+    pub(super) fn wait(&mut self, place: &mut Place, waker: &Waker) -> bool {
         match place.ticket {
-            Some(ticket) if self.line.ahead(ticket).is_some() => self.line.stay(ticket, &mut place.waker),
-            _ => place.ticket = self.line.join(&mut place.waker),
+            Some(ticket) if self.line.ahead(ticket).is_some() => place.former = self.line.stay(ticket, waker),
+            _ => place.ticket = self.line.join(waker),
         }
         place.ticket.is_some()
     }
 
-    /// Leaves the line, if in it, so that others may go on; the former waker is left in `place`.
+    /// Leaves the line, if in it, so that others may go on; its waker is left in `place`.
     pub(super) fn leave(&mut self, place: &mut Place) -> Option<Waker> {
-        if let Some(waker) = self.line.leave(place.ticket.take()?) {
-            place.waker = Some(waker);
-        }
+        place.former = self.line.leave(place.ticket.take()?);
         self.next_in_line()
     }
 
     /// One more of those in line who can go on: all once it is stopped, else as many as there is room for.
     pub(super) fn next_in_line(&mut self) -> Option<Waker> {
         if self.stopped { self.line.dismiss() } else { self.line.next_within(self.schedule.room()) }
+    }
+
+    /// [`next_in_line`](Self::next_in_line) as often as there is room in `next`.
+    pub(super) fn more_in_line<const M: usize>(&mut self, next: &mut Vec<Waker, M>) {
+        while !next.is_full() {
+            let Some(waker) = self.next_in_line() else { return };
+            let _ = next.push(waker);
+        }
     }
 
     /// Has the worker fetch what is pending, whether it is due or not.
@@ -414,13 +421,9 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         }
     }
 
-    /// True if this place is waited for inside the flush: the worker polls the flush, and this is polled with the
-    /// worker's waker.
-    fn is_inside_the_flush(&self, place: &Place) -> bool {
-        match (&self.worker, &place.waker) {
-            (Worker::Flushing(worker), Some(waker)) => worker.will_wake(waker),
-            _ => false,
-        }
+    /// True if this waker's task waits inside the flush: the worker polls that, with the same waker.
+    fn is_inside_the_flush(&self, waker: &Waker) -> bool {
+        matches!(&self.worker, Worker::Flushing(worker) if worker.will_wake(waker))
     }
 }
 

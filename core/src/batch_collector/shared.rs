@@ -99,10 +99,16 @@ where
 
     pub(super) fn wake(&self, wake: Wake) {
         wake.worker.into_iter().for_each(Waker::wake);
-        let mut in_line = wake.in_line;
-        while let Some(waker) = in_line {
-            waker.wake();
-            in_line = self.with_lock(BatchQueueIn::next_in_line);
+        let Some(first) = wake.in_line else { return };
+        first.wake();
+        // Locking for each one costs more than waking it.
+        loop {
+            let mut next = heapless::Vec::<Waker, 16>::new();
+            self.with_lock(|queue| queue.more_in_line(&mut next));
+            if next.is_empty() {
+                return;
+            }
+            next.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -134,10 +140,7 @@ where
     ///
     /// Those of [`add`](Self::add).
     pub async fn add_weighted(&self, item: B::Item, weight: u32) -> Result<(), AddError<B::Item>> {
-        let mut item = match self.try_add_weighted(item, weight) {
-            Err(AddError::Full(item)) => Some(item),
-            done => return done,
-        };
+        let mut item = Some(item);
         let mut in_line = InLine { queue: self, place: Place::default() };
         loop {
             if let Some(result) = poll_fn(|cx| in_line.poll_add(&mut item, weight, cx)).await {
@@ -228,9 +231,10 @@ where
         cx: &Context<'_>,
     ) -> Poll<Option<Result<(), AddError<B::Item>>>> {
         let Some(offered) = item.take() else { return Poll::Pending };
-        self.place.waker = Some(cx.waker().clone());
-        let push = self.queue.offer(offered, |queue, item, now| queue.push_or_wait(item, weight, now, &mut self.place));
-        self.place.waker = None;
+        let place = &mut self.place;
+        let push =
+            self.queue.offer(offered, |queue, item, now| queue.push_or_wait(item, weight, now, place, cx.waker()));
+        self.place.former = None;
         match push {
             Push::Accepted(wake) => {
                 self.queue.wake(wake);
@@ -250,17 +254,16 @@ where
 
     /// Ready with `false` if there is no place in line.
     fn poll_stop(&mut self, cx: &Context<'_>) -> Poll<bool> {
-        self.place.waker = Some(cx.waker().clone());
         let poll = self.queue.with_lock(|queue| {
-            if queue.is_over_for(&self.place) {
+            if queue.is_over_for(cx.waker()) {
                 Poll::Ready(true)
-            } else if queue.wait(&mut self.place) {
+            } else if queue.wait(&mut self.place, cx.waker()) {
                 Poll::Pending
             } else {
                 Poll::Ready(false)
             }
         });
-        self.place.waker = None;
+        self.place.former = None;
         poll
     }
 }

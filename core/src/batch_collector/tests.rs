@@ -17,7 +17,7 @@ fn collector() -> BatchCollector<u32, 3> {
 }
 
 fn taken(batch: Option<Batch<'_, u32>>) -> Option<(FlushReason, Vec<u32>)> {
-    batch.map(|batch| (batch.reason(), batch.collect()))
+    batch.map(|batch| (batch.reason(), batch.into_iter().collect()))
 }
 
 /// Time in milliseconds; each batch with the time of its callback.
@@ -147,7 +147,7 @@ fn seed_10_3_a_batch_is_not_overwritten_by_the_next() {
         assert!(collector.push(round, at(0)).is_none());
         assert!(collector.push(round + 1, at(0)).is_none());
         let batch = collector.push(round + 2, at(0)).expect("full");
-        assert_eq!(batch.as_slice(), [round, round + 1, round + 2]);
+        assert_eq!(*batch, [round, round + 1, round + 2]);
     }
 }
 
@@ -260,14 +260,25 @@ fn what_is_not_taken_out_of_a_batch_is_dropped_with_it() {
     let mut collector = BatchCollector::<_, 3>::new(BatchSettings::new(WAIT));
     assert!(collector.push(item.clone(), at(0)).is_none());
     assert!(collector.push(item.clone(), at(0)).is_none());
-    let mut batch = collector.push(item.clone(), at(0)).expect("full");
-    assert_eq!((batch.len(), Rc::strong_count(&item)), (3, 4));
-    drop(batch.next());
-    drop(batch.next_back());
-    assert_eq!((batch.len(), Rc::strong_count(&item)), (1, 2));
-    drop(batch);
+    let mut items = collector.push(item.clone(), at(0)).expect("full").into_iter();
+    assert_eq!((items.len(), Rc::strong_count(&item)), (3, 4));
+    drop(items.next());
+    assert_eq!((items.len(), Rc::strong_count(&item)), (2, 3));
+    drop(items);
     assert_eq!((collector.len(), Rc::strong_count(&item)), (0, 1));
     assert_eq!(collector.stats(), BatchStats { pushed: 3, flushed: 3, pending: 0, batches: 1 });
+}
+
+#[test]
+fn a_batch_can_be_changed_in_place() {
+    let mut collector = collector();
+    assert!(collector.push(3, at(0)).is_none());
+    assert!(collector.push(1, at(0)).is_none());
+    let mut batch = collector.push(2, at(0)).expect("full");
+    batch.sort_unstable();
+    assert_eq!(*batch, [1, 2, 3]);
+    let mut items = batch.into_iter();
+    assert_eq!((items.next(), items.size_hint()), (Some(1), (2, Some(2))));
 }
 
 #[test]
@@ -277,7 +288,8 @@ fn a_leaked_batch_costs_its_items_and_nothing_else() {
         assert!(collector.push(item, at(0)).is_none());
     }
     core::mem::forget(collector.push(3, at(0)));
-    assert!(collector.is_empty());
+    assert!(collector.is_empty() && collector.pending().is_empty());
+    assert!(collector.flush().is_none() && collector.on_timeout(at(99)).is_none());
     assert!(collector.push(4, at(0)).is_none());
     assert_eq!(collector.pending(), [4]);
     assert_eq!(taken(collector.flush()), Some((FlushReason::Manual, vec![4])));
