@@ -16,7 +16,10 @@ mod cached_rate_limiter;
 mod circuit_breaker;
 mod correlator;
 mod dedup_cache;
+#[cfg(feature = "aead")]
+mod encryptor;
 mod logger;
+mod quorum;
 mod rate_limiter;
 mod retry;
 mod runtime;
@@ -27,22 +30,27 @@ pub use cached_rate_limiter::{CachedRateLimiter, CachedRateLimiterBuilder};
 pub use circuit_breaker::{Breakers, BreakersBuilder, CircuitBreaker};
 pub use correlator::{Correlator, KeyedCorrelator};
 pub use dedup_cache::{DedupCache, DedupCacheBuilder};
+#[cfg(feature = "aead")]
+pub use encryptor::Encryptor;
 #[cfg(feature = "log")]
 pub use logger::LogSink;
 #[cfg(feature = "tracing")]
 pub use logger::TracingSink;
 pub use logger::{Logger, LoggerBuilder, WriteSink};
+pub use quorum::{Quorum, QuorumBuilder};
 pub use rate_limiter::{RateLimiter, RateLimiterBuilder};
 pub use retry::{RetryBudget, RetryExt};
 pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_on};
 pub use steadfast_core::{
-    self as core, Actors, AddError, AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, BatchQueueStats, BeginError,
-    BreakerError, BreakerMode, BreakerState, BreakerStats, CachedRateLimiterStats, Call, CallError, CallGuard, CallId,
-    CallWindow, Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, Consecutive, CorrelatorStats, Decision, DedupStats,
-    Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock,
-    LoggerStats, NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, Quota, RateLimiterStats, Reason,
-    Recorded, Recorder, Report, Reset, Resolution, Retry, RetryBudgetStats, RetryError, RetryPolicy, RoundTrips, Run,
-    Seen, ServiceId, ServiceLog, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer, Trip, TripPolicy, WhenFull,
-    earliest,
+    self as core, Actors, AddError, AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, Ballot, BatchQueueStats,
+    BeginError, BreakerError, BreakerMode, BreakerState, BreakerStats, CachedRateLimiterStats, Call, CallError,
+    CallGuard, CallId, CallWindow, Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, Consecutive, CorrelatorStats,
+    Decision, DedupStats, Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Instant,
+    Jitter, Level, Lock, LoggerStats, NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, QuorumError,
+    QuorumStats, Quota, RateLimiterStats, Reason, Recorded, Recorder, Report, Reset, Resolution, Retry,
+    RetryBudgetStats, RetryError, RetryPolicy, RoundTrips, Run, Seen, ServiceId, ServiceLog, Show, Sink, SlidingLog,
+    Step, Text, TimeWindow, Timer, Trip, TripPolicy, Vote, WhenFull, aggregate, earliest,
 };
+#[cfg(feature = "aead")]
+pub use steadfast_core::{Domain, EncryptorError, Nonce, Tag};
 pub use storage::Heap;
