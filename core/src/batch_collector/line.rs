@@ -32,7 +32,7 @@ pub(super) enum Slot {
 }
 
 /// A place in line.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, PartialOrd)]
 pub(super) struct Ticket(u64);
 
 impl<const W: usize> Line<Inline<W>> {
@@ -62,7 +62,7 @@ impl<S: Storage> Line<S> {
         }
         let index = self.index(self.len);
         *self.ring.as_mut().get_mut(index)? = Slot::Waiting(waker.clone());
-        let ticket = Ticket(self.head_ticket.saturating_add(self.len as u64));
+        let ticket = self.end();
         self.len = self.len.saturating_add(1);
         Some(ticket)
     }
@@ -116,9 +116,14 @@ impl<S: Storage> Line<S> {
         None
     }
 
-    /// Takes the first waker out of the line, whose tickets all become void; `None` once it is empty.
-    pub(super) fn dismiss(&mut self) -> Option<Waker> {
-        while self.len > 0 {
+    /// The ticket of whoever joins next.
+    pub(super) const fn end(&self) -> Ticket {
+        Ticket(self.head_ticket.saturating_add(self.len as u64))
+    }
+
+    /// Takes the first waker before `end` out of the line; `None` once all these tickets are void.
+    pub(super) fn dismiss(&mut self, end: Ticket) -> Option<Waker> {
+        while self.len > 0 && Ticket(self.head_ticket) < end {
             let slot = mem::replace(self.ring.as_mut().get_mut(self.head)?, Slot::Gone);
             self.advance();
             if let Slot::Waiting(waker) = slot {

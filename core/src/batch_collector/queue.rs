@@ -68,7 +68,8 @@ pub struct BatchQueueIn<B, W: Storage> {
     /// Adders that wait for room; once stopped, those who wait for the end.
     line: Line<W>,
     worker: Worker,
-    stopped: bool,
+    /// Once stopped: where in line the adders end.
+    stopped: Option<Ticket>,
     flush_asked: bool,
     in_flight: usize,
     failed: u64,
@@ -167,7 +168,7 @@ impl<B, W: Storage> BatchQueueIn<B, W> {
             retry_wait: Span::ZERO,
             line,
             worker: Worker::Absent,
-            stopped: false,
+            stopped: None,
             flush_asked: false,
             in_flight: 0,
             failed: 0,
@@ -204,7 +205,7 @@ impl<B, W: Storage> BatchQueueIn<B, W> {
     /// True once it takes no more items.
     #[must_use]
     pub const fn is_stopped(&self) -> bool {
-        self.stopped
+        self.stopped.is_some()
     }
 }
 
@@ -217,7 +218,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         now: Option<Instant>,
         place: &mut Place,
     ) -> Push<B::Item> {
-        if self.stopped {
+        if self.is_stopped() {
             return Push::Refused(AddError::Stopped(item));
         }
         let ahead = place.ticket.and_then(|ticket| self.line.ahead(ticket)).unwrap_or(self.line.len());
@@ -262,7 +263,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
 
     /// True once it was stopped and nothing is left to be done.
     pub(super) const fn is_over(&self) -> bool {
-        self.stopped && self.schedule.len() == 0 && self.in_flight == 0
+        self.is_stopped() && self.schedule.len() == 0 && self.in_flight == 0
     }
 
     /// True once it is over, or if waiting for that inside the flush would be waiting for oneself.
@@ -285,9 +286,14 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         self.next_in_line()
     }
 
-    /// One more of those in line who can go on: all once it is stopped, else as many as there is room for.
+    /// One more of those in line who can go on: as many as there is room for; the adders, once it is stopped; those who
+    /// wait for the end, once it is over.
     pub(super) fn next_in_line(&mut self) -> Option<Waker> {
-        if self.stopped { self.line.dismiss() } else { self.line.next_within(self.schedule.room()) }
+        match self.stopped {
+            None => self.line.next_within(self.schedule.room()),
+            Some(_) if self.is_over() => self.line.dismiss(self.line.end()),
+            Some(adders_end) => self.line.dismiss(adders_end),
+        }
     }
 
     /// [`next_in_line`](Self::next_in_line) as often as there is room in `next`.
@@ -306,7 +312,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
 
     /// Takes no more items.
     pub(super) fn close(&mut self) -> Wake {
-        self.stopped = true;
+        self.stopped.get_or_insert(self.line.end());
         Wake { worker: self.wake_worker(), in_line: self.next_in_line() }
     }
 
@@ -342,7 +348,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
             return Fetch::Behind(at);
         }
         let Some(reason) = self.due(now) else {
-            if self.stopped {
+            if self.is_stopped() {
                 return Fetch::Stopped;
             }
             if let Some(new) = waker.take() {
@@ -355,8 +361,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         self.in_flight = self.schedule.take();
         self.batches = self.batches.saturating_add(1);
         self.flush_asked = false;
-        let in_line = if self.stopped { None } else { self.next_in_line() };
-        Fetch::Batch(reason, Wake { worker: None, in_line })
+        Fetch::Batch(reason, Wake { worker: None, in_line: self.next_in_line() })
     }
 
     /// Marks whom the worker polls: the flush, with this waker, or nothing. Returns the former waker.
@@ -379,14 +384,15 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
             self.retries = self.retries.saturating_add(1);
             return Settled::Again(self.retry_wait);
         }
-        Settled::Done(self.wake_if_over())
+        Settled::Done(Wake { worker: None, in_line: self.next_in_line() })
     }
 
     /// The worker ends, perhaps in the middle of a flush. Its waker is to be dropped outside the lock.
     pub(super) fn end_work(&mut self) -> (Option<Waker>, Wake) {
         self.failed = self.failed.saturating_add(self.in_flight as u64);
         self.in_flight = 0;
-        (mem::replace(&mut self.worker, Worker::Absent).into_waker(), self.wake_if_over())
+        let wake = Wake { worker: None, in_line: self.next_in_line() };
+        (mem::replace(&mut self.worker, Worker::Absent).into_waker(), wake)
     }
 
     /// How many items make a batch full.
@@ -394,15 +400,11 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         self.schedule.max_len()
     }
 
-    fn wake_if_over(&mut self) -> Wake {
-        Wake { worker: None, in_line: if self.is_over() { self.next_in_line() } else { None } }
-    }
-
     fn due(&self, now: Instant) -> Option<FlushReason> {
         if self.schedule.len() == 0 {
             return None;
         }
-        let asked = match (self.stopped, self.flush_asked) {
+        let asked = match (self.is_stopped(), self.flush_asked) {
             (true, _) => Some(FlushReason::Stop),
             (false, true) => Some(FlushReason::Manual),
             (false, false) => None,
@@ -429,7 +431,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
 
 impl<B, W: Storage> fmt::Debug for BatchQueueIn<B, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stopped = &self.stopped;
+        let stopped = &self.is_stopped();
         f.debug_struct("BatchQueue").field("stats", &self.stats()).field("stopped", stopped).finish_non_exhaustive()
     }
 }

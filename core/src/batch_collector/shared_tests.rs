@@ -261,9 +261,9 @@ fn an_add_inside_the_flush_that_would_wait_for_itself_is_refused_and_others_wait
     }
 }
 
-/// D4: in tower-batch one failed flush ends the worker.
+/// D4: in tower-batch one failed flush ends the worker; and the seed's callback cannot fail at all.
 #[test]
-fn d4_a_failed_flush_does_not_end_the_worker() {
+fn d4_seed_10_3_a_failed_flush_does_not_end_the_worker() {
     let timer = VirtualTimer::default();
     let (queue, seen) = (queue(&timer), RefCell::new(Vec::new()));
     let mut simulator = Simulator::with_timer(1, timer.clone());
