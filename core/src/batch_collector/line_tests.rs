@@ -80,7 +80,7 @@ fn compare<S: Storage>(mut line: Line<S>, most: usize, seed: u64) {
                 }
             }
             7 if choice >> 60 == 0 => {
-                let end = known.get(pick).map_or(line.end(), |one| one.ticket);
+                let end = known.get(pick).map_or_else(|| line.end(), |one| one.ticket);
                 let dismissed = if known.is_empty() { 0 } else { pick };
                 let waiting = known.drain(..dismissed).filter(|one| one.waits).count();
                 for _ in 0..waiting {

@@ -312,7 +312,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
 
     /// Takes no more items.
     pub(super) fn close(&mut self) -> Wake {
-        self.stopped.get_or_insert(self.line.end());
+        self.stopped.get_or_insert_with(|| self.line.end());
         Wake { worker: self.wake_worker(), in_line: self.next_in_line() }
     }
 
