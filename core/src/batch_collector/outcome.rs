@@ -81,6 +81,18 @@ impl<T> fmt::Debug for AddError<T> {
     }
 }
 
+/// Shows no item, as its `Debug`.
+#[cfg(feature = "defmt")]
+impl<T> defmt::Format for AddError<T> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        let name = match self {
+            Self::Full(_) => "Full(..)",
+            Self::Stopped(_) => "Stopped(..)",
+        };
+        defmt::write!(f, "{=str}", name);
+    }
+}
+
 impl<T> fmt::Display for AddError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
