@@ -82,8 +82,9 @@ impl<T> Lock for spin::Mutex<T> {
 /// A machine `M` behind a lock `L` and beside a clock or timer `T`.
 ///
 /// Each machine adds its own methods here, with the names that it has itself and without `now`: the clock is read
-/// before the lock is taken, wakers are woken after it is left, and nothing inside is longer than the machine's stated
-/// bound. [`with`](Self::with) reaches all the rest. The adapters give it their lock and their timer.
+/// inside the lock, so that no thread brings an older time than the one before it; wakers are woken after it is left;
+/// and nothing inside is longer than the machine's stated bound. [`with`](Self::with) reaches all the rest. The adapters
+/// give it their lock and their timer.
 ///
 /// ```
 /// use core::cell::RefCell;
@@ -123,8 +124,9 @@ impl<M, L: Lock<Target = M>, T: Clock> Shared<M, L, T> {
     ///
     /// `f` runs inside the lock: keep it short, and do not use `self` in it.
     pub fn with<R>(&self, f: impl FnOnce(&mut M, Instant) -> R) -> R {
-        let now = self.timer.now();
-        self.lock.with(|machine| f(machine, now))
+        // Read before the lock, the times of two threads could reach the machine the wrong way round: a step back of the
+        // clock, for which a limiter lets more pass and a correlator looks at all its calls.
+        self.lock.with(|machine| f(machine, self.timer.now()))
     }
 }
 
@@ -140,5 +142,34 @@ impl<M, L: Lock<Target = M>, T> Shared<M, L, T> {
 impl<M, L, T> fmt::Debug for Shared<M, L, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_util::ManualClock;
+
+    /// Whoever wants this lock has to wait, and somebody else goes first.
+    struct Contended<'a> {
+        latest: RefCell<Instant>,
+        clock: &'a ManualClock,
+    }
+
+    impl Lock for Contended<'_> {
+        type Target = Instant;
+
+        fn with<R>(&self, f: impl FnOnce(&mut Instant) -> R) -> R {
+            self.clock.advance(core::time::Duration::from_millis(4));
+            *self.latest.borrow_mut() = self.clock.now();
+            self.latest.with(f)
+        }
+    }
+
+    #[test]
+    fn no_time_is_older_than_that_of_whoever_had_the_lock_before() {
+        let clock = ManualClock::default();
+        let shared = Shared::new(Contended { latest: RefCell::default(), clock: &clock }, &clock);
+        shared.with(|latest, now| assert!(now >= *latest, "{now:?} after {latest:?}"));
     }
 }

@@ -270,6 +270,19 @@ mod tests {
     }
 
     #[test]
+    fn threads_in_each_others_way_get_no_more_than_the_rate() {
+        let limiter = RateLimiter::<u64, _>::builder(Gcra::per_second(1_000).burst(10)).build();
+        let start = limiter.now();
+        let allowed: u32 = thread::scope(|scope| {
+            let ask = || (0..50_000).map(|_| u32::from(limiter.allow(&1).is_allowed())).sum::<u32>();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        let most = 10 + limiter.now().saturating_duration_since(start).as_millis() + 1;
+        assert!(u128::from(allowed) <= most, "{allowed} of at most {most}");
+    }
+
+    #[test]
     fn a_large_limiter_holds_its_keys_and_no_flood_grows_it() {
         let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).max_keys(10_000).build();
         (0..200_000).for_each(|key| _ = limiter.allow(&key));

@@ -167,8 +167,7 @@ where
 {
     /// Begins a call to each peer, so that nothing is sent unless all can be asked.
     fn begin<E>(&mut self, timeout: Duration) -> Result<(), CallError<E>> {
-        let (now, timeout) = (self.shared.timer().now(), Span::new(timeout));
-        self.expires_at = now.after(timeout);
+        let timeout = Span::new(timeout);
         self.calls.iter_mut().for_each(|call| call.id = None);
         for index in 0..self.calls.len() {
             let Some((call, before)) = self.calls.get_mut(..=index).and_then(<[_]>::split_last_mut) else { continue };
@@ -176,8 +175,9 @@ where
                 continue;
             }
             let waiter = Some(Waker::noop().clone());
-            let begun = self.shared.with_lock(|calls| calls.begin_for(call.peer, timeout, waiter, now))?;
+            let begun = self.shared.with(|calls, now| calls.begin_for(call.peer, timeout, waiter, now))?;
             call.id = Some(begun.id);
+            self.expires_at = begun.expires_at;
         }
         Ok(())
     }
