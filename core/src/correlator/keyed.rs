@@ -126,7 +126,7 @@ impl<Id, R, S: Storage, H> KeyedCorrelatorIn<Id, R, S, H> {
 
     /// How long the matched replies took; `None` before the first.
     #[must_use]
-    pub const fn round_trips(&self) -> Option<RoundTrips> {
+    pub fn round_trips(&self) -> Option<RoundTrips> {
         self.ledger.round_trips()
     }
 
@@ -181,10 +181,9 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         Q: Eq + Hash + ?Sized,
     {
         let slot = self.find(id)?;
-        match self.calls.get(slot)? {
-            (_, Phase::Replied { held: false, .. }) => self.calls.remove(slot)?.1.into_reply(),
-            _ => None,
-        }
+        let reply = self.calls.get_mut(slot)?.take()?;
+        self.calls.remove(slot);
+        Some(reply)
     }
 
     /// Ends a pending call; false if it was not pending.
@@ -255,12 +254,17 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     {
         self.observe(now);
         let slot = self.find(id);
-        let (resolution, waiter) = match slot.and_then(|slot| self.calls.get_mut(slot)) {
-            Some(phase) => phase.resolve(reply, &mut self.ledger, now),
-            None => (Resolution::Unknown(reply), None),
+        let why = match slot.and_then(|slot| self.calls.get_mut(slot)) {
+            Some(phase) => {
+                if let Some(begun_at) = phase.open_since(now) {
+                    self.ledger.resolved(begun_at, now);
+                    return (Resolution::Matched, phase.answer(reply));
+                }
+                phase.refusal()
+            }
+            None => Resolution::Unknown(()),
         };
-        self.ledger.unmatched(&resolution);
-        (resolution, waiter)
+        (self.ledger.refuse(reply, why), None)
     }
 
     /// [`cancel`](Self::cancel), with the waker of the future to be told.
@@ -341,7 +345,10 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<I
     }
 
     fn finish(&mut self, slot: usize, ending: Ending) -> Look<R> {
-        self.calls.remove(slot).map_or(Look::LOST, |(_, phase)| phase.finish(ending, &mut self.ledger))
+        let Some(phase) = self.calls.get_mut(slot) else { return Look::LOST };
+        let look = phase.finish(ending, &mut self.ledger);
+        self.calls.remove(slot);
+        look
     }
 }
 

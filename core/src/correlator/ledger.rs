@@ -41,6 +41,7 @@ pub struct CorrelatorStats {
 }
 
 pub(super) struct Ledger {
+    /// All but `pending`, which follows from the others.
     stats: CorrelatorStats,
     meter: Meter,
     closed: bool,
@@ -69,11 +70,17 @@ impl Ledger {
     }
 
     pub(super) const fn stats(&self) -> CorrelatorStats {
-        self.stats
+        let mut stats = self.stats;
+        stats.pending = (stats.begun)
+            .wrapping_sub(stats.resolved)
+            .wrapping_sub(stats.timed_out)
+            .wrapping_sub(stats.cancelled)
+            .wrapping_sub(stats.closed);
+        stats
     }
 
-    pub(super) const fn round_trips(&self) -> Option<RoundTrips> {
-        self.meter.read()
+    pub(super) fn round_trips(&self) -> Option<RoundTrips> {
+        self.meter.read(self.stats.resolved)
     }
 
     pub(super) const fn is_closed(&self) -> bool {
@@ -107,7 +114,6 @@ impl Ledger {
     pub(super) const fn begun(&mut self, expires_at: Instant) {
         self.idle_until = self.idle_until.earlier(expires_at);
         count(&mut self.stats.begun);
-        count(&mut self.stats.pending);
     }
 
     pub(super) const fn refused(&mut self, why: BeginError) -> BeginError {
@@ -117,7 +123,6 @@ impl Ledger {
 
     pub(super) fn resolved(&mut self, begun_at: Instant, now: Instant) {
         count(&mut self.stats.resolved);
-        self.over();
         self.meter.record(now.since(begun_at));
     }
 
@@ -127,22 +132,18 @@ impl Ledger {
             Ending::Closed => &mut self.stats.closed,
             Ending::TimedOut => &mut self.stats.timed_out,
         });
-        self.over();
     }
 
-    /// Counts a reply that was not taken.
-    pub(super) const fn unmatched<R>(&mut self, resolution: &Resolution<R>) {
-        match resolution {
-            Resolution::Duplicate(_) => count(&mut self.stats.duplicates),
-            Resolution::Late(_) => count(&mut self.stats.late),
+    /// Counts a reply that was not taken, and gives it back.
+    pub(super) fn refuse<R>(&mut self, reply: R, why: Resolution<()>) -> Resolution<R> {
+        match why {
+            Resolution::Duplicate(()) => count(&mut self.stats.duplicates),
+            Resolution::Late(()) => count(&mut self.stats.late),
             Resolution::Matched => {}
-            Resolution::Unknown(_) => count(&mut self.stats.unknown),
-            Resolution::WrongPeer(_) => count(&mut self.stats.wrong_peer),
+            Resolution::Unknown(()) => count(&mut self.stats.unknown),
+            Resolution::WrongPeer(()) => count(&mut self.stats.wrong_peer),
         }
-    }
-
-    const fn over(&mut self) {
-        self.stats.pending = self.stats.pending.saturating_sub(1);
+        why.about(reply)
     }
 }
 

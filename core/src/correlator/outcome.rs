@@ -64,6 +64,19 @@ impl<R> Resolution<R> {
     }
 }
 
+impl Resolution<()> {
+    /// The same about `reply`, which is lost if this is a match.
+    pub(super) fn about<R>(self, reply: R) -> Resolution<R> {
+        match self {
+            Self::Duplicate(()) => Resolution::Duplicate(reply),
+            Self::Late(()) => Resolution::Late(reply),
+            Self::Matched => Resolution::Matched,
+            Self::Unknown(()) => Resolution::Unknown(reply),
+            Self::WrongPeer(()) => Resolution::WrongPeer(reply),
+        }
+    }
+}
+
 /// A call that timed out, so that the peer can be told.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

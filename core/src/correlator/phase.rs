@@ -17,8 +17,9 @@ pub(super) enum Ending {
 pub(super) enum Phase<R> {
     /// `waiter` is there if a future waits for the call.
     Pending { begun_at: Instant, expires_at: Instant, waiter: Option<Waker> },
-    /// The reply is there to be taken; by the future that waits for it, if it is `held`.
-    Replied { reply: R, held: bool },
+    /// The reply is there to be taken; by the future that waits for it, if it is `held`. (An option, so that it can be
+    /// moved out without moving the slot.)
+    Replied { reply: Option<R>, held: bool },
     /// Over, but the future that waits for it has yet to be told.
     Unanswered(Ending),
 }
@@ -66,17 +67,34 @@ impl<R> Phase<R> {
         }
     }
 
-    /// Takes the reply if the call is still waiting for it; also the waker of the future to be told.
-    pub(super) fn resolve(&mut self, reply: R, ledger: &mut Ledger, now: Instant) -> (Resolution<R>, Option<Waker>) {
+    /// When the call began, if it is still waiting for a reply.
+    pub(super) fn open_since(&self, now: Instant) -> Option<Instant> {
         match self {
-            Self::Pending { begun_at, expires_at, waiter } if now < *expires_at => {
-                ledger.resolved(*begun_at, now);
-                let waiter = waiter.take();
-                *self = Self::Replied { reply, held: waiter.is_some() };
-                (Resolution::Matched, waiter)
-            }
-            Self::Pending { .. } | Self::Unanswered(_) => (Resolution::Late(reply), None),
-            Self::Replied { .. } => (Resolution::Duplicate(reply), None),
+            Self::Pending { begun_at, expires_at, .. } if now < *expires_at => Some(*begun_at),
+            _ => None,
+        }
+    }
+
+    /// Takes the reply; also the waker of the future to be told.
+    pub(super) fn answer(&mut self, reply: R) -> Option<Waker> {
+        let waiter = if let Self::Pending { waiter, .. } = self { waiter.take() } else { None };
+        *self = Self::Replied { reply: Some(reply), held: waiter.is_some() };
+        waiter
+    }
+
+    /// Why a call that is not open takes no reply.
+    pub(super) const fn refusal(&self) -> Resolution<()> {
+        match self {
+            Self::Pending { .. } | Self::Unanswered(_) => Resolution::Late(()),
+            Self::Replied { .. } => Resolution::Duplicate(()),
+        }
+    }
+
+    /// The reply, if nobody waits for it.
+    pub(super) const fn take(&mut self) -> Option<R> {
+        match self {
+            Self::Replied { reply, held: false } => reply.take(),
+            _ => None,
         }
     }
 
@@ -98,23 +116,15 @@ impl<R> Phase<R> {
         }
     }
 
-    /// Takes the call apart as it leaves its slot; one that is still pending ends as `ending`.
-    pub(super) fn finish(self, ending: Ending, ledger: &mut Ledger) -> Look<R> {
+    /// The outcome of a call that is about to leave its slot; if it is still pending, it ends as `ending`.
+    pub(super) fn finish(&mut self, ending: Ending, ledger: &mut Ledger) -> Look<R> {
         match self {
             Self::Pending { waiter, .. } => {
                 ledger.ended(ending);
-                Look { outcome: Some(Err(ending)), stale: waiter }
+                Look { outcome: Some(Err(ending)), stale: waiter.take() }
             }
-            Self::Replied { reply, .. } => Look { outcome: Some(Ok(reply)), stale: None },
-            Self::Unanswered(ending) => Look { outcome: Some(Err(ending)), stale: None },
-        }
-    }
-
-    /// The reply, if there is one.
-    pub(super) fn into_reply(self) -> Option<R> {
-        match self {
-            Self::Replied { reply, .. } => Some(reply),
-            Self::Pending { .. } | Self::Unanswered(_) => None,
+            Self::Replied { reply, .. } => Look { outcome: reply.take().map(Ok), stale: None },
+            Self::Unanswered(ending) => Look { outcome: Some(Err(*ending)), stale: None },
         }
     }
 

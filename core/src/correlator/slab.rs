@@ -1,10 +1,10 @@
 //! Calls whose ids the correlator makes: a slab.
 
-use core::{fmt, mem, task::Waker, time::Duration};
+use core::{fmt, task::Waker, time::Duration};
 
 use super::{
     BeginError, Call, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
-    id::Scrambler,
+    id::Numbers,
     ledger::Ledger,
     phase::{Calls, Ending, Look, Phase, Waiters, wake_all},
 };
@@ -58,7 +58,7 @@ pub type Correlator<P, R, const N: usize> = CorrelatorIn<P, R, Inline<N>>;
 /// A [`Correlator`] in any [`Storage`].
 pub struct CorrelatorIn<P, R, S: Storage> {
     slots: S::Of<Slot<P, R, S::Link>>,
-    scrambler: Scrambler,
+    numbers: Numbers,
     /// The slots from here on were never used; so a new correlator needs no list of them.
     unused: usize,
     /// The slots that were used and are free, in the order in which they became free.
@@ -70,8 +70,8 @@ pub struct CorrelatorIn<P, R, S: Storage> {
 
 enum Slot<P, R, L> {
     Vacant,
-    Live { generation: u32, peer: P, phase: Phase<R> },
-    Over { generation: u32, peer: P, answered: bool, next: L },
+    Live { number: u32, peer: P, phase: Phase<R> },
+    Over { number: u32, peer: P, answered: bool, next: L },
 }
 
 impl<P, R, const N: usize> Correlator<P, R, N> {
@@ -84,7 +84,7 @@ impl<P, R, const N: usize> Correlator<P, R, N> {
         const { assert!(N > 0 && N < u16::MAX as usize, "a correlator has 1 to 65,534 slots") };
         Self {
             slots: [const { Slot::Vacant }; N],
-            scrambler: Scrambler::new(seed),
+            numbers: Numbers::new(seed),
             unused: 0,
             oldest: u16::MAX,
             newest: u16::MAX,
@@ -102,7 +102,7 @@ impl<P, R, S: Allocate> CorrelatorIn<P, R, S> {
     pub fn allocate(capacity: usize, seed: u64) -> Self {
         Self {
             slots: S::allocate(capacity.clamp(1, u32::MAX as usize), || Slot::Vacant),
-            scrambler: Scrambler::new(seed),
+            numbers: Numbers::new(seed),
             unused: 0,
             oldest: S::Link::NONE,
             newest: S::Link::NONE,
@@ -143,10 +143,10 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     #[inline]
     pub fn take(&mut self, id: CallId) -> Option<R> {
         let index = self.find(id)?;
-        match self.slots.as_ref().get(index) {
-            Some(Slot::Live { phase: Phase::Replied { held: false, .. }, .. }) => self.free(index)?.into_reply(),
-            _ => None,
-        }
+        let Some(Slot::Live { phase, .. }) = self.slots.as_mut().get_mut(index) else { return None };
+        let reply = phase.take()?;
+        self.free(index, true);
+        Some(reply)
     }
 
     /// Ends a pending call; a reply that still comes is late. False if it was not pending. O(1).
@@ -190,7 +190,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         if self.held != 0 {
             return false;
         }
-        self.scrambler = Scrambler::new(seed);
+        self.numbers = Numbers::new(seed);
         true
     }
 
@@ -226,7 +226,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
 
     /// How long the matched replies took; `None` before the first.
     #[must_use]
-    pub const fn round_trips(&self) -> Option<RoundTrips> {
+    pub fn round_trips(&self) -> Option<RoundTrips> {
         self.ledger.round_trips()
     }
 
@@ -246,14 +246,15 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         let fresh = self.unused < self.capacity();
         let link = if fresh { S::Link::to(self.unused) } else { self.oldest };
         let index = link.index();
-        let (generation, next) = match self.slots.as_ref().get(index) {
-            Some(Slot::Vacant) => (0, S::Link::NONE),
-            Some(Slot::Over { generation, next, .. }) => (generation.wrapping_add(1), *next),
+        let next = match self.slots.as_ref().get(index) {
+            Some(Slot::Vacant) => S::Link::NONE,
+            Some(Slot::Over { next, .. }) => *next,
             Some(Slot::Live { .. }) | None => return Err(self.ledger.refused(BeginError::Full)),
         };
+        let number = self.numbers.next();
         let expires_at = now.after(timeout);
         if let Some(slot) = self.slots.as_mut().get_mut(index) {
-            *slot = Slot::Live { generation, peer, phase: Phase::Pending { begun_at: now, expires_at, waiter } };
+            *slot = Slot::Live { number, peer, phase: Phase::Pending { begun_at: now, expires_at, waiter } };
         }
         if fresh {
             self.unused = self.unused.wrapping_add(1);
@@ -265,7 +266,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         }
         self.held = self.held.wrapping_add(1);
         self.ledger.begun(expires_at);
-        Ok(Call { id: self.scrambler.id(index as u32, generation), expires_at })
+        Ok(Call { id: CallId::new(index, number), expires_at })
     }
 
     /// [`resolve`](Self::resolve), with the waker of the future to be told.
@@ -278,27 +279,26 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         now: Instant,
     ) -> (Resolution<R>, Option<Waker>) {
         self.observe(now);
-        let (index, use_of_it) = self.scrambler.place(id);
-        let (resolution, waiter) = match self.slots.as_mut().get_mut(index as usize) {
-            Some(Slot::Live { generation, peer, phase }) if *generation == use_of_it => {
-                if *peer == from {
-                    phase.resolve(reply, &mut self.ledger, now)
+        let (index, named) = id.parts();
+        let why = match self.slots.as_mut().get_mut(index) {
+            Some(Slot::Live { number, peer, phase }) if *number == named => {
+                if *peer != from {
+                    Resolution::WrongPeer(())
+                } else if let Some(begun_at) = phase.open_since(now) {
+                    self.ledger.resolved(begun_at, now);
+                    return (Resolution::Matched, phase.answer(reply));
                 } else {
-                    (Resolution::WrongPeer(reply), None)
+                    phase.refusal()
                 }
             }
-            Some(Slot::Over { generation, peer, answered, .. }) if *generation == use_of_it => {
-                let resolution = match (*peer == from, *answered) {
-                    (true, true) => Resolution::Duplicate(reply),
-                    (true, false) => Resolution::Late(reply),
-                    (false, _) => Resolution::WrongPeer(reply),
-                };
-                (resolution, None)
-            }
-            _ => (Resolution::Unknown(reply), None),
+            Some(Slot::Over { number, peer, answered, .. }) if *number == named => match (*peer == from, *answered) {
+                (true, true) => Resolution::Duplicate(()),
+                (true, false) => Resolution::Late(()),
+                (false, _) => Resolution::WrongPeer(()),
+            },
+            _ => Resolution::Unknown(()),
         };
-        self.ledger.unmatched(&resolution);
-        (resolution, waiter)
+        (self.ledger.refuse(reply, why), None)
     }
 
     /// [`cancel`](Self::cancel), with the waker of the future to be told.
@@ -317,8 +317,8 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         let due = self.next_due();
         self.ledger.set_deadline(due.map(|(expires_at, _)| expires_at));
         let (_, index) = due.filter(|(expires_at, _)| now >= *expires_at)?;
-        let Some(Slot::Live { generation, peer, .. }) = self.slots.as_ref().get(index) else { return None };
-        let expired = Expired { id: self.scrambler.id(index as u32, *generation), peer: *peer };
+        let Some(Slot::Live { number, peer, .. }) = self.slots.as_ref().get(index) else { return None };
+        let expired = Expired { id: CallId::new(index, *number), peer: *peer };
         Some((expired, self.end(index, Ending::TimedOut)))
     }
 
@@ -338,10 +338,9 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
 
     /// The slot that holds the call.
     fn find(&self, id: CallId) -> Option<usize> {
-        let (index, use_of_it) = self.scrambler.place(id);
-        let index = index as usize;
+        let (index, named) = id.parts();
         match self.slots.as_ref().get(index)? {
-            Slot::Live { generation, .. } if *generation == use_of_it => Some(index),
+            Slot::Live { number, .. } if *number == named => Some(index),
             _ => None,
         }
     }
@@ -368,28 +367,23 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         }
         let waiter = phase.end(ending, &mut self.ledger);
         if waiter.is_none() {
-            self.free(index);
+            self.free(index, false);
         }
         waiter
     }
 
-    /// Takes the call out of its slot, which becomes the last of the free ones.
-    fn free(&mut self, index: usize) -> Option<Phase<R>> {
+    /// Makes the slot of a call that is over the last of the free ones.
+    fn free(&mut self, index: usize, answered: bool) {
+        let Some(slot) = self.slots.as_mut().get_mut(index) else { return };
+        let Slot::Live { number, peer, .. } = *slot else { return };
+        *slot = Slot::Over { number, peer, answered, next: S::Link::NONE };
         let link = S::Link::to(index);
-        let slot = self.slots.as_mut().get_mut(index)?;
-        let Slot::Live { generation, peer, ref phase } = *slot else { return None };
-        let answered = matches!(phase, Phase::Replied { .. });
-        let call = mem::replace(slot, Slot::Over { generation, peer, answered, next: S::Link::NONE });
         match self.slots.as_mut().get_mut(self.newest.index()) {
             Some(Slot::Over { next, .. }) => *next = link,
             _ => self.oldest = link,
         }
         self.newest = link;
         self.held = self.held.wrapping_sub(1);
-        match call {
-            Slot::Live { phase, .. } => Some(phase),
-            Slot::Over { .. } | Slot::Vacant => None,
-        }
     }
 
     fn observe(&mut self, now: Instant) {
@@ -421,8 +415,11 @@ impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
     }
 
     fn finish(&mut self, id: CallId, ending: Ending) -> Look<R> {
-        let phase = self.find(id).and_then(|index| self.free(index));
-        phase.map_or(Look::LOST, |phase| phase.finish(ending, &mut self.ledger))
+        let Some(index) = self.find(id) else { return Look::LOST };
+        let Some(Slot::Live { phase, .. }) = self.slots.as_mut().get_mut(index) else { return Look::LOST };
+        let look = phase.finish(ending, &mut self.ledger);
+        self.free(index, matches!(look.outcome, Some(Ok(_))));
+        look
     }
 }
 
