@@ -76,6 +76,11 @@ impl<P: Copy + Eq, R, T: Clock> Correlator<P, R, T> {
         self.0.resolve(id, from, reply)
     }
 
+    /// [`resolve`](Self::resolve) at a time that was read from [`now`](Self::now): one reading for many replies.
+    pub fn resolve_at(&self, id: CallId, from: P, reply: R, now: Instant) -> Resolution<R> {
+        self.0.resolve_at(id, from, reply, now)
+    }
+
     /// Begins a call that nobody waits for: its reply is to be [taken](Self::take), its time-out told by
     /// [`on_timeout`](Self::on_timeout). O(1).
     ///

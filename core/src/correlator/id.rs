@@ -52,7 +52,7 @@ impl Numbers {
 
     /// A number that none of the 2^32 - 1 before was.
     #[inline]
-    pub(super) fn next(&mut self) -> u32 {
+    pub(super) const fn next(&mut self) -> u32 {
         let counter = self.next;
         self.next = counter.wrapping_add(1);
         let [first, second, third, fourth] = self.keys;

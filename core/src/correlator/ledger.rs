@@ -1,11 +1,13 @@
 //! What a correlator counts, whichever way its calls are named.
 
+use core::time::Duration;
+
 use super::{
     BeginError, Resolution,
     phase::Ending,
     round_trip::{Meter, RoundTrips},
 };
-use crate::Instant;
+use crate::{Instant, time::Span};
 
 /// What a correlator has seen.
 ///
@@ -39,6 +41,10 @@ pub struct CorrelatorStats {
     /// Replies from a peer that was not asked.
     pub wrong_peer: u64,
 }
+
+/// Threads that read the clock before they take the lock come a little out of order; that is no step, and must not cost
+/// a look at every call.
+const OUT_OF_ORDER: Span = Span::new(Duration::from_millis(100));
 
 pub(super) struct Ledger {
     /// All but `pending`, which follows from the others.
@@ -93,12 +99,21 @@ impl Ledger {
 
     /// Takes note of the time; true if the clock has stepped back.
     pub(super) fn observe(&mut self, now: Instant) -> bool {
-        let stepped_back = now < self.seen_at;
-        self.seen_at = now;
-        if stepped_back {
-            self.idle_until = Instant::ZERO;
+        if now >= self.seen_at {
+            self.seen_at = now;
+            return false;
         }
-        stepped_back
+        self.has_stepped_back(now)
+    }
+
+    #[cold]
+    fn has_stepped_back(&mut self, now: Instant) -> bool {
+        if now.after(OUT_OF_ORDER) >= self.seen_at {
+            return false;
+        }
+        self.seen_at = now;
+        self.idle_until = Instant::ZERO;
+        true
     }
 
     /// True if certainly no call is due.

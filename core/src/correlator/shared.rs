@@ -33,7 +33,12 @@ where
 
     /// [`CorrelatorIn::resolve`] now; wakes the future that waits for the reply.
     pub fn resolve(&self, id: CallId, from: P, reply: R) -> Resolution<R> {
-        let (resolution, waiter) = self.with(|calls, now| calls.resolve_for(id, from, reply, now));
+        self.resolve_at(id, from, reply, self.timer().now())
+    }
+
+    /// [`resolve`](Self::resolve) at a time that was read from this clock: one reading for many replies.
+    pub fn resolve_at(&self, id: CallId, from: P, reply: R, now: Instant) -> Resolution<R> {
+        let (resolution, waiter) = self.with_lock(|calls| calls.resolve_for(id, from, reply, now));
         waiter.into_iter().for_each(Waker::wake);
         resolution
     }
@@ -166,7 +171,16 @@ where
         Id: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let (resolution, waiter) = self.with(|calls, now| calls.resolve_for(id, reply, now));
+        self.resolve_at(id, reply, self.timer().now())
+    }
+
+    /// [`resolve`](Self::resolve) at a time that was read from this clock: one reading for many replies.
+    pub fn resolve_at<Q>(&self, id: &Q, reply: R, now: Instant) -> Resolution<R>
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let (resolution, waiter) = self.with_lock(|calls| calls.resolve_for(id, reply, now));
         waiter.into_iter().for_each(Waker::wake);
         resolution
     }

@@ -27,8 +27,8 @@ use crate::{
 ///   [`cancel`](CorrelatorIn::cancel) are O(1); what goes by deadlines is O(`N`).
 /// - How a call ended is remembered until its slot is used again. Slots are used in the order in which they became free,
 ///   so with `f` slots free, that is for `f` more calls. Replies to calls before that are `Unknown`.
-/// - A clock that steps back (noticed by the next `begin` or `resolve`) gives each pending call its time-out once more,
-///   counted from there.
+/// - A clock that steps back by more than 100 ms (noticed by the next `begin` or `resolve`) gives each pending call its
+///   time-out once more, counted from there.
 ///
 /// Behind a lock and a timer ([`Shared`](crate::Shared)) it also waits: see `call` and `gather` there.
 ///

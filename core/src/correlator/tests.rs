@@ -417,6 +417,23 @@ fn a_clock_that_steps_back_stalls_no_call_for_longer_than_its_time_out() {
 }
 
 #[test]
+fn clock_readings_a_little_out_of_order_are_no_step() {
+    let mut calls: Calls = Correlator::new(0);
+    begin(&mut calls);
+    for millis in [1, 100] {
+        let earlier = NOW.saturating_sub(Duration::from_millis(millis));
+        let call = calls.begin('c', SECOND, earlier).unwrap();
+        assert_eq!(call.expires_at(), earlier.saturating_add(SECOND));
+        assert!(calls.resolve(call.id(), 'c', 7, earlier).is_matched());
+        let other = begin(&mut calls);
+        assert!(calls.cancel(other));
+    }
+    let id = begin(&mut calls);
+    assert!(calls.resolve(id, 'b', 7, NOW.saturating_sub(SECOND / 10)).is_matched());
+    assert_eq!(calls.next_deadline(), Some(DUE), "the first call keeps its deadline");
+}
+
+#[test]
 fn a_keyed_call_is_told_late_and_duplicate_while_it_is_known() {
     let mut calls: KeyedCorrelator<u8, u32, 4> = KeyedCorrelator::new();
     calls.begin(1, SECOND, NOW).unwrap();

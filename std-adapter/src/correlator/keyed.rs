@@ -62,6 +62,15 @@ impl<Id: Eq + Hash, R, T: Clock> KeyedCorrelator<Id, R, T> {
         self.0.resolve(id, reply)
     }
 
+    /// [`resolve`](Self::resolve) at a time that was read from [`now`](Self::now): one reading for many replies.
+    pub fn resolve_at<Q>(&self, id: &Q, reply: R, now: Instant) -> Resolution<R>
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.0.resolve_at(id, reply, now)
+    }
+
     /// Begins a call that nobody waits for, and tells when it times out: its reply is to be [taken](Self::take), its
     /// time-out told by [`on_timeout`](Self::on_timeout). O(1) expected.
     ///

@@ -274,6 +274,8 @@ mod on_tokio {
         for id in ["answered", "silent", "gone"] {
             assert!(keyed.begin(id.into(), SECOND).is_ok());
         }
+        assert_eq!(calls.resolve_at(answered.id(), 1, 7, answered.expires_at()), Resolution::Late(7));
+        assert_eq!(keyed.resolve_at("answered", 7, answered.expires_at()), Resolution::Late(7));
         assert!(calls.resolve(answered.id(), 1, 7).is_matched() && keyed.resolve("answered", 7).is_matched());
         assert_eq!((calls.take(answered.id()), keyed.take("answered")), (Some(7), Some(7)));
         assert!(calls.cancel(gone.id()) && keyed.cancel("gone"));

@@ -12,6 +12,8 @@ use steadfast_tests::{Timed, deadline_contract};
 
 const N: usize = 3;
 const SECOND: u64 = 1_000_000_000;
+/// A clock that goes back by no more is not taken to have stepped.
+const OUT_OF_ORDER: u64 = SECOND / 10;
 
 /// One step: how the clock moves, and what is done then. Calls are named by how many began before them.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,8 @@ fn ops() -> impl Strategy<Value = Vec<(i64, Op)>> {
         2 => Just(SECOND as i64),
         2 => Just(0),
         1 => -20 * SECOND as i64..0,
+        1 => -2 * OUT_OF_ORDER as i64..0,
+        1 => Just(-(OUT_OF_ORDER as i64)),
         1 => prop_oneof![Just(i64::MIN), Just(i64::MAX)],
     ];
     let timeout = prop_oneof![4 => (0..4_u64).prop_map(|secs| secs * SECOND), 2 => 0..5 * SECOND, 1 => Just(u64::MAX)];
@@ -89,13 +93,14 @@ impl Notes {
     }
 
     fn see(&mut self, now: u64) {
-        if now < self.seen_at {
+        if now.saturating_add(OUT_OF_ORDER) < self.seen_at {
             for call in self.calls.iter_mut().filter(|call| call.state == State::Pending && call.begun_at > now) {
                 call.expires_at = now.saturating_add(call.expires_at - call.begun_at);
                 call.begun_at = now;
             }
+            self.seen_at = now;
         }
-        self.seen_at = now;
+        self.seen_at = self.seen_at.max(now);
     }
 
     fn begin(&mut self, peer: u8, timeout: u64, now: u64) -> Result<(), BeginError> {
@@ -293,6 +298,8 @@ proptest! {
             let told = stats.resolved + stats.late + stats.duplicates + stats.unknown + stats.wrong_peer;
             prop_assert_eq!(told, replies);
             prop_assert_eq!(stats.begun, ids.len() as u64);
+            let pending = notes.calls.iter().filter(|call| call.state == State::Pending).count();
+            prop_assert_eq!(stats.pending, pending as u64);
             prop_assert_eq!(slab.len(), notes.live());
             prop_assert_eq!(slab.next_deadline(), notes.due().map(|(at, _)| Instant::from_nanos(at)));
         }
@@ -310,13 +317,14 @@ proptest! {
             now = now.saturating_add_signed(step);
             let at = Instant::from_nanos(now);
             if matches!(op, Op::Begin { .. } | Op::Resolve { .. }) {
-                if now < seen {
+                if now.saturating_add(OUT_OF_ORDER) < seen {
                     for (begun_at, expires_at, _) in model.values_mut().filter(|call| call.0 > now && call.2.is_none()) {
                         *expires_at = now.saturating_add(*expires_at - *begun_at);
                         *begun_at = now;
                     }
+                    seen = now;
                 }
-                seen = now;
+                seen = seen.max(now);
             }
             match op {
                 Op::Begin { peer, timeout } => {
@@ -373,6 +381,8 @@ proptest! {
                 }
             }
             prop_assert!(conserved(&keyed.stats()), "{:?}", keyed.stats());
+            let pending = model.values().filter(|call| call.2.is_none()).count();
+            prop_assert_eq!(keyed.stats().pending, pending as u64);
             prop_assert_eq!(keyed.len(), model.len());
             prop_assert_eq!(keyed.next_deadline(), due(&model).map(Instant::from_nanos));
         }
@@ -412,7 +422,7 @@ fn guesses_hit_nothing() {
     for _ in 0..64 {
         let _ = slab.begin(1, Duration::MAX, Instant::ZERO);
     }
-    // 64 of 2^64 ids are right; 200,000 guesses would meet one in 2^40 runs.
+    // 64 of 2^64 ids are right; 200,000 guesses would meet one in one of 2^40 runs.
     let guesses = RandomState::new();
     for guess in 0..200_000_u64 {
         let id = CallId::from_u64(guesses.hash_one(guess));
