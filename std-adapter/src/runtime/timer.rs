@@ -53,7 +53,7 @@ impl Timer for SystemTimer {
     type Sleep = SystemSleep;
 
     fn sleep_until(&self, at: Instant) -> SystemSleep {
-        SystemSleep { at, alarm: None }
+        SystemSleep { at, alarm: None, parked: None }
     }
 }
 
@@ -64,6 +64,7 @@ pin_project_lite::pin_project! {
         at: Instant,
         #[pin]
         alarm: Option<Alarm>,
+        parked: Option<blocking::Alarm>,
     }
 }
 
@@ -82,11 +83,14 @@ impl Future for SystemSleep {
             return Poll::Ready(());
         }
         let wake_at = to_system(self.at);
+        let this = self.project();
         if blocking::is_blocking() {
-            blocking::wake_at(wake_at);
+            if !this.parked.as_ref().is_some_and(|parked| parked.renew(cx.waker())) {
+                *this.parked = Some(blocking::Alarm::set(wake_at, cx.waker()));
+            }
             return Poll::Pending;
         }
-        let mut alarm = self.project().alarm;
+        let mut alarm = this.alarm;
         if alarm.is_none() {
             alarm.set(Some(start(wake_at)));
         }
