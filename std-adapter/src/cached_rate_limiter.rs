@@ -145,6 +145,11 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
         self.len() == 0
     }
 
+    /// The most keys that can have an entry, over all shards.
+    pub fn capacity(&self) -> usize {
+        self.0.iter().map(|shard| shard.with_lock(|limiter| limiter.capacity())).sum()
+    }
+
     /// What was answered so far, over all shards.
     pub fn stats(&self) -> CachedRateLimiterStats {
         let each = self.0.iter().map(|shard| shard.with_lock(|limiter| limiter.stats()));

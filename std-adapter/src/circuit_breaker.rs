@@ -1,7 +1,13 @@
 //! Circuit breakers for servers.
 
-use core::{borrow::Borrow, fmt, future::Future, hash::Hash};
-use std::{hash::BuildHasher, sync::Arc};
+use core::{
+    borrow::Borrow,
+    fmt,
+    future::Future,
+    hash::{BuildHasher, Hash},
+    marker::PhantomData,
+};
+use std::sync::Arc;
 
 use steadfast_core::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, CircuitBreaker as Machine, Clock,
@@ -155,6 +161,12 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
         self.0.state()
     }
 
+    /// Whether the breaker decides, or an operator does.
+    #[must_use]
+    pub fn mode(&self) -> BreakerMode {
+        self.0.with_lock(|breaker| breaker.mode())
+    }
+
     /// Hands the decision to the breaker or to an operator; the state beneath is untouched.
     pub fn set_mode(&self, mode: BreakerMode) {
         self.0.set_mode(mode);
@@ -219,21 +231,22 @@ type Keyed<K, P, T> = Shared<KeyedMachine<K, P>, Mutex<KeyedMachine<K, P>>, T>;
 
 /// The settings of [`Breakers`].
 #[derive(Clone, Debug)]
-pub struct BreakersBuilder<P, T = SystemTimer> {
+pub struct BreakersBuilder<K, P = Consecutive, T = SystemTimer> {
     trip: P,
     reset: Reset,
     max_keys: usize,
     clock: T,
+    key: PhantomData<fn() -> K>,
 }
 
 impl<K: Eq + Hash, P: TripPolicy> Breakers<K, P> {
     /// The settings of breakers that open by `trip` and come back by `reset`: 65,536 keys.
-    pub const fn builder(trip: P, reset: Reset) -> BreakersBuilder<P> {
-        BreakersBuilder { trip, reset, max_keys: 65_536, clock: SystemTimer }
+    pub const fn builder(trip: P, reset: Reset) -> BreakersBuilder<K, P> {
+        BreakersBuilder { trip, reset, max_keys: 65_536, clock: SystemTimer, key: PhantomData }
     }
 }
 
-impl<P: TripPolicy, T: Clock + Clone> BreakersBuilder<P, T> {
+impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
     /// For how many keys there is room, at least one and at most 4,294,967,294.
     ///
     /// From 4,096 on, shards share the keys by their hash; all together hold at least so many, and one shard may be full
@@ -246,12 +259,13 @@ impl<P: TripPolicy, T: Clock + Clone> BreakersBuilder<P, T> {
 
     /// Another clock than the system's.
     #[must_use]
-    pub fn clock<U: Clock + Clone>(self, clock: U) -> BreakersBuilder<P, U> {
-        BreakersBuilder { trip: self.trip, reset: self.reset, max_keys: self.max_keys, clock }
+    pub fn clock<U: Clock + Clone>(self, clock: U) -> BreakersBuilder<K, P, U> {
+        let Self { trip, reset, max_keys, key, .. } = self;
+        BreakersBuilder { trip, reset, max_keys, clock, key }
     }
 
     /// The breakers. Allocates all their memory; nothing else does later, but the keys themselves.
-    pub fn build<K: Eq + Hash>(self) -> Breakers<K, P, T> {
+    pub fn build(self) -> Breakers<K, P, T> {
         Breakers(Arc::new(Shards::new(self.max_keys, |share, seed| {
             let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, share, seed);
             machine.reseed_jitter(random_seed());
@@ -326,13 +340,41 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         }))
     }
 
+    /// True if a call to `key` may be made, for callers that tell its end by [`record_success`](Self::record_success) or
+    /// [`record_failure`](Self::record_failure). If they do not, a probe's place is lost for [`Reset::lease`].
+    #[must_use]
+    pub fn allow_request<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.of(key).with(|breakers, now| breakers.allow_request(key, now))
+    }
+
+    /// A success for the current state of `key`: it counts while closed, or if a probe is out; else it changes nothing.
+    pub fn record_success(&self, key: &K)
+    where
+        K: Clone,
+    {
+        self.of(key).with(|breakers, now| breakers.record_success(key, now));
+    }
+
+    /// A failure for the current state of `key`: it counts while closed, or if a probe is out; else it changes nothing.
+    pub fn record_failure(&self, key: &K)
+    where
+        K: Clone,
+    {
+        self.of(key).with(|breakers, now| breakers.record_failure(key, now));
+    }
+
     /// Where the breaker of `key` stands. `Open` stays until somebody makes a call.
+    #[must_use]
     pub fn state<Q>(&self, key: &Q) -> BreakerState
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.0.of(self.0.seed.hash_one(key)).with_lock(|breakers| breakers.state(key))
+        self.of(key).with_lock(|breakers| breakers.state(key))
     }
 
     /// Closes the breaker of `key` and forgets its past; calls that are under way no longer count. False, and nothing
@@ -342,7 +384,13 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.0.of(self.0.seed.hash_one(key)).with_lock(|breakers| breakers.reset(key))
+        self.of(key).with_lock(|breakers| breakers.reset(key))
+    }
+
+    /// Whether the breakers decide, or an operator does for all of them.
+    #[must_use]
+    pub fn mode(&self) -> BreakerMode {
+        self.0.of(0).with_lock(|breakers| breakers.mode())
     }
 
     /// Hands the decision about every key to the breakers or to an operator; the states beneath are untouched.
@@ -385,6 +433,12 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         self.len() == 0
     }
 
+    /// The most keys that can have an entry, over all shards.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.iter().map(|shard| shard.with_lock(|breakers| breakers.capacity())).sum()
+    }
+
     /// Results that would have needed an entry when there was none to be had.
     #[must_use]
     pub fn untracked(&self) -> u64 {
@@ -402,6 +456,10 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     #[must_use]
     pub fn now(&self) -> Instant {
         self.0.of(0).timer().now()
+    }
+
+    fn of<Q: Hash + ?Sized>(&self, key: &Q) -> &Keyed<K, P, T> {
+        self.0.of(self.0.seed.hash_one(key))
     }
 }
 

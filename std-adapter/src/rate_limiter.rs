@@ -4,6 +4,7 @@ use core::{
     borrow::Borrow,
     fmt,
     hash::{BuildHasher, Hash},
+    marker::PhantomData,
     num::NonZeroU32,
 };
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::{Heap, Mutex, SystemTimer, storage::Shards};
 /// ```
 /// use steadfast::{Decision, Gcra, RateLimiter};
 ///
-/// let limiter = RateLimiter::<String, _>::builder(Gcra::per_second(100).burst(20)).max_keys(1_000_000).build();
+/// let limiter = RateLimiter::builder(Gcra::per_second(100).burst(20)).max_keys(1_000_000).build();
 ///
 /// match limiter.allow("10.0.0.7") {
 ///     Decision::Allow => { /* serve */ }
@@ -45,21 +46,23 @@ const WAITERS: usize = 64;
 
 /// The settings of a [`RateLimiter`].
 #[derive(Clone, Debug)]
-pub struct RateLimiterBuilder<A, T = SystemTimer> {
+pub struct RateLimiterBuilder<K, A, T = SystemTimer> {
     quota: A,
     max_keys: usize,
     on_full: OnFull,
     timer: T,
+    key: PhantomData<fn() -> K>,
 }
 
 impl<K: Eq + Hash, A: Quota + Clone> RateLimiter<K, A> {
     /// The settings of a limiter with this quota: 65,536 keys, [`OnFull::Share`].
-    pub const fn builder(quota: A) -> RateLimiterBuilder<A> {
-        RateLimiterBuilder { quota, max_keys: 65_536, on_full: OnFull::Share, timer: SystemTimer }
+    #[doc(alias = "NewRateLimiter")]
+    pub const fn builder(quota: A) -> RateLimiterBuilder<K, A> {
+        RateLimiterBuilder { quota, max_keys: 65_536, on_full: OnFull::Share, timer: SystemTimer, key: PhantomData }
     }
 }
 
-impl<A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<A, T> {
+impl<K: Eq + Hash, A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<K, A, T> {
     /// For how many keys there is room, at least one and at most 4,294,967,294.
     ///
     /// Up to 4,095 the limiter holds exactly so many. A larger one consists of shards that share the keys by their hash;
@@ -79,12 +82,13 @@ impl<A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<A, T> {
 
     /// Another clock or timer than the system's.
     #[must_use]
-    pub fn timer<U: Clock + Clone>(self, timer: U) -> RateLimiterBuilder<A, U> {
-        RateLimiterBuilder { quota: self.quota, max_keys: self.max_keys, on_full: self.on_full, timer }
+    pub fn timer<U: Clock + Clone>(self, timer: U) -> RateLimiterBuilder<K, A, U> {
+        let Self { quota, max_keys, on_full, key, .. } = self;
+        RateLimiterBuilder { quota, max_keys, on_full, timer, key }
     }
 
     /// The limiter. Allocates all its memory; nothing else does later, but the keys themselves.
-    pub fn build<K: Eq + Hash>(self) -> RateLimiter<K, A, T> {
+    pub fn build(self) -> RateLimiter<K, A, T> {
         RateLimiter(Arc::new(Shards::new(self.max_keys, |share, seed| {
             let machine = RateLimiterIn::allocate(self.quota.clone(), share, seed).with_on_full(self.on_full);
             Shard { limiter: Shared::new(Mutex::new(machine), self.timer.clone()), queue: Mutex::new(WaitList::new()) }
@@ -186,11 +190,28 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     }
 
     /// Gives every key another quota from now on; what was counted stays counted.
-    pub fn set_quota(&self, quota: &A)
+    #[expect(clippy::needless_pass_by_value, reason = "as in the core; most quotas are `Copy`")]
+    pub fn set_quota(&self, quota: A)
     where
         A: Clone,
     {
         self.0.iter().for_each(|shard| shard.limiter.with_lock(|limiter| limiter.set_quota(quota.clone())));
+    }
+
+    /// Each key that has an entry, with how much of its quota is left. Each shard is locked for O(its capacity).
+    #[must_use]
+    pub fn usage(&self) -> Vec<(K, u32)>
+    where
+        K: Clone,
+    {
+        let mut usage = Vec::new();
+        for shard in self.0.iter() {
+            let add = |limiter: &mut Machine<K, A>, now| {
+                usage.extend(limiter.usage(now).map(|(key, left)| (key.clone(), left)));
+            };
+            shard.limiter.with(add);
+        }
+        usage
     }
 
     /// Forgets every idle key, and tells how many; never needed, but it frees the memory of the keys themselves.
@@ -210,18 +231,15 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         self.len() == 0
     }
 
+    /// The most keys that can have an entry, over all shards.
+    pub fn capacity(&self) -> usize {
+        self.0.iter().map(|shard| shard.limiter.with_lock(|limiter| limiter.capacity())).sum()
+    }
+
     /// What was decided so far, over all shards.
-    #[expect(clippy::arithmetic_side_effects, reason = "sums of counts that each stay below 2^64 for centuries")]
     pub fn stats(&self) -> RateLimiterStats {
-        let mut sum = RateLimiterStats::default();
-        for shard in self.0.iter() {
-            let stats = shard.limiter.with_lock(|limiter| limiter.stats());
-            sum.allowed += stats.allowed;
-            sum.denied += stats.denied;
-            sum.overflowed += stats.overflowed;
-            sum.reused += stats.reused;
-        }
-        sum
+        let each = self.0.iter().map(|shard| shard.limiter.with_lock(|limiter| limiter.stats()));
+        each.fold(RateLimiterStats::default(), RateLimiterStats::plus)
     }
 
     /// The time by this limiter's clock, for [`Decision::retry_after`].
@@ -301,7 +319,8 @@ mod tests {
         assert!(limiter.check("bob").is_allowed());
         assert!(limiter.allow("bob").is_allowed());
         assert!(!limiter.allow("bob").is_allowed());
-        limiter.set_quota(&Gcra::every(Duration::ZERO));
+        assert_eq!(limiter.usage(), [("bob".to_owned(), 0)]);
+        limiter.set_quota(Gcra::every(Duration::ZERO));
         assert!(limiter.allow("bob").is_allowed());
     }
 

@@ -121,6 +121,17 @@ impl<K, A: Quota, S: Allocate, H> RateLimiterIn<K, A, S, H> {
 
 impl RateLimiterStats {
     const NONE: Self = Self { allowed: 0, denied: 0, overflowed: 0, reused: 0 };
+
+    /// The sum of two, for a limiter that consists of several.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            allowed: self.allowed.saturating_add(other.allowed),
+            denied: self.denied.saturating_add(other.denied),
+            overflowed: self.overflowed.saturating_add(other.overflowed),
+            reused: self.reused.saturating_add(other.reused),
+        }
+    }
 }
 
 impl<K, A: Quota, S: Storage, H> RateLimiterIn<K, A, S, H> {

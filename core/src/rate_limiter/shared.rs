@@ -9,7 +9,7 @@ use core::{
 };
 
 use super::{Decision, NeverFits, Quota, RateLimiterIn, RateLimiterStats};
-use crate::{Clock, Lock, Shared, Storage, Timer, WaitList};
+use crate::{Clock, Instant, Lock, Shared, Storage, Timer, WaitList};
 
 impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
 where
@@ -41,6 +41,33 @@ where
         Q: Eq + Hash + ?Sized,
     {
         self.with(|limiter, now| limiter.check(key, now))
+    }
+
+    /// [`RateLimiterIn::remaining`] now.
+    pub fn remaining<Q>(&self, key: &Q) -> u32
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.with(|limiter, now| limiter.remaining(key, now))
+    }
+
+    /// [`RateLimiterIn::reset_at`] now.
+    pub fn reset_at<Q>(&self, key: &Q) -> Instant
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.with(|limiter, now| limiter.reset_at(key, now))
+    }
+
+    /// [`RateLimiterIn::refund`] now.
+    pub fn refund<Q>(&self, key: &Q, cost: NonZeroU32) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.with(|limiter, now| limiter.refund(key, cost, now))
     }
 
     /// [`RateLimiterIn::stats`].

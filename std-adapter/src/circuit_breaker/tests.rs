@@ -166,3 +166,20 @@ fn two_breakers_do_not_come_back_in_step() {
     let first = open_until();
     assert!((0..32).any(|_| open_until() != first));
 }
+
+#[test]
+fn outcomes_can_be_told_by_key_without_a_permit() {
+    let clock = ManualClock::default();
+    let breakers = Breakers::<String>::builder(Trip::consecutive(2), RESET).max_keys(10).clock(&clock).build();
+    assert_eq!((breakers.capacity(), breakers.mode()), (10, BreakerMode::Automatic));
+    let bob = "bob".to_owned();
+    breakers.record_failure(&bob);
+    breakers.record_success(&bob);
+    breakers.record_failure(&bob);
+    assert!(breakers.allow_request("bob"), "no two failures in a row");
+    breakers.record_failure(&bob);
+    assert!(!breakers.allow_request("bob"));
+    assert!(breakers.allow_request("carol"));
+    breakers.set_mode(BreakerMode::ForcedClosed);
+    assert!(breakers.mode() == BreakerMode::ForcedClosed && breakers.allow_request("bob"));
+}

@@ -131,6 +131,24 @@ impl<Id: Eq + Hash, R, T: Clock> KeyedCorrelator<Id, R, T> {
         self.0.timer().now()
     }
 
+    /// True between [`close`](Self::close) and [`reopen`](Self::reopen).
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.with_lock(|calls| calls.is_closed())
+    }
+
+    /// How many calls hold a slot: pending, or with a reply or an end that is still to be taken.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.with_lock(|calls| calls.len())
+    }
+
+    /// True if no call holds a slot.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The most calls at once.
     #[must_use]
     pub fn capacity(&self) -> usize {
