@@ -14,7 +14,7 @@ use crate::SystemRng;
 ///
 /// The associated data (`aad`) is not part of the message, but it opens with the same one alone: put there whatever must
 /// not be swapped, such as the owner and the version. XChaCha20-Poly1305 is not key-committing; what that means, and what
-/// else is not bound, is told at [`core::Encryptor`](crate::core::Encryptor).
+/// else is not bound, is told at [`steadfast_core::Encryptor`].
 ///
 /// ```
 /// use steadfast::{Domain, Encryptor, EncryptorError};

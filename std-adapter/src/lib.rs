@@ -41,16 +41,19 @@ pub use quorum::{Quorum, QuorumBuilder};
 pub use rate_limiter::{RateLimiter, RateLimiterBuilder};
 pub use retry::{RetryBudget, RetryExt};
 pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_on};
+pub use steadfast_core;
+#[doc(inline)]
 pub use steadfast_core::{
-    self as core, Actors, AddError, AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, Ballot, BatchQueueStats,
-    BeginError, BreakerError, BreakerMode, BreakerState, BreakerStats, CachedRateLimiterStats, Call, CallError,
-    CallGuard, CallId, CallWindow, Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, Consecutive, CorrelatorStats,
-    Decision, DedupStats, Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Instant,
-    Jitter, Level, Lock, LoggerStats, NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, QuorumError,
-    QuorumStats, Quota, RateLimiterStats, Reason, Recorded, Recorder, Report, Reset, Resolution, Retry,
-    RetryBudgetStats, RetryError, RetryPolicy, RoundTrips, Run, Seen, ServiceId, ServiceLog, Show, Sink, SlidingLog,
-    Step, Text, TimeWindow, Timer, Trip, TripPolicy, Vote, WhenFull, aggregate, earliest,
+    Actors, AddError, AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, Ballot, BatchQueueStats, BeginError,
+    BreakerError, BreakerMode, BreakerState, BreakerStats, CachedRateLimiterStats, Call, CallError, CallGuard, CallId,
+    CallWindow, Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, Consecutive, CorrelatorStats, Decision, DedupStats,
+    Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock,
+    LoggerStats, NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, QuorumError, QuorumStats, Quota,
+    RateLimiterStats, Reason, Recorded, Recorder, Report, Reset, Resolution, Retry, RetryBudgetStats, RetryError,
+    RetryPolicy, RoundTrips, Run, Seen, ServiceId, ServiceLog, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer,
+    Trip, TripPolicy, Vote, WhenFull, aggregate, earliest,
 };
 #[cfg(feature = "aead")]
+#[doc(inline)]
 pub use steadfast_core::{Domain, EncryptorError, Nonce, Tag};
 pub use storage::Heap;

@@ -190,7 +190,6 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     }
 
     /// Gives every key another quota from now on; what was counted stays counted.
-    #[expect(clippy::needless_pass_by_value, reason = "as in the core; most quotas are `Copy`")]
     pub fn set_quota(&self, quota: A)
     where
         A: Clone,

@@ -3,14 +3,14 @@
 use core::{future::Future, time::Duration};
 
 use steadfast::{
-    Batch, BatchCollector, Breakers, CachedRateLimiter, CallWindow, CircuitBreaker, Consecutive, Correlator, DedupCache,
-    Gcra, KeyedCorrelator, Logger, Quorum, RateLimiter, RetryBudget, RetryExt, RetryPolicy, ServiceLog, SlidingLog,
-    SystemRng, SystemTimer, TimeWindow, aggregate,
+    Batch, BatchCollector, Breakers, CachedRateLimiter, CallWindow, CircuitBreaker, Consecutive, Correlator,
+    DedupCache, Gcra, KeyedCorrelator, Logger, Quorum, QuorumError, RateLimiter, RetryBudget, RetryExt, RetryPolicy,
+    ServiceLog, SlidingLog, SystemRng, SystemTimer, TimeWindow, aggregate,
 };
 
 const fn is_shared<T: Send + Sync + Clone>() {}
 const fn is_sent<T: Send + 'static>() {}
-fn may_be_spawned<F: Future + Send>(_: &F) {}
+const fn may_be_spawned<F: Future + Send>(_: &F) {}
 
 #[test]
 fn every_type_is_send_and_sync_and_cheap_to_clone() {
@@ -46,11 +46,12 @@ fn an_encryptor_is_send_and_sync_and_cheap_to_clone() {
 }
 
 #[test]
-fn every_future_may_be_spawned() {
+fn every_future_may_be_spawned() -> Result<(), QuorumError> {
     let limiter = RateLimiter::<String, _>::builder(Gcra::per_second(1)).build();
     may_be_spawned(&limiter.until_allowed("bob"));
 
-    let breakers = Breakers::<String>::builder(steadfast::Trip::consecutive(1), steadfast::Reset::after(Duration::ZERO));
+    let breakers =
+        Breakers::<String>::builder(steadfast::Trip::consecutive(1), steadfast::Reset::after(Duration::ZERO));
     may_be_spawned(&breakers.build().call("bob", async { Ok::<(), ()>(()) }));
 
     let calls: Correlator<u64, String> = Correlator::new(4);
@@ -60,11 +61,12 @@ fn every_future_may_be_spawned() {
     let keyed: KeyedCorrelator<String, u32> = KeyedCorrelator::new(4);
     may_be_spawned(&keyed.call(String::new(), Duration::ZERO, async || Ok::<(), ()>(())));
 
-    let quorum = Quorum::<String, i64>::builder(1).build().expect("one vote of many");
+    let quorum = Quorum::<String, i64>::builder(1).build()?;
     may_be_spawned(&quorum.decided(aggregate::median));
 
     let retry = RetryPolicy::constant(Duration::ZERO).run(async || Ok::<(), ()>(()));
     may_be_spawned(&retry.into_future());
+    Ok(())
 }
 
 /// The key's type comes from the first look-up, as it does for the standard library's maps.
