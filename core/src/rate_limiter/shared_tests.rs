@@ -1,5 +1,5 @@
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::{cell::RefCell, num::NonZeroU32};
 
 use crate::{
     Clock, Instant, Shared, SlidingLog, WaitList,
@@ -63,4 +63,15 @@ fn a_dropped_waiter_counts_nothing_and_the_others_move_up() {
         let mut queue = queue.into_inner();
         assert!(queue.join(0).is_some() && queue.join(0).is_some());
     }
+}
+
+#[test]
+fn what_is_left_can_be_told_and_given_back() {
+    let timer = VirtualTimer::default();
+    let limiter = Shared::new(RefCell::new(Limiter::new(SlidingLog::per_second())), timer);
+    assert_eq!((limiter.remaining(&'a'), limiter.reset_at(&'a')), (1, Instant::ZERO));
+    assert!(limiter.allow(&'a').is_allowed());
+    assert_eq!((limiter.remaining(&'a'), limiter.reset_at(&'a')), (0, Instant::from_secs(1)));
+    assert!(limiter.refund(&'a', NonZeroU32::MIN) && !limiter.refund(&'b', NonZeroU32::MIN));
+    assert_eq!(limiter.remaining(&'a'), 1);
 }
