@@ -11,10 +11,7 @@ use std::{
 };
 
 use stash_protocol::{Body, Manifest, PeerId, Refusal, Summary};
-use steadfast::{
-    Clock, Lock, Mutex, SystemTimer,
-    core::{Ballot, Quorum},
-};
+use steadfast::{Ballot, Clock, Lock, Mutex, SystemTimer, steadfast_core::Quorum};
 use tokio::task::JoinSet;
 
 use super::{
