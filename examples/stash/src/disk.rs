@@ -9,6 +9,8 @@ use std::{
 
 use stash_protocol::{ChunkId, ChunkStore, Manifest, PeerId, Sealed, StoreError};
 
+use crate::durable::{replace, sync_folder};
+
 /// Each chunk has a place of this size in its file: two bytes of length, then the bytes. A length of 0 is no chunk.
 const PLACE: usize = 2 + Sealed::MAX;
 
@@ -53,16 +55,6 @@ impl Disk {
             }
         }
         Ok((Self { root: root.to_owned(), open: HashMap::new(), last_error: None, _lock: lock }, found))
-    }
-
-    /// Drops all that is kept for an owner.
-    ///
-    /// # Errors
-    ///
-    /// If the files cannot be removed.
-    pub fn drop_owner(&mut self, owner: &PeerId) -> io::Result<()> {
-        self.open.retain(|(of, _), _| of != owner);
-        fs::remove_dir_all(self.folder(owner))
     }
 
     /// What went wrong last, for the log; once.
@@ -114,14 +106,20 @@ impl Disk {
     }
 
     fn read(&mut self, id: &ChunkId, buffer: &mut [u8]) -> io::Result<usize> {
+        let (file, length) = self.find(id)?;
+        file.read_exact(buffer.get_mut(..length).ok_or(ErrorKind::InvalidData)?)?;
+        Ok(length)
+    }
+
+    /// The file, at the first byte of a chunk, and the chunk's length.
+    fn find(&mut self, id: &ChunkId) -> io::Result<(&mut File, usize)> {
         let file = self.file(&id.owner, id.version, false)?;
         file.seek(SeekFrom::Start(place_of(id.index)))?;
         let mut length = [0; 2];
         file.read_exact(&mut length)?;
-        let length = usize::from(u16::from_le_bytes(length));
-        match buffer.get_mut(..length) {
-            Some(chunk) if length > 0 => file.read_exact(chunk).map(|()| length),
-            _ => Err(ErrorKind::NotFound.into()),
+        match u16::from_le_bytes(length) {
+            0 => Err(ErrorKind::NotFound.into()),
+            length => Ok((file, length.into())),
         }
     }
 
@@ -153,7 +151,7 @@ impl ChunkStore for Disk {
     }
 
     fn holds(&mut self, id: &ChunkId) -> bool {
-        self.read(id, &mut [0; Sealed::MAX]).is_ok()
+        self.find(id).is_ok()
     }
 
     fn commit(&mut self, owner: &PeerId, manifest: &Manifest) -> Result<(), StoreError> {
@@ -174,32 +172,6 @@ impl ChunkStore for Disk {
             _ => {}
         }
     }
-}
-
-/// Replaces a file in one step: after a crash it is the old one or the new one. Durable when it returns.
-///
-/// # Errors
-///
-/// Any of the file system's; the file is as it was.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    let written = File::create(&new).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    if let Err(error) = written.and_then(|()| fs::rename(&new, path)) {
-        let _ = fs::remove_file(&new);
-        return Err(error);
-    }
-    sync_folder(path.parent().unwrap_or(path))
-}
-
-/// Makes the names in a folder durable.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// Drops what was never committed, and reads what was.
@@ -329,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_can_be_discarded_and_an_owner_dropped() {
+    fn an_upload_can_be_discarded() {
         let root = tempfile::tempdir().unwrap();
         let (mut disk, _) = reopen(root.path());
         put(&mut disk, 1, 1);
@@ -337,9 +309,6 @@ mod tests {
         assert!(!disk.holds(&id(1, 0)));
         disk.discard(&OWNER, 1);
         assert!(disk.take_error().is_none(), "twice is no error");
-        put(&mut disk, 2, 2);
-        disk.drop_owner(&OWNER).unwrap();
-        assert!(!disk.holds(&id(2, 0)));
     }
 
     #[test]

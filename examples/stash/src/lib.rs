@@ -12,5 +12,11 @@
 )]
 
 pub mod disk;
+pub mod durable;
 pub mod link;
+pub mod node;
 pub mod owner;
+pub mod seed;
+
+/// The longest file that an owner puts, and the most that a confidant takes from one owner.
+pub const MAX_FILE: usize = 64 << 20;

@@ -6,45 +6,47 @@ use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
-    num::NonZeroU32,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
 
-use rand_core::TryRng;
 use stash_protocol::{
     Body, Identity, Message, Name, PeerId, Refusal,
     wire::{self, MAX_DATAGRAM, Verified, WireError},
 };
 use steadfast::{
-    BreakerError, Breakers, CallError, CallId, CallWindow, Correlator, CorrelatorStats, Lock, Mutex, Outcome, Percent,
-    Reset, RetryBudget, RetryExt, RetryPolicy, SystemRng, Trip,
+    BreakerError, BreakerStats, Breakers, CallError, CallId, Correlator, CorrelatorStats, Lock, Mutex, Outcome, Reset,
+    RetryBudget, RetryBudgetStats, RetryExt, RetryPolicy, Trip,
 };
 use tokio::net::UdpSocket;
 
 pub use self::answer::{Answer, AskError, Contact, Greeting, PeerAddress};
+use crate::seed::random;
 
 /// How a question is tried again: soon, for the usual reason is a datagram that got lost.
+///
+/// Even where a quarter of all questions or answers is lost, one in ten million stays unanswered.
 const RETRY: RetryPolicy =
-    RetryPolicy::exponential(Duration::from_millis(20)).max_delay(Duration::from_millis(500)).max_retries(7);
+    RetryPolicy::exponential(Duration::from_millis(10)).max_delay(Duration::from_millis(200)).max_retries(11);
 
 /// How a greeting is tried again: whoever does not answer soon is not needed.
-const GREET: RetryPolicy = RETRY.max_retries(4);
+const GREET: RetryPolicy = RETRY.max_retries(9);
+
+/// How a commit is tried again, which waits longer each time.
+const COMMIT: RetryPolicy = RETRY.max_retries(7);
 
 /// The longest time for an answer that needs no disk.
 const SLOWEST: Duration = Duration::from_millis(400);
 
 /// How long to wait for it while nothing is known of the round trips.
-const USUAL: Duration = Duration::from_millis(200);
+const USUAL: Duration = Duration::from_millis(100);
 
 /// The shortest time to wait for it, however fast the others came: a busy peer is not a dead one.
 const FASTEST: Duration = Duration::from_millis(50);
 
-/// After how many calls a peer that never answered is left alone.
-const FEWEST_CALLS: NonZeroU32 = NonZeroU32::new(5).unwrap();
-
-/// The longest time for an answer that needs a disk.
-const SLOWEST_DISK: Duration = Duration::from_secs(3);
+/// The first and the longest time for an answer that needs a disk.
+const DISK: Duration = Duration::from_millis(250);
+const SLOWEST_DISK: Duration = Duration::from_secs(2);
 
 /// One UDP socket, and what is known of the peers behind it.
 ///
@@ -56,13 +58,14 @@ pub struct Link {
     identity: Identity,
     name: String,
     calls: Correlator<Asked, Reply>,
-    breakers: Breakers<SocketAddr, CallWindow<20>>,
+    /// A call is a question with all its retries, so that one without an answer is enough to leave a peer alone.
+    breakers: Breakers<SocketAddr>,
     budget: RetryBudget,
     cookies: Mutex<HashMap<SocketAddr, u64>>,
     /// The id of the next message that has no answer.
     next_id: AtomicU64,
     received: AtomicU64,
-    refused: AtomicU64,
+    dropped: AtomicU64,
 }
 
 /// From whom a reply is expected.
@@ -87,19 +90,18 @@ impl Link {
     ///
     /// If the address is taken or not this machine's.
     pub async fn bind(address: SocketAddr, identity: Identity, name: &str) -> io::Result<Self> {
-        let trip = Trip::call_window::<20>(Percent::new(80)).min_calls(FEWEST_CALLS);
-        let reset = Reset::after(Duration::from_secs(5)).doubling();
+        const RESET: Reset = Reset::after(Duration::from_secs(5)).doubling();
         Ok(Self {
             socket: UdpSocket::bind(address).await?,
             identity,
             name: name.to_owned(),
             calls: Correlator::new(4_096),
-            breakers: Breakers::<SocketAddr, _>::builder(trip, reset).max_keys(1_024).build(),
-            budget: RetryBudget::percent(50).burst(200),
+            breakers: Breakers::<SocketAddr>::builder(Trip::consecutive(1), RESET).max_keys(1_024).build(),
+            budget: RetryBudget::percent(100).burst(1_000),
             cookies: Mutex::new(HashMap::new()),
             next_id: AtomicU64::new(u64::from_le_bytes(random()?)),
             received: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
         })
     }
 
@@ -124,6 +126,7 @@ impl Link {
     /// If the socket fails.
     pub async fn receive<'b>(&self, buffer: &'b mut [u8; MAX_DATAGRAM + 1]) -> io::Result<(&'b [u8], SocketAddr)> {
         let (length, source) = self.socket.recv_from(buffer).await?;
+        self.received.fetch_add(1, Ordering::Relaxed);
         Ok((buffer.get(..length).unwrap_or_default(), source))
     }
 
@@ -133,9 +136,8 @@ impl Link {
     ///
     /// [`WireError`].
     pub fn open<'b>(&self, datagram: &'b [u8]) -> Result<Verified<'b>, WireError> {
-        self.received.fetch_add(1, Ordering::Relaxed);
         wire::open(datagram, &self.identity.id()).inspect_err(|_| {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         })
     }
 
@@ -193,10 +195,12 @@ impl Link {
     ///
     /// [`AskError`]; a refusal is one.
     pub async fn ask(&self, contact: Contact, body: &Body<'_>) -> Result<Answer, AskError> {
-        self.ask_with(Question::to(contact), body, RETRY).await.map(|reply| reply.answer)
+        let policy = if matches!(body, Body::Commit(_)) { COMMIT } else { RETRY };
+        self.ask_with(Question::to(contact), body, policy).await.map(|reply| reply.answer)
     }
 
-    /// Asks a peer once for chunks, after telling `note` the message's id. `brought` tells in the end whether any came.
+    /// Asks a peer once for chunks, after telling `note` the message's id. `brought` tells in the end whether any came;
+    /// silence speaks against the peer if this was the `last` try.
     ///
     /// # Errors
     ///
@@ -207,16 +211,24 @@ impl Link {
         body: &Body<'_>,
         note: impl Fn(u64),
         brought: impl FnOnce() -> bool,
+        last: bool,
     ) -> Result<(), AskError> {
         let permit = self.breakers.try_acquire(&contact.address).map_err(|_open| AskError::Dead)?;
-        let fetched = self.call(Question::to(contact), body, 1, &note).await;
-        let silent = matches!(fetched, Err(AskError::Silent | AskError::Network(_))) && !brought();
-        permit.record(if silent { Outcome::Failure } else { Outcome::Success });
-        fetched.map(|_| ())
+        let fetched = self.call(Question::to(contact), body, 2, &note).await.map(|_| ());
+        let silent = is_silence(&fetched) && !brought();
+        permit.record(if silent { silence(last) } else { Outcome::Success });
+        fetched
     }
 
-    /// Asks several peers at once, and gives the answers that came in time. Dead ones are left out.
-    pub async fn ask_all(&self, contacts: &[Contact], body: &Body<'_>) -> Vec<(Contact, Answer)> {
+    /// Asks several peers at once, and gives the answers that came in time. Dead ones are left out. `attempt` counts from
+    /// 0; silence speaks against a peer if this was the `last` one.
+    pub async fn ask_all(
+        &self,
+        contacts: &[Contact],
+        body: &Body<'_>,
+        attempt: u32,
+        last: bool,
+    ) -> Vec<(Contact, Answer)> {
         let mut permits = HashMap::new();
         for contact in contacts {
             if let Ok(permit) = self.breakers.try_acquire(&contact.address) {
@@ -232,7 +244,7 @@ impl Link {
             }
         };
         let want = peers.len();
-        let replies = self.calls.gather(peers, want, self.patience(body, 1), send).await.unwrap_or_default();
+        let replies = self.calls.gather(peers, want, self.patience(body, attempt), send).await.unwrap_or_default();
         let mut answers = Vec::new();
         for (_, reply) in replies {
             if let Some((contact, permit)) = permits.remove(&reply.from) {
@@ -241,7 +253,7 @@ impl Link {
                 answers.push((contact, reply.answer));
             }
         }
-        permits.into_values().for_each(|(_, permit)| permit.record(Outcome::Failure));
+        permits.into_values().for_each(|(_, permit)| permit.record(silence(last)));
         answers
     }
 
@@ -254,25 +266,27 @@ impl Link {
         self.send(&Question::to(contact), self.next_id.fetch_add(1, Ordering::Relaxed), body).await
     }
 
-    /// What became of the questions.
-    pub fn calls(&self) -> CorrelatorStats {
-        self.calls.stats()
+    /// What became of everything so far.
+    pub fn stats(&self) -> LinkStats {
+        LinkStats {
+            received: self.received.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            calls: self.calls.stats(),
+            breakers: self.breakers.stats(),
+            retries: self.budget.stats(),
+        }
     }
 
+    /// A question with its retries, under the breaker of the address. Only silence speaks against a peer.
     async fn ask_with(&self, question: Question, body: &Body<'_>, policy: RetryPolicy) -> Result<Reply, AskError> {
-        let attempt = AtomicU32::new(0);
-        let ask = || self.guarded(question, body, attempt.fetch_add(1, Ordering::Relaxed));
-        let answered = policy.run(ask).retry_if(AskError::is_transient).budget(&self.budget).await;
-        answered.map_err(|error| error.last.unwrap_or(AskError::Silent))
-    }
-
-    /// One attempt, under the breaker of the address. Only silence speaks against a peer.
-    async fn guarded(&self, question: Question, body: &Body<'_>, attempt: u32) -> Result<Reply, AskError> {
-        let verdict = |result: &Result<Reply, AskError>| match result {
-            Err(AskError::Silent | AskError::Network(_)) => Outcome::Failure,
-            Ok(_) | Err(_) => Outcome::Success,
+        let attempts = AtomicU32::new(0);
+        let attempt = || self.proven(question, body, attempts.fetch_add(1, Ordering::Relaxed));
+        let answered = async {
+            let run = policy.run(attempt).retry_if(AskError::is_transient).budget(&self.budget);
+            run.await.map_err(|error| error.last.unwrap_or(AskError::Silent))
         };
-        match self.breakers.call_with(&question.address, self.proven(question, body, attempt), verdict).await {
+        let verdict = |answered: &_| if is_silence(answered) { Outcome::Failure } else { Outcome::Success };
+        match self.breakers.call_with(&question.address, answered, verdict).await {
             Err(BreakerError::Open { .. }) => Err(AskError::Dead),
             Err(BreakerError::Inner(error)) => Err(error),
             Ok(reply) => Ok(reply),
@@ -326,14 +340,38 @@ impl Link {
     /// How long to wait for an answer: four deviations more than the round trips so far, and longer with each attempt.
     fn patience(&self, body: &Body<'_>, attempt: u32) -> Duration {
         if matches!(body, Body::Commit(_)) {
-            return SLOWEST_DISK;
+            return DISK.saturating_mul(1 << attempt.min(8)).min(SLOWEST_DISK);
         }
         let usual = self
             .calls
             .round_trips()
             .map_or(USUAL, |trips| trips.smoothed.saturating_add(trips.variation.saturating_mul(4)).max(FASTEST));
-        usual.saturating_mul(1 << attempt.min(4)).min(SLOWEST)
+        usual.saturating_mul((attempt / 2).saturating_add(1)).min(SLOWEST)
     }
+}
+
+/// What a [`Link`] did since its start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LinkStats {
+    /// Datagrams that came.
+    pub received: u64,
+    /// Of these, those that were no message for this peer.
+    pub dropped: u64,
+    /// What became of the questions.
+    pub calls: CorrelatorStats,
+    /// What the breakers let pass, all of them together.
+    pub breakers: BreakerStats,
+    /// What the retries took from their budget.
+    pub retries: RetryBudgetStats,
+}
+
+const fn is_silence<T>(answered: &Result<T, AskError>) -> bool {
+    matches!(answered, Err(AskError::Silent | AskError::Network(_)))
+}
+
+/// Silence says nothing of a peer before the last try.
+const fn silence(last: bool) -> Outcome {
+    if last { Outcome::Failure } else { Outcome::Ignored }
 }
 
 /// To whom a question goes, and from whom the answer has to come.
@@ -348,15 +386,4 @@ impl Question {
     const fn to(contact: Contact) -> Self {
         Self { asked: Asked::Peer(contact.id), address: contact.address, to: Some(contact.id) }
     }
-}
-
-/// Random bytes from the system.
-///
-/// # Errors
-///
-/// If the system has none to give.
-pub fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    SystemRng.try_fill_bytes(&mut bytes).map_err(io::Error::other)?;
-    Ok(bytes)
 }

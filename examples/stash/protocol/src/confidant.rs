@@ -20,7 +20,9 @@ use self::{
     reply::Pending,
 };
 pub use self::{reply::Reply, stats::ConfidantStats};
-use crate::{Body, Chunk, ChunkId, ChunkStore, FETCH_CHUNKS, Manifest, Message, Name, PeerId, Refusal, wire::Verified};
+use crate::{
+    Body, Chunk, ChunkId, ChunkStore, FETCH_CHUNKS, Holding, Manifest, Message, Name, PeerId, Refusal, wire::Verified,
+};
 
 /// How many owners a confidant takes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -151,7 +153,7 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
     }
 
     /// Enters a stash that the store kept over a restart. False if there is no place for another owner, or if the
-    /// manifest breaks the settings; then the store should drop it.
+    /// manifest breaks the settings; nothing is dropped.
     pub fn adopt(&mut self, owner: &PeerId, manifest: &Manifest) -> bool {
         self.ledger.admit_chunk(owner, manifest.version, manifest.chunks).is_ok()
             && self.ledger.adopt(owner, manifest.clone())
@@ -211,6 +213,11 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
     #[must_use]
     pub fn held(&self, owner: &PeerId) -> Option<u64> {
         Some(self.ledger.held(owner)?.version)
+    }
+
+    /// All that is kept.
+    pub fn holdings(&self) -> impl Iterator<Item = Holding> {
+        self.ledger.holdings()
     }
 
     /// Where the bytes are.

@@ -79,6 +79,8 @@ pub enum AskError {
     Dead,
     /// Another key than the expected one answers at this address.
     ForeignKey(PeerId),
+    /// It is the same peer as another one that was named.
+    NamedTwice,
     /// The system could not send.
     Network(String),
     /// The peer said no.
@@ -95,7 +97,7 @@ impl AskError {
         match self {
             Self::Silent | Self::Network(_) => true,
             Self::Refused(refusal) => matches!(refusal, Refusal::Busy | Refusal::StorageFailed | Refusal::Unproven),
-            Self::Dead | Self::ForeignKey(_) | Self::Unexpected => false,
+            Self::Dead | Self::ForeignKey(_) | Self::NamedTwice | Self::Unexpected => false,
         }
     }
 }
@@ -105,6 +107,7 @@ impl fmt::Display for AskError {
         match self {
             Self::Dead => f.write_str("does not answer, left alone for now"),
             Self::ForeignKey(id) => write!(f, "answers with another key: {id}"),
+            Self::NamedTwice => f.write_str("is a peer that was named already"),
             Self::Network(error) => write!(f, "cannot be sent to: {error}"),
             Self::Refused(refusal) => write!(f, "refused: {refusal}"),
             Self::Silent => f.write_str("does not answer"),

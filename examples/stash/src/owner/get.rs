@@ -11,11 +11,11 @@ use std::{
 };
 
 use stash_protocol::{Body, Manifest, PeerId, Refusal, Summary};
-use steadfast::{Ballot, Clock, Lock, Mutex, SystemTimer, steadfast_core::Quorum};
+use steadfast::{Ballot, Clock, Lock, Mutex, QuorumStats, SystemTimer, steadfast_core::Quorum};
 use tokio::task::JoinSet;
 
 use super::{
-    AskError, Contact, Greeting, Link, Owner, PeerAddress,
+    AskError, Contact, Greeting, Link, Owner, PeerAddress, Reasons,
     assembly::{Assembly, Next, Stretch},
 };
 use crate::link::Answer;
@@ -24,7 +24,7 @@ use crate::link::Answer;
 const PEERS: usize = 64;
 
 /// How often all silent peers are asked what they keep.
-const ROUNDS: usize = 5;
+const ROUNDS: u32 = 5;
 
 /// How many questions one confidant is asked at a time.
 const WORKERS: usize = 2;
@@ -55,6 +55,8 @@ pub struct Recovered {
     pub broken: Vec<u64>,
     /// How many chunks were damaged and had to come from somebody else.
     pub damaged: u64,
+    /// The votes on which version to believe.
+    pub votes: QuorumStats,
 }
 
 /// Why nothing came back. Nothing was changed anywhere.
@@ -87,8 +89,7 @@ impl fmt::Display for GetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooFew { answered, needed, failed } => {
-                write!(f, "{answered} peers answered, and it takes {needed} to believe them")?;
-                failed.iter().try_for_each(|(peer, error)| write!(f, "\n  {} {error}", peer.address))
+                write!(f, "too few peers answered, {answered} where it takes {needed}{}", Reasons(failed))
             }
             Self::Nothing { answered } => {
                 write!(f, "{answered} peers answered, and none keeps anything for this seed: is it the right one?")
@@ -143,7 +144,7 @@ impl Owner {
             let _ = ballot.vote(greeting.contact.id, version, SystemTimer.now());
         }
         let newest = |votes: &mut [Option<u64>]| votes.iter().copied().max();
-        let answered = ballot.len();
+        let (answered, votes) = (ballot.len(), ballot.stats());
         let believed = match ballot.result(newest, SystemTimer.now()) {
             Ballot::Decided(version) => version,
             Ballot::Open { .. } | Ballot::Failed => return Err(GetError::TooFew { answered, needed, failed }),
@@ -175,7 +176,7 @@ impl Owner {
                     Offer::Version(..) | Offer::Nothing(_) => {}
                 }
             }
-            return Ok(Recovered { file, version, kept_by, stale, forged, broken, damaged });
+            return Ok(Recovered { file, version, kept_by, stale, forged, broken, damaged, votes });
         }
         Err(GetError::Broken { versions: broken })
     }
@@ -191,9 +192,9 @@ impl Owner {
             let Contact { address, id } = greeting.contact;
             failed.push((PeerAddress { address, id: Some(id) }, error));
         };
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let contacts: Vec<_> = waiting.iter().map(|greeting| greeting.contact).collect();
-            for (contact, answer) in self.link.ask_all(&contacts, &Body::Request).await {
+            for (contact, answer) in self.link.ask_all(&contacts, &Body::Request, round, round == ROUNDS - 1).await {
                 let Some(at) = waiting.iter().position(|greeting| greeting.contact == contact) else { continue };
                 match answer {
                     Answer::Response(manifest, elsewhere) => {
@@ -302,7 +303,8 @@ impl Worker {
             let brought =
                 || self.with(|assembly| assembly.has_brought(id.load(Ordering::Relaxed), stretch)) == Some(true);
             let body = Body::Fetch { version, first, want };
-            let fetched = self.link.fetch(self.contact, &body, note, brought).await;
+            let last = in_vain.saturating_add(1) >= IN_VAIN;
+            let fetched = self.link.fetch(self.contact, &body, note, brought, last).await;
             let brought = self.with(|assembly| assembly.end(id.load(Ordering::Relaxed), stretch));
             if let Some((come, of)) = self.with(|assembly| assembly.progress()) {
                 progress(come, of);

@@ -4,7 +4,7 @@ mod assembly;
 mod get;
 mod put;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use stash_protocol::{Body, Identity, Vault, wire::MAX_DATAGRAM};
 use steadfast::{Lock, Mutex};
@@ -57,7 +57,9 @@ impl Owner {
         let (mut greeted, mut failed) = (Vec::<Greeting>::new(), Vec::new());
         for (_, peer, result) in all {
             match result {
-                Ok(greeting) if greeted.iter().any(|other| other.contact.id == greeting.contact.id) => {}
+                Ok(greeting) if greeted.iter().any(|other| other.contact.id == greeting.contact.id) => {
+                    failed.push((peer, AskError::NamedTwice));
+                }
                 Ok(greeting) => greeted.push(greeting),
                 Err(error) => failed.push((peer, error)),
             }
@@ -77,7 +79,8 @@ async fn receive(link: Arc<Link>, vault: Arc<Vault>, assembly: Arc<Mutex<Option<
     let mut buffer = [0; MAX_DATAGRAM + 1];
     loop {
         let Ok((datagram, source)) = link.receive(&mut buffer).await else {
-            tokio::task::yield_now().await; // some systems report here that an earlier datagram reached nobody
+            // Some systems report here that an earlier datagram reached nobody.
+            tokio::time::sleep(Duration::from_millis(1)).await;
             continue;
         };
         let Ok(message) = link.open(datagram) else { continue };
@@ -89,5 +92,19 @@ async fn receive(link: Arc<Link>, vault: Arc<Vault>, assembly: Arc<Mutex<Option<
         if let Some(Piece::Damaged { over: true } | Piece::Spare { over: true } | Piece::Taken { over: true }) = piece {
             link.finish_fetch(id, message.from, message.cookie);
         }
+    }
+}
+
+/// Who failed and why, for the end of a line.
+struct Reasons<'a>(&'a [(PeerAddress, AskError)]);
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = ": ";
+        for (peer, error) in self.0 {
+            write!(f, "{between}{} {error}", peer.address)?;
+            between = ", ";
+        }
+        Ok(())
     }
 }

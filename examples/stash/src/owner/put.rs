@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -13,7 +13,8 @@ use stash_protocol::{Body, CHUNK_BYTES, Chunk, Manifest, Refusal, Sealed, Summar
 use steadfast::SystemRng;
 use tokio::task::JoinSet;
 
-use super::{AskError, Contact, Greeting, Link, Owner, PeerAddress};
+use super::{AskError, Contact, Greeting, Link, Owner, PeerAddress, Reasons};
+use crate::MAX_FILE;
 
 /// How many chunks are on their way to one confidant at a time.
 const WINDOW: usize = 24;
@@ -35,16 +36,18 @@ pub struct Stored {
 /// Why a store failed. Whatever was stored before is still there.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PutError {
-    /// Too few confidants keep it: less than a majority of the copies that were wanted.
+    /// Too few confidants keep it.
     TooFew {
         /// How many do.
         kept: usize,
         /// How many were wanted.
         wanted: usize,
+        /// How many it takes.
+        needed: usize,
         /// Who does not, and why.
         failed: Vec<(PeerAddress, AskError)>,
     },
-    /// The file is longer than the protocol can tell.
+    /// The file is longer than [`MAX_FILE`].
     TooLong,
     /// The system has no randomness to give.
     NoEntropy,
@@ -53,11 +56,10 @@ pub enum PutError {
 impl fmt::Display for PutError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooFew { kept, wanted, failed } => {
-                write!(f, "{kept} of {wanted} confidants keep the file, which is too few")?;
-                failed.iter().try_for_each(|(peer, error)| write!(f, "\n  {} {error}", peer.address))
+            Self::TooFew { kept, wanted, needed, failed } => {
+                write!(f, "{kept} of {wanted} confidants keep the file, where it takes {needed}{}", Reasons(failed))
             }
-            Self::TooLong => f.write_str("the file is too long"),
+            Self::TooLong => write!(f, "too long: a file has at most {MAX_FILE} bytes"),
             Self::NoEntropy => f.write_str("the system has no randomness to give"),
         }
     }
@@ -75,7 +77,9 @@ struct Parcel {
 impl Owner {
     /// Seals `file` and has `copies` of the `peers` keep it. When one fails, the next takes its place.
     ///
-    /// `progress` hears of each chunk that a confidant has, and how many there will be.
+    /// It is stored once so many keep it that any majority of the `peers` has one of them, and any majority of the
+    /// copies; so there may be more copies than asked for. `progress` hears how many chunks have arrived, and how many
+    /// there will be.
     ///
     /// # Errors
     ///
@@ -85,22 +89,28 @@ impl Owner {
         file: &[u8],
         peers: &[PeerAddress],
         copies: usize,
-        progress: impl Fn(u64) + Clone + Send + Sync + 'static,
+        progress: impl Fn(u64, u64) + Send + Sync + 'static,
     ) -> Result<Stored, PutError> {
         let (mut greeted, mut failed) = self.greet(peers).await;
-        let wanted = copies.min(peers.len()).max(1);
+        let in_any_majority = peers.len().div_ceil(2);
+        let wanted = copies.min(peers.len()).max(in_any_majority).max(1);
+        let needed = (wanted / 2).saturating_add(1).max(in_any_majority);
+
         let parcel = Arc::new(self.pack(file, next_version(&greeted))?);
+        let progress = Arc::new(Progress { arrived: AtomicU64::new(0), all: AtomicU64::new(0), tell: progress });
         greeted.sort_by_key(|greeting| !greeting.room);
         let mut candidates = greeted.into_iter();
         let (mut uploads, mut kept_by) = (JoinSet::new(), Vec::new());
         loop {
             while uploads.len().saturating_add(kept_by.len()) < wanted {
                 let Some(greeting) = candidates.next() else { break };
-                let (link, parcel, progress) = (self.link.clone(), parcel.clone(), progress.clone());
-                uploads.spawn(async move {
-                    let result = upload(&link, greeting.contact, &parcel, &progress).await;
-                    (greeting, result)
-                });
+                let upload = Upload {
+                    link: self.link.clone(),
+                    contact: greeting.contact,
+                    parcel: parcel.clone(),
+                    progress: progress.clone(),
+                };
+                uploads.spawn(async move { (greeting, upload.run().await) });
             }
             match uploads.join_next().await {
                 None => break,
@@ -113,13 +123,16 @@ impl Owner {
             }
         }
         let kept = kept_by.len();
-        if kept.saturating_mul(2) <= wanted {
-            return Err(PutError::TooFew { kept, wanted, failed });
+        if kept < needed {
+            return Err(PutError::TooFew { kept, wanted, needed, failed });
         }
         Ok(Stored { version: parcel.manifest.version, kept_by, failed })
     }
 
     fn pack(&self, file: &[u8], version: u64) -> Result<Parcel, PutError> {
+        if file.len() > MAX_FILE {
+            return Err(PutError::TooLong);
+        }
         let summary = Summary::of(file);
         let count = summary.chunks().ok_or(PutError::TooLong)?;
         let mut pieces = file.chunks(CHUNK_BYTES);
@@ -147,57 +160,87 @@ fn next_version(greeted: &[Greeting]) -> u64 {
     time.max(middle.saturating_add(1))
 }
 
-/// Hands a whole parcel to one confidant: all chunks, then the manifest, then what it says is missing.
-async fn upload(
-    link: &Arc<Link>,
-    contact: Contact,
-    parcel: &Arc<Parcel>,
-    progress: &(impl Fn(u64) + Clone + Send + Sync + 'static),
-) -> Result<(), AskError> {
-    let mut missing: Vec<u32> = (0..parcel.manifest.chunks).collect();
-    let commit = Body::Commit(parcel.manifest.clone());
-    let mut last = AskError::Silent;
-    for _ in 0..ROUNDS {
-        send_chunks(link, contact, parcel, missing.into(), progress).await?;
-        match link.ask(contact, &commit).await {
-            Err(AskError::Refused(refusal @ Refusal::Incomplete { first, missing: bits })) => {
-                missing =
-                    (0..u32::BITS).filter(|bit| bits >> bit & 1 == 1).map(|bit| first.saturating_add(bit)).collect();
-                last = AskError::Refused(refusal);
-            }
-            other => return other.map(|_| ()),
-        }
-    }
-    Err(last)
+/// How many chunks have arrived, at all confidants together.
+struct Progress<F> {
+    arrived: AtomicU64,
+    all: AtomicU64,
+    tell: F,
 }
 
-/// Sends chunks, some at a time; each is acknowledged, or the confidant is given up.
-async fn send_chunks(
-    link: &Arc<Link>,
+impl<F: Fn(u64, u64)> Progress<F> {
+    fn add(&self, arrived: u64, all: u64) {
+        let arrived = self.arrived.fetch_add(arrived, Ordering::Relaxed).saturating_add(arrived);
+        let all = self.all.fetch_add(all, Ordering::Relaxed).saturating_add(all);
+        (self.tell)(arrived, all);
+    }
+}
+
+/// One confidant's copy on its way.
+struct Upload<F> {
+    link: Arc<Link>,
     contact: Contact,
-    parcel: &Arc<Parcel>,
-    indexes: Arc<[u32]>,
-    progress: &(impl Fn(u64) + Clone + Send + Sync + 'static),
-) -> Result<(), AskError> {
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut workers = JoinSet::new();
-    for _ in 0..WINDOW.min(indexes.len()) {
-        let (link, parcel, indexes) = (link.clone(), parcel.clone(), indexes.clone());
-        let (next, progress) = (next.clone(), progress.clone());
-        workers.spawn(async move {
-            while let Some(&index) = indexes.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let Some(sealed) = parcel.chunks.get(index as usize).and_then(|sealed| Sealed::new(sealed)) else {
-                    break;
-                };
-                let Manifest { version, chunks, .. } = parcel.manifest;
-                link.ask(contact, &Body::Store(Chunk { version, chunks, index, sealed })).await?;
-                progress(1);
+    parcel: Arc<Parcel>,
+    progress: Arc<Progress<F>>,
+}
+
+impl<F> Clone for Upload<F> {
+    fn clone(&self) -> Self {
+        Self {
+            link: self.link.clone(),
+            contact: self.contact,
+            parcel: self.parcel.clone(),
+            progress: self.progress.clone(),
+        }
+    }
+}
+
+impl<F: Fn(u64, u64) + Send + Sync + 'static> Upload<F> {
+    /// All chunks, then the manifest, then what the confidant says is missing.
+    async fn run(self) -> Result<(), AskError> {
+        let mut missing: Vec<u32> = (0..self.parcel.manifest.chunks).collect();
+        let commit = Body::Commit(self.parcel.manifest.clone());
+        let mut last = AskError::Silent;
+        for _ in 0..ROUNDS {
+            self.progress.add(0, missing.len() as u64);
+            self.send_chunks(missing.into()).await?;
+            match self.link.ask(self.contact, &commit).await {
+                Err(AskError::Refused(refusal @ Refusal::Incomplete { first, missing: bits })) => {
+                    let bits = (0..u32::BITS).filter(|bit| bits >> bit & 1 == 1);
+                    missing = bits.map(|bit| first.saturating_add(bit)).collect();
+                    last = AskError::Refused(refusal);
+                }
+                other => return other.map(|_| ()),
             }
-            Ok(())
-        });
+        }
+        Err(last)
     }
-    while let Some(worker) = workers.join_next().await {
-        worker.unwrap_or(Err(AskError::Unexpected))?;
+
+    /// Sends chunks, some at a time; each is acknowledged, or the confidant is given up.
+    async fn send_chunks(&self, indexes: Arc<[u32]>) -> Result<(), AskError> {
+        let next = Arc::new(AtomicUsize::new(0));
+        let mut workers = JoinSet::new();
+        for _ in 0..WINDOW.min(indexes.len()) {
+            let (upload, indexes, next) = (self.clone(), indexes.clone(), next.clone());
+            workers.spawn(async move {
+                while let Some(&index) = indexes.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    upload.send_chunk(index).await?;
+                }
+                Ok(())
+            });
+        }
+        while let Some(worker) = workers.join_next().await {
+            worker.unwrap_or(Err(AskError::Unexpected))?;
+        }
+        Ok(())
     }
-    Ok(())
+
+    async fn send_chunk(&self, index: u32) -> Result<(), AskError> {
+        let Manifest { version, chunks, .. } = self.parcel.manifest;
+        // An index that a confidant made up is nothing to send.
+        if let Some(sealed) = self.parcel.chunks.get(index as usize).and_then(|sealed| Sealed::new(sealed)) {
+            self.link.ask(self.contact, &Body::Store(Chunk { version, chunks, index, sealed })).await?;
+        }
+        self.progress.add(1, 0);
+        Ok(())
+    }
 }

@@ -6,7 +6,7 @@ use heapless::Vec;
 use steadfast_core::Instant;
 
 use super::Settings;
-use crate::{Manifest, PeerId, Refusal};
+use crate::{Holding, Manifest, PeerId, Refusal};
 
 /// How long an upload may pause before it loses its place.
 pub(super) const UPLOAD_PAUSE: Duration = Duration::from_secs(60);
@@ -67,6 +67,13 @@ impl<const OWNERS: usize> Ledger<OWNERS> {
 
     pub(super) fn held(&self, owner: &PeerId) -> Option<&Manifest> {
         self.find(owner)?.held.as_ref()
+    }
+
+    pub(super) fn holdings(&self) -> impl Iterator<Item = Holding> {
+        self.records.iter().filter_map(|record| {
+            let version = record.held.as_ref()?.version;
+            Some(Holding { owner: record.owner, version })
+        })
     }
 
     /// Whether a store of this owner's would find a place.

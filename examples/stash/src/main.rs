@@ -1,0 +1,261 @@
+//! The `stash` command: see `stash --help`.
+
+mod progress;
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind, Read},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anstream::{eprintln, println};
+use anstyle::{AnsiColor, Style};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use progress::Bar;
+use stash::{
+    MAX_FILE, durable,
+    link::{Greeting, PeerAddress},
+    node::{Node, NodeConfig},
+    owner::Owner,
+    seed,
+};
+use stash_protocol::{Capacity, Identity};
+use steadfast::{Logger, WriteSink};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// Peers that keep each other's sealed files
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep others' files, until interrupted
+    Serve(Serve),
+    /// Seal a file and have several peers keep it
+    Put(Put),
+    /// Get back the newest file that was put with a seed
+    Get(Get),
+}
+
+#[derive(Args, Debug)]
+struct Serve {
+    /// What the peer calls itself: up to 32 bytes
+    #[arg(long)]
+    name: String,
+    /// Where it listens; port 0 for any free one
+    #[arg(long, value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where it keeps its key and the files [default: stash-NAME]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// From how many owners it takes files: 5, 20 or 50
+    #[arg(long, value_enum, default_value = "low")]
+    capacity: CapacityArg,
+    /// Other peers, to be told whose files are here
+    #[arg(long, value_delimiter = ',')]
+    peers: Vec<PeerAddress>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CapacityArg {
+    Low,
+    Medium,
+    High,
+}
+
+/// What an owner needs to speak with peers.
+#[derive(Args, Debug)]
+struct Owning {
+    /// The owner's secret, as 64 hexadecimal digits
+    #[arg(long, value_name = "FILE")]
+    seed_file: PathBuf,
+    /// The peers: ADDRESS, or KEY@ADDRESS where the key is known
+    #[arg(long, required = true, value_delimiter = ',')]
+    peers: Vec<PeerAddress>,
+    /// What the peers' logs call the owner [default: the first digits of its key]
+    #[arg(long)]
+    name: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct Put {
+    /// What to store: up to 64 MiB
+    file: PathBuf,
+    /// The seed file is made if it is missing
+    #[command(flatten)]
+    owning: Owning,
+    /// How many peers are to keep the file, at least; all of them if there are fewer
+    #[arg(long, default_value_t = 3)]
+    copies: usize,
+}
+
+#[derive(Args, Debug)]
+struct Get {
+    /// Where to write the file; it is replaced as a whole, or left as it is
+    out: PathBuf,
+    #[command(flatten)]
+    owning: Owning,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve(args).await,
+        Command::Put(args) => put(args).await,
+        Command::Get(args) => get(args).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{ERROR}error:{ERROR:#} {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(args: Serve) -> io::Result<()> {
+    let Serve { name, listen, dir, capacity, peers } = args;
+    let logger = Logger::builder().build(WriteSink::new(io::stdout()))?;
+    let log = logger.service("stash").emoji("📦");
+    let folder = dir.unwrap_or_else(|| PathBuf::from(format!("stash-{}", name.replace(['/', '\\'], "-"))));
+    let kept_in = folder.display().to_string();
+    let capacity = match capacity {
+        CapacityArg::Low => Capacity::Low,
+        CapacityArg::Medium => Capacity::Medium,
+        CapacityArg::High => Capacity::High,
+    };
+    let config = NodeConfig { name: name.clone(), listen, folder, capacity, peers, logger: logger.clone() };
+    let node = Node::start(config).await?;
+    log.info(format_args!("{name} listens at {}, key {}, folder {kept_in}", node.addr, node.id));
+    logger.flush();
+    until_interrupted().await?;
+    node.stop().await;
+    log.info(format_args!("{name} has stopped"));
+    logger.shutdown();
+    Ok(())
+}
+
+async fn until_interrupted() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminated = signal(SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminated.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}
+
+async fn put(args: Put) -> io::Result<()> {
+    let Put { file: path, owning, copies } = args;
+    let file = read(&path)?;
+    let (seed, is_new) = seed::read_or_make(&owning.seed_file)?;
+    let owner = owning.owner(&seed).await?;
+    if is_new {
+        let seed_file = owning.seed_file.display();
+        println!("made {seed_file}: whoever has it can get the file, and without it nobody can");
+    }
+    let (started_at, bar) = (Instant::now(), Bar::new("sealing and sending"));
+    let stored = owner.put(&file, &owning.peers, copies, bar.teller()).await;
+    bar.clear();
+    let stored = stored.map_err(|error| in_file(&path, io::Error::other(error)))?;
+    for (peer, error) in &stored.failed {
+        warn(format_args!("{} {error}", peer.address));
+    }
+    let (names, seconds) = (names(&stored.kept_by), started_at.elapsed().as_secs_f64());
+    println!("stored {} bytes as version {} with {names} in {seconds:.2} s", file.len(), stored.version);
+    Ok(())
+}
+
+async fn get(args: Get) -> io::Result<()> {
+    let Get { out, owning } = args;
+    let seed = seed::read(&owning.seed_file)?;
+    check_place(&out).map_err(|error| in_file(&out, error))?;
+    let owner = owning.owner(&seed).await?;
+    let (started_at, bar) = (Instant::now(), Bar::new("asking and opening"));
+    let recovered = owner.get(&owning.peers, bar.teller()).await;
+    bar.clear();
+    let recovered = recovered.map_err(io::Error::other)?;
+    for version in &recovered.broken {
+        warn(format_args!("version {version} is newer, but nobody gave all of it"));
+    }
+    for (peer, version) in &recovered.stale {
+        warn(format_args!("{} offered the older version {version}", peer.name));
+    }
+    for peer in &recovered.forged {
+        warn(format_args!("{} offered what was not sealed with this seed", peer.name));
+    }
+    if recovered.damaged > 0 {
+        warn(format_args!("{} chunks came damaged, and were had elsewhere", recovered.damaged));
+    }
+    durable::replace(&out, &recovered.file).map_err(|error| in_file(&out, error))?;
+    let (length, version, seconds) = (recovered.file.len(), recovered.version, started_at.elapsed().as_secs_f64());
+    println!("recovered {length} bytes, version {version}, from {} in {seconds:.2} s", names(&recovered.kept_by));
+    Ok(())
+}
+
+impl Owning {
+    async fn owner(&self, seed: &[u8; 32]) -> io::Result<Owner> {
+        let any = match self.peers.first() {
+            Some(PeerAddress { address: SocketAddr::V6(_), .. }) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+            _ => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        };
+        let name = self.name.clone().unwrap_or_else(|| format!("{:.8}", Identity::from_seed(seed).id()));
+        Owner::bind(SocketAddr::new(any, 0), seed, &name).await
+    }
+}
+
+/// All of a file that is not too long, even if it has no end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let read = || {
+        let file = File::open(path)?;
+        let mut bytes = Vec::new();
+        if file.metadata()?.len() <= MAX_FILE as u64 {
+            file.take((MAX_FILE as u64).saturating_add(1)).read_to_end(&mut bytes)?;
+            if bytes.len() <= MAX_FILE {
+                return Ok(bytes);
+            }
+        }
+        let text = format!("too long: a file has at most {MAX_FILE} bytes");
+        Err(io::Error::new(ErrorKind::FileTooLarge, text))
+    };
+    read().map_err(|error| in_file(path, error))
+}
+
+/// Whether a file can be written there, before anybody is asked for one.
+fn check_place(out: &Path) -> io::Result<()> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    if !fs::metadata(folder)?.is_dir() {
+        return Err(ErrorKind::NotADirectory.into());
+    }
+    if out.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { Ok(()) }
+}
+
+fn in_file(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn warn(text: std::fmt::Arguments<'_>) {
+    eprintln!("{WARNING}warning:{WARNING:#} {text}");
+}
+
+/// "bob, carol and dave".
+fn names(peers: &[Greeting]) -> String {
+    let names: Vec<_> = peers.iter().map(|peer| peer.name.as_str()).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}

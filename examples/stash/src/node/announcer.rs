@@ -1,0 +1,92 @@
+//! "I keep these": what other peers are told, many in one datagram.
+
+use std::{io, sync::Arc, time::Duration};
+
+use stash_protocol::{Body, Holding};
+use steadfast::{Batch, BatchCollector, BatchQueueStats, Lock, Mutex};
+use tokio::{sync::Notify, task::JoinSet};
+
+use crate::link::{Link, PeerAddress};
+
+/// As many as one datagram takes.
+const BATCH: usize = 16;
+
+/// The longest time that news wait for more.
+const MAX_WAIT: Duration = Duration::from_millis(500);
+
+/// After how much quiet they wait no longer.
+const QUIET: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub(super) struct Announcer {
+    collector: BatchCollector<Holding>,
+    peers: Arc<Mutex<Arc<[PeerAddress]>>>,
+    introduced: Notify,
+}
+
+/// No peer could be told.
+#[derive(Debug)]
+struct Unheard;
+
+impl Announcer {
+    pub(super) fn new(link: Arc<Link>, peers: Vec<PeerAddress>) -> io::Result<Self> {
+        let peers = Arc::new(Mutex::new(Arc::from(peers)));
+        let told = peers.clone();
+        let flush = move |batch: Batch<Holding>| send(link.clone(), told.with(|peers| Arc::clone(peers)), batch);
+        let collector = BatchCollector::builder(BATCH, MAX_WAIT).idle_gap(QUIET).spawn(flush)?;
+        Ok(Self { collector, peers, introduced: Notify::new() })
+    }
+
+    /// Tells one; if too much is to be told already, it is told with all the rest later.
+    pub(super) fn tell(&self, holding: Holding) {
+        if !self.is_alone() {
+            let _ = self.collector.try_add(holding);
+        }
+    }
+
+    pub(super) async fn tell_all(&self, holdings: Vec<Holding>) {
+        if self.is_alone() {
+            return;
+        }
+        for holding in holdings {
+            let Ok(()) = self.collector.add(holding).await else { return };
+        }
+    }
+
+    pub(super) fn set_peers(&self, peers: Vec<PeerAddress>) {
+        self.peers.with(|known| *known = Arc::from(peers));
+        self.introduced.notify_one();
+    }
+
+    /// Waits for new peers.
+    pub(super) async fn introduced(&self) {
+        self.introduced.notified().await;
+    }
+
+    /// Tells what is left, and nothing more.
+    pub(super) async fn stop(&self) {
+        self.collector.stop().await;
+    }
+
+    pub(super) fn stats(&self) -> BatchQueueStats {
+        self.collector.stats()
+    }
+
+    fn is_alone(&self) -> bool {
+        self.peers.with(|peers| peers.is_empty())
+    }
+}
+
+/// Greets each peer, since a greeting brings the cookie without which it would not listen, and tells it.
+async fn send(link: Arc<Link>, peers: Arc<[PeerAddress]>, batch: Batch<Holding>) -> Result<(), Unheard> {
+    let body = Arc::new(Body::Holding(batch.iter().copied().take(BATCH).collect()));
+    let mut told = JoinSet::new();
+    for peer in peers.iter().copied() {
+        let (link, body) = (link.clone(), body.clone());
+        told.spawn(async move {
+            let Ok(greeting) = link.greet(peer).await else { return false };
+            link.tell(greeting.contact, &body).await.is_ok()
+        });
+    }
+    if told.join_all().await.contains(&true) { Ok(()) } else { Err(Unheard) }
+}
