@@ -7,9 +7,9 @@ use core::{array, cell::Cell, mem};
 /// The most values that an insertion sort handles better than a partition.
 const SMALL: usize = 16;
 /// How many values are looked at to choose one to divide the others.
-const SAMPLE: usize = 9;
+pub(super) const SAMPLE: usize = 9;
 /// How many times such a choice may turn out badly.
-const PATIENCE: u32 = 4;
+pub(super) const PATIENCE: u32 = 4;
 
 /// A number with the order of `value`.
 pub(super) const fn ascending(value: i64) -> u64 {
@@ -68,7 +68,7 @@ pub(super) fn select_with(
 
 /// The key of a value that is likely to lie a little beyond rank `index`, on the side that has more values: so the
 /// partition leaves the lesser side.
-fn near_rank(values: &[i64], index: usize, key: impl Fn(i64) -> u64) -> u64 {
+pub(super) fn near_rank(values: &[i64], index: usize, key: impl Fn(i64) -> u64) -> u64 {
     let stride = values.len() / SAMPLE;
     let mut sample: [i64; SAMPLE] = array::from_fn(|n| {
         values.get(n.saturating_mul(stride).saturating_add(stride / 2)).copied().unwrap_or_default()

@@ -2,7 +2,7 @@ use core::{cell::Cell, num::NonZeroU32};
 use std::{vec, vec::Vec};
 
 use super::{
-    order::{ascending, partition, select_with, sort},
+    order::{PATIENCE, SAMPLE, ascending, near_rank, partition, select_with, sort},
     *,
 };
 
@@ -56,6 +56,51 @@ fn selection_stays_linear_whatever_the_voters_send() {
             assert!(calls.get() <= 3 * 64 * count, "{} calls", calls.get());
         }
     }
+}
+
+/// Votes of someone who knows which of them select looks at: these are always the least of those that are left.
+fn against_the_sample(count: usize) -> Vec<i64> {
+    let mut votes = vec![i64::MAX; count];
+    let mut rest: Vec<i64> = (0..count as i64).collect();
+    let (mut index, mut next) = (count / 2, 0);
+    loop {
+        let stride = rest.len() / SAMPLE;
+        for place in (0..SAMPLE).map(|n| n * stride + stride / 2) {
+            let vote = &mut votes[rest[place] as usize];
+            if *vote == i64::MAX {
+                *vote = next;
+                next += 1;
+            }
+        }
+        let key = |id: i64| ascending(votes[id as usize]);
+        let pivot = near_rank(&rest, index, key);
+        let peeled = partition(&mut rest, |id| key(id) <= pivot);
+        match index.checked_sub(peeled) {
+            Some(above) => index = above,
+            None => return votes,
+        }
+        rest.drain(..peeled);
+    }
+}
+
+#[test]
+fn selection_stays_linear_for_voters_who_know_it() {
+    let count = 5_000;
+    let mut votes = against_the_sample(count);
+    let calls = [u32::MAX, PATIENCE].map(|patience| {
+        let calls = Cell::new(0_usize);
+        let key = |value| {
+            calls.set(calls.get() + 1);
+            ascending(value)
+        };
+        assert!(select_with(patience, &mut votes.clone(), count / 2, key).is_some());
+        calls.get()
+    });
+    assert!(calls[0] > 100 * count, "the votes are not hostile: {} calls", calls[0]);
+    assert!(calls[1] < 30 * count, "{} calls", calls[1]);
+    let mut sorted = votes.clone();
+    sorted.sort_unstable();
+    assert_eq!(select_with(PATIENCE, &mut votes, count / 2, ascending), Some(sorted[count / 2]));
 }
 
 #[test]
