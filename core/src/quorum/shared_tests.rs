@@ -1,11 +1,14 @@
 use core::{
     cell::{Cell, RefCell},
+    future::{Future, Pending, pending},
+    pin::pin,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 use std::vec::Vec;
 
 use crate::{
-    Ballot, Clock, Instant, Quorum, Shared, Vote,
+    Ballot, Clock, Instant, Quorum, Shared, Timer, Vote,
     aggregate::{majority, median, settled},
     test_util::{Simulator, VirtualTimer},
 };
@@ -42,7 +45,7 @@ fn all_who_wait_learn_the_decision_when_it_is_made() {
             let quorum = &quorum;
             simulator.spawn(async move {
                 let at = Instant::from_secs(u64::from(voter));
-                crate::Timer::sleep_until(quorum.timer(), at).await;
+                quorum.timer().sleep_until(at).await;
                 let _ = quorum.vote(voter, 10 * i64::from(voter));
             });
         }
@@ -51,6 +54,7 @@ fn all_who_wait_learn_the_decision_when_it_is_made() {
         let learned = learned.into_inner();
         assert_eq!(learned.len(), 6);
         let decided_at = Instant::from_secs(3);
+        assert!(learned.iter().filter(|(_, at)| *at == decided_at).count() >= 4, "four at least are woken");
         for (value, at) in learned {
             assert_eq!(value, Some(20), "seed {seed}");
             assert!(at.saturating_duration_since(decided_at) <= Duration::from_millis(10) && at >= decided_at);
@@ -132,7 +136,7 @@ fn a_dropped_future_frees_its_place_and_wakes_nobody_in_vain() {
         for voter in 0..3 {
             let quorum = &quorum;
             simulator.spawn(async move {
-                crate::Timer::sleep_until(quorum.timer(), Instant::from_secs(u64::from(voter))).await;
+                quorum.timer().sleep_until(Instant::from_secs(u64::from(voter))).await;
                 let _ = quorum.vote(voter, 10);
             });
         }
@@ -146,6 +150,44 @@ fn a_dropped_future_frees_its_place_and_wakes_nobody_in_vain() {
         assert!(learned.get() >= 4, "seed {seed}");
         assert!(nobody_waits(&quorum));
     }
+}
+
+/// A clock that is set by hand, and that notes until when it was asked to sleep.
+#[derive(Default)]
+struct Noted {
+    now: Cell<Instant>,
+    alarms: RefCell<Vec<Instant>>,
+}
+
+impl Clock for Noted {
+    fn now(&self) -> Instant {
+        self.now.get()
+    }
+}
+
+impl Timer for Noted {
+    type Sleep = Pending<()>;
+
+    fn sleep_until(&self, at: Instant) -> Pending<()> {
+        self.alarms.borrow_mut().push(at);
+        pending()
+    }
+}
+
+#[test]
+fn a_clock_that_steps_back_sets_the_alarm_anew() {
+    let timer = Noted::default();
+    let quorum = Shared::new(RefCell::new(Machine::new::<3>(END)), &timer);
+    let mut waiting = pin!(quorum.decided(median));
+    let mut cx = Context::from_waker(Waker::noop());
+    timer.now.set(Instant::from_secs(50));
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    timer.now.set(Instant::from_secs(20));
+    assert!(waiting.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(*timer.alarms.borrow(), [END, Instant::from_secs(30)]);
+    timer.now.set(Instant::from_secs(30));
+    assert_eq!(waiting.as_mut().poll(&mut cx), Poll::Ready(None));
 }
 
 #[test]

@@ -130,6 +130,15 @@ fn it_decides_early_once_no_missing_vote_can_change_it() {
 }
 
 #[test]
+fn once_all_have_voted_it_is_settled_whoever_is_asked() {
+    let mut quorum = Quorum::<u32, i64, 8>::with_voters(2, [1, 2], END).unwrap();
+    votes(&mut quorum, &[(1, 10)]);
+    assert_eq!(quorum.result_when_settled(median, |_, _| true, NOW), Ballot::Open { missing: 1 });
+    votes(&mut quorum, &[(2, 10)]);
+    assert_eq!(quorum.result_when_settled(median, |_, _| false, NOW), Ballot::Decided(10));
+}
+
+#[test]
 fn it_fails_early_once_no_missing_vote_can_help() {
     let mut quorum = Quorum::<u32, i64, 8>::with_voters(2, 1..=5, END).unwrap();
     votes(&mut quorum, &[(1, 10), (2, 11), (3, 12)]);
