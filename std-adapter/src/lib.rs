@@ -1,4 +1,19 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Where to look
+//!
+//! - **The types to hold** are structs at this level: [`RateLimiter`], [`CachedRateLimiter`], [`CircuitBreaker`],
+//!   [`Breakers`], [`RetryBudget`], [`DedupCache`], [`Correlator`], [`KeyedCorrelator`], [`BatchCollector`], [`Quorum`] and
+//!   [`Logger`]; [`RetryExt`] runs a [`RetryPolicy`]. Each page opens with an example.
+//! - **What goes in** is built first, and cannot be invalid: [`Gcra`] and [`SlidingLog`], [`Trip`] and [`Reset`],
+//!   [`RetryPolicy`], [`WhenFull`]. Builders have a default for all else.
+//! - **What comes out** is an enum or a small struct: [`Decision`], [`Seen`], [`Resolution`], [`Ballot`]. A "not now"
+//!   carries the instant to come back at, and `retry_after(now)` makes a duration of it; errors are for misuse and
+//!   capacity, and give back what was not taken.
+//! - **Cancelling** is dropping the future, at any await: its slot, place or permit is free at once.
+//! - **Counts** are in `stats()`, and add up.
+//! - **The machines** beneath are in [`steadfast_core`], with `now` as an argument and no lock. [`Mutex`], [`SystemTimer`]
+//!   and [`Heap`] are this crate's parts for a [`Shared`](steadfast_core::Shared) of your own.
 #![cfg_attr(
     test,
     allow(

@@ -7,3 +7,8 @@
 mod deadline;
 
 pub use deadline::{Timed, deadline_contract};
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
