@@ -25,7 +25,8 @@ use crate::{
 /// against its key, or any that nobody has asked for during the longest open time after they might have. 32 entries are
 /// looked at, going round, so for up to 32 keys an idle one is always found. If there is none, the result is only counted, in
 /// [`untracked`](BreakersIn::untracked), and the key's calls pass: no call is ever refused for lack of memory, and no
-/// open breaker is forgotten before it is due.
+/// open breaker is forgotten before it is due. Once the entry of a breaker that had opened is given away, results of calls
+/// that began before are stale if their keys have no entry: they may be of the time before it opened.
 ///
 /// ```
 /// use core::time::Duration;
@@ -49,6 +50,8 @@ pub struct BreakersIn<K, P: TripPolicy, S: Storage, H = HashSeed> {
     table: Table<K, Cell<P::Window>, S, H>,
     /// Where the search for an idle entry goes on.
     hand: usize,
+    /// When a breaker that had opened last lost its entry: a key without one no longer knows its earlier calls.
+    forgotten_at: Option<Instant>,
     untracked: u64,
     reused: u64,
 }
@@ -69,7 +72,14 @@ impl<K, P: TripPolicy, H, const N: usize> Breakers<K, N, P, H> {
     /// As [`new`](Breakers::new), with a hasher of the caller's choice.
     #[must_use]
     pub const fn with_hasher(trip: P, reset: Reset, hasher: H) -> Self {
-        Self { control: Control::new(trip, reset), table: Table::new(hasher), hand: 0, untracked: 0, reused: 0 }
+        Self {
+            control: Control::new(trip, reset),
+            table: Table::new(hasher),
+            hand: 0,
+            forgotten_at: None,
+            untracked: 0,
+            reused: 0,
+        }
     }
 }
 
@@ -77,7 +87,7 @@ impl<K, P: TripPolicy, S: Allocate, H> BreakersIn<K, P, S, H> {
     /// Breakers for `max_keys` keys, at least one, in storage of run-time size.
     pub fn allocate(trip: P, reset: Reset, max_keys: usize, hasher: H) -> Self {
         let table = Table::allocate(max_keys, hasher);
-        Self { control: Control::new(trip, reset), table, hand: 0, untracked: 0, reused: 0 }
+        Self { control: Control::new(trip, reset), table, hand: 0, forgotten_at: None, untracked: 0, reused: 0 }
     }
 }
 
@@ -192,6 +202,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
             self.control.record(cell, &permit, outcome, now);
         } else if self.control.leaves_new(&permit, outcome) {
             self.control.pass_over(&permit, outcome);
+        } else if self.may_be_of_another_life(&permit, now) {
+            self.control.pass_over_stale();
         } else if self.make_room(now) {
             let mut cell = Cell::new(P::EMPTY);
             self.control.record(&mut cell, &permit, outcome, now);
@@ -256,9 +268,7 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
     pub fn cleanup(&mut self, now: Instant) -> usize {
         let before = self.len();
         for slot in 0..self.capacity() {
-            if self.table.get_mut(slot).is_some_and(|cell| self.control.is_idle(cell, now)) {
-                self.table.remove(slot);
-            }
+            self.remove_idle(slot, now);
         }
         before.saturating_sub(self.len())
     }
@@ -288,6 +298,24 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         }
     }
 
+    /// True if the breaker of this call's key may have opened and lost its entry since: nobody can tell any more.
+    fn may_be_of_another_life(&mut self, permit: &Permit, now: Instant) -> bool {
+        self.forgotten_at = self.forgotten_at.map(|at| at.earlier(now));
+        self.forgotten_at.is_some_and(|at| permit.started_at < at)
+    }
+
+    fn remove_idle(&mut self, slot: usize, now: Instant) -> bool {
+        let Some(cell) = self.table.get_mut(slot) else { return false };
+        if !self.control.is_idle(cell, now) {
+            return false;
+        }
+        if cell.has_opened() {
+            self.forgotten_at = Some(now);
+        }
+        self.table.remove(slot);
+        true
+    }
+
     /// False if every entry is taken, and none of the next [`SEARCH`] is idle.
     fn make_room(&mut self, now: Instant) -> bool {
         if !self.table.is_full() {
@@ -299,8 +327,7 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
             if self.hand >= self.capacity() {
                 self.hand = 0;
             }
-            if self.table.get_mut(slot).is_some_and(|cell| self.control.is_idle(cell, now)) {
-                self.table.remove(slot);
+            if self.remove_idle(slot, now) {
                 self.reused = self.reused.saturating_add(1);
                 return true;
             }

@@ -124,6 +124,29 @@ fn a_probe_of_a_breaker_that_was_reused_is_stale() {
     assert_eq!((breakers.stats().stale, breakers.len()), (1, 0));
 }
 
+/// A failure from before the breaker opened says nothing about the other side after it has closed again.
+#[test]
+fn d12_a_late_failure_opens_no_breaker_whose_entry_was_given_away() {
+    let mut breakers = Four::new(Trip::consecutive(1), RESET);
+    let late = [0, 0, 5].map(|key| (key, breakers.try_acquire(&key, at(0)).unwrap()));
+    assert!(call(&mut breakers, 0, Outcome::Failure, at(1)));
+    assert!(call(&mut breakers, 0, Outcome::Success, at(31)));
+    assert_eq!(breakers.cleanup(at(31)), 1);
+    for (key, permit) in late {
+        breakers.record(&key, permit, Outcome::Failure, at(32));
+        assert_eq!(breakers.state(&key), BreakerState::Closed);
+    }
+    assert_eq!(breakers.stats().stale, 3);
+    // What began after that counts, and so does everything once the clock has stepped back.
+    assert!(call(&mut breakers, 0, Outcome::Failure, at(31)));
+    assert_eq!(breakers.state(&0), BreakerState::Open);
+    let permit = breakers.try_acquire(&6, at(3)).unwrap();
+    breakers.record(&6, permit, Outcome::Failure, at(4));
+    let permit = breakers.try_acquire(&6, at(4)).unwrap();
+    breakers.record(&6, permit, Outcome::Failure, at(4));
+    assert_eq!(breakers.state(&6), BreakerState::Open);
+}
+
 #[test]
 fn a_generation_belongs_to_one_state_of_one_key() {
     let mut breakers = full_of_open_ones();

@@ -47,6 +47,10 @@ impl<W> Cell<W> {
         self.state
     }
 
+    pub(super) const fn has_opened(&self) -> bool {
+        self.generation != NEW
+    }
+
     /// The generation for a result that comes without a permit.
     const fn generation_without_permit(&self) -> u32 {
         match self.state {
@@ -176,6 +180,11 @@ impl<P: TripPolicy> Control<P> {
             UNTRACKED | NEW => self.count(outcome),
             _ => bump(&mut self.stats.stale),
         }
+    }
+
+    /// Counts a result of a state that is over.
+    pub(super) const fn pass_over_stale(&mut self) {
+        bump(&mut self.stats.stale);
     }
 
     /// True if a breaker that is not there would not differ from a new one after this result.
