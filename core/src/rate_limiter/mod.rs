@@ -340,6 +340,12 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         K: Borrow<Q>,
         Q: ?Sized,
     {
+        let mut state = A::IDLE;
+        let decision = self.quota.allow(&mut state, cost, now);
+        // A denied newcomer takes no entry: it would be an idle one.
+        if decision != Ok(Decision::Allow) {
+            return decision;
+        }
         if self.table.is_full() {
             match self.find_idle(now) {
                 Ok(slot) => {
@@ -356,12 +362,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
                 }
             }
         }
-        let mut state = A::IDLE;
-        let decision = self.quota.allow(&mut state, cost, now);
-        // A denied newcomer leaves no entry: it would be an idle one.
-        if decision == Ok(Decision::Allow) {
-            let _ = self.table.insert(hash, own(key), state);
-        }
+        let _ = self.table.insert(hash, own(key), state);
         decision
     }
 

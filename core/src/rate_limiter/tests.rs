@@ -105,6 +105,16 @@ fn what_never_fits_is_told_apart_from_not_now() {
 }
 
 #[test]
+fn what_never_fits_does_not_fit_a_full_table_either() {
+    let three = NonZeroU32::new(3).unwrap();
+    let mut limiter: RateLimiter<char, Gcra, 1> = RateLimiter::new(Gcra::per_second(2)).with_on_full(OnFull::Deny);
+    assert!(limiter.allow(&'a', at(1)).is_allowed());
+    assert_eq!(limiter.allow_n(&'b', three, at(1)), Err(NeverFits { limit: 2 }));
+    assert_eq!(limiter.allow_n(&'b', three, at(9)), Err(NeverFits { limit: 2 }));
+    assert_eq!((limiter.len(), limiter.stats().reused), (1, 0), "nobody else got the entry");
+}
+
+#[test]
 fn a_refund_gives_back_what_was_counted_and_no_more() {
     let mut limiter: RateLimiter<char, Gcra, 4> = RateLimiter::new(Gcra::per_second(3));
     let two = NonZeroU32::new(2).unwrap();
