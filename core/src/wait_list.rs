@@ -1,6 +1,6 @@
 //! Who waits for what, in the order of arrival.
 
-use core::task::Waker;
+use core::{mem, task::Waker};
 
 /// Places for `W` waiting tasks, so that those who wait for the same thing are served in the order of their arrival.
 ///
@@ -35,25 +35,23 @@ impl<const W: usize> WaitList<W> {
         Some(ticket)
     }
 
-    /// True if `ticket` is the first in the line for `hash`; else `waker` is kept until it is.
-    pub(crate) fn is_first(&mut self, hash: u64, ticket: u64, waker: &Waker) -> bool {
+    /// True if `ticket` is the first in the line for `hash`; else `waker` is kept until it is, and is then the one before.
+    pub(crate) fn is_first(&mut self, hash: u64, ticket: u64, waker: &mut Option<Waker>) -> bool {
         if self.first_of(hash) == Some(ticket) {
             return true;
         }
         if let Some(place) = self.places.iter_mut().flatten().find(|place| place.ticket == ticket) {
-            match &mut place.waker {
-                Some(known) => known.clone_from(waker),
-                none => *none = Some(waker.clone()),
-            }
+            mem::swap(&mut place.waker, waker);
         }
         false
     }
 
-    /// Gives the place up; the waker of whoever is first now is to be woken.
-    pub(crate) fn leave(&mut self, hash: u64, ticket: u64) -> Option<Waker> {
+    /// Gives the place up; the waker of whoever is first now is to be woken. The place's own waker goes with `gone`, to be
+    /// dropped outside the lock.
+    pub(crate) fn leave(&mut self, hash: u64, ticket: u64, gone: &mut Option<Waker>) -> Option<Waker> {
         for place in &mut self.places {
             if place.as_ref().is_some_and(|place| place.ticket == ticket) {
-                *place = None;
+                *gone = place.take().and_then(|place| place.waker);
             }
         }
         let first = self.first_of(hash)?;

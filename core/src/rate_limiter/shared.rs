@@ -105,7 +105,9 @@ struct Place<'a, Q: Lock<Target = WaitList<W>>, const W: usize> {
 impl<Q: Lock<Target = WaitList<W>>, const W: usize> Place<'_, Q, W> {
     fn until_first(&self) -> impl Future<Output = ()> {
         poll_fn(|cx| {
-            if self.queue.with(|queue| queue.is_first(self.hash, self.ticket, cx.waker())) {
+            // Cloned and dropped outside the lock: the last waker of a task may drop the task.
+            let mut waker = Some(cx.waker().clone());
+            if self.queue.with(|queue| queue.is_first(self.hash, self.ticket, &mut waker)) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -116,7 +118,8 @@ impl<Q: Lock<Target = WaitList<W>>, const W: usize> Place<'_, Q, W> {
 
 impl<Q: Lock<Target = WaitList<W>>, const W: usize> Drop for Place<'_, Q, W> {
     fn drop(&mut self) {
-        let first = self.queue.with(|queue| queue.leave(self.hash, self.ticket));
+        let mut gone = None;
+        let first = self.queue.with(|queue| queue.leave(self.hash, self.ticket, &mut gone));
         if let Some(waker) = first {
             waker.wake();
         }

@@ -1,8 +1,16 @@
-use alloc::vec::Vec;
-use core::{cell::RefCell, num::NonZeroU32};
+use alloc::{boxed::Box, sync::Arc, task::Wake, vec::Vec};
+use core::{
+    cell::RefCell,
+    future::Future,
+    num::NonZeroU32,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    task::{Context, Waker},
+};
+use std::sync::Mutex;
 
 use crate::{
-    Clock, Instant, Shared, SlidingLog, WaitList,
+    Clock, Instant, Lock, Shared, SlidingLog, WaitList,
     rate_limiter::RateLimiter,
     test_util::{Simulator, VirtualTimer},
 };
@@ -74,4 +82,44 @@ fn what_is_left_can_be_told_and_given_back() {
     assert_eq!((limiter.remaining(&'a'), limiter.reset_at(&'a')), (0, Instant::from_secs(1)));
     assert!(limiter.refund(&'a', NonZeroU32::MIN) && !limiter.refund(&'b', NonZeroU32::MIN));
     assert_eq!(limiter.remaining(&'a'), 1);
+}
+
+/// The last waker of a task may drop the task, and so another place in the list.
+#[test]
+fn no_waker_is_dropped_inside_the_lock() {
+    struct Touchy(Arc<Mutex<WaitList<2>>>, Arc<AtomicBool>);
+
+    impl Wake for Touchy {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Touchy {
+        fn drop(&mut self) {
+            self.1.fetch_or(self.0.try_lock().is_err(), Ordering::Relaxed);
+        }
+    }
+
+    struct Locked(Arc<Mutex<WaitList<2>>>);
+
+    impl Lock for Locked {
+        type Target = WaitList<2>;
+
+        fn with<R>(&self, f: impl FnOnce(&mut WaitList<2>) -> R) -> R {
+            f(&mut self.0.lock().unwrap())
+        }
+    }
+
+    let (list, is_inside) = (Arc::new(Mutex::new(WaitList::new())), Arc::new(AtomicBool::new(false)));
+    let queue = Locked(list.clone());
+    let limiter = Shared::new(RefCell::new(Limiter::new(SlidingLog::per_second())), VirtualTimer::default());
+    assert!(limiter.allow(&'a').is_allowed());
+    let mut first = pin!(limiter.until_allowed(&'a', &queue));
+    assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let mut second = Box::pin(limiter.until_allowed(&'a', &queue));
+    for _ in 0..3 {
+        let waker = Waker::from(Arc::new(Touchy(list.clone(), is_inside.clone())));
+        assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    drop(second);
+    assert!(!is_inside.load(Ordering::Relaxed));
 }
