@@ -168,7 +168,6 @@ where
     /// Begins a call to each peer, so that nothing is sent unless all can be asked.
     fn begin<E>(&mut self, timeout: Duration) -> Result<(), CallError<E>> {
         let timeout = Span::new(timeout);
-        self.calls.iter_mut().for_each(|call| call.id = None);
         for index in 0..self.calls.len() {
             let Some((call, before)) = self.calls.get_mut(..=index).and_then(<[_]>::split_last_mut) else { continue };
             if before.iter().any(|other| other.peer == call.peer) {

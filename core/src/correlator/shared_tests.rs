@@ -131,17 +131,21 @@ fn seed_1_15_a_slow_send_that_fails_late_gives_one_time_out() {
 #[test]
 fn seed_1_20_shutdown_tells_every_waiter() {
     let mut simulator = Simulator::new(1);
-    let calls = slab::<100>(&simulator);
-    let told = Rc::new(Cell::new(0));
-    for _ in 0..100 {
-        let (calls, told) = (calls.clone(), told.clone());
+    let (calls, told) = (slab::<100>(&simulator), Rc::new(Cell::new(0)));
+    let keyed = Rc::new(Shared::new(RefCell::new(KeyedCorrelator::<u8, u32, 100>::new()), simulator.timer()));
+    for number in 0..100 {
+        let (calls, keyed, told) = (calls.clone(), keyed.clone(), told.clone());
         simulator.spawn(async move {
             assert_eq!(calls.call(2, SECOND, |_| ready(SENT)).await, Err(CallError::Closed));
+            assert_eq!(keyed.call(number, SECOND, || ready(SENT)).await, Err(CallError::Closed));
             told.set(told.get() + 1);
         });
     }
     (0..100).for_each(|_| assert!(simulator.step()));
     calls.close();
+    (0..100).for_each(|_| assert!(simulator.step()));
+    assert_eq!(keyed.stats().pending, 100);
+    keyed.close();
     simulator.run();
     assert_eq!((told.get(), simulator.timer().now()), (100, Instant::ZERO));
     nothing_left(&calls);
@@ -250,6 +254,7 @@ fn a_reply_that_a_future_waits_for_cannot_be_taken_by_others() {
     assert_eq!((calls.take(id), calls.cancel(id)), (None, false));
     assert_eq!(calls.resolve(id, 2, 8), Resolution::Duplicate(8));
     simulator.run();
+    assert_eq!(calls.resolve(id, 2, 8), Resolution::Duplicate(8));
     nothing_left(&calls);
 
     let keyed = keyed(&simulator);
