@@ -109,6 +109,7 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
     ///
     /// While an attempt is in flight no other is allowed, whatever the quota has left. The guard ends the attempt, at the
     /// latest when it is dropped; it may be moved into a task. The value is cloned inside a lock: make that cheap.
+    #[doc(alias = "AllowOrCached")]
     #[expect(clippy::type_complexity, reason = "the guard names what its end returns")]
     pub fn allow_or_cached<Q>(
         &self,

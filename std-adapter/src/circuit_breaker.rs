@@ -80,6 +80,7 @@ type Single<P, T> = Shared<Machine<P>, Mutex<Machine<P>>, T>;
 
 impl<P: TripPolicy> CircuitBreaker<P> {
     /// A closed breaker that opens by `trip` and comes back by `reset`.
+    #[doc(alias = "NewCircuitBreaker")]
     #[must_use]
     pub fn new(trip: P, reset: Reset) -> Self {
         Self::with_clock(trip, reset, SystemTimer)

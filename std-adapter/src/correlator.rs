@@ -72,6 +72,7 @@ impl<P: Copy + Eq, R, T: Clock> Correlator<P, R, T> {
 
     /// Takes a reply that came from `from`, if it is the one to a pending call, and wakes whoever waits for it; else gives
     /// it back with the reason. O(1).
+    #[doc(alias = "Receive")]
     pub fn resolve(&self, id: CallId, from: P, reply: R) -> Resolution<R> {
         self.0.resolve(id, from, reply)
     }
@@ -189,6 +190,7 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     /// # Errors
     ///
     /// [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call ended.
+    #[doc(alias = "Send")]
     pub async fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> Result<R, CallError<E>>
     where
         F: FnOnce(CallId) -> D,

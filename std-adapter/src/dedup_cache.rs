@@ -79,6 +79,7 @@ pub struct DedupCacheBuilder<K, T = SystemTimer> {
 
 impl<K: Eq + Hash> DedupCache<K> {
     /// The settings of a cache whose ids live for `ttl`: 65,536 ids, claims whose lease is as long as a life.
+    #[doc(alias = "NewDedupCache")]
     #[must_use]
     pub const fn builder(ttl: Duration, when_full: WhenFull) -> DedupCacheBuilder<K> {
         DedupCacheBuilder { ttl, lease: ttl, when_full, capacity: 65_536, clock: SystemTimer, key: PhantomData }

@@ -52,6 +52,7 @@ impl Encryptor {
     ///
     /// [`Rng`](EncryptorError::Rng) if the operating system has no entropy, [`Capacity`](EncryptorError::Capacity) beyond
     /// 256 GiB.
+    #[doc(alias = "encrypt")]
     pub fn seal(&self, plaintext: &[u8], aad: &[u8]) -> Result<Vec<u8>, EncryptorError> {
         let mut blob = Vec::with_capacity(plaintext.len().saturating_add(Self::OVERHEAD));
         blob.extend_from_slice(&Nonce::default());
@@ -69,6 +70,7 @@ impl Encryptor {
     ///
     /// [`TooShort`](EncryptorError::TooShort) if it has no nonce or no tag, [`Decrypt`](EncryptorError::Decrypt) if it was
     /// not sealed with this key and associated data, or was changed.
+    #[doc(alias = "decrypt")]
     pub fn open(&self, blob: &[u8], aad: &[u8]) -> Result<Vec<u8>, EncryptorError> {
         let (nonce, rest) = blob.split_first_chunk().ok_or(EncryptorError::TooShort)?;
         let (ciphertext, tag) = rest.split_last_chunk().ok_or(EncryptorError::TooShort)?;

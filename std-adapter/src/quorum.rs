@@ -58,6 +58,7 @@ pub struct QuorumBuilder<V, T, C = SystemTimer> {
 
 impl<V, T> Quorum<V, T> {
     /// The settings of a quorum of `threshold` votes: the first 1,024 voters, no deadline.
+    #[doc(alias = "NewConsensusHelper")]
     #[must_use]
     pub const fn builder(threshold: usize) -> QuorumBuilder<V, T> {
         QuorumBuilder {

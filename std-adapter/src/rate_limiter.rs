@@ -32,6 +32,23 @@ use crate::{Heap, Mutex, SystemTimer, storage::Shards};
 ///     Decision::Deny { .. } => { /* 429, with `retry_after(limiter.now())` as its header */ }
 /// }
 /// ```
+///
+/// # Requests of different size
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use steadfast::{Gcra, NeverFits, RateLimiter};
+///
+/// let bytes = RateLimiter::builder(Gcra::per_second(1_000)).build();
+/// let cost = |bytes| NonZeroU32::new(bytes).unwrap();
+/// if bytes.allow_n("10.0.0.7", cost(800))?.is_allowed() {
+///     // ... only 500 were sent:
+///     bytes.refund("10.0.0.7", cost(300));
+/// }
+/// assert!(bytes.remaining("10.0.0.7") >= 500);
+/// assert_eq!(bytes.allow_n("10.0.0.7", cost(1_001)), Err(NeverFits { limit: 1_000 }));
+/// # Ok::<(), NeverFits>(())
+/// ```
 pub struct RateLimiter<K, A: Quota, T = SystemTimer>(Arc<Shards<Shard<K, A, T>>>);
 
 type Machine<K, A> = RateLimiterIn<K, A, Heap>;

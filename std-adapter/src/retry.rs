@@ -47,6 +47,37 @@ type PlainSetup<O, E> =
 /// # });
 /// ```
 ///
+/// # Every limit
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast::{Jitter, RetryBudget, RetryExt, RetryPolicy};
+///
+/// struct Refused {
+///     retry_after: Option<Duration>,
+/// }
+///
+/// const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(1))
+///     .max_delay(Duration::from_secs(30))
+///     .max_retries(3)
+///     .max_elapsed(Duration::from_secs(60)) // attempts and delays together
+///     .attempt_timeout(Duration::from_secs(10))
+///     .jitter(Jitter::Equal);
+///
+/// # steadfast::block_on(async {
+/// # let mut answers = [Err(Refused { retry_after: Some(Duration::from_millis(2)) }), Ok("stored")].into_iter();
+/// # let mut store = || core::future::ready(answers.next().unwrap());
+/// let budget = RetryBudget::percent(20); // shared by all requests to one service
+/// let ack = POLICY
+///     .run(|| store())
+///     .hint(|refused| refused.retry_after) // never above `max_delay`
+///     .notify(|_refused, delay| eprintln!("busy: again in {delay:?}"))
+///     .budget(&budget)
+///     .await;
+/// assert!(ack.is_ok());
+/// # });
+/// ```
+///
 /// # Cancelling
 ///
 /// Dropping the future cancels, at any time: select between it and whatever cancels. Cancelled before its first poll,
@@ -75,6 +106,7 @@ pub trait RetryExt {
     /// Tries `operation` until it succeeds, or this policy gives up; await it, after the settings of [`Run`].
     ///
     /// The operation is called once for each attempt. Jitter comes from the operating system's entropy.
+    #[doc(alias("Do", "DoWithContext"))]
     fn run<O, F, V, E>(
         self,
         operation: O,

@@ -23,7 +23,7 @@ const ZERO_BAND: i64 = 10;
 /// assert_eq!(aggregate::trimmed_mean(&mut [1137, 1140, 1137, 9_999_999, 1140]), Some(1138));
 /// assert_eq!(aggregate::trimmed_mean(&mut []), None);
 /// ```
-#[doc(alias = "TrimmedMeanAggregator")]
+#[doc(alias("TrimmedMeanAggregator", "TrimmedMeanInt64"))]
 pub fn trimmed_mean(votes: &mut [i64]) -> Option<i64> {
     let median = select(votes, votes.len() / 2, ascending)?;
     // Saturated bounds are exact: no vote lies beyond the ends of `i64`.

@@ -68,6 +68,7 @@ pub struct BatchCollector<T, const N: usize> {
 
 impl<T, const N: usize> BatchCollector<T, N> {
     /// An empty collector. `N` of 0 does not compile.
+    #[doc(alias = "NewBatchCollector")]
     #[must_use]
     pub const fn new(settings: BatchSettings) -> Self {
         const { assert!(N > 0, "a batch holds at least one item") };

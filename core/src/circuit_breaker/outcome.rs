@@ -96,6 +96,24 @@ impl<E> BreakerError<E> {
     pub const fn is_open(&self) -> bool {
         matches!(self, Self::Open { .. })
     }
+
+    /// How long to wait from `now` before a call is admitted, `None` if this one was made.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_core::{BreakerError, Instant};
+    ///
+    /// let open: BreakerError<&str> = BreakerError::Open { retry_at: Instant::from_secs(30) };
+    /// assert_eq!(open.retry_after(Instant::from_secs(10)), Some(Duration::from_secs(20)));
+    /// assert_eq!(BreakerError::Inner("connection refused").retry_after(Instant::ZERO), None);
+    /// ```
+    #[must_use]
+    pub const fn retry_after(&self, now: Instant) -> Option<Duration> {
+        match self {
+            Self::Inner(_) => None,
+            Self::Open { retry_at } => Some(retry_at.saturating_duration_since(now)),
+        }
+    }
 }
 
 impl<E> From<Open> for BreakerError<E> {
@@ -123,6 +141,7 @@ impl<E: Error> Error for BreakerError<E> {
 }
 
 /// Where a breaker stands.
+#[doc(alias = "State")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -137,6 +156,17 @@ pub enum BreakerState {
 }
 
 /// Whether a breaker decides, or an operator does.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{BreakerMode, CircuitBreaker, Instant, Reset, Trip};
+///
+/// let mut breaker = CircuitBreaker::new(Trip::consecutive(3), Reset::after(Duration::from_secs(30)));
+/// breaker.set_mode(BreakerMode::ForcedOpen); // the other side is being repaired
+/// assert!(breaker.try_acquire(Instant::ZERO).is_err());
+/// breaker.set_mode(BreakerMode::Automatic);
+/// assert!(breaker.try_acquire(Instant::ZERO).is_ok());
+/// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]

@@ -10,6 +10,16 @@ use super::{CallWindow, TimeWindow};
 use crate::{Instant, time::Span};
 
 /// The ways to decide that a breaker opens; each is a fixed amount of memory and a few instructions a call.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{CallWindow, Consecutive, Percent, TimeWindow, Trip};
+///
+/// const DOWN: Consecutive = Trip::consecutive(5);
+/// const OFTEN: CallWindow<100> = Trip::call_window(Percent::new(50));
+/// const SLOW: TimeWindow<10> = Trip::time_window(Duration::from_secs(10), Percent::new(50))
+///     .slow_calls(Duration::from_secs(2), Percent::new(80));
+/// ```
 #[derive(Debug)]
 pub enum Trip {}
 

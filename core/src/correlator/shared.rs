@@ -134,6 +134,7 @@ where
     /// # Errors
     ///
     /// [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call ended.
+    #[doc(alias = "Send")]
     pub async fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> Result<R, CallError<E>>
     where
         F: FnOnce(CallId) -> D,

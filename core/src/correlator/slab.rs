@@ -130,6 +130,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     ///
     /// A matched reply is kept until it is [taken](Self::take). At the deadline or after it a reply is late, even if
     /// [`on_timeout`](Self::on_timeout) has not been called yet. O(1).
+    #[doc(alias = "Receive")]
     #[inline]
     pub fn resolve(&mut self, id: CallId, from: P, reply: R, now: Instant) -> Resolution<R> {
         let (resolution, waiter) = self.resolve_for(id, from, reply, now);

@@ -80,6 +80,7 @@ impl<K, const N: usize> DedupCache<K, N> {
     /// before peers that choose their own ids can reach it.
     ///
     /// A `ttl` of zero makes every id new. `N` of 0 or above 65,534 does not compile.
+    #[doc(alias = "NewDedupCache")]
     #[must_use]
     pub const fn new(ttl: Duration, when_full: WhenFull) -> Self {
         Self::with_hasher(ttl, when_full, HashSeed::FIXED)

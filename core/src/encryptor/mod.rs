@@ -203,6 +203,7 @@ impl Encryptor {
     ///
     /// [`Capacity`](EncryptorError::Capacity) if `N` is less than the plaintext and [`OVERHEAD`](Self::OVERHEAD),
     /// [`Rng`](EncryptorError::Rng) if there is no nonce.
+    #[doc(alias = "encrypt")]
     pub fn seal<const N: usize>(
         &self,
         plaintext: &[u8],
@@ -228,6 +229,7 @@ impl Encryptor {
     ///
     /// [`TooShort`](EncryptorError::TooShort) if it has no nonce or no tag, [`Capacity`](EncryptorError::Capacity) if the
     /// plaintext is longer than `N`, [`Decrypt`](EncryptorError::Decrypt) as [`open_in_place`](Self::open_in_place).
+    #[doc(alias = "decrypt")]
     pub fn open<const N: usize>(&self, blob: &[u8], aad: &[u8]) -> Result<Vec<u8, N>, EncryptorError> {
         let (nonce, rest) = blob.split_first_chunk().ok_or(EncryptorError::TooShort)?;
         let (ciphertext, tag) = rest.split_last_chunk().ok_or(EncryptorError::TooShort)?;

@@ -1,6 +1,7 @@
 //! What services report.
 
 /// How much a line matters.
+#[doc(alias = "LogLevel")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

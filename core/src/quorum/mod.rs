@@ -91,6 +91,7 @@ impl<V, T, const N: usize> Quorum<V, T, N> {
     /// # use steadfast_core::{Instant, Quorum};
     /// let nine_of_eight: Quorum<u32, u64, 8> = Quorum::new::<9>(Instant::MAX);
     /// ```
+    #[doc(alias = "NewConsensusHelper")]
     #[must_use]
     pub const fn new<const THRESHOLD: usize>(deadline: Instant) -> Self {
         const { assert!(0 < THRESHOLD && THRESHOLD <= N, "a threshold is from 1 to the number of places") }

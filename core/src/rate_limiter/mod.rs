@@ -96,6 +96,7 @@ const ONE: NonZeroU32 = NonZeroU32::MIN;
 impl<K, A: Quota, const N: usize> RateLimiter<K, A, N> {
     /// A limiter without keys, hashing with [`HashSeed::FIXED`]: [`reseed`](RateLimiterIn::reseed) it before peers that
     /// choose their own keys can reach it.
+    #[doc(alias = "NewRateLimiter")]
     #[must_use]
     pub const fn new(quota: A) -> Self {
         Self::with_hasher(quota, HashSeed::FIXED)
@@ -190,6 +191,21 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     }
 
     /// Decides a request that counts `cost` times, all or nothing.
+    ///
+    /// ```
+    /// use core::num::NonZeroU32;
+    /// use steadfast_core::{Decision, Gcra, Instant, NeverFits, RateLimiter};
+    ///
+    /// let mut bytes: RateLimiter<u32, Gcra, 32> = RateLimiter::new(Gcra::per_second(1_000));
+    /// let (now, cost) = (Instant::from_secs(1), |bytes| NonZeroU32::new(bytes).unwrap());
+    /// assert_eq!(bytes.allow_n(&7, cost(800), now)?, Decision::Allow);
+    /// assert!(!bytes.allow_n(&7, cost(800), now)?.is_allowed()); // not now
+    /// assert_eq!(bytes.allow_n(&7, cost(1_001), now), Err(NeverFits { limit: 1_000 }));
+    /// assert!(bytes.refund(&7, cost(300), now)); // only 500 were sent
+    /// assert_eq!(bytes.remaining(&7, now), 500);
+    /// assert_eq!(bytes.reset_at(&7, now), Instant::from_millis(1_500));
+    /// # Ok::<(), NeverFits>(())
+    /// ```
     ///
     /// # Errors
     ///

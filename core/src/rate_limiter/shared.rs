@@ -80,6 +80,22 @@ where
     /// Those who wait for the same key are served in the order of their arrival; `queue` has the places where they wait,
     /// and belongs to this limiter. Beyond its `W` places that order is not kept, and [`allow`](Self::allow) never waits
     /// its turn. A future that is dropped has counted nothing and frees its place at once.
+    ///
+    /// ```
+    /// use steadfast_core::{Gcra, Lock, RateLimiter, Shared, Timer, WaitList};
+    ///
+    /// type Limiter = RateLimiter<u32, Gcra, 32>;
+    ///
+    /// /// Sends what `peer` is to get, no faster than the limiter says; beside it lies a `WaitList::new()`.
+    /// async fn send(
+    ///     limiter: &Shared<Limiter, impl Lock<Target = Limiter>, impl Timer>,
+    ///     queue: &impl Lock<Target = WaitList<8>>,
+    ///     peer: u32,
+    /// ) {
+    ///     limiter.until_allowed(&peer, queue).await;
+    ///     // ... send
+    /// }
+    /// ```
     pub async fn until_allowed<const W: usize>(&self, key: &K, queue: &impl Lock<Target = WaitList<W>>)
     where
         T: Timer,

@@ -16,6 +16,35 @@ use super::{
 use crate::{Mutex, SystemTimer, block_on};
 
 /// The settings of a [`BatchCollector`].
+///
+/// ```
+/// use std::{num::NonZeroU64, time::Duration};
+/// use steadfast::{Batch, BatchCollector};
+///
+/// const SIXTEEN_KIB: NonZeroU64 = NonZeroU64::new(16 * 1_024).unwrap();
+///
+/// # async fn upload(_: &str) -> Result<(), std::io::Error> { Ok(()) }
+/// // 64 lines or 16 KiB, 10 s after the first line or 1 s after the last. What fails is tried twice more, alone.
+/// let lines = BatchCollector::builder(64, Duration::from_secs(10))
+///     .idle_gap(Duration::from_secs(1))
+///     .max_weight(SIXTEEN_KIB, |line: &String| line.len() as u32)
+///     .retry(2, Duration::from_millis(200))
+///     .spawn(|mut lines: Batch<String>| async move {
+///         let mut failed = Vec::new();
+///         for line in lines.drain(..) {
+///             if upload(&line).await.is_err() {
+///                 failed.push(line);
+///             }
+///         }
+///         lines.append(&mut failed);
+///         if lines.is_empty() { None } else { Some(lines) }
+///     })?;
+///
+/// lines.add_blocking("alice is back".to_owned())?;
+/// # steadfast::block_on(lines.stop());
+/// # assert_eq!(lines.stats().delivered, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "it starts with `spawn`"]
 pub struct BatchCollectorBuilder<T> {
     size: NonZeroUsize,

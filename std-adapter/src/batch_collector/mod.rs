@@ -59,6 +59,7 @@ impl<T> BatchCollector<T> {
     /// The settings of a collector with batches of `size`, at least 1, whose items wait at most `max_wait`.
     ///
     /// The wait runs from the first item of a batch; zero flushes each item as soon as the worker has time.
+    #[doc(alias = "NewBatchCollector")]
     pub const fn builder(size: usize, max_wait: Duration) -> BatchCollectorBuilder<T> {
         BatchCollectorBuilder::new(size, max_wait)
     }

@@ -32,6 +32,13 @@ impl<W: io::Write> Sink for WriteSink<W> {
 }
 
 /// Hands lines to [`tracing`], with the target `steadfast` (feature `tracing`).
+///
+/// ```
+/// use steadfast::{Logger, TracingSink};
+///
+/// let logger = Logger::builder().build(TracingSink)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[cfg(feature = "tracing")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingSink;
@@ -50,6 +57,13 @@ impl Sink for TracingSink {
 }
 
 /// Hands lines to [`log`], with the target `steadfast` (feature `log`).
+///
+/// ```
+/// use steadfast::{LogSink, Logger};
+///
+/// let logger = Logger::builder().build(LogSink)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[cfg(feature = "log")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogSink;
