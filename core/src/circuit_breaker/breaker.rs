@@ -12,11 +12,11 @@ use crate::Instant;
 /// refuses every call for the time that its [`Reset`] says. After that it is half-open: it admits a few probes, closes
 /// when they succeed, and opens again when one fails.
 ///
-/// A half-open breaker admits exactly [`Reset::probes`] calls; a result that belongs to an earlier state changes nothing; a
-/// probe that never reports loses its place after [`Reset::lease`]. Every operation is O(1), except that
-/// [`TimeWindow`](super::TimeWindow) takes O(buckets) after a pause. With [`Consecutive`] it is 144 bytes, of which 64 are
-/// counts and 40 settings; [`Breakers`](super::Breakers) have those once for all keys. If the clock steps back, an open breaker stays open,
-/// at most for one more open time.
+/// A half-open breaker admits exactly [`Reset::probes`] calls; a result that belongs to an earlier state changes
+/// nothing; a probe that never reports loses its place after [`Reset::lease`]. Every operation is O(1), except that
+/// [`TimeWindow`](super::TimeWindow) takes O(buckets) after a pause. With [`Consecutive`] it is 144 bytes, of which 64
+/// are counts and 40 settings; [`Breakers`](super::Breakers) have those once for all keys. If the clock steps back, an
+/// open breaker stays open, at most for one more open time.
 ///
 /// ```
 /// use core::time::Duration;
@@ -88,7 +88,8 @@ impl<P: TripPolicy> CircuitBreaker<P> {
         self.control.record_bare(&mut self.cell, Outcome::Failure, now);
     }
 
-    /// Where the breaker stands, whatever its [`mode`](Self::mode). A pure read: `Open` stays until somebody asks for a permit.
+    /// Where the breaker stands, whatever its [`mode`](Self::mode). A pure read: `Open` stays until somebody asks for a
+    /// permit.
     #[must_use]
     pub const fn state(&self) -> BreakerState {
         self.cell.state()

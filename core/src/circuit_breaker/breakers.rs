@@ -21,12 +21,13 @@ use crate::{
 /// result on). Every call is O(1) expected, plus what [`TripPolicy`] states. An entry is the key, 32 bytes and the
 /// policy's window.
 ///
-/// **When all `N` entries are in use**, an idle one is given to the next key that needs one: a closed breaker with nothing
-/// against its key, or any that nobody has asked for during the longest open time after they might have. 32 entries are
-/// looked at, going round, so for up to 32 keys an idle one is always found. If there is none, the result is only counted, in
-/// [`untracked`](BreakersIn::untracked), and the key's calls pass: no call is ever refused for lack of memory, and no
-/// open breaker is forgotten before it is due. Once the entry of a breaker that had opened is given away, results of calls
-/// that began before are stale if their keys have no entry: they may be of the time before it opened.
+/// **When all `N` entries are in use**, an idle one is given to the next key that needs one: a closed breaker with
+/// nothing against its key, or any that nobody has asked for during the longest open time after they might have. 32
+/// entries are looked at, going round, so for up to 32 keys an idle one is always found. If there is none, the result
+/// is only counted, in [`untracked`](BreakersIn::untracked), and the key's calls pass: no call is ever refused for lack
+/// of memory, and no open breaker is forgotten before it is due. Once the entry of a breaker that had opened is given
+/// away, results of calls that began before are stale if their keys have no entry: they may be of the time before it
+/// opened.
 ///
 /// ```
 /// use core::time::Duration;

@@ -119,7 +119,8 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     ///
     /// # Errors
     ///
-    /// [`BeginError::Full`] if every slot holds a call, [`BeginError::Closed`] after [`close`](Self::close). Nothing changed.
+    /// [`BeginError::Full`] if every slot holds a call, [`BeginError::Closed`] after [`close`](Self::close). Nothing
+    /// changed.
     #[doc(alias = "register")]
     #[inline]
     pub fn begin(&mut self, peer: P, timeout: Duration, now: Instant) -> Result<Call, BeginError> {

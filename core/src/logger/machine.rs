@@ -14,9 +14,9 @@ use crate::{HashSeed, Instant, time::Span};
 /// Groups events of one kind within a short time into one line, in fixed memory.
 ///
 /// Events of one service, type and target form a group, which ends after 3 s without another or at the age of 10 s
-/// ([`window`](Self::window)). A group names its actors in the order of their first event, adds up the counts and keeps the last
-/// message; an instant event or a plain line leaves at once. What is due is handed out by [`on_timeout`](Self::on_timeout), in
-/// the order of the first events, and written outside: [`Entry::line`].
+/// ([`window`](Self::window)). A group names its actors in the order of their first event, adds up the counts and keeps
+/// the last message; an instant event or a plain line leaves at once. What is due is handed out by
+/// [`on_timeout`](Self::on_timeout), in the order of the first events, and written outside: [`Entry::line`].
 ///
 /// ```
 /// use steadfast_core::{Event, Instant, Logger};
@@ -37,18 +37,20 @@ use crate::{HashSeed, Instant, time::Span};
 ///
 /// # Memory
 ///
-/// `GROUPS` slots, each of one line of `LINE` bytes, `NAMES` bytes of names and about 110 bytes. A quarter of the slots is
-/// kept free of groups, so that a peer that makes up targets cannot keep lines out. A name takes its length and one byte, at
-/// most a fifth of `NAMES` and 128 bytes; so a group names a target and at least four actors, usually many more. Events by actors
-/// that found no room are counted, and the number of "others" is then marked as the least it can be: "8+ others". Longer names,
-/// messages and lines are cut and marked with `…`; two names that look the same once they are cut or escaped are still told apart,
-/// by a 64-bit keyed hash of the whole name. `SERVICES` services have their own settings, all further ones share the row "other".
+/// `GROUPS` slots, each of one line of `LINE` bytes, `NAMES` bytes of names and about 110 bytes. A quarter of the slots
+/// is kept free of groups, so that a peer that makes up targets cannot keep lines out. A name takes its length and one
+/// byte, at most a fifth of `NAMES` and 128 bytes; so a group names a target and at least four actors, usually many
+/// more. Events by actors that found no room are counted, and the number of "others" is then marked as the least it can
+/// be: "8+ others". Longer names, messages and lines are cut and marked with `…`; two names that look the same once
+/// they are cut or escaped are still told apart, by a 64-bit keyed hash of the whole name. `SERVICES` services have
+/// their own settings, all further ones share the row "other".
 ///
 /// # When it is full
 ///
-/// Events that find no slot are counted, and the count leaves as a line of its own. Where no group is to be had, an event at
-/// [`Level::Warn`] or above leaves alone; a line that finds no slot replaces the oldest one of the lowest level, if that is
-/// lower than its own. [`stats`](Self::stats) adds up: seen = filtered + printed + waiting + lost + rejected.
+/// Events that find no slot are counted, and the count leaves as a line of its own. Where no group is to be had, an
+/// event at [`Level::Warn`] or above leaves alone; a line that finds no slot replaces the oldest one of the lowest
+/// level, if that is lower than its own. [`stats`](Self::stats) adds up: seen = filtered + printed + waiting + lost +
+/// rejected.
 ///
 /// # Clock
 ///

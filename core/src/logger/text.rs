@@ -7,8 +7,8 @@ use super::bytes::{Bytes, Room};
 /// At most `N` bytes of text on one line: escaped, never cut inside a character, a cut marked with `…`.
 ///
 /// Whatever is written to it, it holds no control character (C0, DEL, C1), no line or paragraph separator and no
-/// bidirectional control; each of them becomes its escape, such as `\n` or `\u{1b}`. Escaping twice changes nothing. It is a
-/// [`fmt::Write`] that never fails: what comes after the cut is dropped.
+/// bidirectional control; each of them becomes its escape, such as `\n` or `\u{1b}`. Escaping twice changes nothing. It
+/// is a [`fmt::Write`] that never fails: what comes after the cut is dropped.
 ///
 /// ```
 /// use core::fmt::Write;

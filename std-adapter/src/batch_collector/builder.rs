@@ -88,8 +88,8 @@ impl<T> BatchCollectorBuilder<T> {
 
     /// Starts the collector: its worker is a task of the tokio runtime that this is called in, else a thread.
     ///
-    /// `flush` returns nothing, a `Result`, what is to be tried again, or a [`Flushed`]. It is polled by the worker only, so
-    /// it may wait as long as it likes; it may add to the collector.
+    /// `flush` returns nothing, a `Result`, what is to be tried again, or a [`Flushed`]. It is polled by the worker
+    /// only, so it may wait as long as it likes; it may add to the collector.
     ///
     /// A task ends with its runtime, whatever is pending: [`stop`](BatchCollector::stop) the collector before.
     ///

@@ -70,8 +70,8 @@ impl<T> BatchCollector<T> {
     ///
     /// # Errors
     ///
-    /// [`AddError::Stopped`] with the item, once the collector is stopped. [`AddError::Full`] with the item, if this is called
-    /// inside the flush and there is no room: room comes with the next flush, which would wait for this one.
+    /// [`AddError::Stopped`] with the item, once the collector is stopped. [`AddError::Full`] with the item, if this is
+    /// called inside the flush and there is no room: room comes with the next flush, which would wait for this one.
     pub async fn add(&self, item: T) -> Result<(), AddError<T>> {
         let weight = self.weight(&item);
         self.inner().queue.add_weighted(item, weight).await

@@ -27,9 +27,10 @@ use crate::{Mutex, SystemTimer};
 
 /// Turns events of one kind within a short time into one line: `😈 [social] alice, carol, and dave teased bob`.
 ///
-/// Cloning is cheap and shares everything. Each service reports under its own name ([`service`](Self::service)); a group of
-/// events leaves after 3 s without another, or at the age of 10 s; plain lines and instant events leave at once. A worker in
-/// the background writes them; dropping the last handle, or [`shutdown`](Self::shutdown), writes what waits.
+/// Cloning is cheap and shares everything. Each service reports under its own name ([`service`](Self::service)); a
+/// group of events leaves after 3 s without another, or at the age of 10 s; plain lines and instant events leave at
+/// once. A worker in the background writes them; dropping the last handle, or [`shutdown`](Self::shutdown), writes what
+/// waits.
 ///
 /// ```
 /// use std::io;
@@ -48,14 +49,15 @@ use crate::{Mutex, SystemTimer};
 ///
 /// # Bounds
 ///
-/// 256 groups and lines at a time, 64 services and 64 formatters, names of up to 63 bytes and lines of up to 512 (longer
-/// ones are cut and marked with `…`), in 250 KB. What finds no room is counted, and the count is printed; an error is never kept out
-/// by lesser lines. Text from peers is escaped: it can neither break a line nor pass for another name.
+/// 256 groups and lines at a time, 64 services and 64 formatters, names of up to 63 bytes and lines of up to 512
+/// (longer ones are cut and marked with `…`), in 250 KB. What finds no room is counted, and the count is printed; an
+/// error is never kept out by lesser lines. Text from peers is escaped: it can neither break a line nor pass for
+/// another name.
 ///
 /// # Panics
 ///
-/// Never by itself. A formatter that panics is replaced by the default sentence, and a sink that panics or fails loses its line,
-/// which is counted; the next line tries again.
+/// Never by itself. A formatter that panics is replaced by the default sentence, and a sink that panics or fails loses
+/// its line, which is counted; the next line tries again.
 #[derive(Clone)]
 pub struct Logger(Arc<Handle>);
 

@@ -6,8 +6,8 @@ use steadfast_core::{Level, NotWritten, Sink};
 
 /// Writes lines to any [`io::Write`]: standard error, a file, a socket.
 ///
-/// Each line is one `write_all`, line break included, then a flush; so lines of several processes stay whole where the system
-/// keeps writes whole.
+/// Each line is one `write_all`, line break included, then a flush; so lines of several processes stay whole where the
+/// system keeps writes whole.
 #[derive(Debug)]
 pub struct WriteSink<W> {
     writer: W,

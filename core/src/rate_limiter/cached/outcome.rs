@@ -73,7 +73,8 @@ pub struct AttemptPermit {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AttemptLost<V>(pub V);
 
-/// What a [`CachedRateLimiter`](crate::CachedRateLimiter) has answered so far: `allowed + cached + in_flight + denied` is all it was asked.
+/// What a [`CachedRateLimiter`](crate::CachedRateLimiter) has answered so far: `allowed + cached + in_flight + denied`
+/// is all it was asked.
 ///
 /// Of the attempts that were allowed, those neither completed, released nor refunded are being made or were lost.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
