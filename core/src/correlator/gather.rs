@@ -10,7 +10,7 @@ use core::{
 
 use super::{
     CallError, CallId, CorrelatorIn,
-    phase::{Calls, Ending},
+    phase::{Calls, Ending, look_after},
     wait::poll_sleep,
 };
 use crate::{Instant, Lock, Shared, Storage, Timer, time::Span};
@@ -191,8 +191,7 @@ where
         let mut pending = false;
         for call in self.calls.iter_mut() {
             let Some(id) = call.id else { continue };
-            let look = self.shared.with_lock(|calls| calls.look(id, cx.waker()));
-            let Some(outcome) = look.outcome else {
+            let Poll::Ready(outcome) = look_after(self.shared, id, cx.waker(), None) else {
                 pending = true;
                 continue;
             };
@@ -232,8 +231,8 @@ where
         let Some(call) = self.calls.get_mut(index) else { return ControlFlow::Continue(()) };
         let Some(id) = call.id.take() else { return ControlFlow::Continue(()) };
         match self.shared.with_lock(|calls| calls.finish(id, ending)).outcome {
-            Some(Ok(reply)) => on_answer(call.peer, reply),
-            _ => ControlFlow::Continue(()),
+            Ok(reply) => on_answer(call.peer, reply),
+            Err(_) => ControlFlow::Continue(()),
         }
     }
 }

@@ -11,7 +11,7 @@ use core::{
 use super::{
     BeginError, CorrelatorStats, Resolution, RoundTrips,
     ledger::Ledger,
-    phase::{Calls, Ending, Look, Phase, Waiters, wake_all},
+    phase::{Calls, Ending, Finished, Look, Phase, Waiters, wake_all},
 };
 use crate::{
     HashSeed, Instant,
@@ -337,18 +337,18 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<I
     type Name = usize;
     type Reply = R;
 
-    fn look(&mut self, slot: usize, waker: &Waker) -> Look<R> {
-        match self.calls.get_mut(slot) {
-            Some(phase) if phase.is_pending() => Look { outcome: None, stale: phase.wait(waker) },
-            _ => self.finish(slot, Ending::Cancelled),
+    fn look(&mut self, slot: usize, waker: &Waker, spare: &mut Option<Waker>) -> Look<R> {
+        match self.calls.get_mut(slot).and_then(|phase| phase.watch(waker, spare)) {
+            Some(look) => look,
+            None => Look::Over(self.finish(slot, Ending::Cancelled).outcome),
         }
     }
 
-    fn finish(&mut self, slot: usize, ending: Ending) -> Look<R> {
-        let Some(phase) = self.calls.get_mut(slot) else { return Look::LOST };
-        let look = phase.finish(ending, &mut self.ledger);
+    fn finish(&mut self, slot: usize, ending: Ending) -> Finished<R> {
+        let Some(phase) = self.calls.get_mut(slot) else { return Finished::LOST };
+        let finished = phase.finish(ending, &mut self.ledger);
         self.calls.remove(slot);
-        look
+        finished
     }
 }
 

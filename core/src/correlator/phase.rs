@@ -1,9 +1,12 @@
 //! The life of one call.
 
-use core::{mem, task::Waker};
+use core::{
+    mem,
+    task::{Poll, Waker},
+};
 
 use super::{Resolution, ledger::Ledger};
-use crate::Instant;
+use crate::{Instant, Lock, Shared};
 
 /// How a call was over without a reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,28 +33,53 @@ pub(super) trait Calls {
     type Name: Copy;
     type Reply;
 
-    /// The outcome of a call that is over, which frees its slot; if it is pending, `waker` is left with it.
-    fn look(&mut self, call: Self::Name, waker: &Waker) -> Look<Self::Reply>;
+    /// Looks after a call: if it is over, this frees its slot. If it is pending, it will wake `waker`, of which `spare` is
+    /// a clone if there is one; what is then in `spare` nobody needs.
+    fn look(&mut self, call: Self::Name, waker: &Waker, spare: &mut Option<Waker>) -> Look<Self::Reply>;
 
-    /// The outcome of a call, which frees its slot; if it is pending, it ends as `ending`.
-    fn finish(&mut self, call: Self::Name, ending: Ending) -> Look<Self::Reply>;
+    /// Ends a call and frees its slot; if it is pending, it ends as `ending`.
+    fn finish(&mut self, call: Self::Name, ending: Ending) -> Finished<Self::Reply>;
 }
 
-/// What a future finds when it looks after its call, with a waker that nobody needs any more.
+/// What a future finds when it looks after its call.
+pub(super) enum Look<R> {
+    Over(Result<R, Ending>),
+    /// Pending, and it has no waker for the one that looks: come back with a spare one.
+    Unwatched,
+    Watched,
+}
+
+/// A call that was ended, and a waker that nobody needs any more.
 ///
-/// Wakers and replies are dropped by whoever gets them, outside the lock: that may run code of the user's, which may
-/// come back for the same lock.
-pub(super) struct Look<R> {
-    pub(super) outcome: Option<Result<R, Ending>>,
+/// Wakers and replies are made and dropped outside the lock: that runs code of the user's, which may come back for the
+/// same lock.
+pub(super) struct Finished<R> {
+    pub(super) outcome: Result<R, Ending>,
     pub(super) stale: Option<Waker>,
+}
+
+/// Looks after a call; `spare` as in [`Calls::look`], only that it may be missing.
+pub(super) fn look_after<M: Calls, L: Lock<Target = M>, T>(
+    shared: &Shared<M, L, T>,
+    call: M::Name,
+    waker: &Waker,
+    mut spare: Option<Waker>,
+) -> Poll<Result<M::Reply, Ending>> {
+    loop {
+        match shared.with_lock(|calls| calls.look(call, waker, &mut spare)) {
+            Look::Over(outcome) => return Poll::Ready(outcome),
+            Look::Unwatched => spare = Some(waker.clone()),
+            Look::Watched => return Poll::Pending,
+        }
+    }
 }
 
 /// As many wakers as leave the lock at once: it bounds how long the lock is held and how much stack that takes.
 pub(super) type Waiters = heapless::Vec<Waker, 8>;
 
-impl<R> Look<R> {
+impl<R> Finished<R> {
     /// The call is gone: somebody else has ended it and taken it out.
-    pub(super) const LOST: Self = Self { outcome: Some(Err(Ending::Cancelled)), stale: None };
+    pub(super) const LOST: Self = Self { outcome: Err(Ending::Cancelled), stale: None };
 }
 
 impl<R> Phase<R> {
@@ -107,24 +135,28 @@ impl<R> Phase<R> {
         waiter
     }
 
-    /// Leaves a waker with a pending call, and tells which one it replaces.
-    pub(super) fn wait(&mut self, waker: &Waker) -> Option<Waker> {
-        match self {
-            Self::Pending { waiter: Some(waiter), .. } if waiter.will_wake(waker) => None,
-            Self::Pending { waiter, .. } => waiter.replace(waker.clone()),
-            Self::Replied { .. } | Self::Unanswered(_) => None,
+    /// Sees to it that a pending call wakes `waker`; see [`Calls::look`]. `None` if it is over.
+    pub(super) fn watch<T>(&mut self, waker: &Waker, spare: &mut Option<Waker>) -> Option<Look<T>> {
+        let Self::Pending { waiter, .. } = self else { return None };
+        if waiter.as_ref().is_some_and(|waiter| waiter.will_wake(waker)) {
+            return Some(Look::Watched);
         }
+        if spare.is_none() {
+            return Some(Look::Unwatched);
+        }
+        mem::swap(waiter, spare);
+        Some(Look::Watched)
     }
 
     /// The outcome of a call that is about to leave its slot; if it is still pending, it ends as `ending`.
-    pub(super) fn finish(&mut self, ending: Ending, ledger: &mut Ledger) -> Look<R> {
+    pub(super) fn finish(&mut self, ending: Ending, ledger: &mut Ledger) -> Finished<R> {
         match self {
             Self::Pending { waiter, .. } => {
                 ledger.ended(ending);
-                Look { outcome: Some(Err(ending)), stale: waiter.take() }
+                Finished { outcome: Err(ending), stale: waiter.take() }
             }
-            Self::Replied { reply, .. } => Look { outcome: reply.take().map(Ok), stale: None },
-            Self::Unanswered(ending) => Look { outcome: Some(Err(*ending)), stale: None },
+            Self::Replied { reply, .. } => Finished { outcome: reply.take().ok_or(ending), stale: None },
+            Self::Unanswered(ending) => Finished { outcome: Err(*ending), stale: None },
         }
     }
 

@@ -6,7 +6,7 @@ use super::{
     BeginError, Call, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
     id::Numbers,
     ledger::Ledger,
-    phase::{Calls, Ending, Look, Phase, Waiters, wake_all},
+    phase::{Calls, Ending, Finished, Look, Phase, Waiters, wake_all},
 };
 use crate::{
     Instant,
@@ -408,20 +408,22 @@ impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
     type Name = CallId;
     type Reply = R;
 
-    fn look(&mut self, id: CallId, waker: &Waker) -> Look<R> {
-        let Some(index) = self.find(id) else { return Look::LOST };
-        match self.slots.as_mut().get_mut(index) {
-            Some(Slot::Live { phase, .. }) if phase.is_pending() => Look { outcome: None, stale: phase.wait(waker) },
-            _ => self.finish(id, Ending::Cancelled),
+    fn look(&mut self, id: CallId, waker: &Waker, spare: &mut Option<Waker>) -> Look<R> {
+        let index = self.find(id).unwrap_or(usize::MAX);
+        if let Some(Slot::Live { phase, .. }) = self.slots.as_mut().get_mut(index)
+            && let Some(look) = phase.watch(waker, spare)
+        {
+            return look;
         }
+        Look::Over(self.finish(id, Ending::Cancelled).outcome)
     }
 
-    fn finish(&mut self, id: CallId, ending: Ending) -> Look<R> {
-        let Some(index) = self.find(id) else { return Look::LOST };
-        let Some(Slot::Live { phase, .. }) = self.slots.as_mut().get_mut(index) else { return Look::LOST };
-        let look = phase.finish(ending, &mut self.ledger);
-        self.free(index, matches!(look.outcome, Some(Ok(_))));
-        look
+    fn finish(&mut self, id: CallId, ending: Ending) -> Finished<R> {
+        let Some(index) = self.find(id) else { return Finished::LOST };
+        let Some(Slot::Live { phase, .. }) = self.slots.as_mut().get_mut(index) else { return Finished::LOST };
+        let finished = phase.finish(ending, &mut self.ledger);
+        self.free(index, finished.outcome.is_ok());
+        finished
     }
 }
 

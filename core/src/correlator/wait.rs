@@ -8,7 +8,7 @@ use core::{
 
 use super::{
     CallError,
-    phase::{Calls, Ending, Look},
+    phase::{Calls, Ending, look_after},
 };
 use crate::{Instant, Lock, Shared, Timer};
 
@@ -16,27 +16,33 @@ use crate::{Instant, Lock, Shared, Timer};
 pub(super) struct Held<'a, M: Calls, L: Lock<Target = M>, T> {
     shared: &'a Shared<M, L, T>,
     call: Option<M::Name>,
+    is_watched: bool,
 }
 
 impl<'a, M: Calls, L: Lock<Target = M>, T> Held<'a, M, L, T> {
     pub(super) const fn new(shared: &'a Shared<M, L, T>, call: M::Name) -> Self {
-        Self { shared, call: Some(call) }
+        Self { shared, call: Some(call), is_watched: false }
     }
 
     /// The outcome, once; until then the waker of `cx` is woken when the call is over.
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<M::Reply, Ending>> {
-        let Some(call) = self.call else { return Poll::Pending };
-        let Look { outcome, stale } = self.shared.with_lock(|calls| calls.look(call, cx.waker()));
-        drop(stale);
-        let Some(outcome) = outcome else { return Poll::Pending };
-        self.call = None;
-        Poll::Ready(outcome)
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<M::Reply, Ending>> {
+        let Some(call) = self.call.take() else { return Poll::Pending };
+        // The first look needs a waker of its own for sure, unless the reply is there.
+        let spare = if self.is_watched { None } else { Some(cx.waker().clone()) };
+        self.is_watched = true;
+        let outcome = look_after(self.shared, call, cx.waker(), spare);
+        if outcome.is_pending() {
+            self.call = Some(call);
+        }
+        outcome
     }
 
     /// The outcome; a call that is still pending ends as `ending`. `None` if the outcome was taken before.
-    pub(super) fn finish(&mut self, ending: Ending) -> Option<Result<M::Reply, Ending>> {
+    fn finish(&mut self, ending: Ending) -> Option<Result<M::Reply, Ending>> {
         let call = self.call.take()?;
-        self.shared.with_lock(|calls| calls.finish(call, ending)).outcome
+        let finished = self.shared.with_lock(|calls| calls.finish(call, ending));
+        drop(finished.stale);
+        Some(finished.outcome)
     }
 }
 
