@@ -130,13 +130,18 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
         self.0.run(call)
     }
 
-    /// A permit for one call that is made elsewhere; it reports the outcome, at the latest when it is dropped.
+    /// A permit for one call that is made elsewhere; it reports the outcome, at the latest when it is dropped, and may be
+    /// moved into a task.
     ///
     /// # Errors
     ///
     /// [`Open`] if the call must not be made.
-    pub fn try_acquire(&self) -> Result<CallGuard<impl FnMut(Permit, Outcome)>, Open> {
-        self.0.try_acquire()
+    pub fn try_acquire(&self) -> Result<CallGuard<impl FnMut(Permit, Outcome) + use<P, T>>, Open> {
+        let permit = self.0.with(|breaker, now| breaker.try_acquire(now))?;
+        let shared = Arc::clone(&self.0);
+        Ok(CallGuard::new(permit, move |permit, outcome| {
+            shared.with(|breaker, now| breaker.record(permit, outcome, now));
+        }))
     }
 
     /// True if a call may be made, for callers that tell its end by [`record_success`](Self::record_success) or

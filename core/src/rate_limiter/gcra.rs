@@ -24,12 +24,14 @@ use crate::{Instant, time::Span};
 /// assert_eq!(API.interval(), Duration::from_millis(10));
 /// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(from = "super::settings::GcraSettings", into = "super::settings::GcraSettings"))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Gcra {
     interval: Span,
     /// The burst as a span: `burst` intervals.
     tolerance: Span,
-    burst: u32,
+    pub(super) burst: u32,
 }
 
 impl Gcra {

@@ -3,6 +3,8 @@
 mod cached;
 mod gcra;
 mod quota;
+#[cfg(feature = "serde")]
+mod settings;
 mod shared;
 mod sliding_log;
 

@@ -22,6 +22,11 @@ use crate::{Instant, time::Span};
 /// assert_eq!(RECOVERIES.window(), Duration::from_secs(60));
 /// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(from = "super::settings::SlidingLogSettings", into = "super::settings::SlidingLogSettings")
+)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SlidingLog<const MAX: usize> {
     window: Span,

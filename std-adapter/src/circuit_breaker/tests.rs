@@ -155,6 +155,14 @@ fn a_flood_of_failing_keys_grows_nothing_and_blocks_nothing() {
 }
 
 #[test]
+fn a_permit_moves_into_a_thread() {
+    let breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
+    let permit = breaker.try_acquire().unwrap();
+    thread::spawn(move || permit.record(Outcome::Failure)).join().unwrap();
+    assert_eq!(breaker.state(), BreakerState::Open);
+}
+
+#[test]
 fn two_breakers_do_not_come_back_in_step() {
     let clock = ManualClock::default();
     let reset = RESET.jitter(Percent::new(50), 0);

@@ -196,3 +196,17 @@ fn it_lives_in_a_static() {
     let mut limiter = IN_A_STATIC.lock().expect("not poisoned");
     assert!(limiter.allow(&7, Instant::from_secs(1)).is_allowed());
 }
+
+#[test]
+fn quotas_come_from_configuration() {
+    let api: Gcra = serde_json::from_str(r#"{ "every": { "secs": 0, "nanos": 10000000 }, "burst": 20 }"#).unwrap();
+    assert_eq!(api, Gcra::per_second(100).burst(20));
+    let ping: Gcra = serde_json::from_str(r#"{ "every": { "secs": 60, "nanos": 0 } }"#).unwrap();
+    assert_eq!(ping, Gcra::every(Duration::from_secs(60)));
+    for quota in [api, ping, Gcra::per_hour(0), Gcra::every(Duration::MAX)] {
+        assert_eq!(serde_json::from_str::<Gcra>(&serde_json::to_string(&quota).unwrap()).unwrap(), quota);
+    }
+    let log: SlidingLog<5> = serde_json::from_str(r#"{ "window": { "secs": 60, "nanos": 0 } }"#).unwrap();
+    assert_eq!(log, SlidingLog::per_minute());
+    assert_eq!(serde_json::from_str::<SlidingLog<5>>(&serde_json::to_string(&log).unwrap()).unwrap(), log);
+}
