@@ -3,10 +3,16 @@
 mod announcer;
 mod keeper;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use stash_protocol::{
-    Body, Capacity, ConfidantStats, Identity, PeerId, Reply,
+    Body, Capacity, ConfidantStats, Holding, Identity, Name, PeerId, Reply,
     wire::{self, MAX_DATAGRAM, Verified},
 };
 use steadfast::{BatchQueueStats, DedupStats, Logger, RateLimiterStats, SystemTimer, Timer};
@@ -84,12 +90,13 @@ impl Node {
     /// allows. The error says which.
     pub async fn start(config: NodeConfig) -> io::Result<Self> {
         let NodeConfig { name, listen, folder, capacity, peers, logger } = config;
-        let at =
-            |place: &dyn std::fmt::Display, error: io::Error| io::Error::new(error.kind(), format!("{place}: {error}"));
+        let no_name = || io::Error::new(ErrorKind::InvalidInput, "a name has 1 to 32 bytes and no control characters");
+        let valid_name = Name::new(&name).ok_or_else(no_name)?;
+        let at = |place: &dyn fmt::Display, error: io::Error| io::Error::new(error.kind(), format!("{place}: {error}"));
         let in_folder = |error| at(&folder.display(), error);
         let (disk, found) = Disk::open(&folder).map_err(in_folder)?;
         let (seed, _) = seed::read_or_make(&folder.join("key"))?;
-        let keeper = Arc::new(Keeper::new(&name, capacity, disk, &found, &logger).map_err(in_folder)?);
+        let keeper = Arc::new(Keeper::new(valid_name, capacity, disk, &found, &logger).map_err(in_folder)?);
 
         let identity = Identity::from_seed(&seed);
         let id = identity.id();
@@ -200,7 +207,7 @@ impl Server {
         message: &Verified<'_>,
         datagram: &[u8],
         source: SocketAddr,
-    ) -> Option<(Reply, Option<stash_protocol::Holding>)> {
+    ) -> Option<(Reply, Option<Holding>)> {
         if !matches!(message.body, Body::Commit(_)) {
             return Some(self.keeper.handle(message, source));
         }

@@ -37,14 +37,12 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(
-        name: &str,
+        name: Name<'_>,
         capacity: Capacity,
         disk: Disk,
         found: &[(PeerId, Manifest)],
         logger: &Logger,
     ) -> io::Result<Self> {
-        let no_name = || io::Error::new(ErrorKind::InvalidInput, "a name has 1 to 32 bytes and no control characters");
-        let name = Name::new(name).ok_or_else(no_name)?;
         let settings = Settings { capacity, max_chunks: MAX_CHUNKS };
         let mut confidant = Box::new(Confidant::new(name, settings, disk, &RunSecret::new(random()?)));
         if !found.iter().all(|(owner, manifest)| confidant.adopt(owner, manifest)) {

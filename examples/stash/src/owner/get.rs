@@ -1,26 +1,15 @@
 //! Getting a file back from whoever keeps it.
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, net::SocketAddr};
 
 use stash_protocol::{Body, Manifest, PeerId, Refusal, Summary};
-use steadfast::{Ballot, Clock, Lock, Mutex, QuorumStats, SystemTimer, steadfast_core::Quorum};
+use steadfast::{Ballot, Lock, Quorum, QuorumStats};
 use tokio::task::JoinSet;
 
-use super::{
-    AskError, Contact, Greeting, Link, Owner, PeerAddress, Reasons,
-    assembly::{Assembly, Next, Stretch},
-};
+use super::{AskError, Contact, Greeting, Owner, PeerAddress, Reasons, assembly::Assembly, fetch::Worker};
 use crate::link::Answer;
 
-/// The most peers that are asked for one recovery.
+/// The most peers that are asked because of what others said.
 const PEERS: usize = 64;
 
 /// How often all silent peers are asked what they keep.
@@ -28,15 +17,6 @@ const ROUNDS: u32 = 5;
 
 /// How many questions one confidant is asked at a time.
 const WORKERS: usize = 2;
-
-/// How long the ballot is open. The retries end long before.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How long a worker waits that has nothing to ask for.
-const PAUSE: Duration = Duration::from_millis(5);
-
-/// After how many questions in vain a confidant is given up.
-const IN_VAIN: u32 = 8;
 
 /// A file that came back.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -81,8 +61,6 @@ pub enum GetError {
         /// The versions that were tried.
         versions: Vec<u64>,
     },
-    /// More than 64 peers.
-    TooManyPeers,
 }
 
 impl fmt::Display for GetError {
@@ -98,7 +76,6 @@ impl fmt::Display for GetError {
                 let versions: Vec<_> = versions.iter().map(u64::to_string).collect();
                 write!(f, "version {} is kept, but could not be had whole", versions.join(" and "))
             }
-            Self::TooManyPeers => write!(f, "at most {PEERS} peers can be asked"),
         }
     }
 }
@@ -129,26 +106,24 @@ impl Owner {
         progress: impl Fn(u64, u64) + Clone + Send + Sync + 'static,
     ) -> Result<Recovered, GetError> {
         let needed = (peers.len() / 2).saturating_add(1);
-        let deadline = SystemTimer.now().saturating_add(PATIENCE);
-        let mut ballot = Quorum::<PeerId, Option<u64>, PEERS>::try_new(needed, deadline);
-        let ballot = ballot.as_mut().map_err(|_more_than_voters| GetError::TooManyPeers)?;
-
         let (greeted, mut failed) = self.greet(peers).await;
+        let voters: Vec<_> = greeted.iter().map(|greeting| greeting.contact.id).collect();
         let mut offers = self.offers(greeted, &mut failed).await;
+        let answered = offers.len();
+        let Ok(ballot) = Quorum::<PeerId, Option<u64>>::builder(needed).voters(voters).build() else {
+            return Err(GetError::TooFew { answered, needed, failed }); // more votes needed than there are voters
+        };
         for (greeting, offer) in &offers {
             let version = match offer {
                 Offer::Version(manifest, _) => Some(manifest.version),
                 Offer::Forged | Offer::Nothing(_) => None,
             };
-            // Each peer was asked once, so each vote counts.
-            let _ = ballot.vote(greeting.contact.id, version, SystemTimer.now());
+            let _counted = ballot.vote(&greeting.contact.id, version); // each was asked once
         }
-        let newest = |votes: &mut [Option<u64>]| votes.iter().copied().max();
-        let (answered, votes) = (ballot.len(), ballot.stats());
-        let believed = match ballot.result(newest, SystemTimer.now()) {
-            Ballot::Decided(version) => version,
-            Ballot::Open { .. } | Ballot::Failed => return Err(GetError::TooFew { answered, needed, failed }),
+        let Ballot::Decided(believed) = ballot.result(|votes| votes.iter().copied().max()) else {
+            return Err(GetError::TooFew { answered, needed, failed });
         };
+        let votes = ballot.stats();
         if believed.is_none() {
             offers.extend(self.hearsay(&offers).await);
         }
@@ -273,60 +248,4 @@ fn candidates(offers: &[(Greeting, Offer)]) -> Vec<(Manifest, Summary)> {
     }
     versions.sort_by_key(|(manifest, _)| std::cmp::Reverse(manifest.version));
     versions
-}
-
-/// Asks one confidant for what is missing, one stretch after the other.
-struct Worker {
-    link: Arc<Link>,
-    assembly: Arc<Mutex<Option<Assembly>>>,
-    contact: Contact,
-}
-
-impl Worker {
-    async fn run(self, version: u64, progress: impl Fn(u64, u64)) {
-        let (mut in_vain, mut renewals) = (0_u32, 0_u32);
-        while in_vain < IN_VAIN {
-            let stretch = match self.with(|assembly| assembly.next_for(self.contact.id)) {
-                Some(Next::Ask(stretch)) => stretch,
-                Some(Next::Wait) => {
-                    tokio::time::sleep(PAUSE).await; // others are asked for the rest, and may fail
-                    continue;
-                }
-                Some(Next::Done) | None => return,
-            };
-            let Stretch { first, want } = stretch;
-            let id = AtomicU64::new(0);
-            let note = |message| {
-                id.store(message, Ordering::Relaxed);
-                self.with(|assembly| assembly.asked(message, self.contact.id, stretch));
-            };
-            let brought =
-                || self.with(|assembly| assembly.has_brought(id.load(Ordering::Relaxed), stretch)) == Some(true);
-            let body = Body::Fetch { version, first, want };
-            let last = in_vain.saturating_add(1) >= IN_VAIN;
-            let fetched = self.link.fetch(self.contact, &body, note, brought, last).await;
-            let brought = self.with(|assembly| assembly.end(id.load(Ordering::Relaxed), stretch));
-            if let Some((come, of)) = self.with(|assembly| assembly.progress()) {
-                progress(come, of);
-            }
-            match fetched {
-                Ok(()) => in_vain = 0,
-                Err(AskError::Silent | AskError::Network(_)) if brought == Some(true) => in_vain = 0,
-                Err(AskError::Silent | AskError::Network(_) | AskError::Refused(Refusal::Unproven | Refusal::Busy)) => {
-                    in_vain = in_vain.saturating_add(1);
-                }
-                Err(AskError::Refused(Refusal::NoRecovery)) if renewals < 2 => {
-                    renewals = renewals.saturating_add(1);
-                    if self.link.ask(self.contact, &Body::Request).await.is_err() {
-                        return;
-                    }
-                }
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn with<R>(&self, f: impl FnOnce(&mut Assembly) -> R) -> Option<R> {
-        self.assembly.with(|assembly| assembly.as_mut().map(f))
-    }
 }

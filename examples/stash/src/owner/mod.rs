@@ -1,6 +1,7 @@
 //! The owner's side: put a file into the stash, and get it back with nothing but the seed.
 
 mod assembly;
+mod fetch;
 mod get;
 mod put;
 

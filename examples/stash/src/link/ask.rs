@@ -1,0 +1,191 @@
+//! Questions, asked until they are answered or the peer seems dead.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use stash_protocol::{Body, Name, Refusal};
+use steadfast::{BreakerError, CallError, CallId, Outcome, RetryExt, RetryPolicy};
+
+use super::{Answer, AskError, Asked, Contact, Greeting, Link, PeerAddress, Question, Reply};
+
+/// How a question is tried again: soon, for the usual reason is a datagram that got lost.
+///
+/// Even where a quarter of all questions or answers is lost, one in ten million stays unanswered.
+const RETRY: RetryPolicy =
+    RetryPolicy::exponential(Duration::from_millis(10)).max_delay(Duration::from_millis(200)).max_retries(11);
+
+/// How a greeting is tried again: whoever does not answer soon is not needed.
+const GREET: RetryPolicy = RETRY.max_retries(9);
+
+/// How a commit is tried again, which waits longer each time.
+const COMMIT: RetryPolicy = RETRY.max_retries(7);
+
+/// The longest time for an answer that needs no disk.
+const SLOWEST: Duration = Duration::from_millis(400);
+
+/// How long to wait for it while nothing is known of the round trips.
+const USUAL: Duration = Duration::from_millis(100);
+
+/// The shortest time to wait for it, however fast the others came: a busy peer is not a dead one.
+const FASTEST: Duration = Duration::from_millis(50);
+
+/// The first and the longest time for an answer that needs a disk.
+const DISK: Duration = Duration::from_millis(250);
+const SLOWEST_DISK: Duration = Duration::from_secs(2);
+
+impl Link {
+    /// Greets whoever is at an address.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`].
+    pub async fn greet(&self, peer: PeerAddress) -> Result<Greeting, AskError> {
+        let name = Name::new(&self.name).ok_or(AskError::Unexpected)?;
+        let question = Question { asked: Asked::At(peer.address), address: peer.address, to: peer.id };
+        let reply = self.ask_with(question, &Body::Refresh { name }, GREET).await?;
+        if peer.id.is_some_and(|id| id != reply.from) {
+            return Err(AskError::ForeignKey(reply.from));
+        }
+        let Answer::Welcome { name, held, room } = reply.answer else { return Err(AskError::Unexpected) };
+        Ok(Greeting { contact: Contact { address: peer.address, id: reply.from }, name, held, room })
+    }
+
+    /// Asks a peer until it answers, or seems dead.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`]; a refusal is one.
+    pub async fn ask(&self, contact: Contact, body: &Body<'_>) -> Result<Answer, AskError> {
+        let policy = if matches!(body, Body::Commit(_)) { COMMIT } else { RETRY };
+        self.ask_with(Question::to(contact), body, policy).await.map(|reply| reply.answer)
+    }
+
+    /// Asks a peer once for chunks, after telling `note` the message's id. `brought` tells in the end whether any came;
+    /// silence speaks against the peer if this was the `last` try.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`]; `Silent` also if only a part came.
+    pub async fn fetch(
+        &self,
+        contact: Contact,
+        body: &Body<'_>,
+        note: impl Fn(u64),
+        brought: impl FnOnce() -> bool,
+        last: bool,
+    ) -> Result<(), AskError> {
+        let permit = self.breakers.try_acquire(&contact.address).map_err(|_open| AskError::Dead)?;
+        let fetched = self.call(Question::to(contact), body, 0, &note).await.map(|_| ());
+        let silent = is_silence(&fetched) && !brought();
+        permit.record(if silent { silence(last) } else { Outcome::Success });
+        fetched
+    }
+
+    /// Asks several peers at once, and gives the answers that came in time. Dead ones are left out. `attempt` counts from
+    /// 0; silence speaks against a peer if this was the `last` one.
+    pub async fn ask_all(
+        &self,
+        contacts: &[Contact],
+        body: &Body<'_>,
+        attempt: u32,
+        last: bool,
+    ) -> Vec<(Contact, Answer)> {
+        let mut permits = HashMap::new();
+        for contact in contacts {
+            if let Ok(permit) = self.breakers.try_acquire(&contact.address) {
+                permits.insert(contact.id, (*contact, permit));
+            }
+        }
+        let peers: Vec<_> = permits.keys().copied().map(Asked::Peer).collect();
+        let send = |asked, id: CallId| {
+            let contact = contacts.iter().find(|contact| asked == Asked::Peer(contact.id)).copied();
+            async move {
+                let Some(contact) = contact else { return Ok(()) };
+                self.send(&Question::to(contact), id.as_u64(), body).await
+            }
+        };
+        let want = peers.len();
+        let replies = self.calls.gather(peers, want, self.patience(body, attempt), send).await.unwrap_or_default();
+        let mut answers = Vec::new();
+        for (_, reply) in replies {
+            if let Some((contact, permit)) = permits.remove(&reply.from) {
+                permit.record(Outcome::Success);
+                self.remember(contact.address, reply.cookie);
+                answers.push((contact, reply.answer));
+            }
+        }
+        permits.into_values().for_each(|(_, permit)| permit.record(silence(last)));
+        answers
+    }
+
+    /// A question with its retries, under the breaker of the address. Only silence speaks against a peer.
+    async fn ask_with(&self, question: Question, body: &Body<'_>, policy: RetryPolicy) -> Result<Reply, AskError> {
+        let attempts = AtomicU32::new(0);
+        let attempt = || self.proven(question, body, attempts.fetch_add(1, Ordering::Relaxed));
+        let answered = async {
+            let run = policy.run(attempt).retry_if(AskError::is_transient).budget(&self.budget);
+            run.await.map_err(|error| error.last.unwrap_or(AskError::Silent))
+        };
+        let verdict = |answered: &_| if is_silence(answered) { Outcome::Failure } else { Outcome::Success };
+        match self.breakers.call_with(&question.address, answered, verdict).await {
+            Err(BreakerError::Open { .. }) => Err(AskError::Dead),
+            Err(BreakerError::Inner(error)) => Err(error),
+            Ok(reply) => Ok(reply),
+        }
+    }
+
+    /// One attempt, and another if the first only brought the cookie that it lacked.
+    async fn proven(&self, question: Question, body: &Body<'_>, attempt: u32) -> Result<Reply, AskError> {
+        match self.call(question, body, attempt, &|_| {}).await {
+            Err(AskError::Refused(Refusal::Unproven)) => self.call(question, body, attempt, &|_| {}).await,
+            other => other,
+        }
+    }
+
+    async fn call(
+        &self,
+        question: Question,
+        body: &Body<'_>,
+        attempt: u32,
+        note: &impl Fn(u64),
+    ) -> Result<Reply, AskError> {
+        let send = |id: CallId| {
+            note(id.as_u64());
+            async move { self.send(&question, id.as_u64(), body).await }
+        };
+        let called = self.calls.call(question.asked, self.patience(body, attempt), send).await;
+        let reply = called.map_err(|error| match error {
+            CallError::Send(error) => AskError::Network(error.to_string()),
+            _ => AskError::Silent,
+        })?;
+        self.remember(question.address, reply.cookie);
+        match reply.answer {
+            Answer::Refused(refusal) => Err(AskError::Refused(refusal)),
+            _ => Ok(reply),
+        }
+    }
+
+    /// How long to wait for an answer: four deviations more than the round trips so far, and longer with each attempt.
+    fn patience(&self, body: &Body<'_>, attempt: u32) -> Duration {
+        if matches!(body, Body::Commit(_)) {
+            return DISK.saturating_mul(1 << attempt.min(8)).min(SLOWEST_DISK);
+        }
+        let usual = self
+            .calls
+            .round_trips()
+            .map_or(USUAL, |trips| trips.smoothed.saturating_add(trips.variation.saturating_mul(4)).max(FASTEST));
+        usual.saturating_mul((attempt / 2).saturating_add(1)).min(SLOWEST)
+    }
+}
+
+const fn is_silence<T>(answered: &Result<T, AskError>) -> bool {
+    matches!(answered, Err(AskError::Silent | AskError::Network(_)))
+}
+
+/// Silence says nothing of a peer before the last try.
+const fn silence(last: bool) -> Outcome {
+    if last { Outcome::Failure } else { Outcome::Ignored }
+}
