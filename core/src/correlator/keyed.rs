@@ -11,7 +11,7 @@ use core::{
 use super::{
     BeginError, CorrelatorStats, Resolution, RoundTrips,
     ledger::Ledger,
-    phase::{Calls, Ending, Finished, Look, Phase, Waiters, wake_all},
+    phase::{CLOSED_AT_ONCE, Calls, Ending, Finished, Look, Phase, Waiters, wake_all},
 };
 use crate::{
     HashSeed, Instant,
@@ -296,11 +296,11 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         Some((id, self.end(slot, Ending::TimedOut)))
     }
 
-    /// Closes, ends the calls in the slots from `from` on until `waiters` is full, and tells where to go on.
+    /// Closes, ends the calls in the slots from `from` on until there are enough for one step, and tells where to go on.
     pub(super) fn close_some(&mut self, from: usize, waiters: &mut Waiters) -> Option<usize> {
         self.ledger.set_closed(true);
         for slot in from..self.calls.capacity() {
-            if waiters.is_full() {
+            if waiters.is_full() || slot.saturating_sub(from) >= CLOSED_AT_ONCE {
                 return Some(slot);
             }
             if let Some(waiter) = self.end(slot, Ending::Closed) {

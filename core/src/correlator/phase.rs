@@ -74,6 +74,9 @@ pub(super) fn look_after<M: Calls, L: Lock<Target = M>, T>(
     }
 }
 
+/// The slots that one step of closing looks at, at most.
+pub(super) const CLOSED_AT_ONCE: usize = 256;
+
 /// As many wakers as leave the lock at once: it bounds how long the lock is held and how much stack that takes.
 pub(super) type Waiters = heapless::Vec<Waker, 8>;
 

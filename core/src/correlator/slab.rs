@@ -6,7 +6,7 @@ use super::{
     BeginError, Call, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
     id::Numbers,
     ledger::Ledger,
-    phase::{Calls, Ending, Finished, Look, Phase, Waiters, wake_all},
+    phase::{CLOSED_AT_ONCE, Calls, Ending, Finished, Look, Phase, Waiters, wake_all},
 };
 use crate::{
     Instant,
@@ -324,11 +324,11 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         Some((expired, self.end(index, Ending::TimedOut)))
     }
 
-    /// Closes, ends the calls in the slots from `from` on until `waiters` is full, and tells where to go on.
+    /// Closes, ends the calls in the slots from `from` on until there are enough for one step, and tells where to go on.
     pub(super) fn close_some(&mut self, from: usize, waiters: &mut Waiters) -> Option<usize> {
         self.ledger.set_closed(true);
         for index in from..self.unused {
-            if waiters.is_full() {
+            if waiters.is_full() || index.saturating_sub(from) >= CLOSED_AT_ONCE {
                 return Some(index);
             }
             if let Some(waiter) = self.end(index, Ending::Closed) {

@@ -210,6 +210,25 @@ fn seed_1_19_a_late_reply_is_given_back_for_the_normal_handler() {
 }
 
 #[test]
+fn no_step_of_closing_looks_at_many_slots() {
+    const MOST: usize = 256;
+
+    let mut slab: Correlator<char, u32, 600> = Correlator::new(1);
+    let mut keyed: KeyedCorrelator<u16, u32, 600> = KeyedCorrelator::new();
+    for id in 0..600 {
+        begin(&mut slab);
+        keyed.begin(id, SECOND, NOW).unwrap();
+    }
+    let mut waiters = phase::Waiters::new();
+    assert_eq!(slab.close_some(0, &mut waiters), Some(MOST));
+    assert_eq!(keyed.close_some(0, &mut waiters), Some(MOST));
+    assert_eq!((slab.stats().closed, keyed.stats().closed), (256, 256));
+    slab.close();
+    keyed.close();
+    assert_eq!((slab.stats().closed, keyed.stats().closed), (600, 600));
+}
+
+#[test]
 fn seed_1_20_close_ends_every_call_and_refuses_further_ones() {
     let mut calls: Calls = Correlator::new(0);
     let (first, second) = (begin(&mut calls), begin(&mut calls));
