@@ -78,6 +78,7 @@ impl LoggerBuilder {
         let inner = Arc::new(Inner {
             shared: Shared::new(Boxed(Mutex::new(machine)), SystemTimer),
             sink: std::sync::Mutex::new(Box::new(sink)),
+            writer: Mutex::new(None),
             settings: Mutex::new(self.settings),
         });
         if self.has_worker {

@@ -9,6 +9,7 @@ use core::{fmt, panic::AssertUnwindSafe};
 use std::{
     panic::catch_unwind,
     sync::{Arc, MutexGuard, PoisonError, TryLockError},
+    thread::{self, ThreadId},
 };
 
 use steadfast_core::{
@@ -86,6 +87,8 @@ struct Handle(Arc<Inner>);
 struct Inner {
     shared: Shared<Machine, Boxed, SystemTimer>,
     sink: std::sync::Mutex<Box<dyn Sink + Send>>,
+    /// Who is writing, with the sink locked.
+    writer: Mutex<Option<ThreadId>>,
     /// Settings for services that nobody has asked for yet.
     settings: Mutex<Vec<(String, Show)>>,
 }
@@ -155,19 +158,22 @@ impl Logger {
     #[expect(clippy::must_use_candidate, reason = "the lines are what matters")]
     pub fn drain(&self) -> usize {
         let inner = self.inner();
-        inner.write_due(&mut **inner.lock_sink())
+        inner.lock_sink().map_or(0, |mut sink| inner.write_due(&mut **sink))
     }
 
-    /// Writes everything that waits, on this thread, before it returns. A formatter or sink must not call it.
+    /// Writes everything that waits, on this thread, before it returns.
+    ///
+    /// Inside a formatter, the sink or a panic hook of theirs it returns at once: the call that they are inside writes it.
     pub fn flush(&self) {
         let inner = self.inner();
-        let mut sink = inner.lock_sink();
+        let sink = inner.lock_sink();
         inner.shared.flush();
-        inner.write_due(&mut **sink);
+        _ = sink.map(|mut sink| inner.write_due(&mut **sink));
     }
 
-    /// Writes everything that waits, on this thread, before it returns; what comes later is rejected and counted. A
-    /// formatter or sink must not call it.
+    /// Writes everything that waits, on this thread, before it returns; what comes later is rejected and counted.
+    ///
+    /// Inside a formatter or the sink it returns at once, as [`flush`](Self::flush) does.
     #[doc(alias = "Stop")]
     pub fn shutdown(&self) {
         self.inner().shutdown();
@@ -222,14 +228,14 @@ impl Inner {
     /// The worker: writes what is due until the logger is shut down.
     async fn work(self: Arc<Self>) {
         while self.shared.due().await {
-            self.write_due(&mut **self.lock_sink());
+            _ = self.lock_sink().map(|mut sink| self.write_due(&mut **sink));
         }
     }
 
     fn shutdown(&self) {
-        let mut sink = self.lock_sink();
+        let sink = self.lock_sink();
         self.shared.shutdown();
-        self.write_due(&mut **sink);
+        _ = sink.map(|mut sink| self.write_due(&mut **sink));
     }
 
     /// An error does not wait for the worker, which the program may not live to see. Whoever holds the sink is writing
@@ -246,12 +252,18 @@ impl Inner {
     }
 
     /// Holding the sink keeps the lines in order, and makes sure that a flush returns after the last was written.
-    fn lock_sink(&self) -> MutexGuard<'_, Box<dyn Sink + Send>> {
-        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    ///
+    /// `None` inside a formatter or the sink, or a panic hook of theirs: this thread writes all that is due already.
+    fn lock_sink(&self) -> Option<MutexGuard<'_, Box<dyn Sink + Send>>> {
+        if self.writer.with(|writer| *writer == Some(thread::current().id())) {
+            return None;
+        }
+        Some(self.sink.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// [`Shared::drain`], safe from formatters and sinks that panic.
     fn write_due(&self, sink: &mut dyn Sink) -> usize {
+        self.writer.with(|writer| *writer = Some(thread::current().id()));
         let mut written: usize = 0;
         for _ in 0..=GROUPS {
             let Some(entry) = self.shared.on_timeout() else { break };
@@ -263,6 +275,7 @@ impl Inner {
                 Err(NotWritten) => self.shared.not_written(&entry),
             }
         }
+        self.writer.with(|writer| *writer = None);
         written
     }
 }

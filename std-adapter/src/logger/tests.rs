@@ -221,6 +221,58 @@ fn a_sink_may_log() {
     assert_eq!(logger.stats().printed, 2);
 }
 
+/// As a panic hook does that flushes: the formatter's panic is on its way while the sink is locked.
+#[test]
+fn a_formatter_or_a_sink_may_flush_and_shut_down() {
+    static LOGGER: Mutex<Option<Logger>> = Mutex::new(None);
+
+    fn logger() -> Option<Logger> {
+        LOGGER.lock().unwrap().clone()
+    }
+
+    struct Flushes(Lines);
+
+    impl Sink for Flushes {
+        fn write(&mut self, level: Level, line: &str) -> Result<(), NotWritten> {
+            self.0.write(level, line)?;
+            if line.contains("last") {
+                logger().unwrap().shutdown();
+            }
+            drop(LOGGER.lock().unwrap().take_if(|_| line.contains("last")));
+            Ok(())
+        }
+    }
+
+    let (done, wait) = mpsc::channel();
+    let lines = Lines::default();
+    let sink = Flushes(lines.clone());
+    thread::spawn(move || {
+        let writes = Logger::builder().without_worker().build(sink).unwrap();
+        *LOGGER.lock().unwrap() = Some(writes.clone());
+        writes
+            .formatter("social", "tease", |_, _| {
+                logger().unwrap().flush();
+                assert_eq!(logger().unwrap().drain(), 0);
+                panic!("after it has flushed");
+            })
+            .unwrap();
+        let log = writes.service("social");
+        log.event("tease", "alice");
+        log.event("wave", "bob");
+        writes.flush();
+        log.event("last", "carol");
+        log.event("wave", "dave");
+        drop(log);
+        writes.flush();
+        drop(writes);
+        done.send(()).unwrap();
+    });
+    wait.recv_timeout(Duration::from_secs(60)).expect("it waits for itself");
+    let written = lines.take();
+    let heads = ["alice did tease", "bob did wave", "carol did last", "dave did wave"];
+    assert_eq!(written, heads.map(|head| format!("• [social] {head}")));
+}
+
 #[test]
 fn services_are_configured_by_name_before_and_after_they_exist() {
     let lines = Lines::default();
