@@ -210,6 +210,10 @@ impl Encryptor {
         aad: &[u8],
         rng: &mut (impl TryCryptoRng + ?Sized),
     ) -> Result<Vec<u8, N>, EncryptorError> {
+        // Before the plaintext is copied, which would stay behind where the blob lies.
+        if N.checked_sub(Self::OVERHEAD).is_none_or(|room| room < plaintext.len()) {
+            return Err(EncryptorError::Capacity);
+        }
         let mut blob = Vec::new();
         let nonce = fresh_nonce(rng)?;
         let fits = blob

@@ -111,6 +111,8 @@ fn a_buffer_has_room_for_the_tag_or_is_left_alone() {
     assert_eq!(enough, b"plain");
 
     assert_eq!(encryptor.seal::<44>(b"plain", b"", &mut rng), Err(EncryptorError::Capacity));
+    // No room is found out before anything is copied: the plaintext would stay behind where the blob lay.
+    assert_eq!(encryptor.seal::<44>(b"plain", b"", &mut Broken), Err(EncryptorError::Capacity));
     let blob = encryptor.seal::<45>(b"plain", b"", &mut rng).unwrap();
     assert_eq!(encryptor.open::<4>(&blob, b""), Err(EncryptorError::Capacity));
     assert_eq!(encryptor.open::<5>(&blob, b"").unwrap(), b"plain");
