@@ -139,7 +139,7 @@ fn vectors_1_to_9_and_13_through_the_worker() {
     }
 }
 
-/// Vector 9, and D3: tower-batch drops what is buffered when it ends.
+/// D3: tower-batch drops what is buffered when it ends.
 #[test]
 fn vector_9_d3_stop_flushes_what_is_left() {
     let timer = VirtualTimer::default();
@@ -165,7 +165,7 @@ fn vector_9_d3_stop_flushes_what_is_left() {
     assert_conserved(queue.stats());
 }
 
-/// Vector 10, and the seed's race of a stop with a flush: each stop waits for the flush that is under way.
+/// The seed's race of a stop with a flush: each stop waits for the flush that is under way.
 #[test]
 fn vector_10_seed_10_3_each_stop_waits_for_the_flush_under_way() {
     for seed in 0..50 {
@@ -202,7 +202,7 @@ fn vector_10_seed_10_3_each_stop_waits_for_the_flush_under_way() {
     }
 }
 
-/// Vector 11, and the seed's flush under the mutex, which an add inside the flush never gets.
+/// The seed's flush under the mutex, which an add inside the flush never gets.
 #[test]
 fn vector_11_seed_10_3_an_add_inside_the_flush_goes_into_a_later_batch() {
     let timer = VirtualTimer::default();

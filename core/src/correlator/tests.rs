@@ -56,7 +56,7 @@ fn nothing_but_ids_of_pending_calls_matches() {
     assert_eq!(calls.stats().unknown, 67);
 }
 
-// The vectors of seed-semantics.md section 1.3, with the better outcome where it names one.
+// What the seed answers, or the better answer where one test of it contradicts another.
 
 #[test]
 fn seed_1_1_and_2_a_call_is_resolved_once() {
@@ -253,7 +253,7 @@ fn seed_1_20_close_ends_every_call_and_refuses_further_ones() {
     assert!(keyed.begin(1, SECOND, NOW).is_ok());
 }
 
-// The defects of seed-semantics.md section 1.4 that a machine can have; those of waiting are in `shared_tests`.
+// The seed's defects that a machine can have; those of waiting are in `shared_tests`.
 
 #[test]
 fn seed_defect_a_message_that_is_sent_again_does_not_displace_its_first_call() {

@@ -22,7 +22,7 @@ fn vector<A: Quota>(quota: A, steps: &str) {
     }
 }
 
-/// `../reference/seed-semantics.md` section 3.3, under the half-open rule.
+/// What the seed decides, but for what is exactly as old as the window: it no longer counts.
 #[test]
 fn the_seeds_vectors_hold_with_half_open_edges() {
     const FIVE_MINUTES: Duration = Duration::from_secs(300);

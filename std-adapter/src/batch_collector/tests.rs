@@ -35,7 +35,7 @@ fn handles_and_futures_may_go_to_any_thread() {
     is_send(&collector.stop());
 }
 
-/// Vector 14, for one kind of worker.
+/// One kind of worker, under eight threads.
 fn eight_threads_lose_and_double_nothing(collector: &BatchCollector<(u32, u32)>, seen: &Seen<Vec<(u32, u32)>>) {
     thread::scope(|scope| {
         for thread in 0..8 {
@@ -177,7 +177,7 @@ fn d3_dropping_the_last_handle_flushes() {
     assert!(receiver.recv().is_err(), "the worker has ended");
 }
 
-/// Vector 12, and D4: in tower-batch one failed flush ends the worker.
+/// D4: in tower-batch one failed flush ends the worker.
 #[test]
 fn vector_12_d4_a_failed_or_panicking_flush_does_not_end_the_collector() {
     let seen = Seen::default();
@@ -227,7 +227,6 @@ fn what_a_flush_gives_back_is_tried_again() {
     assert_eq!((stats.delivered, stats.failed, stats.retries, stats.batches), (2, 3, 4, 2));
 }
 
-/// Vectors 9, 10 and 11.
 #[test]
 fn vectors_9_to_11_stop_and_add_inside_the_flush() {
     let seen = Seen::default();
