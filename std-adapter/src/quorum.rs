@@ -326,7 +326,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        aggregate::{majority, settled, trimmed_mean},
+        aggregate::{majority, trimmed_mean},
         block_on,
     };
 
@@ -382,7 +382,10 @@ mod tests {
         let timeout = Duration::from_secs(60);
         let quorum = Quorum::<u8, u8>::builder(2).voters(1..=3).timeout(timeout).build().unwrap();
         let waiting = quorum.clone();
-        let decided = tokio::spawn(async move { waiting.decided_when_settled(majority, settled::majority).await });
+        let decided =
+            tokio::spawn(
+                async move { waiting.decided_when_settled(majority, crate::aggregate::settled::majority).await },
+            );
         tokio::task::yield_now().await;
         assert_eq!(quorum.vote(&1, 7), Vote::Counted);
         assert_eq!(quorum.vote(&2, 7), Vote::Counted);
