@@ -20,3 +20,6 @@ pub mod seed;
 
 /// The longest file that an owner puts, and the most that a confidant takes from one owner.
 pub const MAX_FILE: usize = 64 << 20;
+
+/// What to say of a name that is none.
+pub const NO_NAME: &str = "a name has 1 to 32 bytes and no control characters";

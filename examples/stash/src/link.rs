@@ -5,14 +5,14 @@ mod ask;
 
 use std::{
     collections::HashMap,
-    io,
+    io::{self, ErrorKind},
     net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use stash_protocol::{
-    Body, Identity, Message, PeerId,
+    Body, Identity, Message, Name, PeerId,
     wire::{self, MAX_DATAGRAM, Verified, WireError},
 };
 use steadfast::{
@@ -22,7 +22,7 @@ use steadfast::{
 use tokio::net::UdpSocket;
 
 pub use self::answer::{Answer, AskError, Contact, Greeting, PeerAddress};
-use crate::seed::random;
+use crate::{NO_NAME, seed::random};
 
 /// One UDP socket, and what is known of the peers behind it.
 ///
@@ -78,9 +78,12 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// If the address is taken or not this machine's.
+    /// If the name is none, or the address is taken or not this machine's.
     pub async fn bind(address: SocketAddr, identity: Identity, name: &str) -> io::Result<Self> {
         const RESET: Reset = Reset::after(Duration::from_secs(5)).doubling();
+        if Name::new(name).is_none() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, NO_NAME));
+        }
         Ok(Self {
             socket: UdpSocket::bind(address).await?,
             identity,

@@ -16,13 +16,13 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use progress::Bar;
 use stash::{
-    MAX_FILE, durable,
+    MAX_FILE, NO_NAME, durable,
     link::{Greeting, PeerAddress},
     node::{Node, NodeConfig},
     owner::Owner,
     seed,
 };
-use stash_protocol::{Capacity, Identity};
+use stash_protocol::{Capacity, Identity, Name};
 use steadfast::{Logger, WriteSink};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -39,17 +39,23 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Keep others' files, until interrupted
+    ///
+    /// What was acknowledged is on the disk, however this ends.
     Serve(Serve),
     /// Seal a file and have several peers keep it
+    ///
+    /// If the seed file is missing it is made. Keep it: whoever has it can get the file, and without it nobody can.
     Put(Put),
     /// Get back the newest file that was put with a seed
+    ///
+    /// A majority of the peers has to answer. The whole verified file is written, or nothing.
     Get(Get),
 }
 
 #[derive(Args, Debug)]
 struct Serve {
     /// What the peer calls itself: up to 32 bytes
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     name: String,
     /// Where it listens; port 0 for any free one
     #[arg(long, value_name = "ADDRESS")]
@@ -82,7 +88,7 @@ struct Owning {
     #[arg(long, required = true, value_delimiter = ',')]
     peers: Vec<PeerAddress>,
     /// What the peers' logs call the owner [default: the first digits of its key]
-    #[arg(long)]
+    #[arg(long, value_parser = name)]
     name: Option<String>,
 }
 
@@ -90,7 +96,6 @@ struct Owning {
 struct Put {
     /// What to store: up to 64 MiB
     file: PathBuf,
-    /// The seed file is made if it is missing
     #[command(flatten)]
     owning: Owning,
     /// How many peers are to keep the file, at least; all of them if there are fewer
@@ -215,6 +220,10 @@ impl Owning {
         let name = self.name.clone().unwrap_or_else(|| format!("{:.8}", Identity::from_seed(seed).id()));
         Owner::bind(SocketAddr::new(any, 0), seed, &name).await
     }
+}
+
+fn name(text: &str) -> Result<String, &'static str> {
+    Name::new(text).map(|name| name.to_string()).ok_or(NO_NAME)
 }
 
 /// All of a file that is not too long, even if it has no end.

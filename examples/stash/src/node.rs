@@ -25,6 +25,7 @@ use tokio::{
 
 use self::{announcer::Announcer, keeper::Keeper};
 use crate::{
+    NO_NAME,
     disk::Disk,
     link::{Link, LinkStats, PeerAddress},
     seed,
@@ -90,7 +91,7 @@ impl Node {
     /// allows. The error says which.
     pub async fn start(config: NodeConfig) -> io::Result<Self> {
         let NodeConfig { name, listen, folder, capacity, peers, logger } = config;
-        let no_name = || io::Error::new(ErrorKind::InvalidInput, "a name has 1 to 32 bytes and no control characters");
+        let no_name = || io::Error::new(ErrorKind::InvalidInput, NO_NAME);
         let valid_name = Name::new(&name).ok_or_else(no_name)?;
         let at = |place: &dyn fmt::Display, error: io::Error| io::Error::new(error.kind(), format!("{place}: {error}"));
         let in_folder = |error| at(&folder.display(), error);

@@ -1,6 +1,6 @@
 //! "I keep these": what other peers are told, many in one datagram.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use stash_protocol::{Body, Holding};
 use steadfast::{Batch, BatchCollector, BatchQueueStats, Lock, Mutex};
@@ -19,6 +19,7 @@ const QUIET: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Announcer {
+    me: SocketAddr,
     collector: BatchCollector<Holding>,
     peers: Arc<Mutex<Arc<[PeerAddress]>>>,
     introduced: Notify,
@@ -30,11 +31,12 @@ struct Unheard;
 
 impl Announcer {
     pub(super) fn new(link: Arc<Link>, peers: Vec<PeerAddress>) -> io::Result<Self> {
-        let peers = Arc::new(Mutex::new(Arc::from(peers)));
+        let me = link.address()?;
+        let peers = Arc::new(Mutex::new(others(peers, me)));
         let told = peers.clone();
         let flush = move |batch: Batch<Holding>| send(link.clone(), told.with(|peers| Arc::clone(peers)), batch);
         let collector = BatchCollector::builder(BATCH, MAX_WAIT).idle_gap(QUIET).spawn(flush)?;
-        Ok(Self { collector, peers, introduced: Notify::new() })
+        Ok(Self { me, collector, peers, introduced: Notify::new() })
     }
 
     /// Tells one; if too much is to be told already, it is told with all the rest later.
@@ -54,7 +56,7 @@ impl Announcer {
     }
 
     pub(super) fn set_peers(&self, peers: Vec<PeerAddress>) {
-        self.peers.with(|known| *known = Arc::from(peers));
+        self.peers.with(|known| *known = others(peers, self.me));
         self.introduced.notify_one();
     }
 
@@ -75,6 +77,11 @@ impl Announcer {
     fn is_alone(&self) -> bool {
         self.peers.with(|peers| peers.is_empty())
     }
+}
+
+/// A list of all peers of a network may name this one too.
+fn others(peers: Vec<PeerAddress>, me: SocketAddr) -> Arc<[PeerAddress]> {
+    peers.into_iter().filter(|peer| peer.address != me).collect()
 }
 
 /// Greets each peer, since a greeting brings the cookie without which it would not listen, and tells it.

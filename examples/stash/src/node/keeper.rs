@@ -170,7 +170,12 @@ const fn is_usual(refusal: Refusal) -> bool {
 
 /// "refused mallory ×35: too many requests".
 fn refused(group: &Group<'_>, out: &mut dyn Write) -> fmt::Result {
-    write!(out, "refused {} ×{}: {}", group.actors(), group.count(), group.message())
+    write!(out, "refused {}", group.actors())?;
+    match group.count() {
+        1 => {}
+        count => write!(out, " ×{count}")?,
+    }
+    write!(out, ": {}", group.message())
 }
 
 /// "dropped 12 datagrams from 127.0.0.1: not a stash datagram".

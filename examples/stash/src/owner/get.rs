@@ -95,7 +95,7 @@ impl Owner {
     ///
     /// A majority of the peers must answer; then the newest version that this owner sealed is believed, so that no
     /// minority can roll the owner back. Each chunk comes from anybody who has it undamaged. `progress` hears how many
-    /// chunks have come, and how many there will be.
+    /// chunks have come, and how many there will be. A second recovery waits for the first.
     ///
     /// # Errors
     ///
@@ -105,6 +105,7 @@ impl Owner {
         peers: &[PeerAddress],
         progress: impl Fn(u64, u64) + Clone + Send + Sync + 'static,
     ) -> Result<Recovered, GetError> {
+        let _one_at_a_time = self.recovering.lock().await;
         let needed = (peers.len() / 2).saturating_add(1);
         let (greeted, mut failed) = self.greet(peers).await;
         let voters: Vec<_> = greeted.iter().map(|greeting| greeting.contact.id).collect();

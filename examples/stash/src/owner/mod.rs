@@ -24,6 +24,8 @@ pub struct Owner {
     link: Arc<Link>,
     vault: Arc<Vault>,
     assembly: Arc<Mutex<Option<Assembly>>>,
+    /// Held by the one recovery that may be under way.
+    recovering: tokio::sync::Mutex<()>,
     receiver: JoinHandle<()>,
 }
 
@@ -32,13 +34,13 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// If the address is taken or not this machine's.
+    /// If the name is none, or the address is taken or not this machine's.
     pub async fn bind(address: SocketAddr, seed: &[u8; 32], name: &str) -> io::Result<Self> {
         let link = Arc::new(Link::bind(address, Identity::from_seed(seed), name).await?);
         let vault = Arc::new(Vault::from_seed(seed));
         let assembly = Arc::new(Mutex::new(None));
         let receiver = tokio::spawn(receive(link.clone(), vault.clone(), assembly.clone()));
-        Ok(Self { link, vault, assembly, receiver })
+        Ok(Self { link, vault, assembly, recovering: tokio::sync::Mutex::new(()), receiver })
     }
 
     /// The socket and what is known of the peers.
