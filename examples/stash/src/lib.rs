@@ -11,6 +11,8 @@
     )
 )]
 
+pub mod bad_link;
+pub mod demo;
 pub mod disk;
 pub mod durable;
 pub mod link;

@@ -40,6 +40,7 @@ pub struct Link {
     cookies: Mutex<HashMap<SocketAddr, u64>>,
     /// The id of the next message that has no answer.
     next_id: AtomicU64,
+    attempts: AtomicU64,
     received: AtomicU64,
     dropped: AtomicU64,
 }
@@ -93,6 +94,7 @@ impl Link {
             budget: RetryBudget::percent(100).burst(1_000),
             cookies: Mutex::new(HashMap::new()),
             next_id: AtomicU64::new(u64::from_le_bytes(random()?)),
+            attempts: AtomicU64::new(0),
             received: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
         })
@@ -180,6 +182,7 @@ impl Link {
         LinkStats {
             received: self.received.load(Ordering::Relaxed),
             dropped: self.dropped.load(Ordering::Relaxed),
+            attempts: self.attempts.load(Ordering::Relaxed),
             calls: self.calls.stats(),
             breakers: self.breakers.stats(),
             retries: self.budget.stats(),
@@ -207,6 +210,8 @@ pub struct LinkStats {
     pub received: u64,
     /// Of these, those that were no message for this peer.
     pub dropped: u64,
+    /// Tries of questions that are retried: the first ones and the retries.
+    pub attempts: u64,
     /// What became of the questions.
     pub calls: CorrelatorStats,
     /// What the breakers let pass, all of them together.

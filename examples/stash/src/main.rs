@@ -1,6 +1,7 @@
 //! The `stash` command: see `stash --help`.
 
 mod progress;
+mod terminal;
 
 use std::{
     fs::{self, File},
@@ -8,7 +9,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anstream::{eprintln, println};
@@ -16,28 +17,33 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use progress::Bar;
 use stash::{
-    MAX_FILE, NO_NAME, durable,
+    MAX_FILE, NO_NAME, demo, durable,
     link::{Greeting, PeerAddress},
     node::{Node, NodeConfig},
     owner::Owner,
     seed,
 };
 use stash_protocol::{Capacity, Identity, Name};
-use steadfast::{Logger, WriteSink};
+use steadfast::Logger;
+use terminal::Terminal;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
 /// Peers that keep each other's sealed files
+///
+/// Without a command it plays the demo.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Play a story: six peers, bad links, an attacker, and a file that comes back
+    Demo(Demo),
     /// Keep others' files, until interrupted
     ///
     /// What was acknowledged is on the disk, however this ends.
@@ -50,6 +56,12 @@ enum Command {
     ///
     /// A majority of the peers has to answer. The whole verified file is written, or nothing.
     Get(Get),
+}
+
+#[derive(Args, Debug, Default)]
+struct Demo {
+    /// What is stored and recovered [default: a text that is made up]
+    file: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -113,7 +125,8 @@ struct Get {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let done = match Cli::parse().command.unwrap_or_else(|| Command::Demo(Demo::default())) {
+        Command::Demo(args) => demo(args).await,
         Command::Serve(args) => serve(args).await,
         Command::Put(args) => put(args).await,
         Command::Get(args) => get(args).await,
@@ -127,9 +140,16 @@ async fn main() -> ExitCode {
     }
 }
 
+async fn demo(args: Demo) -> io::Result<()> {
+    let file = args.file.as_deref().map(read).transpose()?;
+    let quiet = Duration::from_millis(300);
+    let logger = Logger::builder().window(quiet, Duration::from_secs(2)).build(Terminal::new())?;
+    if demo::run(file, &logger).await? { Ok(()) } else { Err(io::Error::other("not everything went as it should")) }
+}
+
 async fn serve(args: Serve) -> io::Result<()> {
     let Serve { name, listen, dir, capacity, peers } = args;
-    let logger = Logger::builder().build(WriteSink::new(io::stdout()))?;
+    let logger = Logger::builder().build(Terminal::new())?;
     let log = logger.service("stash").emoji("📦");
     let folder = dir.unwrap_or_else(|| PathBuf::from(format!("stash-{}", name.replace(['/', '\\'], "-"))));
     let kept_in = folder.display().to_string();

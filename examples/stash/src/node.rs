@@ -116,12 +116,13 @@ impl Node {
         self.announcer.set_peers(peers);
     }
 
-    /// Tells the peers what they have not heard yet, and ends; the folder and the address are free then.
-    pub async fn stop(mut self) {
+    /// Tells the peers what they have not heard yet, and ends; the folder and the address are free then. Gives what it did.
+    pub async fn stop(mut self) -> NodeStats {
         self.repeating.abort();
         self.announcer.stop().await;
         self.stopping.notify_one();
         let _ = (&mut self.serving).await;
+        self.stats()
     }
 
     /// The version that is kept for `owner`.

@@ -124,7 +124,10 @@ impl Link {
     /// A question with its retries, under the breaker of the address. Only silence speaks against a peer.
     async fn ask_with(&self, question: Question, body: &Body<'_>, policy: RetryPolicy) -> Result<Reply, AskError> {
         let attempts = AtomicU32::new(0);
-        let attempt = || self.proven(question, body, attempts.fetch_add(1, Ordering::Relaxed));
+        let attempt = || {
+            self.attempts.fetch_add(1, Ordering::Relaxed);
+            self.proven(question, body, attempts.fetch_add(1, Ordering::Relaxed))
+        };
         let answered = async {
             let run = policy.run(attempt).retry_if(AskError::is_transient).budget(&self.budget);
             run.await.map_err(|error| error.last.unwrap_or(AskError::Silent))

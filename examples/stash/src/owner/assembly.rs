@@ -18,6 +18,7 @@ pub(super) struct Assembly {
     fetches: HashMap<u64, Fetch>,
     /// Whom not to ask again for which chunk: it was damaged there, or not there at all.
     bad: HashSet<(PeerId, u32)>,
+    opened: u64,
     damaged: u64,
 }
 
@@ -70,6 +71,7 @@ impl Assembly {
             open: open.collect(),
             fetches: HashMap::new(),
             bad: HashSet::new(),
+            opened: 0,
             damaged: 0,
         }
     }
@@ -130,6 +132,7 @@ impl Assembly {
             self.reopen(Stretch { first: chunk.index, want: 1 });
             return Piece::Damaged { over };
         };
+        self.opened = self.opened.saturating_add(1);
         if let Some(place) = self.file.get_mut(chunk.index as usize) {
             *place = Some(plain.to_vec());
         }
@@ -146,9 +149,9 @@ impl Assembly {
         (self.file.iter().flatten().count() as u64, self.file.len() as u64)
     }
 
-    /// How many chunks did not open.
-    pub(super) const fn damaged(&self) -> u64 {
-        self.damaged
+    /// How many chunks were opened, and how many did not open.
+    pub(super) const fn counts(&self) -> (u64, u64) {
+        (self.opened, self.damaged)
     }
 
     /// The file, if it is whole and is what the owner once sealed.

@@ -33,6 +33,8 @@ pub struct Recovered {
     pub forged: Vec<Greeting>,
     /// Newer versions that could not be had whole: they were never acknowledged, or their keepers lie.
     pub broken: Vec<u64>,
+    /// How many chunks were opened: as many as the file has.
+    pub opened: u64,
     /// How many chunks were damaged and had to come from somebody else.
     pub damaged: u64,
     /// The votes on which version to believe.
@@ -138,7 +140,7 @@ impl Owner {
             let kept_by: Vec<_> =
                 offers.iter().filter(|(_, offer)| keeps(offer)).map(|(peer, _)| peer.clone()).collect();
             let contacts: Vec<_> = kept_by.iter().map(|greeting| greeting.contact).collect();
-            let (file, damaged) = self.assemble(&manifest, summary, &contacts, progress.clone()).await;
+            let (file, (opened, damaged)) = self.assemble(&manifest, summary, &contacts, progress.clone()).await;
             let Some(file) = file else {
                 broken.push(manifest.version);
                 continue;
@@ -152,7 +154,7 @@ impl Owner {
                     Offer::Version(..) | Offer::Nothing(_) => {}
                 }
             }
-            return Ok(Recovered { file, version, kept_by, stale, forged, broken, damaged, votes });
+            return Ok(Recovered { file, version, kept_by, stale, forged, broken, opened, damaged, votes });
         }
         Err(GetError::Broken { versions: broken })
     }
@@ -214,14 +216,14 @@ impl Owner {
         self.offers(greeted, &mut failed).await
     }
 
-    /// Gets all chunks of one version from those who keep it, and tells how many came damaged.
+    /// Gets all chunks of one version from those who keep it, and tells how many were opened and how many came damaged.
     async fn assemble(
         &self,
         manifest: &Manifest,
         summary: Summary,
         contacts: &[Contact],
         progress: impl Fn(u64, u64) + Clone + Send + Sync + 'static,
-    ) -> (Option<Vec<u8>>, u64) {
+    ) -> (Option<Vec<u8>>, (u64, u64)) {
         self.assembly.with(|assembly| *assembly = Some(Assembly::new(manifest, summary)));
         let mut workers = JoinSet::new();
         for contact in contacts {
@@ -231,9 +233,9 @@ impl Owner {
             }
         }
         workers.join_all().await;
-        let Some(assembly) = self.assembly.with(Option::take) else { return (None, 0) };
-        let damaged = assembly.damaged();
-        (assembly.finish(), damaged)
+        let Some(assembly) = self.assembly.with(Option::take) else { return (None, (0, 0)) };
+        let counts = assembly.counts();
+        (assembly.finish(), counts)
     }
 }
 
