@@ -12,7 +12,7 @@ impl Bar {
     pub(crate) fn new(what: &'static str) -> Self {
         let bar = ProgressBar::new(0).with_message(what);
         if let Ok(style) =
-            ProgressStyle::with_template("{spinner:.green} {msg} {bar:40.green} {pos}/{len} chunks, {eta}")
+            ProgressStyle::with_template("{spinner:.green} {msg} {wide_bar:.green} {pos}/{len} chunks, {eta}")
         {
             bar.set_style(style);
         }

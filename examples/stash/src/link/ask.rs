@@ -8,6 +8,7 @@ use std::{
 
 use stash_protocol::{Body, Name, Refusal};
 use steadfast::{BreakerError, CallError, CallId, Outcome, RetryExt, RetryPolicy};
+use tokio::{select, time::sleep};
 
 use super::{Answer, AskError, Asked, Contact, Greeting, Link, PeerAddress, Question, Reply};
 
@@ -20,9 +21,6 @@ const RETRY: RetryPolicy =
 /// How a greeting is tried again: whoever does not answer soon is not needed.
 const GREET: RetryPolicy = RETRY.max_retries(9);
 
-/// How a commit is tried again, which waits longer each time.
-const COMMIT: RetryPolicy = RETRY.max_retries(7);
-
 /// The longest time for an answer that needs no disk.
 const SLOWEST: Duration = Duration::from_millis(400);
 
@@ -32,9 +30,15 @@ const USUAL: Duration = Duration::from_millis(100);
 /// The shortest time to wait for it, however fast the others came: a busy peer is not a dead one.
 const FASTEST: Duration = Duration::from_millis(50);
 
+/// The longest time for all chunks of a fetch, while they come.
+const LONGEST_FETCH: Duration = Duration::from_secs(10);
+
+/// How often to look whether more has come before it counts as quiet.
+const LOOKS: u32 = 4;
+
 /// The first and the longest time for an answer that needs a disk.
-const DISK: Duration = Duration::from_millis(250);
-const SLOWEST_DISK: Duration = Duration::from_secs(2);
+const DISK: Duration = Duration::from_millis(100);
+const SLOWEST_DISK: Duration = Duration::from_secs(1);
 
 impl Link {
     /// Greets whoever is at an address.
@@ -59,12 +63,11 @@ impl Link {
     ///
     /// [`AskError`]; a refusal is one.
     pub async fn ask(&self, contact: Contact, body: &Body<'_>) -> Result<Answer, AskError> {
-        let policy = if matches!(body, Body::Commit(_)) { COMMIT } else { RETRY };
-        self.ask_with(Question::to(contact), body, policy).await.map(|reply| reply.answer)
+        self.ask_with(Question::to(contact), body, RETRY).await.map(|reply| reply.answer)
     }
 
-    /// Asks a peer once for chunks, after telling `note` the message's id. `brought` tells in the end whether any came;
-    /// silence speaks against the peer if this was the `last` try.
+    /// Asks a peer once for chunks, after telling `note` the message's id, and waits for as long as more of them come:
+    /// `come` counts. Silence speaks against the peer if this was the `last` try.
     ///
     /// # Errors
     ///
@@ -74,12 +77,24 @@ impl Link {
         contact: Contact,
         body: &Body<'_>,
         note: impl Fn(u64),
-        brought: impl FnOnce() -> bool,
-        last: bool,
+        come: impl Fn() -> u32,
+        (attempt, last): (u32, bool),
     ) -> Result<(), AskError> {
         let permit = self.breakers.try_acquire(&contact.address).map_err(|_open| AskError::Dead)?;
-        let fetched = self.call(Question::to(contact), body, 0, &note).await.map(|_| ());
-        let silent = is_silence(&fetched) && !brought();
+        let quiet = async {
+            let (mut before, mut looks) = (0, 0_u32);
+            while looks < LOOKS {
+                sleep(self.patience(body, attempt).checked_div(LOOKS).unwrap_or_default()).await;
+                let now = come();
+                looks = if now == before { looks.saturating_add(1) } else { 0 };
+                before = now;
+            }
+        };
+        let fetched = select! {
+            fetched = self.call(Question::to(contact), body, LONGEST_FETCH, &note) => fetched.map(|_| ()),
+            () = quiet => Err(AskError::Silent),
+        };
+        let silent = is_silence(&fetched) && come() == 0;
         permit.record(if silent { silence(last) } else { Outcome::Success });
         fetched
     }
@@ -142,8 +157,9 @@ impl Link {
 
     /// One attempt, and another if the first only brought the cookie that it lacked.
     async fn proven(&self, question: Question, body: &Body<'_>, attempt: u32) -> Result<Reply, AskError> {
-        match self.call(question, body, attempt, &|_| {}).await {
-            Err(AskError::Refused(Refusal::Unproven)) => self.call(question, body, attempt, &|_| {}).await,
+        let patience = self.patience(body, attempt);
+        match self.call(question, body, patience, &|_| {}).await {
+            Err(AskError::Refused(Refusal::Unproven)) => self.call(question, body, patience, &|_| {}).await,
             other => other,
         }
     }
@@ -152,14 +168,14 @@ impl Link {
         &self,
         question: Question,
         body: &Body<'_>,
-        attempt: u32,
+        patience: Duration,
         note: &impl Fn(u64),
     ) -> Result<Reply, AskError> {
         let send = |id: CallId| {
             note(id.as_u64());
             async move { self.send(&question, id.as_u64(), body).await }
         };
-        let called = self.calls.call(question.asked, self.patience(body, attempt), send).await;
+        let called = self.calls.call(question.asked, patience, send).await;
         let reply = called.map_err(|error| match error {
             CallError::Send(error) => AskError::Network(error.to_string()),
             _ => AskError::Silent,

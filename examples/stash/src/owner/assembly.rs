@@ -1,5 +1,8 @@
 //! A file in the making: chunks as they come, from whomever they come.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use stash_protocol::{CHUNK_BYTES, Chunk, Manifest, PeerId, Summary, Vault};
@@ -51,7 +54,7 @@ pub(super) enum Next {
 pub(super) enum Piece {
     /// It does not open: changed, or not the one that was asked for. The fetch with this id may be over.
     Damaged { over: bool },
-    /// It was there already, or nobody asked for it.
+    /// It was there already, or nobody asked for it and it does not open.
     Spare { over: bool },
     /// It is in its place.
     Taken { over: bool },
@@ -80,8 +83,8 @@ impl Assembly {
     pub(super) fn next_for(&mut self, peer: PeerId) -> Next {
         for at in 0..self.open.len() {
             let Some(stretch) = self.open.get(at).copied() else { break };
-            let good = stretch.bits().filter(|(_, index)| !self.bad.contains(&(peer, *index)));
-            let want = good.fold(0, |want, (bit, _)| want | bit);
+            let good = |index| self.is_missing(index) && !self.bad.contains(&(peer, index));
+            let want = stretch.bits().filter(|(_, index)| good(*index)).fold(0, |want, (bit, _)| want | bit);
             if want != 0 {
                 self.open.remove(at);
                 self.reopen(Stretch { want: stretch.want & !want, ..stretch });
@@ -96,37 +99,37 @@ impl Assembly {
         self.fetches.insert(id, Fetch { peer, stretch });
     }
 
-    /// Ends the fetch `id`: what it did not bring is open again. True if it brought anything.
-    pub(super) fn end(&mut self, id: u64, asked: Stretch) -> bool {
+    /// Ends the fetch `id`: what it did not bring is open again.
+    pub(super) fn end(&mut self, id: u64, asked: Stretch) {
         let rest = self.fetches.remove(&id).map_or(asked, |fetch| fetch.stretch);
         self.reopen(rest);
-        rest.want != asked.want
     }
 
     /// Opens a stretch again, but for what has come meanwhile.
     fn reopen(&mut self, stretch: Stretch) {
-        let missing = stretch.bits().filter(|(_, index)| self.piece(*index).is_some_and(|piece| piece.is_none()));
+        let missing = stretch.bits().filter(|(_, index)| self.is_missing(*index));
         let want = missing.fold(0, |want, (bit, _)| want | bit);
         if want != 0 {
             self.open.push_back(Stretch { want, ..stretch });
         }
     }
 
-    /// Takes a chunk that `peer` sent in reply to the fetch `id`.
+    /// Takes a chunk that `peer` sent in reply to the fetch `id`, or to one that was given up too soon.
     pub(super) fn take(&mut self, vault: &Vault, id: u64, peer: PeerId, chunk: &Chunk<'_>) -> Piece {
-        let Some(fetch) = self.fetches.get_mut(&id).filter(|fetch| fetch.peer == peer) else {
-            return Piece::Spare { over: false };
-        };
-        let Some((bit, _)) = fetch.stretch.bits().find(|(_, index)| *index == chunk.index) else {
-            return Piece::Spare { over: false };
-        };
-        fetch.stretch.want &= !bit;
-        let over = fetch.stretch.want == 0;
-        if self.piece(chunk.index).is_none_or(|piece| piece.is_some()) {
+        let asked = self.fetches.get_mut(&id).filter(|fetch| fetch.peer == peer).and_then(|fetch| {
+            let (bit, _) = fetch.stretch.bits().find(|(_, index)| *index == chunk.index)?;
+            fetch.stretch.want &= !bit;
+            Some(fetch.stretch.want == 0)
+        });
+        let over = asked == Some(true);
+        if !self.is_missing(chunk.index) {
             return Piece::Spare { over };
         }
         let plain = if chunk.version == self.version { vault.open_chunk(chunk) } else { None };
         let Some(plain) = plain.filter(|plain| plain.len() == self.length_of(chunk.index)) else {
+            if asked.is_none() {
+                return Piece::Spare { over };
+            }
             self.bad.insert((peer, chunk.index));
             self.damaged = self.damaged.saturating_add(1);
             self.reopen(Stretch { first: chunk.index, want: 1 });
@@ -139,9 +142,10 @@ impl Assembly {
         Piece::Taken { over }
     }
 
-    /// Whether the fetch `id` has brought anything so far.
-    pub(super) fn has_brought(&self, id: u64, asked: Stretch) -> bool {
-        self.fetches.get(&id).is_some_and(|fetch| fetch.stretch.want != asked.want)
+    /// How many chunks the fetch `id` has brought so far.
+    pub(super) fn come(&self, id: u64, asked: Stretch) -> u32 {
+        let rest = self.fetches.get(&id).map_or(asked.want, |fetch| fetch.stretch.want);
+        (asked.want & !rest).count_ones()
     }
 
     /// How many chunks are there, and how many there will be.
@@ -160,8 +164,8 @@ impl Assembly {
         (Summary::of(&file) == self.summary).then_some(file)
     }
 
-    fn piece(&self, index: u32) -> Option<&Option<Vec<u8>>> {
-        self.file.get(index as usize)
+    fn is_missing(&self, index: u32) -> bool {
+        self.file.get(index as usize).is_some_and(Option::is_none)
     }
 
     /// All chunks are full but the last one.

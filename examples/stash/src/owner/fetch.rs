@@ -47,18 +47,18 @@ impl Worker {
                 id.store(message, Ordering::Relaxed);
                 self.with(|assembly| assembly.asked(message, self.contact.id, stretch));
             };
-            let brought =
-                || self.with(|assembly| assembly.has_brought(id.load(Ordering::Relaxed), stretch)) == Some(true);
+            let come = || self.with(|assembly| assembly.come(id.load(Ordering::Relaxed), stretch)).unwrap_or(0);
             let body = Body::Fetch { version, first, want };
-            let last = in_vain.saturating_add(1) >= IN_VAIN;
-            let fetched = self.link.fetch(self.contact, &body, note, brought, last).await;
-            let brought = self.with(|assembly| assembly.end(id.load(Ordering::Relaxed), stretch));
+            let attempt = (in_vain, in_vain.saturating_add(1) >= IN_VAIN);
+            let fetched = self.link.fetch(self.contact, &body, note, come, attempt).await;
+            let has_brought = come() > 0;
+            self.with(|assembly| assembly.end(id.load(Ordering::Relaxed), stretch));
             if let Some((come, of)) = self.with(|assembly| assembly.progress()) {
                 progress(come, of);
             }
             match fetched {
                 Ok(()) => in_vain = 0,
-                Err(AskError::Silent | AskError::Network(_)) if brought == Some(true) => in_vain = 0,
+                Err(AskError::Silent | AskError::Network(_)) if has_brought => in_vain = 0,
                 Err(AskError::Silent | AskError::Network(_) | AskError::Refused(Refusal::Unproven | Refusal::Busy)) => {
                     in_vain = in_vain.saturating_add(1);
                 }
