@@ -3,5 +3,6 @@
 fn main() {
     println!("cargo:rustc-link-search={}", env!("CARGO_MANIFEST_DIR"));
     println!("cargo:rustc-link-arg=-Tlink.x");
+    println!("cargo:rustc-link-arg-bin=defmt_sink=-Tdefmt.x");
     println!("cargo:rerun-if-changed=memory.x");
 }
