@@ -94,7 +94,7 @@ fn a_damaged_chunk_is_asked_of_another_peer_only() {
     let other = world.sealed(9);
     assert_eq!(world.take(1, BOB, 1, &other), Piece::Damaged { over: false });
     world.assembly.end(1, stretch);
-    assert_eq!(world.assembly.damaged(), 2);
+    assert_eq!(world.assembly.counts(), (0, 2));
     let mut asked_of_bob = Vec::new();
     while let Next::Ask(stretch) = world.assembly.next_for(BOB) {
         asked_of_bob.extend(indexes(stretch));
@@ -119,7 +119,7 @@ fn a_chunk_that_comes_late_is_taken_if_it_is_good() {
     assert_eq!(world.bring(1, BOB, 2), Piece::Spare { over: false });
     // What nobody asked for speaks against nobody.
     assert_eq!(world.take(8, CAROL, 4, &[9; 1_000]), Piece::Spare { over: false });
-    assert_eq!(world.assembly.damaged(), 0);
+    assert_eq!(world.assembly.counts(), (1, 0));
     world.ask(2, BOB);
     world.ask(3, BOB);
     let again = world.ask(4, BOB);
