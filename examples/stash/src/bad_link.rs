@@ -55,6 +55,7 @@ struct State {
     faults: Faults,
     random: u64,
     counts: LinkCounts,
+    clients: Vec<SocketAddr>,
     /// The last datagrams towards the peer, for whoever listens on the wire.
     overheard: VecDeque<Overheard>,
 }
@@ -79,7 +80,13 @@ impl BadLink {
     pub async fn open(target: SocketAddr, faults: Faults, seed: u64) -> io::Result<Self> {
         let front = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
         let addr = front.local_addr()?;
-        let state = State { faults, random: seed, counts: LinkCounts::default(), overheard: VecDeque::new() };
+        let state = State {
+            faults,
+            random: seed,
+            counts: LinkCounts::default(),
+            clients: Vec::new(),
+            overheard: VecDeque::new(),
+        };
         let state = Arc::new(Mutex::new(state));
         let mut pump = JoinSet::new();
         pump.spawn(forward(front, target, state.clone()));
@@ -104,6 +111,11 @@ impl BadLink {
     /// What has passed so far.
     pub fn counts(&self) -> LinkCounts {
         lock(&self.state).counts
+    }
+
+    /// Who has sent towards the peer.
+    pub fn clients(&self) -> Vec<SocketAddr> {
+        lock(&self.state).clients.clone()
     }
 
     /// The last datagrams that were sent towards the peer, as an eavesdropper has them.
@@ -143,6 +155,7 @@ async fn forward(front: Arc<UdpSocket>, target: SocketAddr, state: Arc<Mutex<Sta
                 let port = Arc::new(port);
                 answers.spawn(answer(port.clone(), front.clone(), client, state.clone()));
                 ports.insert(client, port.clone());
+                lock(&state).clients.push(client);
                 port
             }
         };
@@ -226,7 +239,7 @@ mod tests {
     use super::*;
 
     fn state(faults: Faults) -> State {
-        State { faults, random: 7, counts: LinkCounts::default(), overheard: VecDeque::new() }
+        State { faults, random: 7, counts: LinkCounts::default(), clients: Vec::new(), overheard: VecDeque::new() }
     }
 
     #[test]
@@ -261,6 +274,7 @@ mod tests {
         let (len, from) = client.recv_from(&mut buffer).await.unwrap();
         assert_eq!((&buffer[..len], from), (&b"pong"[..], link.addr()));
         assert_eq!(link.overheard(), [b"ping".to_vec()]);
+        assert_eq!(link.clients(), [client.local_addr().unwrap()]);
         assert_eq!(link.counts().seen, 2);
 
         assert_eq!(link.replay().await.unwrap(), 1);

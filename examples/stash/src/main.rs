@@ -144,7 +144,14 @@ async fn demo(args: Demo) -> io::Result<()> {
     let file = args.file.as_deref().map(read).transpose()?;
     let quiet = Duration::from_millis(300);
     let logger = Logger::builder().window(quiet, Duration::from_secs(2)).build(Terminal::new())?;
-    if demo::run(file, &logger).await? { Ok(()) } else { Err(io::Error::other("not everything went as it should")) }
+    let all_well = tokio::select! {
+        played = demo::run(file, &logger) => played?,
+        interrupted = until_interrupted() => {
+            interrupted?;
+            return Err(ErrorKind::Interrupted.into());
+        }
+    };
+    if all_well { Ok(()) } else { Err(io::Error::other("not everything went as it should")) }
 }
 
 async fn serve(args: Serve) -> io::Result<()> {

@@ -25,8 +25,10 @@ async fn every_check_holds() {
 #[tokio::test]
 async fn a_short_file_plays_too() {
     let place = Place::new();
+    let mut plays = tokio::task::JoinSet::new();
     for length in [0, 1, 3_000] {
-        let (file, _) = place.file("file", length);
-        run(["demo", file.to_str().unwrap()]).await.assert_success();
+        let (file, _) = place.file(&format!("file{length}"), length);
+        plays.spawn(async move { run(["demo".as_ref(), file.as_os_str()]).await.assert_success().stdout.len() });
     }
+    assert_eq!(plays.join_all().await.len(), 3);
 }

@@ -10,14 +10,15 @@
 
 mod common;
 
-use std::fs;
+use std::{fs, time::Duration};
 
-use common::{Peer, Place, get, put};
+use common::{Peer, Place, get, put, putting, until};
 use stash::{
     bad_link::{BadLink, Faults},
     demo::Mallory,
 };
 use stash_protocol::{Identity, wire};
+use tokio::time::sleep;
 
 #[tokio::test]
 async fn a_bad_link_loses_nothing() {
@@ -65,6 +66,47 @@ async fn replays_forgeries_and_garbage_change_nothing() {
     get(&place.path("out"), &place.path("seed"), &addresses).await.assert_success();
     assert!(fs::read(place.path("out")).unwrap() == bytes);
     peers.iter_mut().for_each(Peer::assert_alive);
+}
+
+#[tokio::test]
+async fn forged_acks_store_nothing() {
+    let place = Place::new();
+    let peers = Peer::start_all(&place, ["bob", "carol", "dave"]).await;
+    let mut links = Vec::new();
+    for (peer, seed) in peers.iter().zip(1..) {
+        links.push(BadLink::open(peer.address, Faults::default(), seed).await.unwrap());
+    }
+    let addresses: Vec<_> = links.iter().map(BadLink::addr).collect();
+    let (first, bytes) = place.file("first", 5_000);
+    put(&first, &place.path("seed"), &addresses).await.assert_success();
+
+    // From the middle of the next store on, all that comes back is from mallory.
+    let (second, _) = place.file("second", 300_000);
+    let before = links[0].counts().seen;
+    let mut store = putting(&second, &place.path("seed"), &addresses);
+    until(|| links[0].counts().seen >= before + 100 || store.try_wait().unwrap().is_some()).await;
+    links.iter().for_each(|link| link.set_faults(Faults { lost: 1_000, ..Faults::default() }));
+    let mut mallory = Mallory::new(&[0x66; 32]).await.unwrap();
+    let (mut acks, mut seen) = (0, vec![0; links.len()]);
+    let ended = loop {
+        for ((link, peer), seen) in links.iter().zip(&peers).zip(&mut seen) {
+            let (now, heard) = (link.counts().seen, link.overheard());
+            let new = usize::try_from(now - *seen).unwrap().min(heard.len());
+            *seen = now;
+            for call in &heard[heard.len() - new..] {
+                acks += u64::from(mallory.ack(call, peer.id, *link.clients().last().unwrap()).await.unwrap());
+            }
+        }
+        if let Some(status) = store.try_wait().unwrap() {
+            break status;
+        }
+        sleep(Duration::from_millis(1)).await;
+    };
+    assert!(acks > 50, "{acks}");
+    assert_eq!(ended.code(), Some(1));
+    links.iter().for_each(|link| link.set_faults(Faults::default()));
+    get(&place.path("out"), &place.path("seed"), &addresses).await.assert_success();
+    assert!(fs::read(place.path("out")).unwrap() == bytes);
 }
 
 #[tokio::test]

@@ -20,9 +20,10 @@ use std::{
 use steadfast::Logger;
 
 pub use self::mallory::{Flood, Mallory};
-use self::{check::Checks, story::Story};
+use self::{check::Checks, story::Story, summary::grouped};
+use crate::bad_link::LinkCounts;
 
-/// What alice stores if the user names no file.
+/// How much alice stores if the user names no file.
 const LENGTH: usize = 256 * 1_024;
 
 /// Plays the story with this file, or with one made for it. True if every check held, and every sum.
@@ -36,7 +37,7 @@ pub async fn run(file: Option<Vec<u8>>, logger: &Logger) -> io::Result<bool> {
     let mut checks = Checks::new(logger);
     let mut story = Story::begin(file, logger).await?;
     let recovery = story.tell(&mut checks).await?;
-    let rows = story.end().await;
+    let (rows, links) = story.end().await;
     logger.flush();
 
     let sums = rows.iter().filter(|row| !row.adds_up()).count();
@@ -45,9 +46,17 @@ pub async fn run(file: Option<Vec<u8>>, logger: &Logger) -> io::Result<bool> {
     for row in &rows {
         writeln!(out, "{row}")?;
     }
+    let LinkCounts { seen, lost, doubled, .. } = links;
     writeln!(
         out,
-        "\n{} checks, {} failed; {} sums, {sums} wrong; the recovery took {} ms, all of it {:.1} s",
+        "\nThe links lost {} of {} datagrams and doubled {}.",
+        grouped(lost),
+        grouped(seen),
+        grouped(doubled)
+    )?;
+    writeln!(
+        out,
+        "{} checks, {} failed; {} sums, {sums} wrong; the recovery took {} ms, all of it {:.1} s.",
         checks.made(),
         checks.failures(),
         rows.len(),

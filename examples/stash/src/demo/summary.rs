@@ -12,6 +12,19 @@ use crate::{
 };
 use stash_protocol::CHUNK_BYTES;
 
+/// In which order they are told.
+const ORDER: [&str; 9] = [
+    "Encryptor",
+    "Correlator",
+    "Retry",
+    "CircuitBreaker",
+    "Quorum",
+    "RateLimiter",
+    "DedupCache",
+    "BatchCollector",
+    "Logger",
+];
+
 /// What everybody together has counted so far.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -50,8 +63,8 @@ impl Table {
         let Recovered { file, opened, damaged, votes, .. } = recovered;
         self.add((*votes).into());
         let chunks = file.len().div_ceil(CHUNK_BYTES).max(1) as u64;
-        let row = Row::new("Encryptor", chunks, "chunks of files that came back", &[(*opened, "opened")]);
-        self.add(row.beside(&[(*damaged, "refused")]));
+        let row = Row::new("Encryptor", chunks, "chunks", &[(*opened, "opened")]);
+        self.add(row.beside(&[(*damaged, "damaged ones refused")]));
     }
 
     /// Adds what somebody counted of what it asked others.
@@ -74,6 +87,7 @@ impl Table {
     pub(super) fn into_rows(mut self, logger: LoggerStats) -> Vec<Row> {
         self.add(Row::new("RateLimiter", self.answered + self.limited, "requests", &[]));
         self.add(logger.into());
+        self.rows.sort_by_key(|row| ORDER.iter().position(|utility| *utility == row.utility));
         self.rows
     }
 }

@@ -2,19 +2,20 @@
 #![allow(dead_code, reason = "not every test file needs all of it")]
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
+use stash_protocol::PeerId;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
     sync::mpsc,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// Longer than anything here takes, on the slowest machine.
@@ -58,6 +59,7 @@ pub(crate) struct Peer {
     child: Child,
     lines: mpsc::UnboundedReceiver<String>,
     pub address: SocketAddr,
+    pub id: PeerId,
 }
 
 impl Peer {
@@ -74,14 +76,11 @@ impl Peer {
         let (sender, mut lines) = mpsc::unbounded_channel();
         tokio::spawn(copy_lines(child.stdout.take().unwrap(), sender.clone()));
         tokio::spawn(copy_lines(child.stderr.take().unwrap(), sender));
-        let address = loop {
-            let line = timeout(FOREVER, lines.recv()).await.unwrap().unwrap_or_else(|| panic!("{name} did not start"));
-            let found = line.split_whitespace().find_map(|word| word.trim_matches(',').parse::<SocketAddr>().ok());
-            if let Some(address) = found {
-                break address;
-            }
-        };
-        Self { child, lines, address }
+        let line = timeout(FOREVER, lines.recv()).await.unwrap().unwrap_or_else(|| panic!("{name} did not start"));
+        let mut words = line.split_whitespace().map(|word| word.trim_matches(','));
+        let address = words.find_map(|word| word.parse().ok()).unwrap();
+        let id = words.find_map(|word| word.parse().ok()).unwrap();
+        Self { child, lines, address, id }
     }
 
     pub(crate) async fn start_all<const N: usize>(place: &Place, names: [&str; N]) -> [Self; N] {
@@ -158,27 +157,33 @@ pub(crate) async fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> En
 }
 
 pub(crate) async fn put(file: &Path, seed: &Path, peers: &[SocketAddr]) -> Ended {
-    run([
-        OsStr::new("put"),
-        file.as_ref(),
-        "--seed-file".as_ref(),
-        seed.as_ref(),
-        "--peers".as_ref(),
-        list(peers).as_ref(),
-    ])
-    .await
+    run(owning("put", file, seed, peers)).await
 }
 
 pub(crate) async fn get(out: &Path, seed: &Path, peers: &[SocketAddr]) -> Ended {
-    run([
-        OsStr::new("get"),
-        out.as_ref(),
-        "--seed-file".as_ref(),
-        seed.as_ref(),
-        "--peers".as_ref(),
-        list(peers).as_ref(),
-    ])
-    .await
+    run(owning("get", out, seed, peers)).await
+}
+
+/// Starts a `put`, and lets the test watch it.
+pub(crate) fn putting(file: &Path, seed: &Path, peers: &[SocketAddr]) -> Child {
+    let mut command = stash();
+    command.args(owning("put", file, seed, peers)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.kill_on_drop(true).spawn().unwrap()
+}
+
+fn owning(command: &str, file: &Path, seed: &Path, peers: &[SocketAddr]) -> [OsString; 6] {
+    let peers = list(peers);
+    [command.into(), file.into(), "--seed-file".into(), seed.into(), "--peers".into(), peers.into()]
+}
+
+/// Waits until it holds.
+pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(FOREVER, wait).await.unwrap();
 }
 
 pub(crate) fn list(peers: &[SocketAddr]) -> String {
