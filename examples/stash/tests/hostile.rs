@@ -24,18 +24,23 @@ use tokio::time::sleep;
 async fn a_bad_link_loses_nothing() {
     let place = Place::new();
     let peers = Peer::start_all(&place, ["bob", "carol", "dave"]).await;
-    let faults = Faults { lost: 100, doubled: 100, damaged: 20 };
-    let mut links = Vec::new();
-    for (peer, seed) in peers.iter().zip(1..) {
-        links.push(BadLink::open(peer.address, faults, seed).await.unwrap());
-    }
-    let addresses: Vec<_> = links.iter().map(BadLink::addr).collect();
-    let (file, bytes) = place.file("diary", 300_000);
-    put(&file, &place.path("seed"), &addresses).await.assert_success();
-    get(&place.path("out"), &place.path("seed"), &addresses).await.assert_success();
-    assert!(fs::read(place.path("out")).unwrap() == bytes);
-    for counts in links.iter().map(BadLink::counts) {
-        assert!(counts.lost > 0 && counts.doubled > 0 && counts.damaged > 0, "{counts:?}");
+    let (file, bytes) = place.file("file", 1 << 20);
+    let lossy = Faults { lost: 100, ..Faults::default() };
+    let worse = Faults { lost: 100, doubled: 100, damaged: 20 };
+    for (name, faults) in [("lossy", lossy), ("worse", worse)] {
+        let mut links = Vec::new();
+        for (peer, seed) in peers.iter().zip(1..) {
+            links.push(BadLink::open(peer.address, faults, seed).await.unwrap());
+        }
+        let addresses: Vec<_> = links.iter().map(BadLink::addr).collect();
+        let (seed, out) = (place.path(&format!("{name}.seed")), place.path("out"));
+        let stored = put(&file, &seed, &addresses).await;
+        let recovered = get(&out, &seed, &addresses).await;
+        print!("{faults:?}: {}{}", stored.assert_success().stdout, recovered.assert_success().stdout);
+        assert!(fs::read(&out).unwrap() == bytes);
+        let counts = links.iter().map(BadLink::counts);
+        counts
+            .for_each(|counts| assert!(counts.lost > 0 && (counts.damaged > 0) == (faults.damaged > 0), "{counts:?}"));
     }
 }
 

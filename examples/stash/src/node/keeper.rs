@@ -180,5 +180,6 @@ fn refused(group: &Group<'_>, out: &mut dyn Write) -> fmt::Result {
 
 /// "dropped 12 datagrams from 127.0.0.1: not a stash datagram".
 fn dropped(group: &Group<'_>, out: &mut dyn Write) -> fmt::Result {
-    write!(out, "dropped {} datagrams from {}: {}", group.count(), group.actors(), group.message())
+    let plural = if group.count() == 1 { "" } else { "s" };
+    write!(out, "dropped {} datagram{plural} from {}: {}", group.count(), group.actors(), group.message())
 }
