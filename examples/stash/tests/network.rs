@@ -121,7 +121,8 @@ async fn a_file_comes_back_with_nothing_but_the_seed() {
     for node in &nodes {
         let stats = node.stats();
         assert_adds_up(&stats);
-        assert_eq!((stats.confidant.committed, stats.owners, stats.link.dropped), (1, 1, 0));
+        assert!(stats.confidant.committed > 0); // a slow disk is asked again
+        assert_eq!((stats.owners, stats.link.dropped), (1, 0));
     }
 }
 
@@ -319,7 +320,7 @@ async fn another_key_than_the_expected_one_is_refused() {
     alice.put(&file(10), &[right], 1, quiet).await.unwrap();
     let wrong = PeerAddress { id: Some(PeerId::new([9; 32])), ..right };
     assert!(owner(2).await.put(&file(10), &[wrong], 1, quiet).await.is_err());
-    assert_eq!(bob.stats().confidant.committed, 1);
+    assert_eq!(bob.stats().owners, 1);
 }
 
 #[tokio::test]
@@ -401,7 +402,7 @@ async fn the_log_groups_what_owners_do() {
     let expected = [
         "📦 [stash] alice, carol, and erin did store ×5",
         "📦 [stash] refused erin: storage limit reached",
-        "📦 [stash] dropped 1 datagrams from 127.0.0.1: not a stash datagram",
+        "📦 [stash] dropped 1 datagram from 127.0.0.1: not a stash datagram",
     ];
     assert_eq!(lines.0.with(|lines| lines.clone()), expected);
 }
