@@ -399,10 +399,13 @@ async fn the_log_groups_what_owners_do() {
     until("the datagram is dropped", || bob.stats().link.dropped == 1).await;
     bob.stop().await;
     logger.flush();
-    let expected = [
-        "📦 [stash] alice, carol, and erin did store ×5",
-        "📦 [stash] refused erin: storage limit reached",
-        "📦 [stash] dropped 1 datagram from 127.0.0.1: not a stash datagram",
-    ];
-    assert_eq!(lines.0.with(|lines| lines.clone()), expected);
+    let lines = lines.0.with(|lines| lines.clone());
+    let [stored, refused, dropped] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(stored, "📦 [stash] alice, carol, and erin did store ×5");
+    // On a slow machine erin asks more than once.
+    assert!(
+        refused.starts_with("📦 [stash] refused erin") && refused.ends_with(": storage limit reached"),
+        "{refused}"
+    );
+    assert_eq!(dropped, "📦 [stash] dropped 1 datagram from 127.0.0.1: not a stash datagram");
 }
