@@ -87,7 +87,7 @@ async fn nothing_and_little_are_files_too() {
 #[tokio::test]
 async fn owners_do_not_see_each_other() {
     let place = Place::new();
-    let peers = Peer::start_all(&place, ["bob", "carol", "dave"]).await;
+    let mut peers = Peer::start_all(&place, ["bob", "carol", "dave"]).await;
     let addresses = peers.each_ref().map(|peer| peer.address);
     let owners: Vec<_> = (0..4).map(|owner| (owner, place.file(&format!("file{owner}"), 10_000 + owner))).collect();
     let store = |(owner, (file, _)): &(usize, (std::path::PathBuf, _))| {
@@ -105,6 +105,8 @@ async fn owners_do_not_see_each_other() {
         get(&out, &place.path(&format!("seed{owner}")), &addresses).await.assert_success();
         assert!(fs::read(out).unwrap() == *bytes);
     }
+    let line = peers[0].wait_for("did store").await;
+    assert!(line.starts_with("📦 [stash] "), "{line}");
 }
 
 #[tokio::test]
