@@ -1,4 +1,4 @@
-//! The six scenes.
+//! The scenes.
 
 use std::{
     io,
