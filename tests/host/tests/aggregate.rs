@@ -1,5 +1,7 @@
 //! Aggregates against their vectors, and against sorted copies and wide integers.
 
+mod support;
+
 use core::num::NonZeroU32;
 
 use proptest::{collection::vec, prelude::*};
@@ -9,7 +11,7 @@ use steadfast_core::aggregate::{self, settled};
 type Aggregate = dyn Fn(&mut [i64]) -> Option<i64>;
 
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() }
+    support::cases(10_000)
 }
 
 /// Votes that are near each other, near an end, at very different scales, or equal.

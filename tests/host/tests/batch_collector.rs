@@ -1,5 +1,7 @@
 //! The batch collector beside a naive one that remembers every item with its time.
 
+mod support;
+
 use core::{num::NonZeroU64, time::Duration};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -107,7 +109,7 @@ impl Timed for Contract {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(10_000))]
 
     #[test]
     fn does_what_a_naive_collector_does(rules in rules(), steps in vec(step(), 1..25)) {

@@ -1,5 +1,7 @@
 //! The caching rate limiter beside a naive one, under clocks that step and leap.
 
+mod support;
+
 use core::time::Duration;
 use std::collections::HashMap;
 
@@ -89,7 +91,7 @@ impl Known {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(10_000))]
 
     #[test]
     fn answers_as_the_naive_one_does(ops in ops(30_000)) {
@@ -157,7 +159,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(2_000))]
 
     /// Safety when the table is full: no key ever gets more than its quota and the shared one in any window, and no two
     /// attempts of a key that has an entry run at once.

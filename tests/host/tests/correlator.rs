@@ -1,5 +1,7 @@
 //! The correlators against naive references, under hostile clocks, hostile replies and full slabs.
 
+mod support;
+
 use core::{hash::BuildHasher, time::Duration};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -249,7 +251,7 @@ impl Timed for Slab {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(10_000))]
 
     #[test]
     fn a_slab_does_what_notes_of_everything_do(ops in ops(), seed: u64) {
@@ -390,7 +392,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(1_000))]
 
     #[test]
     fn the_deadline_contract_holds(ops in ops()) {

@@ -1,5 +1,7 @@
 //! The dedup cache beside a naive one, under clocks that step and leap.
 
+mod support;
+
 use core::time::Duration;
 use std::{
     collections::hash_map::DefaultHasher,
@@ -270,7 +272,7 @@ impl Timed for Watched {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(5_000))]
 
     #[test]
     fn forgets_as_the_naive_one_does(ops in ops()) {
@@ -284,7 +286,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(400))]
 
     #[test]
     fn keeps_the_contract_of_deadlines(ops in ops(), refuse in any::<bool>()) {

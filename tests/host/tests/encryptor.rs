@@ -1,5 +1,7 @@
 //! `Encryptor` against the seed's vectors, and against whoever holds the data.
 
+mod support;
+
 use core::convert::Infallible;
 
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
@@ -187,7 +189,7 @@ fn every_flipped_bit_is_noticed() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(1_000))]
 
     #[test]
     fn what_is_sealed_opens_and_nothing_else_does(

@@ -1,5 +1,7 @@
 //! The logger beside a naive one that keeps every event, under hostile clocks, names and sinks.
 
+mod support;
+
 use std::{
     collections::hash_map::DefaultHasher,
     fmt::Write as _,
@@ -473,7 +475,7 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(10_000))]
 
     #[test]
     fn it_does_what_the_naive_one_does(steps in prop::collection::vec(step(), 1..20)) {
@@ -482,7 +484,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(1_000))]
 
     #[test]
     fn crowds_are_counted_as_the_naive_one_does(steps in crowd()) {

@@ -1,5 +1,7 @@
 //! `Quorum` against a map from voters to votes, under clocks that step back and leap.
 
+mod support;
+
 use core::{num::NonZeroU64, time::Duration};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -142,7 +144,7 @@ impl Timed for Driven {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(10_000))]
 
     #[test]
     fn it_does_what_the_model_does(

@@ -1,5 +1,7 @@
 //! The rate limiter against naive references, under hostile clocks and full tables.
 
+mod support;
+
 use core::{num::NonZeroU32, time::Duration};
 use std::collections::HashMap;
 
@@ -52,7 +54,7 @@ fn moved(now: u64, step: i64) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(support::cases(10_000))]
 
     #[test]
     fn a_sliding_log_does_what_a_list_of_instants_does(requests in requests(4, 20 * SECOND as i64)) {

@@ -1,5 +1,7 @@
 //! Retry and retry budget beside naive references, on clocks that step.
 
+mod support;
+
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
@@ -197,7 +199,7 @@ fn ask() -> impl Strategy<Value = Ask> {
 }
 
 fn cases() -> ProptestConfig {
-    ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() }
+    support::cases(10_000)
 }
 
 #[test]
