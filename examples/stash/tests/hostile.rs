@@ -68,8 +68,7 @@ async fn replays_forgeries_and_garbage_change_nothing() {
         mallory.store_as(alice, u64::MAX, peer.address).await.unwrap();
         assert!(mallory.garbage(&link.overheard(), peer.address).await.unwrap() > 100);
     }
-    get(&place.path("out"), &place.path("seed"), &addresses).await.assert_success();
-    assert!(fs::read(place.path("out")).unwrap() == bytes);
+    place.assert_kept(&addresses, &bytes).await;
     peers.iter_mut().for_each(Peer::assert_alive);
 }
 
@@ -110,8 +109,7 @@ async fn forged_acks_store_nothing() {
     assert!(acks > 50, "{acks}");
     assert_eq!(ended.code(), Some(1));
     links.iter().for_each(|link| link.set_faults(Faults::default()));
-    get(&place.path("out"), &place.path("seed"), &addresses).await.assert_success();
-    assert!(fs::read(place.path("out")).unwrap() == bytes);
+    place.assert_kept(&addresses, &bytes).await;
 }
 
 #[tokio::test]
@@ -126,8 +124,7 @@ async fn a_flood_is_held_and_others_are_served() {
         let flood = mallory.flood(40, address).await.unwrap();
         assert_eq!((flood.answered, flood.limited, flood.other), (5, 35, 0));
     }
-    get(&place.path("out"), &place.path("seed"), &addresses).await.assert_success();
-    assert!(fs::read(place.path("out")).unwrap() == bytes);
+    place.assert_kept(&addresses, &bytes).await;
 }
 
 #[tokio::test]

@@ -39,14 +39,12 @@ async fn a_confidant_that_dies_during_a_store_is_replaced() {
     until(|| seen(&links) >= 600 || store.try_wait().unwrap().is_some()).await; // about a third of it
     let _silent = peers.remove(0).kill().await;
     assert!(store.wait().await.unwrap().success());
-    get(&place.path("out"), &place.path("seed"), &addresses).await.assert_success();
-    assert!(fs::read(place.path("out")).unwrap() == bytes);
+    place.assert_kept(&addresses, &bytes).await;
 
     // What bob had of it goes when he comes back, and harms nobody.
     let bob = Peer::start(&place, "bob").await;
     let addresses: Vec<_> = peers.iter().chain([&bob]).map(|peer| peer.address).collect();
-    get(&place.path("out"), &place.path("seed"), &addresses).await.assert_success();
-    assert!(fs::read(place.path("out")).unwrap() == bytes);
+    place.assert_kept(&addresses, &bytes).await;
 }
 
 #[tokio::test]
@@ -88,8 +86,7 @@ async fn when_all_confidants_die_during_a_store_the_version_before_it_is_left() 
     assert_eq!(store.wait().await.unwrap().code(), Some(1));
     let peers = Peer::start_all(&place, names).await;
     let addresses = peers.each_ref().map(|peer| peer.address);
-    get(&place.path("out"), &place.path("seed"), &addresses).await.assert_success();
-    assert!(fs::read(place.path("out")).unwrap() == old);
+    place.assert_kept(&addresses, &old).await;
 }
 
 #[tokio::test]

@@ -45,6 +45,13 @@ impl Place {
         (self.path(name), bytes)
     }
 
+    /// Gets the file of `seed` back to `out`, and asserts that it is these bytes.
+    pub(crate) async fn assert_kept(&self, peers: &[SocketAddr], bytes: &[u8]) {
+        let out = self.path("out");
+        get(&out, &self.path("seed"), peers).await.assert_success();
+        assert!(std::fs::read(out).unwrap() == bytes);
+    }
+
     /// The names of what is in a folder of it.
     pub(crate) fn listing(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().file_name());
