@@ -127,8 +127,13 @@ impl Span {
 
     /// `duration` in nanoseconds, at most 584 years.
     pub(crate) const fn new(duration: Duration) -> Self {
-        // Not `as_nanos`: 128 bits cost a microcontroller ten times as much.
-        Self(duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64))
+        const LONGEST: u64 = u64::MAX / 1_000_000_000;
+
+        // Not `as_nanos`: 128 bits cost a microcontroller ten times as much. Nor a product that saturates: twice as much.
+        if duration.as_secs() > LONGEST {
+            return Self::MAX;
+        }
+        Self(duration.as_secs().wrapping_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64))
     }
 
     pub(crate) const fn from_nanos(nanos: u64) -> Self {

@@ -120,7 +120,8 @@ impl<P: Copy + Eq, R, T: Clock> Correlator<P, R, T> {
         self.0.next_deadline()
     }
 
-    /// Times out the call that is due, and names it; call it until it returns `None`. O(capacity).
+    /// Times out the call that is due, and names it; call it until it returns `None`. O(log capacity), and at most
+    /// once in the shortest time-out O(capacity).
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&self) -> Option<Expired<P>> {
         self.0.on_timeout()

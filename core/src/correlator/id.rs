@@ -46,7 +46,8 @@ pub(super) struct Numbers {
 impl Numbers {
     pub(super) const fn new(seed: u64) -> Self {
         let (first, second, third) = (split_mix(seed, 1), split_mix(seed, 2), split_mix(seed, 3));
-        let keys = [first as u32, (first >> 32) as u32, second as u32, (second >> 32) as u32];
+        // Odd, as factors have to be.
+        let keys = [first as u32 | 1, (first >> 32) as u32 | 1, second as u32 | 1, (second >> 32) as u32 | 1];
         Self { keys, next: third as u32 }
     }
 
@@ -65,9 +66,9 @@ impl Numbers {
     }
 }
 
-/// 16 bits to 16 bits: the key's upper half shifts, the whole of it (made odd) multiplies, the upper bits count.
+/// 16 bits to 16 bits: the key's upper half shifts, the whole of it, which is odd, multiplies, the upper bits count.
 const fn round(half: u32, key: u32) -> u32 {
-    half.wrapping_add(key >> 16).wrapping_mul(key | 1) >> 16
+    half.wrapping_add(key >> 16).wrapping_mul(key) >> 16
 }
 
 /// Output `index` of `SplitMix64`. Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.

@@ -10,6 +10,7 @@ use core::{
 
 use super::{
     BeginError, CorrelatorStats, Resolution, RoundTrips,
+    due::{Due, Slots},
     ledger::Ledger,
     phase::{CLOSED_AT_ONCE, Calls, Ending, Finished, Look, Phase, Waiters, wake_all},
 };
@@ -27,7 +28,7 @@ use crate::{
 ///
 /// A second call with an id that is pending is refused, and the first stays as it was. Nothing is remembered of a call
 /// that is over: a reply to it is `Unknown`, unless its id is in use again. All but what goes by deadlines is O(1)
-/// expected; that is O(`N`). A clock that steps back is met as in the `Correlator`.
+/// expected. A clock that steps back is met as in the `Correlator`.
 ///
 /// ```
 /// use core::time::Duration;
@@ -45,9 +46,13 @@ pub type KeyedCorrelator<Id, R, const N: usize, H = HashSeed> = KeyedCorrelatorI
 
 /// A [`KeyedCorrelator`] in any [`Storage`].
 pub struct KeyedCorrelatorIn<Id, R, S: Storage, H = HashSeed> {
-    calls: Table<Id, Phase<R>, S, H>,
+    calls: Table<Id, Unnamed<R>, S, H>,
+    due: Due<S>,
     ledger: Ledger,
 }
+
+/// The id is the table's.
+type Unnamed<R> = Phase<R, (), ()>;
 
 impl<Id, R, const N: usize> KeyedCorrelator<Id, R, N> {
     /// A correlator without calls, for 1 to 65,534 at once, hashing with [`HashSeed::FIXED`]:
@@ -68,7 +73,7 @@ impl<Id, R, H, const N: usize> KeyedCorrelator<Id, R, N, H> {
     /// A correlator without calls, with a hasher of the caller's choice.
     #[must_use]
     pub const fn with_hasher(hasher: H) -> Self {
-        Self { calls: Table::new(hasher), ledger: Ledger::new() }
+        Self { calls: Table::new(hasher), due: Due::new(), ledger: Ledger::new() }
     }
 }
 
@@ -76,7 +81,9 @@ impl<Id, R, S: Allocate, H> KeyedCorrelatorIn<Id, R, S, H> {
     /// A correlator without calls, for `capacity` (1 to 2^32 - 2) at once, in storage of run-time size.
     #[must_use]
     pub fn allocate(capacity: usize, hasher: H) -> Self {
-        Self { calls: Table::allocate(capacity, hasher), ledger: Ledger::new() }
+        let calls = Table::allocate(capacity, hasher);
+        let due = Due::allocate(calls.capacity());
+        Self { calls, due, ledger: Ledger::new() }
     }
 }
 
@@ -86,7 +93,7 @@ impl<Id, R, S: Storage, H> KeyedCorrelatorIn<Id, R, S, H> {
     /// `begin`, `resolve`, `cancel`, `close` and `on_timeout` may change it. O(`N`).
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.next_due().map(|(expires_at, _)| expires_at)
+        self.calls.iter().filter_map(|(_, _, phase)| phase.expires_at()).min()
     }
 
     /// Lets calls begin again after [`close`](Self::close): the link is back.
@@ -130,10 +137,6 @@ impl<Id, R, S: Storage, H> KeyedCorrelatorIn<Id, R, S, H> {
         self.ledger.round_trips()
     }
 
-    fn next_due(&self) -> Option<(Instant, usize)> {
-        self.calls.iter().filter_map(|(slot, _, phase)| phase.expires_at().map(|at| (at, slot))).min()
-    }
-
     fn observe(&mut self, now: Instant) {
         if self.ledger.observe(now) {
             for slot in 0..self.calls.capacity() {
@@ -141,6 +144,7 @@ impl<Id, R, S: Storage, H> KeyedCorrelatorIn<Id, R, S, H> {
                     phase.rebase(now);
                 }
             }
+            self.due.reorder();
         }
     }
 }
@@ -204,7 +208,8 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
 
     /// Times out the call that is due, earliest deadline first, and names it, so that its peer can be told.
     ///
-    /// Call it until it returns `None`. O(1) if nothing is due since the last time, else O(`N`).
+    /// Call it until it returns `None`. O(1) if nothing is due; else O(log `N`), and at most once in the shortest time-out
+    /// O(`N`).
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&mut self, now: Instant) -> Option<Id>
     where
@@ -237,9 +242,10 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
             return Err(self.ledger.refused(BeginError::Duplicate));
         }
         let expires_at = now.after(timeout);
-        match self.calls.insert(hash, id, Phase::Pending { begun_at: now, expires_at, waiter }) {
+        match self.calls.insert(hash, id, Phase::begun((), (), now, expires_at, waiter)) {
             Ok(slot) => {
-                self.ledger.begun(expires_at);
+                self.due.add(expires_at);
+                self.ledger.begun();
                 Ok((slot, expires_at))
             }
             Err(_) => Err(self.ledger.refused(BeginError::Full)),
@@ -286,12 +292,8 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     where
         Id: Clone,
     {
-        if self.ledger.is_idle(now) {
-            return None;
-        }
-        let due = self.next_due();
-        self.ledger.set_deadline(due.map(|(expires_at, _)| expires_at));
-        let (_, slot) = due.filter(|(expires_at, _)| now >= *expires_at)?;
+        let capacity = self.calls.capacity();
+        let slot = self.due.pop(&mut self.calls, capacity, now)?;
         let id = self.calls.get(slot)?.0.clone();
         Some((id, self.end(slot, Ending::TimedOut)))
     }
@@ -329,6 +331,16 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
             self.calls.remove(slot);
         }
         waiter
+    }
+}
+
+impl<Id, R, S: Storage, H> Slots for Table<Id, Unnamed<R>, S, H> {
+    type Reply = R;
+    type Number = ();
+    type Peer = ();
+
+    fn phase(&mut self, slot: usize) -> Option<&mut Unnamed<R>> {
+        self.get_mut(slot)
     }
 }
 

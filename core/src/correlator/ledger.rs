@@ -53,8 +53,6 @@ pub(super) struct Ledger {
     closed: bool,
     /// The time when a call or a reply last came.
     seen_at: Instant,
-    /// No call expires before this.
-    idle_until: Instant,
 }
 
 impl Ledger {
@@ -72,7 +70,7 @@ impl Ledger {
             unknown: 0,
             wrong_peer: 0,
         };
-        Self { stats, meter: Meter::NEW, closed: false, seen_at: Instant::ZERO, idle_until: Instant::MAX }
+        Self { stats, meter: Meter::NEW, closed: false, seen_at: Instant::ZERO }
     }
 
     pub(super) const fn stats(&self) -> CorrelatorStats {
@@ -112,22 +110,10 @@ impl Ledger {
             return false;
         }
         self.seen_at = now;
-        self.idle_until = Instant::ZERO;
         true
     }
 
-    /// True if certainly no call is due.
-    pub(super) fn is_idle(&self, now: Instant) -> bool {
-        now < self.idle_until
-    }
-
-    /// The first deadline, now that it was looked for.
-    pub(super) fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.idle_until = deadline.unwrap_or(Instant::MAX);
-    }
-
-    pub(super) const fn begun(&mut self, expires_at: Instant) {
-        self.idle_until = self.idle_until.earlier(expires_at);
+    pub(super) const fn begun(&mut self) {
         count(&mut self.stats.begun);
     }
 

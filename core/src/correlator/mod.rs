@@ -4,6 +4,7 @@
 //! for keeps its slot until that future has been told; any other leaves it the moment it is over (or its reply is
 //! taken).
 
+mod due;
 mod gather;
 mod id;
 mod keyed;

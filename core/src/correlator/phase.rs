@@ -17,14 +17,17 @@ pub(super) enum Ending {
 }
 
 /// Where a call that holds a slot stands.
-pub(super) enum Phase<R> {
-    /// `waiter` is there if a future waits for the call.
-    Pending { begun_at: Instant, expires_at: Instant, waiter: Option<Waker> },
+///
+/// `number` and `peer` are what the call is known by. They lie in here, because beside an enum of 64-bit times each of
+/// them would cost eight bytes.
+pub(super) enum Phase<R, N, P> {
+    /// `waiter` is there if a future waits for the call, `listed` tells that it is in the order of deadlines.
+    Pending { number: N, peer: P, listed: bool, begun_at: Instant, expires_at: Instant, waiter: Option<Waker> },
     /// The reply is there to be taken; by the future that waits for it, if it is `held`. (An option, so that it can be
     /// moved out without moving the slot.)
-    Replied { reply: Option<R>, held: bool },
+    Replied { number: N, peer: P, held: bool, reply: Option<R> },
     /// Over, but the future that waits for it has yet to be told.
-    Unanswered(Ending),
+    Unanswered { number: N, peer: P, ending: Ending },
 }
 
 /// What a future does with its call.
@@ -85,7 +88,29 @@ impl<R> Finished<R> {
     pub(super) const LOST: Self = Self { outcome: Err(Ending::Cancelled), stale: None };
 }
 
-impl<R> Phase<R> {
+impl<R, N: Copy, P: Copy> Phase<R, N, P> {
+    pub(super) const fn begun(
+        number: N,
+        peer: P,
+        begun_at: Instant,
+        expires_at: Instant,
+        waiter: Option<Waker>,
+    ) -> Self {
+        Self::Pending { number, peer, listed: false, begun_at, expires_at, waiter }
+    }
+
+    pub(super) const fn number(&self) -> N {
+        match self {
+            Self::Pending { number, .. } | Self::Replied { number, .. } | Self::Unanswered { number, .. } => *number,
+        }
+    }
+
+    pub(super) const fn peer(&self) -> P {
+        match self {
+            Self::Pending { peer, .. } | Self::Replied { peer, .. } | Self::Unanswered { peer, .. } => *peer,
+        }
+    }
+
     pub(super) const fn is_pending(&self) -> bool {
         matches!(self, Self::Pending { .. })
     }
@@ -94,8 +119,23 @@ impl<R> Phase<R> {
     pub(super) const fn expires_at(&self) -> Option<Instant> {
         match self {
             Self::Pending { expires_at, .. } => Some(*expires_at),
-            Self::Replied { .. } | Self::Unanswered(_) => None,
+            Self::Replied { .. } | Self::Unanswered { .. } => None,
         }
+    }
+
+    /// When a pending call that is in the order of deadlines times out.
+    pub(super) const fn listed_until(&self) -> Option<Instant> {
+        match self {
+            Self::Pending { listed: true, expires_at, .. } => Some(*expires_at),
+            _ => None,
+        }
+    }
+
+    /// A pending call is now in the order of deadlines; true if it is pending.
+    pub(super) const fn list(&mut self) -> bool {
+        let Self::Pending { listed, .. } = self else { return false };
+        *listed = true;
+        true
     }
 
     /// When the call began, if it is still waiting for a reply.
@@ -109,14 +149,15 @@ impl<R> Phase<R> {
     /// Takes the reply; also the waker of the future to be told.
     pub(super) fn answer(&mut self, reply: R) -> Option<Waker> {
         let waiter = if let Self::Pending { waiter, .. } = self { waiter.take() } else { None };
-        *self = Self::Replied { reply: Some(reply), held: waiter.is_some() };
+        let (number, peer) = (self.number(), self.peer());
+        *self = Self::Replied { number, peer, held: waiter.is_some(), reply: Some(reply) };
         waiter
     }
 
     /// Why a call that is not open takes no reply.
     pub(super) const fn refusal(&self) -> Resolution<()> {
         match self {
-            Self::Pending { .. } | Self::Unanswered(_) => Resolution::Late(()),
+            Self::Pending { .. } | Self::Unanswered { .. } => Resolution::Late(()),
             Self::Replied { .. } => Resolution::Duplicate(()),
         }
     }
@@ -124,17 +165,17 @@ impl<R> Phase<R> {
     /// The reply, if nobody waits for it.
     pub(super) const fn take(&mut self) -> Option<R> {
         match self {
-            Self::Replied { reply, held: false } => reply.take(),
+            Self::Replied { reply, held: false, .. } => reply.take(),
             _ => None,
         }
     }
 
     /// Ends a pending call. A waker means that the call keeps its slot until its future has been told.
     pub(super) fn end(&mut self, ending: Ending, ledger: &mut Ledger) -> Option<Waker> {
-        let Self::Pending { waiter, .. } = self else { return None };
+        let Self::Pending { number, peer, waiter, .. } = self else { return None };
         ledger.ended(ending);
-        let waiter = waiter.take();
-        *self = Self::Unanswered(ending);
+        let (number, peer, waiter) = (*number, *peer, waiter.take());
+        *self = Self::Unanswered { number, peer, ending };
         waiter
     }
 
@@ -159,7 +200,7 @@ impl<R> Phase<R> {
                 Finished { outcome: Err(ending), stale: waiter.take() }
             }
             Self::Replied { reply, .. } => Finished { outcome: reply.take().ok_or(ending), stale: None },
-            Self::Unanswered(ending) => Finished { outcome: Err(*ending), stale: None },
+            Self::Unanswered { ending, .. } => Finished { outcome: Err(*ending), stale: None },
         }
     }
 

@@ -4,6 +4,7 @@ use core::{fmt, task::Waker, time::Duration};
 
 use super::{
     BeginError, Call, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
+    due::{Due, Slots},
     id::Numbers,
     ledger::Ledger,
     phase::{CLOSED_AT_ONCE, Calls, Ending, Finished, Look, Phase, Waiters, wake_all},
@@ -24,7 +25,7 @@ use crate::{
 /// must leave the call pending.
 ///
 /// - [`begin`](CorrelatorIn::begin), [`resolve`](CorrelatorIn::resolve), [`take`](CorrelatorIn::take) and
-///   [`cancel`](CorrelatorIn::cancel) are O(1); what goes by deadlines is O(`N`).
+///   [`cancel`](CorrelatorIn::cancel) are O(1).
 /// - How a call ended is remembered until its slot is used again. Slots are used in the order in which they became free,
 ///   so with `f` slots free, that is for `f` more calls. Replies to calls before that are `Unknown`.
 /// - A clock that steps back by more than 100 ms (noticed by the next `begin` or `resolve`) gives each pending call its
@@ -65,12 +66,13 @@ pub struct CorrelatorIn<P, R, S: Storage> {
     oldest: S::Link,
     newest: S::Link,
     held: usize,
+    due: Due<S>,
     ledger: Ledger,
 }
 
 enum Slot<P, R, L> {
     Vacant,
-    Live { number: u32, peer: P, phase: Phase<R> },
+    Live(Phase<R, u32, P>),
     Over { number: u32, peer: P, answered: bool, next: L },
 }
 
@@ -89,6 +91,7 @@ impl<P, R, const N: usize> Correlator<P, R, N> {
             oldest: u16::MAX,
             newest: u16::MAX,
             held: 0,
+            due: Due::new(),
             ledger: Ledger::new(),
         }
     }
@@ -100,13 +103,15 @@ impl<P, R, S: Allocate> CorrelatorIn<P, R, S> {
     /// The seed is as for [`new`](Correlator::new).
     #[must_use]
     pub fn allocate(capacity: usize, seed: u64) -> Self {
+        let capacity = capacity.clamp(1, u32::MAX as usize);
         Self {
-            slots: S::allocate(capacity.clamp(1, u32::MAX as usize), || Slot::Vacant),
+            slots: S::allocate(capacity, || Slot::Vacant),
             numbers: Numbers::new(seed),
             unused: 0,
             oldest: S::Link::NONE,
             newest: S::Link::NONE,
             held: 0,
+            due: Due::allocate(capacity),
             ledger: Ledger::new(),
         }
     }
@@ -145,8 +150,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     #[inline]
     pub fn take(&mut self, id: CallId) -> Option<R> {
         let index = self.find(id)?;
-        let Some(Slot::Live { phase, .. }) = self.slots.as_mut().get_mut(index) else { return None };
-        let reply = phase.take()?;
+        let reply = self.slots.as_mut().phase(index)?.take()?;
         self.free(index, true);
         Some(reply)
     }
@@ -174,12 +178,18 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     /// `begin`, `resolve`, `cancel`, `close` and `on_timeout` may change it. O(`N`).
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.next_due().map(|(expires_at, _)| expires_at)
+        let used = self.slots.as_ref().iter().take(self.unused);
+        let pending = used.filter_map(|slot| match slot {
+            Slot::Live(phase) => phase.expires_at(),
+            Slot::Over { .. } | Slot::Vacant => None,
+        });
+        pending.min()
     }
 
     /// Times out the call that is due, earliest deadline first, and names it, so that its peer can be told.
     ///
-    /// Call it until it returns `None`. O(1) if nothing is due since the last time, else O(`N`).
+    /// Call it until it returns `None`. O(1) if nothing is due; else O(log `N`), and at most once in the shortest time-out
+    /// O(`N`).
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&mut self, now: Instant) -> Option<Expired<P>> {
         let (expired, waiter) = self.expire_for(now)?;
@@ -251,12 +261,12 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         let next = match self.slots.as_ref().get(index) {
             Some(Slot::Vacant) => S::Link::NONE,
             Some(Slot::Over { next, .. }) => *next,
-            Some(Slot::Live { .. }) | None => return Err(self.ledger.refused(BeginError::Full)),
+            Some(Slot::Live(_)) | None => return Err(self.ledger.refused(BeginError::Full)),
         };
         let number = self.numbers.next();
         let expires_at = now.after(timeout);
         if let Some(slot) = self.slots.as_mut().get_mut(index) {
-            *slot = Slot::Live { number, peer, phase: Phase::Pending { begun_at: now, expires_at, waiter } };
+            *slot = Slot::Live(Phase::begun(number, peer, now, expires_at, waiter));
         }
         if fresh {
             self.unused = self.unused.wrapping_add(1);
@@ -267,7 +277,8 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
             }
         }
         self.held = self.held.wrapping_add(1);
-        self.ledger.begun(expires_at);
+        self.due.add(expires_at);
+        self.ledger.begun();
         Ok(Call { id: CallId::new(index, number), expires_at })
     }
 
@@ -283,8 +294,8 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         self.observe(now);
         let (index, named) = id.parts();
         let why = match self.slots.as_mut().get_mut(index) {
-            Some(Slot::Live { number, peer, phase }) if *number == named => {
-                if *peer != from {
+            Some(Slot::Live(phase)) if phase.number() == named => {
+                if phase.peer() != from {
                     Resolution::WrongPeer(())
                 } else if let Some(begun_at) = phase.open_since(now) {
                     self.ledger.resolved(begun_at, now);
@@ -313,14 +324,10 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
 
     /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told.
     pub(super) fn expire_for(&mut self, now: Instant) -> Option<(Expired<P>, Option<Waker>)> {
-        if self.ledger.is_idle(now) {
-            return None;
-        }
-        let due = self.next_due();
-        self.ledger.set_deadline(due.map(|(expires_at, _)| expires_at));
-        let (_, index) = due.filter(|(expires_at, _)| now >= *expires_at)?;
-        let Some(Slot::Live { number, peer, .. }) = self.slots.as_ref().get(index) else { return None };
-        let expired = Expired { id: CallId::new(index, *number), peer: *peer };
+        let slots = self.slots.as_mut();
+        let index = self.due.pop(slots, self.unused, now)?;
+        let phase = slots.phase(index)?;
+        let expired = Expired { id: CallId::new(index, phase.number()), peer: phase.peer() };
         Some((expired, self.end(index, Ending::TimedOut)))
     }
 
@@ -342,28 +349,18 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     fn find(&self, id: CallId) -> Option<usize> {
         let (index, named) = id.parts();
         match self.slots.as_ref().get(index)? {
-            Slot::Live { number, .. } if *number == named => Some(index),
+            Slot::Live(phase) if phase.number() == named => Some(index),
             _ => None,
         }
     }
 
     fn is_pending(&self, index: usize) -> bool {
-        matches!(self.slots.as_ref().get(index), Some(Slot::Live { phase, .. }) if phase.is_pending())
-    }
-
-    /// The pending call that times out first, the lower slot of equals.
-    fn next_due(&self) -> Option<(Instant, usize)> {
-        let used = self.slots.as_ref().iter().take(self.unused).enumerate();
-        let pending = used.filter_map(|(index, slot)| match slot {
-            Slot::Live { phase, .. } => phase.expires_at().map(|expires_at| (expires_at, index)),
-            Slot::Over { .. } | Slot::Vacant => None,
-        });
-        pending.min()
+        matches!(self.slots.as_ref().get(index), Some(Slot::Live(phase)) if phase.is_pending())
     }
 
     /// Ends the call in a slot if it is pending, and frees the slot unless a future has to be told.
     fn end(&mut self, index: usize, ending: Ending) -> Option<Waker> {
-        let Some(Slot::Live { phase, .. }) = self.slots.as_mut().get_mut(index) else { return None };
+        let phase = self.slots.as_mut().phase(index)?;
         if !phase.is_pending() {
             return None;
         }
@@ -377,8 +374,8 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     /// Makes the slot of a call that is over the last of the free ones.
     fn free(&mut self, index: usize, answered: bool) {
         let Some(slot) = self.slots.as_mut().get_mut(index) else { return };
-        let Slot::Live { number, peer, .. } = *slot else { return };
-        *slot = Slot::Over { number, peer, answered, next: S::Link::NONE };
+        let Slot::Live(phase) = slot else { return };
+        *slot = Slot::Over { number: phase.number(), peer: phase.peer(), answered, next: S::Link::NONE };
         let link = S::Link::to(index);
         match self.slots.as_mut().get_mut(self.newest.index()) {
             Some(Slot::Over { next, .. }) => *next = link,
@@ -397,9 +394,23 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     #[cold]
     fn rebase(&mut self, now: Instant) {
         for slot in self.slots.as_mut().iter_mut().take(self.unused) {
-            if let Slot::Live { phase, .. } = slot {
+            if let Slot::Live(phase) = slot {
                 phase.rebase(now);
             }
+        }
+        self.due.reorder();
+    }
+}
+
+impl<P: Copy, R, L> Slots for [Slot<P, R, L>] {
+    type Reply = R;
+    type Number = u32;
+    type Peer = P;
+
+    fn phase(&mut self, slot: usize) -> Option<&mut Phase<R, u32, P>> {
+        match self.get_mut(slot)? {
+            Slot::Live(phase) => Some(phase),
+            Slot::Over { .. } | Slot::Vacant => None,
         }
     }
 }
@@ -410,7 +421,7 @@ impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
 
     fn look(&mut self, id: CallId, waker: &Waker, spare: &mut Option<Waker>) -> Look<R> {
         let index = self.find(id).unwrap_or(usize::MAX);
-        if let Some(Slot::Live { phase, .. }) = self.slots.as_mut().get_mut(index)
+        if let Some(phase) = self.slots.as_mut().phase(index)
             && let Some(look) = phase.watch(waker, spare)
         {
             return look;
@@ -420,7 +431,7 @@ impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
 
     fn finish(&mut self, id: CallId, ending: Ending) -> Finished<R> {
         let Some(index) = self.find(id) else { return Finished::LOST };
-        let Some(Slot::Live { phase, .. }) = self.slots.as_mut().get_mut(index) else { return Finished::LOST };
+        let Some(phase) = self.slots.as_mut().phase(index) else { return Finished::LOST };
         let finished = phase.finish(ending, &mut self.ledger);
         self.free(index, finished.outcome.is_ok());
         finished

@@ -1,0 +1,230 @@
+//! Which call times out next.
+//!
+//! Most calls are answered, so `begin` and `resolve` keep no order; they only note the earliest deadline. When that has
+//! come, all pending calls are put into a heap at once. Those that are over by the time they come up are passed over. A
+//! call that began later lies outside, and its deadline is later by its time-out than the filling; so the heap is filled
+//! at most once in the shortest time-out, however many calls time out in it.
+
+use super::phase::Phase;
+use crate::{
+    Instant,
+    storage::{Allocate, Inline, Link, Storage},
+};
+
+/// Where the calls are.
+pub(super) trait Slots {
+    type Reply;
+    type Number: Copy;
+    type Peer: Copy;
+
+    /// The call in a slot, if there is one.
+    fn phase(&mut self, slot: usize) -> Option<&mut Phase<Self::Reply, Self::Number, Self::Peer>>;
+}
+
+/// The pending calls by deadline, the lower slot first of equals.
+pub(super) struct Due<S: Storage> {
+    /// The first `len` are a binary heap: no slot comes before its parent.
+    heap: S::Of<S::Link>,
+    len: usize,
+    /// No pending call outside the heap times out before this.
+    others_at: Instant,
+}
+
+impl<const N: usize> Due<Inline<N>> {
+    pub(super) const fn new() -> Self {
+        Self { heap: [u16::MAX; N], len: 0, others_at: Instant::MAX }
+    }
+}
+
+impl<S: Allocate> Due<S> {
+    pub(super) fn allocate(capacity: usize) -> Self {
+        Self { heap: S::allocate(capacity, || S::Link::NONE), len: 0, others_at: Instant::MAX }
+    }
+}
+
+impl<S: Storage> Due<S> {
+    /// A call has begun.
+    pub(super) const fn add(&mut self, expires_at: Instant) {
+        self.others_at = self.others_at.earlier(expires_at);
+    }
+
+    /// Deadlines have changed.
+    pub(super) const fn reorder(&mut self) {
+        self.others_at = Instant::ZERO;
+    }
+
+    /// The slot of the call that times out first, if it is due; only the first `used` slots were ever used.
+    pub(super) fn pop(&mut self, slots: &mut (impl Slots + ?Sized), used: usize, now: Instant) -> Option<usize> {
+        if now >= self.others_at {
+            self.fill(slots, used);
+        }
+        while let Some(first) = self.link(0) {
+            let deadline = slots.phase(first.index()).and_then(|phase| phase.listed_until());
+            if deadline.is_some_and(|deadline| now < deadline) {
+                break;
+            }
+            self.len = self.len.wrapping_sub(1);
+            if let Some(last) = self.heap.as_ref().get(self.len).copied() {
+                self.sift_down(slots, 0, last);
+            }
+            if deadline.is_some() {
+                return Some(first.index());
+            }
+        }
+        None
+    }
+
+    #[cold]
+    fn fill(&mut self, slots: &mut (impl Slots + ?Sized), used: usize) {
+        self.len = 0;
+        self.others_at = Instant::MAX;
+        for slot in 0..used {
+            if slots.phase(slot).is_some_and(Phase::list)
+                && let Some(place) = self.heap.as_mut().get_mut(self.len)
+            {
+                *place = S::Link::to(slot);
+                self.len = self.len.wrapping_add(1);
+            }
+        }
+        for place in (0..self.len >> 1).rev() {
+            if let Some(link) = self.link(place) {
+                self.sift_down(slots, place, link);
+            }
+        }
+    }
+
+    /// Puts `link` where it belongs, at `place` or below.
+    fn sift_down(&mut self, slots: &mut (impl Slots + ?Sized), mut place: usize, link: S::Link) {
+        loop {
+            let mut child = place.wrapping_mul(2).wrapping_add(1);
+            let Some(mut first) = self.link(child) else { break };
+            if let Some(right) = self.link(child.wrapping_add(1))
+                && comes_before(slots, right, first)
+            {
+                first = right;
+                child = child.wrapping_add(1);
+            }
+            if !comes_before(slots, first, link) {
+                break;
+            }
+            self.set(place, first);
+            place = child;
+        }
+        self.set(place, link);
+    }
+
+    fn link(&self, place: usize) -> Option<S::Link> {
+        self.heap.as_ref().get(..self.len)?.get(place).copied()
+    }
+
+    fn set(&mut self, place: usize, link: S::Link) {
+        if let Some(to) = self.heap.as_mut().get_mut(place) {
+            *to = link;
+        }
+    }
+}
+
+/// By deadline, then by slot. A call that is over, or whose slot another has taken, comes first: passing it over leaves
+/// all others in order.
+fn comes_before<L: Link>(slots: &mut (impl Slots + ?Sized), one: L, other: L) -> bool {
+    let mut rank = |link: L| slots.phase(link.index()).and_then(|phase| phase.listed_until()).unwrap_or(Instant::ZERO);
+    let (at, other_at) = (rank(one), rank(other));
+    at < other_at || at == other_at && one.index() < other.index()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    const N: usize = 256;
+
+    /// The slots of a correlator, and how often one was looked at.
+    struct Calls {
+        slots: Vec<Option<Phase<(), (), ()>>>,
+        looks: usize,
+    }
+
+    impl Slots for Calls {
+        type Reply = ();
+        type Number = ();
+        type Peer = ();
+
+        fn phase(&mut self, slot: usize) -> Option<&mut Phase<(), (), ()>> {
+            self.looks += 1;
+            self.slots.get_mut(slot)?.as_mut()
+        }
+    }
+
+    impl Calls {
+        fn new() -> Self {
+            Self { slots: (0..N).map(|_| None).collect(), looks: 0 }
+        }
+
+        fn begin(&mut self, due: &mut Due<Inline<N>>, slot: usize, expires_at: Instant) {
+            self.slots[slot] = Some(Phase::begun((), (), Instant::ZERO, expires_at, None));
+            due.add(expires_at);
+        }
+    }
+
+    #[test]
+    fn whoever_times_out_at_one_instant_costs_a_logarithm_each() {
+        let (mut due, mut calls) = (Due::new(), Calls::new());
+        let at = Instant::from_secs(1);
+        (0..N).for_each(|slot| calls.begin(&mut due, slot, at));
+        for slot in 0..N {
+            assert_eq!(due.pop(&mut calls, N, at), Some(slot));
+            calls.slots[slot] = None;
+        }
+        assert_eq!(due.pop(&mut calls, N, at), None);
+        // Filling looks at each slot a few times; each of 8 levels compares twice, at two slots.
+        assert!(calls.looks < N * (8 + 8 * 4), "{} looks", calls.looks);
+    }
+
+    #[test]
+    fn whoever_times_out_one_after_the_other_costs_no_more() {
+        let (mut due, mut calls) = (Due::new(), Calls::new());
+        let timeout = N as u64;
+        // Each begins a nanosecond after the one before, and begins anew as soon as it has timed out.
+        (0..N).for_each(|slot| calls.begin(&mut due, slot, Instant::from_nanos(slot as u64 + timeout)));
+        for now in timeout..timeout * 21 {
+            let slot = due.pop(&mut calls, N, Instant::from_nanos(now)).expect("one is due");
+            assert_eq!(slot, now as usize % N);
+            assert_eq!(due.pop(&mut calls, N, Instant::from_nanos(now)), None);
+            calls.begin(&mut due, slot, Instant::from_nanos(now + timeout));
+        }
+        assert!(calls.looks < 20 * N * (10 + 8 * 4), "{} looks", calls.looks);
+    }
+
+    #[test]
+    fn the_first_is_the_first_whatever_became_of_the_others() {
+        let (mut due, mut calls) = (Due::<Inline<N>>::new(), Calls::new());
+        let (mut now, mut state) = (0_u64, 0x9e37_79b9_u64);
+        let mut below = |limit: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % limit
+        };
+        for _ in 0..20_000 {
+            let slot = below(N as u64) as usize;
+            match below(8) {
+                0..4 => calls.begin(&mut due, slot, Instant::from_nanos(now + below(40))),
+                4 => calls.slots[slot] = None,
+                5 => {
+                    if let Some(phase) = &mut calls.slots[slot] {
+                        assert!(phase.answer(()).is_none());
+                    }
+                }
+                _ => now += below(8),
+            }
+            let pending = calls.slots.iter().enumerate();
+            let pending = pending.filter_map(|(slot, call)| Some((call.as_ref()?.expires_at()?, slot)));
+            let first = pending.min().filter(|(at, _)| Instant::from_nanos(now) >= *at);
+            assert_eq!(due.pop(&mut calls, N, Instant::from_nanos(now)), first.map(|(_, slot)| slot));
+            if let Some((_, slot)) = first {
+                calls.slots[slot] = None;
+            }
+        }
+    }
+}
