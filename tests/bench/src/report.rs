@@ -1,0 +1,132 @@
+//! The table.
+
+use crate::{
+    run::{Beside, Goal, Measured},
+    stats::short,
+};
+
+/// One row of the table: the work, and what it came to.
+pub struct Line {
+    pub work: String,
+    pub rivals: Vec<Named>,
+    pub measured: Measured,
+}
+
+/// What the table says about a rival beside its figures.
+#[derive(Clone, Copy, Debug)]
+pub struct Named {
+    pub name: &'static str,
+    pub goal: Option<Goal>,
+    pub is_floor: bool,
+}
+
+/// All lines as a table that reads well in a terminal and in Markdown.
+#[must_use]
+pub fn table(lines: &[Line]) -> String {
+    let head = ["work", "ours, ns", "beside", "theirs, ns", "ours is", "goal", "met"].map(str::to_owned);
+    let mut rows = vec![head];
+    for line in lines {
+        for (index, (named, beside)) in line.rivals.iter().zip(&line.measured.rivals).enumerate() {
+            let first = |text: String| if index == 0 { text } else { String::new() };
+            let (goal, met) = judge(*named, *beside);
+            rows.push([
+                first(line.work.clone()),
+                first(line.measured.ours.to_string()),
+                if named.is_floor { format!("floor: {}", named.name) } else { named.name.to_owned() },
+                beside.theirs.to_string(),
+                relation(*named, *beside),
+                goal,
+                met.to_owned(),
+            ]);
+        }
+    }
+    aligned(&rows)
+}
+
+/// Rows in columns of equal width; the first is the head.
+#[must_use]
+pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0));
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!(" {cell:width$} ")).collect();
+        text += &format!("|{}|\n", cells.join("|"));
+        if index == 0 {
+            let bars: Vec<_> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
+            text += &format!("|{}|\n", bars.join("|"));
+        }
+    }
+    text
+}
+
+fn relation(named: Named, beside: Beside) -> String {
+    let ratio = beside.ratio;
+    match named {
+        Named { is_floor: true, .. } => format!("{} times the floor", precise(ratio.inverse())),
+        _ if ratio.median < 0.995 => format!("{} times slower", precise(ratio.inverse())),
+        _ => format!("{} times faster", precise(ratio)),
+    }
+}
+
+fn precise(ratio: crate::stats::Quartiles) -> String {
+    let digits = |value: f64| if value < 9.95 { format!("{value:.2}") } else { short(value) };
+    format!("{} ({} to {})", digits(ratio.median), digits(ratio.low), digits(ratio.high))
+}
+
+/// The goal, and whether the median met it; if not, whether the better quarter did.
+fn judge(named: Named, beside: Beside) -> (String, &'static str) {
+    let Some(goal) = named.goal else { return (String::new(), "") };
+    let (text, wanted) = match goal {
+        Goal::Faster(1.0) => ("not slower".to_owned(), 1.0),
+        Goal::Faster(times) => (format!("{times} times faster"), times),
+        Goal::Within(times) => (format!("{times} times"), 1.0 / times),
+    };
+    let met = match beside.ratio {
+        ratio if ratio.median >= wanted => "yes",
+        ratio if ratio.high >= wanted => "nearly",
+        _ => "no",
+    };
+    (text, met)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Quartiles;
+
+    fn beside(ratio: [f64; 3]) -> Beside {
+        let [low, median, high] = ratio;
+        Beside { theirs: Quartiles::of([50.0]), ratio: Quartiles { low, median, high } }
+    }
+
+    fn named(goal: Goal, is_floor: bool) -> Named {
+        Named { name: "peer", goal: Some(goal), is_floor }
+    }
+
+    #[test]
+    fn a_goal_is_met_by_the_median_and_nearly_by_a_quarter() {
+        let faster = named(Goal::Faster(2.5), false);
+        let met = |ratio| judge(faster, beside(ratio)).1;
+        assert_eq!([met([2.4, 2.5, 2.6]), met([2.3, 2.4, 2.5]), met([2.1, 2.3, 2.4])], ["yes", "nearly", "no"]);
+        let within = named(Goal::Within(1.5), true);
+        assert_eq!(judge(within, beside([0.6, 0.7, 0.8])), ("1.5 times".to_owned(), "yes"));
+        assert_eq!(judge(within, beside([0.5, 0.6, 0.66])).1, "no");
+    }
+
+    #[test]
+    fn a_relation_says_who_is_faster() {
+        let peer = named(Goal::Faster(1.0), false);
+        assert_eq!(relation(peer, beside([2.0, 2.5, 12.0])), "2.50 (2.00 to 12) times faster");
+        assert_eq!(relation(peer, beside([0.4, 0.5, 0.8])), "2.00 (1.25 to 2.50) times slower");
+        assert_eq!(
+            relation(named(Goal::Within(1.5), true), beside([0.5, 0.8, 1.0])),
+            "1.25 (1.00 to 2.00) times the floor"
+        );
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let rows = [["work", "ns"], ["a longer name", "7"]].map(|row| row.map(str::to_owned));
+        assert_eq!(aligned(&rows), "| work          | ns |\n|---------------|----|\n| a longer name | 7  |\n");
+    }
+}

@@ -1,0 +1,227 @@
+//! One check of a limiter by key: every key is known, and everything is allowed.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    hint::black_box,
+    num::NonZeroU32,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use governor::{
+    RateLimiter as Governor,
+    clock::{Clock as GovernorClock, DefaultClock},
+    middleware::NoOpMiddleware,
+    nanos::Nanos,
+    state::keyed::DashMapStateStore,
+};
+use steadfast::{Clock, Gcra, RateLimiter, SlidingLog, SystemTimer};
+
+use super::{Plan, count};
+use crate::{
+    options::Options,
+    run::{
+        Goal::{Faster, Within},
+        Row,
+    },
+    slice::Work,
+    work::{Given, all_keys, over, over_two, requests, text},
+};
+
+/// More than any key uses up while it is measured.
+const RATE: u32 = 1_000_000;
+
+pub(super) fn rows(options: &Options) -> Vec<Plan> {
+    let mut rows = Vec::new();
+    for (keys, faster, threaded) in [(1_000, 2.5, 2.0), (100_000, 2.5, 2.0), (1_000_000, 3.0, 2.0)] {
+        let (n, goal) = (options.keys(keys), Faster(faster));
+        let name = format!("keyed check, u64, {}", count(n));
+        rows.push(Plan::new(format!("{name}, own clocks"), move || {
+            let asked = requests(n, |key| key);
+            Row::new(over(&asked, ours(n))).peer("governor", goal, over(&asked, governor(n, DefaultClock::default())))
+        }));
+        rows.push(Plan::new(format!("{name}, one clock"), move || {
+            let asked = requests(n, |key| key);
+            Row::new(over(&asked, ours(n))).peer("governor", goal, over(&asked, governor(n, OurClock)))
+        }));
+        rows.push(Plan::new(format!("{name}, `now` given"), move || {
+            let asked = requests(n, |key| key);
+            Row::new(over(&asked, ours_given(n))).peer("governor", goal, over(&asked, governor(n, GivenClock))).floor(
+                "hash map, one lock",
+                Within(1.5),
+                over(&asked, map(n)),
+            )
+        }));
+        rows.push(Plan::new(format!("{name}, 2 threads"), move || {
+            let asked = requests(n, |key| key);
+            Row::new(over_two(&asked, ours(n)))
+                .peer("governor", Faster(threaded), over_two(&asked, governor(n, DefaultClock::default())))
+                .peer("ours from one thread", Faster(1.0), on_the_wall(over(&asked, ours(n))))
+                .floor("hash map, one lock", None, over_two(&asked, map(n)))
+        }));
+    }
+    for (keys, faster) in [(1_000, 1.4), (1_000_000, 2.0)] {
+        let (n, goal) = (options.keys(keys), Faster(faster));
+        let name = format!("keyed check, text, {}", count(n));
+        rows.push(Plan::new(format!("{name}, own clocks"), move || {
+            let asked = requests(n, text);
+            Row::new(over(&asked, ours_text(n))).peer(
+                "governor",
+                goal,
+                over(&asked, governor_text(n, DefaultClock::default())),
+            )
+        }));
+        rows.push(Plan::new(format!("{name}, `now` given"), move || {
+            let asked = requests(n, text);
+            let limiter = filled(text, n, Given);
+            let ours = move |key: &String| limiter.allow_at(key.as_str(), Given::NOW).is_allowed();
+            Row::new(over(&asked, ours)).peer("governor", goal, over(&asked, governor_text(n, GivenClock))).floor(
+                "hash map, one lock",
+                None,
+                over(&asked, map_text(n)),
+            )
+        }));
+        rows.push(Plan::new(format!("{name}, 5 an hour, one clock"), move || {
+            let asked = requests(n, text);
+            Row::new(over(&asked, ours_log(n))).peer("the seed's way", None, over(&asked, seed(n)))
+        }));
+    }
+    rows
+}
+
+/// Work of one thread by the clock on the wall, as that of two is timed.
+fn on_the_wall(mut work: Work) -> Work {
+    Box::new(move |n| {
+        let start = Instant::now();
+        work(n);
+        start.elapsed()
+    })
+}
+
+fn filled<K: Eq + Hash + Clone, T: Clock + Clone>(
+    make: impl Fn(u64) -> K,
+    keys: usize,
+    clock: T,
+) -> RateLimiter<K, Gcra, T> {
+    // Room to spare, so that no shard is full before the others.
+    let room = keys + keys / 8;
+    let limiter = RateLimiter::builder(Gcra::per_second(RATE).burst(RATE)).max_keys(room).timer(clock).build();
+    all_keys(keys).for_each(|key| assert!(limiter.allow(&make(key)).is_allowed()));
+    assert_eq!(limiter.len(), keys);
+    limiter
+}
+
+pub(crate) fn ours(keys: usize) -> impl Fn(&u64) -> bool + Sync {
+    let limiter = filled(|key| key, keys, SystemTimer);
+    move |key| limiter.allow(key).is_allowed()
+}
+
+fn ours_given(keys: usize) -> impl Fn(&u64) -> bool + Sync {
+    let limiter = filled(|key| key, keys, Given);
+    move |key| limiter.allow_at(key, Given::NOW).is_allowed()
+}
+
+fn ours_text(keys: usize) -> impl Fn(&String) -> bool + Sync {
+    let limiter = filled(text, keys, SystemTimer);
+    move |key| limiter.allow(key.as_str()).is_allowed()
+}
+
+type Keyed<K, C> = Governor<K, DashMapStateStore<K>, C, NoOpMiddleware<<C as GovernorClock>::Instant>>;
+
+fn governed<K: Eq + Hash + Clone, C: GovernorClock>(make: impl Fn(u64) -> K, keys: usize, clock: C) -> Keyed<K, C> {
+    let rate = NonZeroU32::new(RATE).unwrap();
+    let quota = governor::Quota::per_second(rate).allow_burst(rate);
+    let limiter = Governor::new(quota, DashMapStateStore::default(), clock);
+    all_keys(keys).for_each(|key| assert!(limiter.check_key(&make(key)).is_ok()));
+    limiter
+}
+
+/// Governor's fastest keyed limiter; it does not bound its keys, and takes locks of shards as ours does.
+pub(crate) fn governor<C: GovernorClock + Sync + 'static>(keys: usize, clock: C) -> impl Fn(&u64) -> bool + Sync
+where
+    C::Instant: Sync,
+{
+    let limiter = governed(|key| key, keys, clock);
+    move |key| limiter.check_key(key).is_ok()
+}
+
+fn governor_text<C: GovernorClock + 'static>(keys: usize, clock: C) -> impl Fn(&String) -> bool {
+    let limiter = governed(text, keys, clock);
+    move |key| limiter.check_key(key).is_ok()
+}
+
+/// Our clock, for governor.
+#[derive(Clone, Copy, Debug)]
+struct OurClock;
+
+impl GovernorClock for OurClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::from(SystemTimer.now().as_nanos())
+    }
+}
+
+/// The given time, for governor.
+#[derive(Clone, Copy, Debug)]
+struct GivenClock;
+
+impl GovernorClock for GivenClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        Nanos::from(Given.now().as_nanos())
+    }
+}
+
+/// The least for a check: find the key's number under a lock, and count. As hash the standard library's, which is keyed.
+pub(crate) fn map(keys: usize) -> impl Fn(&u64) -> bool + Sync {
+    let map = Mutex::new(all_keys(keys).map(|key| (key, 0_u64)).collect::<HashMap<_, _>>());
+    move |key| {
+        let mut map = map.lock().unwrap();
+        let state = map.get_mut(key).unwrap();
+        *state += 1;
+        *state < u64::MAX
+    }
+}
+
+fn map_text(keys: usize) -> impl Fn(&String) -> bool {
+    let map = Mutex::new(all_keys(keys).map(|key| (text(key), 0_u64)).collect::<HashMap<_, _>>());
+    move |key| {
+        let mut map = map.lock().unwrap();
+        let state = map.get_mut(key.as_str()).unwrap();
+        *state += 1;
+        *state < u64::MAX
+    }
+}
+
+/// Five an hour for each key; the answer is "no" from the sixth on, as it is for most in a flood.
+fn ours_log(keys: usize) -> impl Fn(&String) -> bool {
+    let limiter = RateLimiter::<String, _>::builder(SlidingLog::<5>::per_hour()).max_keys(keys + keys / 8).build();
+    for key in all_keys(keys) {
+        (0..5).for_each(|_| assert!(limiter.allow(text(key).as_str()).is_allowed()));
+    }
+    move |key| !limiter.allow(key.as_str()).is_allowed()
+}
+
+/// The Go sketch that this project comes from, in Rust: one lock, a list of times for each key.
+fn seed(keys: usize) -> impl Fn(&String) -> bool {
+    const WINDOW: Duration = Duration::from_secs(3_600);
+    let now = SystemTimer.now();
+    let map = all_keys(keys).map(|key| (text(key), VecDeque::from([now; 5])));
+    let map = Mutex::new(map.collect::<HashMap<_, _>>());
+    move |key| {
+        let now = SystemTimer.now();
+        let mut map = map.lock().unwrap();
+        let times = map.get_mut(key.as_str()).unwrap();
+        while times.front().is_some_and(|at| now.saturating_duration_since(*at) >= WINDOW) {
+            times.pop_front();
+        }
+        let is_denied = times.len() >= 5;
+        if !is_denied {
+            times.push_back(now);
+        }
+        black_box(is_denied)
+    }
+}

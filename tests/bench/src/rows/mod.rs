@@ -1,0 +1,47 @@
+//! The work, row by row.
+
+mod breaker;
+mod correlator;
+mod dedup;
+mod limiter;
+mod mean;
+mod retry;
+
+pub use dedup::missed;
+
+use crate::{options::Options, run::Row};
+
+/// A row that is still to be built: its tables take memory, and time to fill.
+pub struct Plan {
+    pub work: String,
+    pub build: Box<dyn FnOnce() -> Row>,
+}
+
+impl Plan {
+    fn new(work: impl Into<String>, build: impl FnOnce() -> Row + 'static) -> Self {
+        Self { work: work.into(), build: Box::new(build) }
+    }
+}
+
+/// Every row, in the order of the table.
+#[must_use]
+pub fn all(options: &Options) -> Vec<Plan> {
+    let parts = [
+        limiter::rows(options),
+        dedup::rows(options),
+        breaker::rows(),
+        retry::rows(),
+        correlator::rows(),
+        mean::rows(),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+/// 1 k, 100 k, 1 M.
+fn count(keys: usize) -> String {
+    match keys {
+        1_000_000.. => format!("{} M", keys / 1_000_000),
+        1_000.. => format!("{} k", keys / 1_000),
+        _ => keys.to_string(),
+    }
+}
