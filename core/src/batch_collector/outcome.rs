@@ -39,7 +39,8 @@ pub struct BatchQueueStats {
     pub in_flight: usize,
     /// Items that were flushed.
     pub delivered: u64,
-    /// Items whose flush failed for good, or was dropped midway.
+    /// Items whose flush failed for good, or was dropped midway. What a failed flush took out of the list, but not all of
+    /// it, was delivered.
     pub failed: u64,
     /// Items that were given back unflushed.
     pub returned: u64,

@@ -371,14 +371,19 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
 
     /// Counts a flush that ended with `left` items in the worker's list.
     pub(super) fn settle(&mut self, outcome: FlushOutcome, left: usize, tries: u32) -> Settled {
-        let again = outcome == FlushOutcome::Failed && left > 0 && tries <= self.retry_times;
-        let still = if again { left.min(self.in_flight) } else { 0 };
-        let settled = self.in_flight.saturating_sub(still) as u64;
-        self.in_flight = still;
-        if again || outcome == FlushOutcome::Delivered {
+        let delivered = outcome == FlushOutcome::Delivered;
+        let left = if delivered { 0 } else { left.min(self.in_flight) };
+        let again = left > 0 && tries <= self.retry_times;
+        let settled = self.in_flight.saturating_sub(left) as u64;
+        self.in_flight = if again { left } else { 0 };
+        // A list that was emptied does not tell what arrived; of one that was not, all but the rest has.
+        if delivered || left > 0 {
             self.delivered = self.delivered.saturating_add(settled);
         } else {
             self.failed = self.failed.saturating_add(settled);
+        }
+        if !again {
+            self.failed = self.failed.saturating_add(left as u64);
         }
         if again {
             self.retries = self.retries.saturating_add(1);

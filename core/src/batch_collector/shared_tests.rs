@@ -345,6 +345,38 @@ fn a_failed_flush_that_left_nothing_is_not_retried() {
     assert_eq!((stats.failed, stats.retries), (1, 0));
 }
 
+#[test]
+fn what_arrived_in_the_last_try_is_delivered_and_only_the_rest_has_failed() {
+    for retries in 0..3 {
+        let timer = VirtualTimer::default();
+        let machine = BatchQueue::<u32, 3, 4>::new(BatchSettings::new(WAIT)).retry(retries, Duration::ZERO);
+        let queue = Shared::new(RefCell::new(machine), timer.clone());
+        let mut simulator = Simulator::with_timer(1, timer.clone());
+        simulator.spawn(async {
+            let mut tries = 0;
+            let worker = queue.run(async |items: &mut Items<u32, 3>, _| {
+                tries += 1;
+                if tries > retries {
+                    items.truncate(1);
+                }
+                Err::<(), _>(())
+            });
+            worker.await.unwrap();
+        });
+        simulator.spawn(async {
+            for item in 1..=3 {
+                queue.add(item).await.unwrap();
+            }
+            queue.stop().await;
+        });
+        simulator.run();
+        drop(simulator);
+        let stats = queue.stats();
+        assert_eq!((stats.delivered, stats.failed), (2, 1), "after {retries} retries");
+        assert_conserved(stats);
+    }
+}
+
 /// The seed's sketch grows without bound while the flush is slow.
 #[test]
 fn seed_10_3_adders_wait_in_order_while_the_flush_is_slow() {
