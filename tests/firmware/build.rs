@@ -1,8 +1,8 @@
 //! Tells the linker where the board's memory is.
 
 fn main() {
-    println!("cargo:rustc-link-search={}", env!("CARGO_MANIFEST_DIR"));
+    println!("cargo:rustc-link-search={}/src", env!("CARGO_MANIFEST_DIR"));
     println!("cargo:rustc-link-arg=-Tlink.x");
     println!("cargo:rustc-link-arg-bin=defmt_sink=-Tdefmt.x");
-    println!("cargo:rerun-if-changed=memory.x");
+    println!("cargo:rerun-if-changed=src/memory.x");
 }

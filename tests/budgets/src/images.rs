@@ -1,0 +1,138 @@
+//! The images of `tests/firmware/costs`: built, run and measured.
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use indicatif::ProgressBar;
+use object::{Object, ObjectSection, SectionKind};
+
+use crate::{
+    budgets::{Budgets, Call, Size},
+    place,
+};
+
+const TARGET: &str = "thumbv7em-none-eabi";
+
+/// The images that hold one part each, and what that is.
+const PARTS: [(&str, &str, &str); 20] = [
+    ("rate_limiter_gcra", "rate limiter, GCRA", "allow"),
+    ("rate_limiter_sliding_log", "rate limiter, sliding log", "allow"),
+    ("cached_rate_limiter", "cached rate limiter", "allow_or_cached, complete"),
+    ("dedup_cache", "dedup cache", "check"),
+    ("breaker_consecutive", "breaker, consecutive", "try_acquire, record"),
+    ("breaker_call_window", "breaker, of 32 calls", "try_acquire, record"),
+    ("breaker_time_window", "breaker, of 10 s", "try_acquire, record"),
+    ("breakers", "breakers of 8 keys", "try_acquire, record"),
+    ("retry", "retry", "start, next"),
+    ("retry_budget", "retry: budget", "deposit, withdraw"),
+    ("trimmed_mean", "aggregate", "trimmed_mean"),
+    ("quorum", "quorum", "vote, result by trimmed_mean"),
+    ("batch_collector", "batch collector", "push, on_timeout"),
+    ("correlator", "correlator", "begin, resolve, take, on_timeout"),
+    ("keyed_correlator", "keyed correlator", "begin, resolve, take, on_timeout"),
+    ("logger", "logger", "service, record, on_timeout, a line formatted"),
+    ("encryptor", "encryptor", "from_seed, seal, open"),
+    ("one_of_each", "one of each utility", "GCRA, consecutive, trimmed_mean; without aead"),
+    ("one_of_each_with_aead", "one of each utility", "the same with aead"),
+    ("everything", "everything", "all operations above, of all kinds"),
+];
+
+/// Measures everything, telling what it is at.
+pub fn measure() -> Result<Budgets, Box<dyn Error>> {
+    let folder = place("tests/firmware");
+    run(Command::new(folder.join("emulate")).arg("--check"))?;
+    let compiler = run(Command::new(folder.join("build")).args(["--compiler", TARGET]))?;
+
+    let images = during("building 22 images; the first time, two minutes", || {
+        // The paths in an image must not differ from machine to machine, since they are part of its flash.
+        let home =
+            env::var("CARGO_HOME").map_or_else(|_| env::home_dir().unwrap_or_default().join(".cargo"), PathBuf::from);
+        let repository = fs::canonicalize(place("."))?;
+        let flags = [(home, "cargo"), (repository, "steadfast")]
+            .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+            .join("\u{1f}");
+        let mut build = Command::new(folder.join("build"));
+        run(build.args([TARGET, "--release", "-p", "costs", "--bins"]).env("CARGO_ENCODED_RUSTFLAGS", flags))
+    })?;
+    let images = folder.join(images.trim()).join("release");
+
+    let mut budgets = Budgets { compiler: compiler.trim().to_owned(), ..Budgets::default() };
+    let report = during("counting instructions", || {
+        // One instruction every 2^10 ns, which the image's clock can tell apart.
+        run(Command::new(folder.join("emulate")).args(["mps2-an386", "cortex-m4", "10"]).arg(images.join("costs")))
+    })?;
+    report.lines().try_for_each(|line| take(&mut budgets, line))?;
+    if budgets.call.is_empty() || budgets.ram.is_empty() {
+        return Err("the image told nothing".into());
+    }
+
+    let nothing = flash(&images.join("flash_nothing"))?;
+    for (image, machine, part) in PARTS {
+        let bytes = flash(&images.join(format!("flash_{image}")))?;
+        let bytes = bytes.checked_sub(nothing).ok_or("less than nothing")?;
+        budgets.flash.push(Size { machine: machine.to_owned(), part: part.to_owned(), bytes, goal: None });
+    }
+    Ok(budgets)
+}
+
+/// Does something while the time that it takes is shown.
+fn during<R>(what: &str, work: impl FnOnce() -> R) -> R {
+    let bar = ProgressBar::new_spinner().with_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    if bar.is_hidden() {
+        eprintln!("{what}");
+    }
+    let result = work();
+    bar.finish_and_clear();
+    result
+}
+
+/// What a command prints.
+fn run(command: &mut Command) -> Result<String, Box<dyn Error>> {
+    // Debian's compiler must not find the libraries of the one that runs this.
+    let output = command.env_remove("LD_LIBRARY_PATH").output()?;
+    let text = String::from_utf8(output.stdout)?;
+    if output.status.success() {
+        return Ok(text);
+    }
+    Err(format!("{text}{}", String::from_utf8_lossy(&output.stderr)).trim().into())
+}
+
+/// A line of the image's report.
+fn take(budgets: &mut Budgets, line: &str) -> Result<(), Box<dyn Error>> {
+    match line.split('\t').collect::<Vec<_>>()[..] {
+        ["call", machine, operation, typical, worst, stack] => budgets.call.push(Call {
+            machine: machine.to_owned(),
+            operation: operation.to_owned(),
+            typical: typical.parse()?,
+            worst: worst.parse()?,
+            stack: stack.parse()?,
+            goal: None,
+        }),
+        ["ram", machine, part, bytes] => budgets.ram.push(Size {
+            machine: machine.to_owned(),
+            part: part.to_owned(),
+            bytes: bytes.parse()?,
+            goal: None,
+        }),
+        _ => return Err(format!("not a row: {line}").into()),
+    }
+    Ok(())
+}
+
+/// The bytes of an image that lie in flash: its code, its constants, and what its variables begin with.
+fn flash(image: &Path) -> Result<u64, Box<dyn Error>> {
+    let data = fs::read(image)?;
+    let file = object::File::parse(&*data)?;
+    let in_flash = file.sections().filter(|section| {
+        matches!(section.kind(), SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::Data)
+            && section.address() < u64::from(u32::MAX)
+    });
+    Ok(in_flash.map(|section| section.size()).sum())
+}

@@ -1,0 +1,5 @@
+//! Every operation that is measured, of every kind.
+#![no_std]
+#![no_main]
+
+costs::flash_image!(costs::operations::EVERYTHING);

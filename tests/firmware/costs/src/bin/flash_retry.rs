@@ -1,0 +1,5 @@
+//! Retry.
+#![no_std]
+#![no_main]
+
+costs::flash_image!(costs::operations::retry::OPERATIONS);

@@ -1,0 +1,79 @@
+//! 32 keys of 8 bytes.
+
+use core::num::NonZeroU32;
+
+use steadfast_core::{Decision, Gcra, HashSeed, Instant, OnFull, RateLimiter, SlidingLog};
+
+pub mod gcra {
+    use super::*;
+
+    pub type Limiter = RateLimiter<u64, Gcra, 32>;
+
+    pub const NEW: Limiter = RateLimiter::new(Gcra::per_minute(5));
+
+    operations! {
+        fn allow(limiter: &mut Limiter, key: &u64, now: Instant) -> Decision {
+            limiter.allow(key, now)
+        }
+    }
+
+    /// What fewer programs call.
+    pub mod rest {
+        use super::*;
+
+        operations! {
+            fn check(limiter: &Limiter, key: &u64, now: Instant) -> Decision {
+                limiter.check(key, now)
+            }
+            fn remaining(limiter: &Limiter, key: &u64, now: Instant) -> u32 {
+                limiter.remaining(key, now)
+            }
+            fn refund(limiter: &mut Limiter, key: &u64, now: Instant) -> bool {
+                limiter.refund(key, NonZeroU32::MIN, now)
+            }
+            fn cleanup(limiter: &mut Limiter, now: Instant) -> usize {
+                limiter.cleanup(now)
+            }
+            fn reseed(limiter: &mut Limiter, seed: HashSeed) {
+                limiter.reseed(seed);
+            }
+        }
+    }
+}
+
+pub mod sliding_log {
+    use super::*;
+
+    pub type Limiter = RateLimiter<u64, SlidingLog<5>, 32>;
+
+    pub const NEW: Limiter = RateLimiter::new(SlidingLog::per_minute()).with_on_full(OnFull::Deny);
+
+    operations! {
+        fn allow(limiter: &mut Limiter, key: &u64, now: Instant) -> Decision {
+            limiter.allow(key, now)
+        }
+    }
+
+    /// What fewer programs call.
+    pub mod rest {
+        use super::*;
+
+        operations! {
+            fn check(limiter: &Limiter, key: &u64, now: Instant) -> Decision {
+                limiter.check(key, now)
+            }
+            fn remaining(limiter: &Limiter, key: &u64, now: Instant) -> u32 {
+                limiter.remaining(key, now)
+            }
+            fn refund(limiter: &mut Limiter, key: &u64, now: Instant) -> bool {
+                limiter.refund(key, NonZeroU32::MIN, now)
+            }
+            fn cleanup(limiter: &mut Limiter, now: Instant) -> usize {
+                limiter.cleanup(now)
+            }
+            fn reseed(limiter: &mut Limiter, seed: HashSeed) {
+                limiter.reseed(seed);
+            }
+        }
+    }
+}
