@@ -19,6 +19,27 @@ use crate::{
 
 const TARGET: &str = "thumbv7em-none-eabi";
 
+/// The images that run, in the order of the table.
+const RUNS: [&str; 17] = [
+    "calls_rate_limiter_gcra",
+    "calls_rate_limiter_sliding_log",
+    "calls_cached_rate_limiter",
+    "calls_dedup_cache",
+    "calls_breaker_consecutive",
+    "calls_breaker_call_window",
+    "calls_breaker_time_window",
+    "calls_breakers",
+    "calls_retry",
+    "calls_aggregates",
+    "calls_quorum",
+    "calls_batch_collector",
+    "calls_correlator",
+    "calls_keyed_correlator",
+    "calls_logger",
+    "calls_encryptor",
+    "sizes",
+];
+
 /// The images that hold one part each, and what that is.
 const PARTS: [(&str, &str, &str); 20] = [
     ("rate_limiter_gcra", "rate limiter, GCRA", "allow"),
@@ -49,27 +70,19 @@ pub fn measure() -> Result<Budgets, Box<dyn Error>> {
     run(Command::new(folder.join("emulate")).arg("--check"))?;
     let compiler = run(Command::new(folder.join("build")).args(["--compiler", TARGET]))?;
 
-    let images = during("building 22 images; the first time, two minutes", || {
-        // The paths in an image must not differ from machine to machine, since they are part of its flash.
-        let home =
-            env::var("CARGO_HOME").map_or_else(|_| env::home_dir().unwrap_or_default().join(".cargo"), PathBuf::from);
-        let repository = fs::canonicalize(place("."))?;
-        let flags = [(home, "cargo"), (repository, "steadfast")]
-            .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
-            .join("\u{1f}");
-        let mut build = Command::new(folder.join("build"));
-        run(build.args([TARGET, "--release", "-p", "costs", "--bins"]).env("CARGO_ENCODED_RUSTFLAGS", flags))
-    })?;
-    let images = folder.join(images.trim()).join("release");
-
+    let building = format!("building {} images; two minutes, the first time", RUNS.len() + PARTS.len() + 1);
+    let images = during(&building, |_| build(&folder))?;
     let mut budgets = Budgets { compiler: compiler.trim().to_owned(), ..Budgets::default() };
-    let report = during("counting instructions", || {
-        // One instruction every 2^10 ns, which the image's clock can tell apart.
-        run(Command::new(folder.join("emulate")).args(["mps2-an386", "cortex-m4", "10"]).arg(images.join("costs")))
+    during("counting the instructions of every call", |bar| {
+        bar.wrap_iter(RUNS.iter()).try_for_each(|image| {
+            // One instruction every 2^10 ns, which the image's clock can tell apart.
+            let mut emulate = Command::new(folder.join("emulate"));
+            let report = run(emulate.args(["mps2-an386", "cortex-m4", "10"]).arg(images.join(image)))?;
+            report.lines().try_for_each(|line| take(&mut budgets, line))
+        })
     })?;
-    report.lines().try_for_each(|line| take(&mut budgets, line))?;
     if budgets.call.is_empty() || budgets.ram.is_empty() {
-        return Err("the image told nothing".into());
+        return Err("the images told nothing".into());
     }
 
     let nothing = flash(&images.join("flash_nothing"))?;
@@ -81,14 +94,27 @@ pub fn measure() -> Result<Budgets, Box<dyn Error>> {
     Ok(budgets)
 }
 
-/// Does something while the time that it takes is shown.
-fn during<R>(what: &str, work: impl FnOnce() -> R) -> R {
+/// Builds all of them, and tells where they are.
+fn build(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    // The paths in an image must not differ from machine to machine, since they are part of its flash.
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let repository = fs::canonicalize(place("."))?;
+    let flags = [(home.ok_or("no home folder")?, "cargo"), (repository, "steadfast")]
+        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+        .join("\u{1f}");
+    let mut build = Command::new(folder.join("build"));
+    build.args([TARGET, "--release", "-p", "costs", "--bins"]).env("CARGO_ENCODED_RUSTFLAGS", flags);
+    Ok(folder.join(run(&mut build)?.trim()).join("release"))
+}
+
+/// Does something while a bar shows that it goes on.
+fn during<R>(what: &str, work: impl FnOnce(&ProgressBar) -> R) -> R {
     let bar = ProgressBar::new_spinner().with_message(what.to_owned());
     bar.enable_steady_tick(Duration::from_millis(100));
     if bar.is_hidden() {
         eprintln!("{what}");
     }
-    let result = work();
+    let result = work(&bar);
     bar.finish_and_clear();
     result
 }

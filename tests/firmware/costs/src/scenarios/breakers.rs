@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use costs::operations::{breakers, circuit_breaker};
+use crate::operations::{breakers, circuit_breaker};
 use steadfast_core::{BreakerState, Instant, Outcome};
 
-use crate::{
+use super::{
     keys::{by_chance, colliding},
     meter::{By, Meter},
 };

@@ -1,11 +1,11 @@
 //! The encryptor.
 
-use costs::operations::{
+use crate::operations::{
     Dice,
     encryptor::{from_seed, open, seal},
 };
 
-use crate::meter::{By, Meter};
+use super::meter::{By, Meter};
 
 const MACHINE: &str = "encryptor";
 

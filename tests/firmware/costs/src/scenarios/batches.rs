@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use costs::operations::batch_collector::{NEW, on_timeout, push, rest};
+use crate::operations::batch_collector::{NEW, on_timeout, push, rest};
 use steadfast_core::Instant;
 
-use crate::meter::{By, Meter};
+use super::meter::{By, Meter};
 
 const MACHINE: &str = "batch collector of 16";
 const START: Instant = Instant::from_secs(1_000_000);

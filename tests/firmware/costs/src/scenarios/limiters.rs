@@ -1,9 +1,9 @@
 //! Rate limiters.
 
-use costs::operations::{cached_rate_limiter, rate_limiter};
+use crate::operations::{cached_rate_limiter, rate_limiter};
 use steadfast_core::{AllowOrCached, AttemptEnd, HashSeed, Instant};
 
-use crate::{
+use super::{
     keys::{by_chance, colliding},
     meter::{By, Meter},
 };

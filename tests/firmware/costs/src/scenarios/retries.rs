@@ -2,13 +2,13 @@
 
 use core::time::Duration;
 
-use costs::operations::{
+use crate::operations::{
     Dice,
     retry::{budget, next, start},
 };
 use steadfast_core::{Failure, Instant, Jitter, RetryBudget, RetryPolicy, Step};
 
-use crate::meter::{By, Meter};
+use super::meter::{By, Meter};
 
 const MACHINE: &str = "retry";
 const START: Instant = Instant::from_secs(1_000_000);

@@ -1,9 +1,9 @@
 //! The dedup cache.
 
-use costs::operations::dedup_cache::{Cache, FORGETS, Id, REFUSES, TTL, check, rest};
+use crate::operations::dedup_cache::{Cache, FORGETS, Id, REFUSES, TTL, check, rest};
 use steadfast_core::{Claim, Instant, Seen};
 
-use crate::{
+use super::{
     keys::{by_chance, colliding},
     meter::{By, Meter},
 };

@@ -1,12 +1,12 @@
 //! Aggregates of five votes, and a ballot of eight.
 
-use costs::operations::{
+use crate::operations::{
     aggregate::{rest, trimmed_mean},
     quorum::{self, result, vote},
 };
 use steadfast_core::{Ballot, Instant, Vote};
 
-use crate::{
+use super::{
     keys::mix,
     meter::{By, Meter},
 };

@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use costs::operations::logger::{NEW, record, rest, service, write_due};
+use crate::operations::logger::{NEW, record, rest, service, write_due};
 use steadfast_core::{Event, Instant, Level, Recorded};
 
-use crate::meter::{By, Meter};
+use super::meter::{By, Meter};
 
 const MACHINE: &str = "logger of 8 groups";
 const START: Instant = Instant::from_secs(1_000_000);

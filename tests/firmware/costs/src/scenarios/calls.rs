@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
-use costs::operations::{correlator, keyed_correlator};
+use crate::operations::{correlator, keyed_correlator};
 use steadfast_core::{CallId, Instant, Resolution};
 
-use crate::{
+use super::{
     keys::{by_chance, colliding, mix},
     meter::{By, Meter},
 };

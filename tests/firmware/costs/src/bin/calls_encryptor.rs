@@ -1,0 +1,7 @@
+//! The encryptor.
+#![no_std]
+#![no_main]
+
+use costs::{operations, scenarios};
+
+costs::calls_image!(scenarios::encryption::encryptor: operations::encryptor::OPERATIONS);
