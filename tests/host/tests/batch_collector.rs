@@ -3,24 +3,9 @@
 mod support;
 
 use core::{num::NonZeroU64, time::Duration};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use proptest::{collection::vec, prelude::*};
-use steadfast_core::{Batch, BatchCollector, BatchSettings, FlushReason, Instant};
-use steadfast_tests::{Timed, deadline_contract};
-
-const N: usize = 5;
-
-#[derive(Clone, Debug)]
-enum Step {
-    Push { weight: u32 },
-    Timeout,
-    TimeoutAtTheDeadline,
-    Flush,
-    Forward(u64),
-    Back(u64),
-    Set(u64),
-}
+use steadfast_models::batch_collector::{self as model, Rules, Step};
 
 fn step() -> impl Strategy<Value = Step> {
     let years = 10 * 365 * 86_400_000_000_000_u64;
@@ -37,13 +22,6 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-#[derive(Clone, Debug)]
-struct Rules {
-    wait: Duration,
-    gap: Option<Duration>,
-    weight: Option<NonZeroU64>,
-}
-
 fn rules() -> impl Strategy<Value = Rules> {
     let wait = prop_oneof![Just(Duration::ZERO), (1..40_u64).prop_map(Duration::from_nanos), Just(Duration::MAX)];
     let gap = prop_oneof![Just(None), (0..15_u64).prop_map(|gap| Some(Duration::from_nanos(gap)))];
@@ -51,147 +29,16 @@ fn rules() -> impl Strategy<Value = Rules> {
     (wait, gap, weight).prop_map(|(wait, gap, weight)| Rules { wait, gap, weight })
 }
 
-/// The reference: a list of what is pending, and sums in wide numbers.
-struct Naive {
-    rules: Rules,
-    pending: Vec<(u32, u32, Instant)>,
-}
-
-impl Naive {
-    fn deadline(&self) -> Option<(u128, FlushReason)> {
-        let nanos = |at: Instant| u128::from(at.as_nanos());
-        let last = nanos(self.pending.last()?.2);
-        // The age counts from the first item, or from the earliest time seen since.
-        let first = self.pending.iter().map(|(.., at)| nanos(*at)).min()?;
-        let age = first + self.rules.wait.as_nanos();
-        let idle = self.rules.gap.map_or(u128::MAX, |gap| last + gap.as_nanos());
-        let (at, reason) = if age <= idle { (age, FlushReason::Age) } else { (idle, FlushReason::Idle) };
-        (at < u128::from(u64::MAX)).then_some((at, reason))
-    }
-
-    fn due(&self, now: Instant) -> Option<FlushReason> {
-        let weight: u64 = self.pending.iter().map(|(_, weight, _)| u64::from(*weight)).sum();
-        if self.pending.len() >= N {
-            Some(FlushReason::Size)
-        } else if self.rules.weight.is_some_and(|most| weight >= most.get()) {
-            Some(FlushReason::Weight)
-        } else {
-            self.deadline().filter(|(at, _)| u128::from(now.as_nanos()) >= *at).map(|(_, reason)| reason)
-        }
-    }
-
-    fn hand_out(&mut self, reason: Option<FlushReason>) -> Option<(FlushReason, Vec<u32>)> {
-        reason.map(|reason| (reason, self.pending.drain(..).map(|(item, ..)| item).collect()))
-    }
-}
-
-fn taken(batch: Option<Batch<'_, u32>>) -> Option<(FlushReason, Vec<u32>)> {
-    batch.map(|batch| (batch.reason(), batch.into_iter().collect()))
-}
-
-#[derive(Clone)]
-struct Contract(BatchCollector<u32, N>);
-
-impl Timed for Contract {
-    fn next_deadline(&self) -> Option<Instant> {
-        self.0.next_deadline()
-    }
-
-    fn on_timeout(&mut self, now: Instant) -> bool {
-        self.0.on_timeout(now).is_some()
-    }
-
-    fn digest(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (self.0.pending(), self.0.stats().flushed, self.0.stats().batches).hash(&mut hasher);
-        hasher.finish()
-    }
-}
-
 proptest! {
     #![proptest_config(support::cases(10_000))]
 
     #[test]
     fn does_what_a_naive_collector_does(rules in rules(), steps in vec(step(), 1..25)) {
-        let mut settings = BatchSettings::new(rules.wait);
-        settings = rules.gap.map_or(settings, |gap| settings.idle_gap(gap));
-        settings = rules.weight.map_or(settings, |weight| settings.max_weight(weight));
-        let mut collector = BatchCollector::<u32, N>::new(settings);
-        let mut naive = Naive { rules, pending: Vec::new() };
-        let mut now = Instant::from_nanos(1_000);
-        let (mut pushed, mut flushed, mut batches) = (0, 0, 0);
-        for step in steps {
-            let mut expected = None;
-            let batch = match step {
-                Step::Push { weight } => {
-                    pushed += 1;
-                    naive.pending.push((pushed, weight, now));
-                    expected = naive.due(now);
-                    taken(collector.push_weighted(pushed, weight, now))
-                }
-                Step::Timeout => {
-                    expected = naive.due(now);
-                    taken(collector.on_timeout(now))
-                }
-                Step::TimeoutAtTheDeadline => {
-                    now = collector.next_deadline().unwrap_or(now).max(now);
-                    expected = naive.due(now);
-                    prop_assert_eq!(expected.is_some(), collector.next_deadline().is_some());
-                    taken(collector.on_timeout(now))
-                }
-                Step::Flush => {
-                    expected = (!naive.pending.is_empty()).then_some(FlushReason::Manual);
-                    taken(collector.flush())
-                }
-                Step::Forward(nanos) => {
-                    now = now.saturating_add(Duration::from_nanos(nanos));
-                    None
-                }
-                Step::Back(nanos) => {
-                    now = now.saturating_sub(Duration::from_nanos(nanos));
-                    None
-                }
-                Step::Set(nanos) => {
-                    now = Instant::from_nanos(nanos);
-                    None
-                }
-            };
-            flushed += batch.as_ref().map_or(0, |(_, items)| items.len() as u64);
-            batches += u64::from(batch.is_some());
-            prop_assert_eq!(batch, naive.hand_out(expected));
-            prop_assert!(collector.len() < N);
-            prop_assert!(collector.pending().iter().eq(naive.pending.iter().map(|(item, ..)| item)));
-            let deadline = collector.next_deadline();
-            prop_assert_eq!(deadline.map(|at| u128::from(at.as_nanos())), naive.deadline().map(|(at, _)| at));
-            let stats = collector.stats();
-            prop_assert_eq!((stats.pushed, stats.flushed, stats.batches), (u64::from(pushed), flushed, batches));
-            prop_assert_eq!(stats.pushed, stats.flushed + stats.pending as u64);
-        }
-        deadline_contract(&Contract(collector));
+        model::beside_the_naive_one(rules, steps);
     }
 
-    /// Safety: no batch is early. Liveness: no item waits longer than its wait, whatever the gaps.
     #[test]
     fn no_item_waits_too_long_and_no_batch_is_early(wait in 1..50_u64, gaps in vec(0..30_u64, 1..25)) {
-        let mut collector = BatchCollector::<usize, N>::new(BatchSettings::new(Duration::from_nanos(wait)));
-        let mut now = Instant::ZERO;
-        let mut pushed_at = Vec::new();
-        let check = |batch: Option<Batch<'_, usize>>, now: Instant, pushed_at: &[Instant]| {
-            let Some(batch) = batch else { return };
-            let full = batch.reason() == FlushReason::Size && batch.len() == N;
-            let age = now.saturating_duration_since(pushed_at[batch[0]]).as_nanos() as u64;
-            assert!(age <= wait, "an item waited {age} of {wait}");
-            assert!(age == wait || full, "early: {age} of {wait}");
-        };
-        for gap in gaps {
-            let next = now.saturating_add(Duration::from_nanos(gap));
-            while let Some(due) = collector.next_deadline().filter(|due| *due <= next) {
-                check(collector.on_timeout(due), due, &pushed_at);
-            }
-            now = next;
-            pushed_at.push(now);
-            check(collector.push(pushed_at.len() - 1, now), now, &pushed_at);
-        }
-        prop_assert!(collector.next_deadline().is_none_or(|due| due > now));
+        model::waits(wait, gaps);
     }
 }

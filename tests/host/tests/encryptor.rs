@@ -2,39 +2,14 @@
 
 mod support;
 
-use core::convert::Infallible;
-
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 use heapless::Vec as Bytes;
 use proptest::{collection::vec, prelude::*};
-use rand_core::{TryCryptoRng, TryRng};
 use serde_json::Value;
 use steadfast_core::{Domain, Encryptor, EncryptorError};
+use steadfast_models::encryptor::NextNonce;
 
 const N1: [u8; 24] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23];
-
-/// A generator whose next nonce the test knows.
-struct NextNonce([u8; 24]);
-
-impl TryRng for NextNonce {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(0)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(0)
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        bytes.copy_from_slice(&self.0[..bytes.len()]);
-        self.0[0] = self.0[0].wrapping_add(1);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for NextNonce {}
 
 fn hex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()

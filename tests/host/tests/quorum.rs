@@ -3,31 +3,10 @@
 mod support;
 
 use core::{num::NonZeroU64, time::Duration};
-use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use proptest::{collection::vec, prelude::*};
-use steadfast_core::{
-    Ballot, Instant, Quorum, Vote,
-    aggregate::{self, settled},
-};
-use steadfast_tests::{Timed, deadline_contract};
-
-const PLACES: usize = 4;
-const SPAN: u64 = 60;
-
-type Subject = Quorum<u8, i64, PLACES>;
-
-#[derive(Clone, Copy, Debug)]
-enum Op {
-    Vote { voter: u8, value: i64 },
-    Majority,
-    SettledMajority,
-    SettledMedian,
-    TrimmedMean,
-    TimeOut,
-    Reset { deadline_in: Option<NonZeroU64> },
-}
+use steadfast_core::{Ballot, Instant, Quorum, Vote, aggregate};
+use steadfast_models::quorum::{self as model, Op, PLACES, SPAN, Subject};
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
@@ -46,103 +25,6 @@ fn step() -> impl Strategy<Value = i64> {
     prop_oneof![6 => 0..4_i64, 2 => 4..SPAN as i64, 1 => -100_000..0_i64, 1 => 60..1_000_000_i64]
 }
 
-/// What a quorum must do, as plainly as it can be said.
-struct Model {
-    list: Option<Vec<u8>>,
-    threshold: usize,
-    votes: BTreeMap<u8, i64>,
-    over: bool,
-    ends_at: Option<u64>,
-    longest: Option<u64>,
-}
-
-impl Model {
-    fn tell_time(&mut self, now: u64) {
-        if let Some(at) = self.ends_at {
-            let longest = *self.longest.get_or_insert(at.saturating_sub(now));
-            let at = at.min(now.saturating_add(longest));
-            self.ends_at = Some(at);
-            self.over |= now >= at;
-        }
-    }
-
-    fn vote(&mut self, voter: u8, value: i64, now: u64) -> Vote {
-        self.tell_time(now);
-        match self.votes.get(&voter) {
-            Some(first) if *first == value => Vote::Repeated,
-            Some(_) => Vote::Conflicting,
-            None if self.list.as_ref().is_some_and(|list| !list.contains(&voter)) => Vote::Stranger,
-            None if self.over => Vote::Late,
-            None if self.votes.len() == PLACES => Vote::Full,
-            None => {
-                self.votes.insert(voter, value);
-                Vote::Counted
-            }
-        }
-    }
-
-    fn missing(&self) -> usize {
-        if self.over { 0 } else { self.list.as_ref().map_or(PLACES, Vec::len) - self.votes.len() }
-    }
-
-    /// By trying every vote that may yet come, as far as it can matter: the values that are there, and the ends.
-    fn can_change(&self, aggregate: fn(&mut [i64]) -> Option<i64>) -> bool {
-        let mut values: Vec<i64> = self.votes.values().copied().chain([i64::MIN, i64::MAX, 0]).collect();
-        values.dedup();
-        let mut reached = vec![self.votes.values().copied().collect::<Vec<_>>()];
-        let now = aggregate(&mut reached[0].clone());
-        for _ in 0..self.missing() {
-            reached =
-                reached.iter().flat_map(|votes| values.iter().map(|value| [&votes[..], &[*value]].concat())).collect();
-            if reached.iter().any(|votes| aggregate(&mut votes.clone()) != now) {
-                return true;
-            }
-        }
-        false
-    }
-
-    fn result(&mut self, aggregate: fn(&mut [i64]) -> Option<i64>, wait: bool, now: u64) -> Ballot<i64> {
-        self.tell_time(now);
-        let ballot = if self.votes.len() + self.missing() < self.threshold {
-            Ballot::Failed
-        } else if self.votes.len() < self.threshold {
-            Ballot::Open { missing: self.threshold - self.votes.len() }
-        } else if wait && self.can_change(aggregate) {
-            Ballot::Open { missing: 0 }
-        } else {
-            match aggregate(&mut self.votes.values().copied().collect::<Vec<_>>()) {
-                Some(value) => Ballot::Decided(value),
-                None if wait || self.missing() == 0 => Ballot::Failed,
-                None => Ballot::Open { missing: 0 },
-            }
-        };
-        self.over |= !matches!(ballot, Ballot::Open { .. });
-        ballot
-    }
-}
-
-#[derive(Clone)]
-struct Driven(Subject);
-
-impl Timed for Driven {
-    fn next_deadline(&self) -> Option<Instant> {
-        self.0.next_deadline()
-    }
-
-    fn on_timeout(&mut self, now: Instant) -> bool {
-        self.0.on_timeout(now)
-    }
-
-    fn digest(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.0.votes().for_each(|vote| vote.hash(&mut hasher));
-        self.0.absentees().for_each(|voter| voter.hash(&mut hasher));
-        self.0.next_deadline().hash(&mut hasher);
-        self.0.stats().seen().hash(&mut hasher);
-        hasher.finish()
-    }
-}
-
 proptest! {
     #![proptest_config(support::cases(10_000))]
 
@@ -153,66 +35,7 @@ proptest! {
         start in 0..1_000_u64,
         steps in vec((op(), step()), 1..24),
     ) {
-        let list = listed.then(|| vec![1, 2, 3]);
-        let deadline = Instant::from_secs(start + SPAN);
-        let mut quorum: Subject = match &list {
-            Some(list) => Quorum::with_voters(threshold, list.iter().copied(), deadline).unwrap(),
-            None => Quorum::try_new(threshold, deadline).unwrap(),
-        };
-        let mut model = Model {
-            list, threshold, votes: BTreeMap::new(), over: false, ends_at: Some(start + SPAN), longest: None,
-        };
-        let mut clock = start;
-        let (mut seen, mut counted) = (0, 0);
-        for (op, step) in steps {
-            clock = clock.saturating_add_signed(step);
-            let now = Instant::from_secs(clock);
-            match op {
-                Op::Vote { voter, value } => {
-                    let vote = quorum.vote(voter, value, now);
-                    prop_assert_eq!(vote, model.vote(voter, value, clock));
-                    seen += 1;
-                    counted += u64::from(vote == Vote::Counted);
-                }
-                Op::Majority => {
-                    let ballot = quorum.result(aggregate::majority, now);
-                    prop_assert_eq!(ballot, model.result(aggregate::majority, false, clock));
-                }
-                Op::SettledMajority => {
-                    let ballot = quorum.result_when_settled(aggregate::majority, settled::majority, now);
-                    prop_assert_eq!(ballot, model.result(aggregate::majority, true, clock));
-                }
-                Op::SettledMedian => {
-                    let ballot = quorum.result_when_settled(aggregate::median, settled::median, now);
-                    prop_assert_eq!(ballot, model.result(aggregate::median, true, clock));
-                }
-                Op::TrimmedMean => {
-                    let ballot = quorum.result(aggregate::trimmed_mean, now);
-                    prop_assert_eq!(ballot, model.result(aggregate::trimmed_mean, false, clock));
-                }
-                Op::TimeOut => {
-                    let ends = !model.over && model.ends_at.is_some_and(|at| clock >= at);
-                    prop_assert_eq!(quorum.on_timeout(now), ends);
-                    model.over |= ends;
-                }
-                Op::Reset { deadline_in } => {
-                    model.ends_at = deadline_in.map(|deadline_in| clock + deadline_in.get());
-                    quorum.reset(model.ends_at.map_or(Instant::MAX, Instant::from_secs));
-                    (model.votes, model.over, model.longest) = (BTreeMap::new(), false, None);
-                }
-            }
-            deadline_contract(&Driven(quorum.clone()));
-            let at = if model.over { None } else { model.ends_at };
-            prop_assert_eq!(quorum.next_deadline(), at.map(Instant::from_secs));
-            if let (Some(at), Some(longest), false) = (at, model.longest, matches!(op, Op::TimeOut)) {
-                prop_assert!(at <= clock + longest, "it stalls");
-            }
-            let mut votes: Vec<(u8, i64)> = quorum.votes().map(|(voter, value)| (*voter, *value)).collect();
-            votes.sort_unstable();
-            prop_assert!(votes.into_iter().eq(model.votes.clone()));
-            let stats = quorum.stats();
-            prop_assert_eq!((stats.seen(), stats.counted), (seen, counted));
-        }
+        model::beside_the_model(threshold, listed, start, steps);
     }
 
     /// Whatever order the votes arrive in, those of honest voters decide alike.

@@ -1,0 +1,460 @@
+//! The circuit breaker beside a naive one that keeps every call, under clocks that step and leap.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use steadfast_core::{
+    BreakerMode, BreakerState, CircuitBreaker, Instant, Open, Outcome, Percent, Permit, Reset, Trip, TripPolicy,
+};
+
+use crate::Script;
+
+const MILLI: u64 = 1_000_000;
+
+#[derive(Clone, Copy, Debug)]
+pub enum Op {
+    Acquire,
+    Bare(bool),
+    Mode(BreakerMode),
+    Record { which: usize, outcome: Outcome },
+    Reset,
+}
+
+/// Any of the three policies.
+pub fn fuzz(bytes: &[u8]) {
+    let script = &mut Script::new(bytes);
+    let policy = script.below(5);
+    let settings = Settings {
+        open_millis: 1 + script.below(39),
+        doubling: script.flag(),
+        longest_millis: script.below(200),
+        probes: 1 + script.below(3) as u8,
+        lease_millis: 1 + script.below(39),
+    };
+    let ops = script.list(60, |script| (step(script), op(script)));
+    match policy {
+        0 => call_window(settings, &ops),
+        1 => time_window(settings, &ops),
+        failures => consecutive(failures as u32 - 1, settings, &ops),
+    }
+}
+
+pub(crate) fn outcome(script: &mut Script<'_>) -> Outcome {
+    match script.weighted(&[(4, 0), (3, 1), (1, 2), (1, 3)]) {
+        0 => Outcome::Failure,
+        1 => Outcome::Success,
+        2 => Outcome::Ignored,
+        _ => Outcome::RetryAfter(Duration::from_millis(script.below(200))),
+    }
+}
+
+pub(crate) fn mode(script: &mut Script<'_>) -> BreakerMode {
+    script.weighted(&[
+        (4, BreakerMode::Automatic),
+        (1, BreakerMode::ForcedClosed),
+        (1, BreakerMode::ForcedOpen),
+        (1, BreakerMode::ObserveOnly),
+    ])
+}
+
+fn op(script: &mut Script<'_>) -> Op {
+    match script.weighted(&[(12, 0), (12, 1), (2, 2), (1, 3), (1, 4)]) {
+        0 => Op::Acquire,
+        1 => Op::Record { which: script.below(8) as usize, outcome: outcome(script) },
+        2 => Op::Bare(script.flag()),
+        3 => Op::Mode(mode(script)),
+        _ => Op::Reset,
+    }
+}
+
+fn step(script: &mut Script<'_>) -> i64 {
+    match script.weighted(&[(6, 0), (6, 1), (2, 2), (1, 3), (1, 4)]) {
+        0 => 0,
+        1 => script.below(30) as i64,
+        2 => 20,
+        3 => -(script.below(50) as i64),
+        _ => script.any() as i64,
+    }
+}
+
+fn moved(now: Instant, step: i64) -> Instant {
+    let by = step.unsigned_abs().saturating_mul(MILLI);
+    let nanos = if step < 0 { now.as_nanos().saturating_sub(by) } else { now.as_nanos().saturating_add(by) };
+    Instant::from_nanos(nanos.min(1 << 63)) // so that the naive sums have room
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub open_millis: u64,
+    pub doubling: bool,
+    pub longest_millis: u64,
+    pub probes: u8,
+    pub lease_millis: u64,
+}
+
+impl Settings {
+    fn reset(self) -> Reset {
+        let reset = Reset::after(Duration::from_millis(self.open_millis))
+            .up_to(Duration::from_millis(self.longest_millis))
+            .probes(self.probes)
+            .lease(Duration::from_millis(self.lease_millis));
+        if self.doubling { reset.doubling() } else { reset }
+    }
+
+    fn longest(self) -> u64 {
+        self.longest_millis.max(self.open_millis) * MILLI
+    }
+
+    fn open_for(self, reopened: u32) -> u64 {
+        let mut span = self.open_millis * MILLI;
+        for _ in 0..if self.doubling { reopened } else { 0 } {
+            span = (span * 2).min(self.longest());
+        }
+        span
+    }
+
+    fn lease(self) -> u64 {
+        self.lease_millis * MILLI
+    }
+}
+
+/// Decides from all the calls of a closed state whether the breaker opens.
+trait Judge {
+    fn add(&mut self, failed: bool, slow: bool, now: Instant) -> bool;
+    fn judges_slowness(&self) -> bool;
+    fn clear(&mut self);
+}
+
+struct Run {
+    failures: usize,
+    calls: Vec<bool>,
+}
+
+impl Judge for Run {
+    fn add(&mut self, failed: bool, _slow: bool, _now: Instant) -> bool {
+        self.calls.push(failed);
+        self.calls.len() >= self.failures && self.calls.iter().rev().take(self.failures).all(|failed| *failed)
+    }
+
+    fn judges_slowness(&self) -> bool {
+        false
+    }
+
+    fn clear(&mut self) {
+        self.calls.clear();
+    }
+}
+
+const SLOW_MILLIS: u64 = 15;
+pub const MIN_CALLS: NonZeroU32 = NonZeroU32::new(3).unwrap();
+pub const FAILED: Percent = Percent::new(60);
+pub const SLOW: Percent = Percent::new(80);
+
+fn shares_are_reached(calls: &[(bool, bool)]) -> bool {
+    let failed = calls.iter().filter(|(failed, _)| *failed).count();
+    let slow = calls.iter().filter(|(_, slow)| *slow).count();
+    calls.len() >= 3 && (failed * 100 >= calls.len() * 60 || slow * 100 >= calls.len() * 80)
+}
+
+struct LastFive(Vec<(bool, bool)>);
+
+impl Judge for LastFive {
+    fn add(&mut self, failed: bool, slow: bool, _now: Instant) -> bool {
+        self.0.push((failed, slow));
+        shares_are_reached(&self.0[self.0.len().saturating_sub(5)..])
+    }
+
+    fn judges_slowness(&self) -> bool {
+        true
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+const BUCKET: u64 = 20 * MILLI;
+const BUCKETS: u64 = 4;
+
+/// All calls, each with the number of its bucket.
+#[derive(Default)]
+struct Within {
+    number: u64,
+    ends_at: u64,
+    calls: Vec<(u64, u64, bool, bool)>,
+    last: u64,
+    stepped_back: bool,
+}
+
+impl Judge for Within {
+    fn add(&mut self, failed: bool, slow: bool, now: Instant) -> bool {
+        let nanos = now.as_nanos();
+        self.stepped_back |= nanos < self.last;
+        self.last = nanos;
+        self.ends_at = self.ends_at.min(nanos + BUCKET);
+        if nanos >= self.ends_at {
+            let steps = (nanos - self.ends_at) / BUCKET + 1;
+            self.number += steps;
+            self.ends_at = if steps > BUCKETS { nanos + BUCKET } else { self.ends_at + steps * BUCKET };
+        }
+        self.calls.push((self.number, nanos, failed, slow));
+        let counted: Vec<_> = self.calls.iter().filter(|call| call.0 + BUCKETS > self.number).collect();
+        if !self.stepped_back {
+            assert!(counted.iter().all(|call| nanos - call.1 < BUCKETS * BUCKET), "an old call counts");
+            let young = self.calls.iter().filter(|call| nanos - call.1 < (BUCKETS - 1) * BUCKET).count();
+            assert!(counted.len() >= young, "a young call does not count");
+        }
+        shares_are_reached(&counted.iter().map(|call| (call.2, call.3)).collect::<Vec<_>>())
+    }
+
+    fn judges_slowness(&self) -> bool {
+        true
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// A breaker without any economy.
+struct Naive<J> {
+    settings: Settings,
+    judge: J,
+    mode: BreakerMode,
+    now: Now,
+    /// Counts the states that there have been.
+    era: u64,
+    reopened: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Now {
+    Closed,
+    HalfOpen { held: u16, succeeded: u16, round: u32, lease_ends_at: u64 },
+    Open { until: u64, length: u64 },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct NaivePermit {
+    /// The era and the round of probes.
+    admitted: Option<(u64, u32)>,
+    started_at: Instant,
+}
+
+impl<J: Judge> Naive<J> {
+    fn state(&self) -> BreakerState {
+        match self.now {
+            Now::Closed => BreakerState::Closed,
+            Now::HalfOpen { .. } => BreakerState::HalfOpen,
+            Now::Open { .. } => BreakerState::Open,
+        }
+    }
+
+    fn enter(&mut self, now: Now) {
+        self.now = now;
+        self.era += 1;
+        self.judge.clear();
+    }
+
+    fn acquire(&mut self, now: Instant) -> Result<NaivePermit, u64> {
+        let admitted = match self.mode {
+            BreakerMode::Automatic => Some(self.ask(now)?),
+            BreakerMode::ForcedClosed => None,
+            BreakerMode::ForcedOpen => return Err(u64::MAX),
+            BreakerMode::ObserveOnly => self.ask(now).ok(),
+        };
+        Ok(NaivePermit { admitted, started_at: now })
+    }
+
+    fn ask(&mut self, now: Instant) -> Result<(u64, u32), u64> {
+        let nanos = now.as_nanos();
+        if let Now::Open { until, length } = &mut self.now {
+            *until = (*until).min(nanos + *length);
+            if nanos < *until {
+                return Err(*until);
+            }
+            self.enter(Now::HalfOpen { held: 0, succeeded: 0, round: 0, lease_ends_at: 0 });
+        }
+        let Now::HalfOpen { held, succeeded, round, lease_ends_at } = &mut self.now else {
+            return Ok((self.era, 0));
+        };
+        if *held + *succeeded >= u16::from(self.settings.probes) {
+            *lease_ends_at = (*lease_ends_at).min(nanos + self.settings.lease());
+            if nanos < *lease_ends_at {
+                return Err(*lease_ends_at);
+            }
+            *round += 1;
+            *held = 0;
+        }
+        *held += 1;
+        *lease_ends_at = nanos + self.settings.lease();
+        Ok((self.era, *round))
+    }
+
+    /// False if the result came too late.
+    fn record(&mut self, permit: NaivePermit, outcome: Outcome, now: Instant) -> bool {
+        let Some((era, round)) = permit.admitted else { return true };
+        let in_time = era == self.era;
+        if in_time {
+            let took = now.as_nanos().saturating_sub(permit.started_at.as_nanos());
+            let slow = self.judge.judges_slowness() && took >= SLOW_MILLIS * MILLI;
+            self.apply(outcome, round, slow, now);
+        }
+        in_time
+    }
+
+    fn bare(&mut self, success: bool, now: Instant) -> bool {
+        let outcome = if success { Outcome::Success } else { Outcome::Failure };
+        let round = match self.now {
+            Now::Closed => 0,
+            Now::HalfOpen { held: 0, .. } | Now::Open { .. } => return false,
+            Now::HalfOpen { round, .. } => round,
+        };
+        if !matches!(self.mode, BreakerMode::ForcedClosed | BreakerMode::ForcedOpen) {
+            self.apply(outcome, round, false, now);
+        }
+        true
+    }
+
+    fn apply(&mut self, outcome: Outcome, of_round: u32, slow: bool, now: Instant) {
+        let (failed, hint) = match outcome {
+            Outcome::Failure => (true, 0),
+            Outcome::RetryAfter(hint) => (true, hint.as_nanos() as u64),
+            Outcome::Ignored | Outcome::Success => (false, 0),
+        };
+        match &mut self.now {
+            Now::Closed => {
+                if outcome != Outcome::Ignored && self.judge.add(failed, slow, now) {
+                    self.open(hint, now);
+                }
+            }
+            Now::HalfOpen { .. } if outcome != Outcome::Ignored && (failed || slow) => {
+                self.reopened += 1;
+                self.open(hint, now);
+            }
+            Now::HalfOpen { held, succeeded, round, .. } => {
+                *held -= u16::from(of_round == *round && *held > 0);
+                *succeeded += u16::from(outcome == Outcome::Success);
+                if *succeeded == u16::from(self.settings.probes) {
+                    self.reopened = 0;
+                    self.enter(Now::Closed);
+                }
+            }
+            Now::Open { .. } => panic!("a permit of an open breaker"),
+        }
+    }
+
+    fn open(&mut self, hint: u64, now: Instant) {
+        let own = self.settings.open_for(self.reopened);
+        let hint = hint.min(self.settings.longest());
+        let length = if hint > own { self.settings.longest() } else { own };
+        self.enter(Now::Open { until: now.as_nanos() + own.max(hint), length });
+    }
+}
+
+/// Refused at every instant before `retry_at`, admitted at it, if nothing else comes.
+fn check_retry_at<P: TripPolicy>(breaker: &CircuitBreaker<P>, retry_at: Instant, now: Instant) {
+    let just_before = retry_at.saturating_sub(Duration::from_nanos(1));
+    let between = Instant::from_nanos(now.as_nanos().midpoint(just_before.as_nanos()));
+    for early in [now, between, just_before] {
+        assert_eq!(breaker.clone().try_acquire(early), Err(Open { retry_at }));
+    }
+    if retry_at < Instant::MAX {
+        assert!(breaker.clone().try_acquire(retry_at).is_ok(), "refused at retry_at");
+    }
+}
+
+/// Wherever it stands, it closes after as many successes as there are probes, and no wait is longer than one span.
+fn check_liveness<P: TripPolicy>(mut breaker: CircuitBreaker<P>, settings: Settings, mut now: Instant) {
+    breaker.set_mode(BreakerMode::Automatic);
+    let longest = Duration::from_nanos(settings.longest().max(settings.lease()));
+    let mut successes = 0;
+    while breaker.state() != BreakerState::Closed {
+        match breaker.try_acquire(now) {
+            Ok(permit) => {
+                breaker.record(permit, Outcome::Success, now);
+                successes += 1;
+            }
+            Err(open) => {
+                let wait = open.retry_after(now);
+                assert!(Duration::ZERO < wait && wait <= longest, "a wait of {wait:?}");
+                now = open.retry_at;
+            }
+        }
+    }
+    assert!(successes <= settings.probes);
+}
+
+fn drive<P: TripPolicy>(trip: P, judge: impl Judge, settings: Settings, ops: &[(i64, Op)]) {
+    let mut breaker = CircuitBreaker::new(trip, settings.reset());
+    let mut naive = Naive { settings, judge, mode: BreakerMode::Automatic, now: Now::Closed, era: 0, reopened: 0 };
+    let mut permits: Vec<(Permit, NaivePermit)> = Vec::new();
+    let mut now = Instant::from_secs(1_000);
+    let (mut permitted, mut rejected, mut in_time, mut stale) = (0, 0, 0, 0);
+    let mut count = |is_in_time| if is_in_time { in_time += 1 } else { stale += 1 };
+    for (step, op) in ops {
+        now = moved(now, *step);
+        match *op {
+            Op::Acquire => match (breaker.try_acquire(now), naive.acquire(now)) {
+                (Ok(permit), Ok(expected)) => {
+                    permits.push((permit, expected));
+                    permitted += 1;
+                }
+                (Err(open), Err(until)) => {
+                    assert_eq!(open.retry_at.as_nanos(), until);
+                    check_retry_at(&breaker, open.retry_at, now);
+                    rejected += 1;
+                }
+                (ours, theirs) => panic!("{ours:?}, expected {theirs:?} in {:?}", naive.now),
+            },
+            Op::Record { .. } if permits.is_empty() => {}
+            Op::Record { which, outcome } => {
+                let (permit, expected) = permits.swap_remove(which % permits.len());
+                breaker.record(permit, outcome, now);
+                count(naive.record(expected, outcome, now));
+            }
+            Op::Bare(true) => {
+                breaker.record_success(now);
+                count(naive.bare(true, now));
+            }
+            Op::Bare(false) => {
+                breaker.record_failure(now);
+                count(naive.bare(false, now));
+            }
+            Op::Mode(mode) => {
+                breaker.set_mode(mode);
+                naive.mode = mode;
+            }
+            Op::Reset => {
+                breaker.reset();
+                naive.reopened = 0;
+                naive.enter(Now::Closed);
+            }
+        }
+        assert_eq!(breaker.state(), naive.state(), "after {op:?}");
+    }
+    let stats = breaker.stats();
+    assert_eq!((stats.permitted, stats.rejected, stats.stale), (permitted, rejected, stale));
+    assert_eq!(stats.successes + stats.failures + stats.ignored, in_time);
+    check_liveness(breaker, settings, now);
+}
+
+/// Opens after `failures` in a row.
+pub fn consecutive(failures: u32, settings: Settings, ops: &[(i64, Op)]) {
+    let judge = Run { failures: failures as usize, calls: Vec::new() };
+    drive(Trip::consecutive(failures), judge, settings, ops);
+}
+
+/// Opens by the share of failed or slow ones among the last five calls.
+pub fn call_window(settings: Settings, ops: &[(i64, Op)]) {
+    let slow = Duration::from_millis(SLOW_MILLIS);
+    let trip = Trip::call_window::<5>(FAILED).slow_calls(slow, SLOW).min_calls(MIN_CALLS);
+    drive(trip, LastFive(Vec::new()), settings, ops);
+}
+
+/// Opens by the share of failed or slow ones among the calls of the last 60 to 80 ms.
+pub fn time_window(settings: Settings, ops: &[(i64, Op)]) {
+    let slow = Duration::from_millis(SLOW_MILLIS);
+    let span = Duration::from_nanos(BUCKET * BUCKETS);
+    let trip = Trip::time_window::<4>(span, FAILED).slow_calls(slow, SLOW).min_calls(MIN_CALLS);
+    drive(trip, Within::default(), settings, ops);
+}

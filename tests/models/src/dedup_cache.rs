@@ -1,0 +1,276 @@
+//! The dedup cache beside a naive one, under clocks that step and leap.
+
+use core::time::Duration;
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+};
+
+use steadfast_core::{Claim, ClaimLost, ClaimTicket, DedupCache, HashSeed, Instant, Seen, WhenFull};
+use steadfast_tests::{Timed, deadline_contract};
+
+use crate::Script;
+
+const CAPACITY: usize = 5;
+pub const TTL: Duration = Duration::from_secs(10);
+const LEASE: Duration = Duration::from_secs(3);
+
+pub type Cache = DedupCache<u8, CAPACITY>;
+
+#[derive(Clone, Debug)]
+pub enum Op {
+    Check(u8),
+    Mark(u8),
+    Claim(u8),
+    /// One of the tickets that are out, the newest first; some are lost for good by never being chosen.
+    Commit(usize),
+    Abort(usize),
+    Cleanup,
+    Reseed(u64),
+}
+
+pub fn fuzz(bytes: &[u8]) {
+    let script = &mut Script::new(bytes);
+    let when_full = if script.flag() { WhenFull::Refuse } else { WhenFull::ForgetOldest };
+    if script.below(4) == 0 {
+        keep_deadlines(when_full, ops(script, 20));
+    } else {
+        beside_the_naive_one(when_full, ops(script, 60));
+    }
+}
+
+fn ops(script: &mut Script<'_>, most: usize) -> Vec<(Op, Instant)> {
+    let mut now = Instant::from_secs(1_000);
+    script.list(most, |script| {
+        let op = match script.weighted(&[(5, 0), (2, 1), (3, 2), (2, 3), (2, 4), (1, 5), (1, 6)]) {
+            0 => Op::Check(script.below(9) as u8),
+            1 => Op::Mark(script.below(9) as u8),
+            2 => Op::Claim(script.below(9) as u8),
+            3 => Op::Commit(script.below(3) as usize),
+            4 => Op::Abort(script.below(3) as usize),
+            5 => Op::Cleanup,
+            _ => Op::Reseed(script.any()),
+        };
+        now = match script.weighted(&[(8, 0), (4, 1), (1, 2), (2, 3), (1, 4)]) {
+            0 => now.saturating_add(Duration::from_millis([0, 1, 1_000, 3_000, 10_000][script.below(5) as usize])),
+            1 => now.saturating_add(Duration::from_millis(script.below(4_000))),
+            2 => now.saturating_sub(Duration::from_millis(script.below(20_000))),
+            3 => now.saturating_sub(Duration::from_nanos(script.nanos())),
+            _ => Instant::from_nanos(script.nanos()),
+        };
+        (op, now)
+    })
+}
+
+/// What the cache does, said plainly: ids in the order in which their lives began, those that ended among them until
+/// their room is needed.
+struct Model {
+    when_full: WhenFull,
+    marked: Vec<(u8, Instant, u32)>,
+    claimed: Vec<(u8, Instant, usize)>,
+    claims: usize,
+    asked: u64,
+    lost: Vec<Instant>,
+}
+
+const fn lives(at: Instant, now: Instant, length: Duration) -> bool {
+    now.as_nanos() < at.saturating_add(length).as_nanos()
+}
+
+impl Model {
+    const fn new(when_full: WhenFull) -> Self {
+        Self { when_full, marked: vec![], claimed: vec![], claims: 0, asked: 0, lost: vec![] }
+    }
+
+    /// What lies ahead begins now.
+    fn clamp(&mut self, now: Instant) {
+        self.marked.iter_mut().for_each(|(_, at, _)| *at = now.min(*at));
+        self.claimed.iter_mut().for_each(|(_, at, _)| *at = now.min(*at));
+        self.lost.iter_mut().for_each(|at| *at = now.min(*at));
+    }
+
+    fn cleanup(&mut self, now: Instant) {
+        self.marked.retain(|(_, at, _)| lives(*at, now, TTL));
+        self.claimed.retain(|(_, at, _)| lives(*at, now, LEASE));
+    }
+
+    fn remove(&mut self, key: u8) {
+        self.marked.retain(|(other, ..)| *other != key);
+        self.claimed.retain(|(other, ..)| *other != key);
+    }
+
+    /// Room for one more.
+    fn has_room(&mut self, now: Instant) -> bool {
+        if self.marked.len() + self.claimed.len() < CAPACITY {
+            return true;
+        }
+        if let Some(place) = self.marked.iter().position(|(_, at, _)| !lives(*at, now, TTL)) {
+            self.marked.remove(place);
+        } else if let Some(place) = self.claimed.iter().position(|(_, at, _)| !lives(*at, now, LEASE)) {
+            self.claimed.remove(place);
+        } else if self.when_full == WhenFull::Refuse || self.marked.is_empty() {
+            return false;
+        } else {
+            self.lost.push(self.marked.remove(0).1);
+        }
+        true
+    }
+
+    fn check(&mut self, key: u8, now: Instant) -> Seen {
+        self.asked += 1;
+        self.clamp(now);
+        if let Some((_, at, count)) =
+            self.marked.iter_mut().find(|(other, at, _)| *other == key && lives(*at, now, TTL))
+        {
+            *count += 1;
+            return Seen::Duplicate { first_seen_at: *at, count: *count };
+        }
+        if let Some((_, at, _)) = self.claimed.iter().find(|(other, at, _)| *other == key && lives(*at, now, LEASE)) {
+            return Seen::Duplicate { first_seen_at: *at, count: 0 };
+        }
+        self.remove(key);
+        if !self.has_room(now) {
+            return Seen::Full;
+        }
+        self.marked.push((key, now, 0));
+        Seen::Fresh
+    }
+
+    fn mark(&mut self, key: u8, now: Instant) -> Seen {
+        let seen = self.check(key, now);
+        if matches!(seen, Seen::Duplicate { .. }) {
+            self.remove(key);
+            self.marked.push((key, now, 0));
+        }
+        seen
+    }
+
+    fn claim(&mut self, key: u8, now: Instant) -> Claim<usize> {
+        self.clamp(now);
+        if self.claimed.iter().any(|(other, at, _)| *other == key && lives(*at, now, LEASE)) {
+            self.asked += 1;
+            return Claim::InFlight;
+        }
+        match self.check(key, now) {
+            Seen::Duplicate { first_seen_at, count } => Claim::Duplicate { first_seen_at, count },
+            Seen::Full => Claim::Full,
+            Seen::Fresh => {
+                self.marked.pop();
+                self.claims += 1;
+                self.claimed.push((key, now, self.claims));
+                Claim::Fresh(self.claims)
+            }
+        }
+    }
+
+    fn end(&mut self, claim: usize, now: Instant) -> Option<u8> {
+        self.clamp(now);
+        let alive = |(_, at, other): &(u8, Instant, usize)| *other == claim && lives(*at, now, LEASE);
+        let place = self.claimed.iter().position(alive)?;
+        Some(self.claimed.remove(place).0)
+    }
+
+    fn commit(&mut self, claim: usize, now: Instant) -> Result<(), ClaimLost> {
+        let key = self.end(claim, now).ok_or(ClaimLost)?;
+        self.marked.push((key, now, 0));
+        Ok(())
+    }
+
+    fn seen(&self, key: u8, now: Instant) -> bool {
+        self.marked.iter().any(|(other, at, _)| *other == key && lives(*at, now, TTL))
+            || self.claimed.iter().any(|(other, at, _)| *other == key && lives(*at, now, LEASE))
+    }
+
+    fn horizon(&self, now: Instant) -> Duration {
+        let lost = self.lost.iter().map(|at| now.saturating_duration_since(*at));
+        lost.min().unwrap_or(TTL).min(TTL)
+    }
+}
+
+pub fn beside_the_naive_one(when_full: WhenFull, ops: Vec<(Op, Instant)>) {
+    let mut cache: Cache = DedupCache::new(TTL, when_full).with_lease(LEASE);
+    let mut model = Model::new(when_full);
+    let mut tickets: Vec<(ClaimTicket, usize)> = vec![];
+    for (step, (op, now)) in ops.into_iter().enumerate() {
+        match op {
+            Op::Check(key) => assert_eq!(cache.check(&key, now), model.check(key, now)),
+            Op::Mark(key) => assert_eq!(cache.mark(&key, now), model.mark(key, now)),
+            Op::Claim(key) => match (cache.claim(&key, now), model.claim(key, now)) {
+                (Claim::Fresh(ticket), Claim::Fresh(number)) => tickets.insert(0, (ticket, number)),
+                (Claim::InFlight, Claim::InFlight) | (Claim::Full, Claim::Full) => {}
+                (
+                    Claim::Duplicate { first_seen_at, count },
+                    Claim::Duplicate { first_seen_at: expected_at, count: expected },
+                ) => {
+                    assert_eq!((first_seen_at, count), (expected_at, expected));
+                }
+                (got, expected) => panic!("{got:?} instead of {expected:?}"),
+            },
+            Op::Commit(index) if index < tickets.len() => {
+                let (ticket, number) = tickets.remove(index);
+                assert_eq!(cache.commit(ticket, now), model.commit(number, now));
+            }
+            Op::Abort(index) if index < tickets.len() => {
+                let (ticket, number) = tickets.remove(index);
+                cache.abort(ticket, now);
+                model.end(number, now);
+            }
+            Op::Commit(_) | Op::Abort(_) => {}
+            Op::Cleanup => {
+                cache.cleanup(now);
+                model.cleanup(now);
+            }
+            Op::Reseed(seed) => cache.reseed(HashSeed::new(seed, !seed)),
+        }
+        let key = (step % 9) as u8;
+        assert_eq!(cache.seen(&key, now), model.seen(key, now), "id {key}");
+        assert_eq!(cache.horizon(now), model.horizon(now));
+        assert_eq!(cache.len(), model.marked.len() + model.claimed.len());
+        assert!(cache.len() <= CAPACITY);
+        let stats = cache.stats();
+        assert_eq!(stats.fresh + stats.duplicates + stats.in_flight + stats.refused, model.asked);
+        assert_eq!(stats.fresh, stats.held + stats.expired + stats.forgotten + stats.aborted + stats.given_up);
+        assert_eq!(stats.claimed, stats.pending + stats.committed + stats.aborted + stats.given_up);
+        assert_eq!(stats.forgotten, model.lost.len() as u64);
+    }
+}
+
+#[derive(Clone)]
+struct Watched(Cache);
+
+impl Timed for Watched {
+    fn next_deadline(&self) -> Option<Instant> {
+        self.0.next_deadline()
+    }
+
+    fn on_timeout(&mut self, now: Instant) -> bool {
+        self.0.on_timeout(now);
+        false
+    }
+
+    fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let mut copy = self.0.clone();
+        format!("{:?}", copy.stats()).hash(&mut hasher);
+        // What is told of each id at the latest possible moment tells when its life began.
+        for key in 0..9 {
+            format!("{:?}", copy.check(&key, Instant::MAX.saturating_sub(Duration::from_nanos(1)))).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+/// The contract of deadlines, in every state on the way.
+pub fn keep_deadlines(when_full: WhenFull, ops: Vec<(Op, Instant)>) {
+    let mut cache: Cache = DedupCache::new(TTL, when_full).with_lease(LEASE);
+    for (op, now) in ops {
+        match op {
+            Op::Check(key) => drop(cache.check(&key, now)),
+            Op::Mark(key) => drop(cache.mark(&key, now)),
+            Op::Claim(key) => drop(cache.claim(&key, now)),
+            Op::Commit(_) | Op::Abort(_) | Op::Cleanup => drop(cache.cleanup(now)),
+            Op::Reseed(seed) => cache.reseed(HashSeed::new(seed, seed)),
+        }
+        deadline_contract(&Watched(cache.clone()));
+    }
+}
