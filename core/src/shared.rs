@@ -18,6 +18,9 @@ pub trait Timer: Clock {
     type Sleep: Future<Output = ()>;
 
     /// A future that is ready once `now() >= at`; it may be late, and it may be dropped at any time.
+    ///
+    /// `at` was reckoned from the last reading of this clock. Where the clock may step, let the sleep take as long as it
+    /// would have then: one that waits for the clock to show `at` is as late as the clock has stepped back.
     fn sleep_until(&self, at: Instant) -> Self::Sleep;
 }
 

@@ -1,6 +1,7 @@
 //! A clock that steps, over the system's.
 
 use std::{
+    cell::Cell,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering::Relaxed},
@@ -21,26 +22,29 @@ const FARTHEST: i64 = 150;
 const SECOND: i64 = 1_000_000_000;
 const YEAR: i64 = 365 * 86_400 * SECOND;
 
+thread_local! {
+    /// The offset of the last reading of a clock that steps, on this thread.
+    static READ: Cell<i64> = const { Cell::new(0) };
+}
+
 /// The system's time plus an offset, which [`Steps`] may change under whoever reads it.
 ///
-/// A sleep takes as long as it would have at its beginning: as with a monotonic alarm under a wall clock that is set.
+/// A sleep takes as long as it would have at the last reading, on which its end was reckoned: as an alarm that counts
+/// down while the clock on the wall is set. Nobody can sleep until a time that a step back has put out of reach.
 #[derive(Clone, Debug)]
-pub(crate) struct SoakClock(Arc<AtomicI64>);
-
-impl SoakClock {
-    /// A clock that nobody steps.
-    pub(crate) fn steady() -> Self {
-        Self(Arc::default())
-    }
-
-    fn offset(&self) -> i64 {
-        self.0.load(Relaxed)
-    }
+pub(crate) enum SoakClock {
+    /// Nobody steps it.
+    Steady,
+    Stepping(Arc<AtomicI64>),
 }
 
 impl Clock for SoakClock {
     fn now(&self) -> Instant {
-        Instant::from_nanos(SystemTimer.now().as_nanos().saturating_add_signed(self.offset()))
+        let system = SystemTimer.now();
+        let Self::Stepping(offset) = self else { return system };
+        let offset = offset.load(Relaxed);
+        READ.set(offset);
+        Instant::from_nanos(system.as_nanos().saturating_add_signed(offset))
     }
 }
 
@@ -48,35 +52,35 @@ impl Timer for SoakClock {
     type Sleep = SystemSleep;
 
     fn sleep_until(&self, at: Instant) -> SystemSleep {
-        let offset = Duration::from_nanos(self.offset().unsigned_abs());
-        SystemTimer.sleep_until(at.saturating_sub(offset))
+        let offset = if matches!(self, Self::Steady) { 0 } else { READ.get() };
+        SystemTimer.sleep_until(at.saturating_sub(Duration::from_nanos(offset.unsigned_abs())))
     }
 }
 
 /// The hand that sets a [`SoakClock`].
 #[derive(Debug)]
-pub(crate) struct Steps(SoakClock);
+pub(crate) struct Steps(Arc<AtomicI64>);
 
 impl Steps {
     pub(crate) fn new() -> Self {
-        Self(SoakClock(Arc::new(AtomicI64::new(START * YEAR))))
+        Self(Arc::new(AtomicI64::new(START * YEAR)))
     }
 
     pub(crate) fn clock(&self) -> SoakClock {
-        self.0.clone()
+        SoakClock::Stepping(self.0.clone())
     }
 
     /// Sets the clock forward or back, by a second to ten years: each order of size as likely as any other.
     pub(crate) fn step(&self, dice: &Dice) {
         let sizes = [SECOND, 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND, 30 * 86_400 * SECOND, YEAR, 10 * YEAR];
         let size = sizes[dice.below(sizes.len() as u64) as usize];
-        let before = self.0.offset();
+        let before = self.0.load(Relaxed);
         let is_back = match before {
             _ if before - size < NEAREST * YEAR => false,
             _ if before + size > FARTHEST * YEAR => true,
             _ => dice.one_in(2),
         };
-        self.0.0.store(if is_back { before - size } else { before + size }, Relaxed);
+        self.0.store(if is_back { before - size } else { before + size }, Relaxed);
     }
 }
 
@@ -110,7 +114,9 @@ mod tests {
         let (steps, dice) = (Steps::new(), Dice::new(7));
         let clock = steps.clock();
         let began = std::time::Instant::now();
-        let sleep = clock.sleep_until(clock.now().saturating_add(Duration::from_millis(2)));
+        let soon = clock.now().saturating_add(Duration::from_millis(2));
+        (0..10).for_each(|_| steps.step(&dice));
+        let sleep = clock.sleep_until(soon);
         (0..10).for_each(|_| steps.step(&dice));
         steadfast::block_on(sleep);
         assert!(began.elapsed() >= Duration::from_millis(2));

@@ -61,7 +61,7 @@ pub(crate) fn soak(settings: Settings) -> io::Result<Outcome> {
     let (dice, faults) = (Dice::new(settings.seed), Arc::new(Faults::default()));
     let steps = Steps::new();
     let _entered = runtime.enter();
-    let loads = load::all(&SoakClock::steady(), &steps.clock(), &dice, &faults)?;
+    let loads = load::all(&SoakClock::Steady, &steps.clock(), &dice, &faults)?;
 
     let began = Instant::now();
     let crew = Crew::start(&loads, settings.threads * 2, steps, &dice, &faults)?;
