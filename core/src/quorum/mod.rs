@@ -26,6 +26,8 @@ use waiters::Waiters;
 /// With [`new`](Self::new) whoever comes first may vote: authenticate voters before, or a peer with many names outvotes
 /// the rest. [`with_voters`](Self::with_voters) admits those on a list alone.
 ///
+/// Whoever votes first decides first: where up to `f` voters may lie, a majority needs a threshold of `2f + 1` at least.
+///
 /// ```
 /// use steadfast_core::{Ballot, Instant, Quorum, Vote, aggregate};
 ///

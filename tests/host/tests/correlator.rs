@@ -86,3 +86,16 @@ fn guesses_hit_nothing() {
     }
     assert_eq!(slab.stats().unknown, 200_000);
 }
+
+/// Where the protocol brings the ids, what keeps a third party out is the peer in them.
+#[test]
+fn a_peer_answers_for_itself_where_the_id_names_it() {
+    let now = Instant::ZERO;
+    let mut calls: KeyedCorrelator<(&str, u16), u64, 4> = KeyedCorrelator::new();
+    calls.begin(("bob", 1), Duration::MAX, now).expect("there is room");
+    assert_eq!(calls.resolve(&("mallory", 1), 666, now), Resolution::Unknown(666));
+    assert_eq!(calls.stats().pending, 1);
+    assert!(calls.resolve(&("bob", 1), 7, now).is_matched());
+    assert_eq!(calls.resolve(&("mallory", 1), 666, now), Resolution::Unknown(666));
+    assert_eq!(calls.take(&("bob", 1)), Some(7));
+}

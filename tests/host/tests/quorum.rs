@@ -71,3 +71,41 @@ fn steps_of_the_clock_by_years_neither_panic_nor_stall() {
         assert_eq!(quorum.result(aggregate::median, earlier.saturating_add(minute)), Ballot::Failed);
     }
 }
+
+/// Every order in which `voters` may vote, as lists of who is next.
+fn orders(voters: &[u8]) -> Vec<Vec<u8>> {
+    if voters.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (index, first) in voters.iter().enumerate() {
+        let mut rest = voters.to_vec();
+        rest.remove(index);
+        all.extend(orders(&rest).into_iter().map(|order| [vec![*first], order].concat()));
+    }
+    all
+}
+
+/// What a majority decides for, in each order in which six voters come, the first `liars` of whom lie.
+fn decisions(threshold: usize, liars: u8) -> Vec<Option<bool>> {
+    let decide = |order: Vec<u8>| {
+        let mut quorum: Quorum<u8, bool, 6> = Quorum::with_voters(threshold, 0..6, Instant::MAX).unwrap();
+        order.into_iter().find_map(|voter| {
+            let _ = quorum.vote(voter, voter >= liars, Instant::ZERO);
+            quorum.result(aggregate::majority, Instant::ZERO).decided()
+        })
+    };
+    orders(&[0, 1, 2, 3, 4, 5]).into_iter().map(decide).collect()
+}
+
+/// The threshold is what keeps liars out: most of so many must be honest, whoever comes first.
+#[test]
+fn a_threshold_of_twice_the_liars_and_one_believes_no_liar() {
+    for liars in 0..=2_u8 {
+        let safe = 2 * usize::from(liars) + 1;
+        assert!(decisions(safe, liars).iter().all(|decided| *decided == Some(true)), "{liars} liars");
+        if liars > 0 {
+            assert!(decisions(safe - 2, liars).contains(&Some(false)), "{liars} liars, and a lower threshold");
+        }
+    }
+}

@@ -1,15 +1,24 @@
 //! Owners who are made up, each with a key and a proven address of its own, beside a few who are known.
 //!
 //! `FLOOD_KEYS` sets how many come; two thousand fill every table many times over, and each costs a dozen signatures.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_const_for_fn,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
 use std::env;
 
 use allocation_counter::measure;
-use common::{Answer, World, address, chunk, peer};
+use common::{Answer, Medium, World, address, chunk, manifest, peer};
 use stash_protocol::{
-    Body, Capacity, Identity, Outcome, Refusal,
+    Body, Capacity, Confidant, Identity, Name, Outcome, Refusal, RunSecret, Settings,
     wire::{self, MAX_DATAGRAM},
 };
 
@@ -73,4 +82,36 @@ fn a_flood_of_owners_takes_no_place_and_no_recovery_from_those_who_are_kept() {
     }
     assert_eq!((world.confidant.owners(), world.confidant.store().chunks.len()), (5, kept));
     assert!(world.confidant.limiter_stats()[1].overflowed > 0, "there were too few strangers");
+}
+
+/// Whoever writes a victim's address on its datagrams sends it little more than if it had sent them there itself.
+#[test]
+fn an_address_that_is_not_proven_gets_one_reply_of_less_than_twice_the_length() {
+    let mallory = peer(66);
+    let mut world = World::new(Capacity::Low);
+    let longest = "x".repeat(Name::MAX);
+    let settings = Settings { capacity: Capacity::Low, max_chunks: 100 };
+    world.confidant =
+        Confidant::new(Name::new(&longest).expect("fits"), settings, Medium::default(), &RunSecret::new([5; 40]));
+    assert!(world.confidant.adopt(&mallory.id(), &manifest(u64::MAX, 1)), "so that there is something to tell");
+    let shortest = Name::new("x").expect("a name");
+    let bodies = [
+        Body::Refresh { name: shortest },
+        Body::Request,
+        Body::Fetch { version: u64::MAX, first: 0, want: 1 },
+        Body::Store(chunk(1, 1, 0)),
+        Body::Commit(manifest(1, 1)),
+    ];
+    for body in bodies {
+        let datagram = world.seal(&mallory, body);
+        let verified = wire::open(&datagram, &world.bob.id()).expect("it is sealed");
+        let mut reply = world.confidant.handle(&verified, address(&mallory), world.now);
+        let mut replies = Vec::new();
+        let mut buffer = [0; MAX_DATAGRAM];
+        while let Some(reply) = world.confidant.next_reply(&mut reply, &world.bob, &mut buffer) {
+            replies.push(reply.len());
+        }
+        assert_eq!(replies.len(), 1, "to {:?}", verified.body);
+        assert!(replies[0] < 2 * datagram.len(), "{} bytes to {} of {:?}", replies[0], datagram.len(), verified.body);
+    }
 }
