@@ -39,6 +39,18 @@ pub struct LinkCounts {
     pub damaged: u64,
 }
 
+impl LinkCounts {
+    /// What has passed several links together.
+    pub fn sum(links: impl Iterator<Item = Self>) -> Self {
+        links.fold(Self::default(), |all, link| Self {
+            seen: all.seen + link.seen,
+            lost: all.lost + link.lost,
+            doubled: all.doubled + link.doubled,
+            damaged: all.damaged + link.damaged,
+        })
+    }
+}
+
 /// A proxy that speaks for one peer: whoever sends to [`addr`](Self::addr) reaches it through the link's faults.
 ///
 /// Each client keeps one port towards the peer, as behind a router. Dropping the link cuts it.

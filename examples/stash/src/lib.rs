@@ -12,6 +12,7 @@
 )]
 
 pub mod bad_link;
+pub mod board;
 pub mod demo;
 pub mod disk;
 pub mod durable;

@@ -2,13 +2,14 @@
 
 mod answer;
 mod ask;
+mod pace;
 
 use std::{
     collections::HashMap,
     io::{self, ErrorKind},
     net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use stash_protocol::{
@@ -22,6 +23,7 @@ use steadfast::{
 use tokio::net::UdpSocket;
 
 pub use self::answer::{Answer, AskError, Contact, Greeting, PeerAddress};
+use self::pace::Pace;
 use crate::{NO_NAME, seed::random};
 
 /// One UDP socket, and what is known of the peers behind it.
@@ -38,6 +40,7 @@ pub struct Link {
     breakers: Breakers<SocketAddr>,
     budget: RetryBudget,
     cookies: Mutex<HashMap<SocketAddr, u64>>,
+    pace: Mutex<Pace>,
     /// The id of the next message that has no answer.
     next_id: AtomicU64,
     attempts: AtomicU64,
@@ -93,6 +96,7 @@ impl Link {
             breakers: Breakers::<SocketAddr>::builder(Trip::consecutive(1), RESET).max_keys(1_024).build(),
             budget: RetryBudget::percent(100).burst(1_000),
             cookies: Mutex::new(HashMap::new()),
+            pace: Mutex::new(Pace::default()),
             next_id: AtomicU64::new(u64::from_le_bytes(random()?)),
             attempts: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -159,6 +163,9 @@ impl Link {
             _ => return false,
         };
         let reply = Reply { from: message.from, cookie: message.cookie, answer };
+        if let Some(id) = message.in_reply_to {
+            self.pace.with(|pace| pace.answered(id, source, Instant::now()));
+        }
         message.in_reply_to.is_some_and(|id| self.calls.resolve(CallId::from_u64(id), from, reply).is_matched())
     }
 

@@ -17,7 +17,9 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use progress::Bar;
 use stash::{
-    MAX_FILE, NO_NAME, demo, durable,
+    MAX_FILE, NO_NAME,
+    board::Emulator,
+    demo, durable,
     link::{Greeting, PeerAddress},
     node::{Node, NodeConfig},
     owner::Owner,
@@ -62,6 +64,9 @@ enum Command {
 struct Demo {
     /// What is stored and recovered [default: a text that is made up]
     file: Option<PathBuf>,
+    /// One of the confidants is a microcontroller, in QEMU
+    #[arg(long)]
+    mcu: bool,
 }
 
 #[derive(Args, Debug)]
@@ -144,8 +149,15 @@ async fn demo(args: Demo) -> io::Result<()> {
     let file = args.file.as_deref().map(read).transpose()?;
     let quiet = Duration::from_millis(300);
     let logger = Logger::builder().window(quiet, Duration::from_secs(2)).build(Terminal::new())?;
+    let play = async {
+        if !args.mcu {
+            return demo::run(file, &logger).await;
+        }
+        println!("building the microcontroller's image, which takes two minutes the first time");
+        demo::run_mcu(file, &Emulator::build().await?, &logger).await
+    };
     let all_well = tokio::select! {
-        played = demo::run(file, &logger) => played?,
+        played = play => played?,
         interrupted = until_interrupted() => {
             interrupted?;
             return Err(ErrorKind::Interrupted.into());

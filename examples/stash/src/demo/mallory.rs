@@ -13,7 +13,7 @@ use stash_protocol::{
 use tokio::{net::UdpSocket, time::timeout};
 
 /// How long she waits for an answer, and how often she asks.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
 const TRIES: usize = 3;
 
 /// How many datagrams she sends before she waits for an answer, so that none is lost for want of room.

@@ -8,19 +8,26 @@
 mod attacks;
 mod check;
 mod mallory;
+mod mcu;
 mod peers;
 mod story;
 mod summary;
 
 use std::{
     io::{self, Write},
-    time::Instant,
+    path::Path,
+    time::{Duration, Instant},
 };
 
 use steadfast::Logger;
 
 pub use self::mallory::{Flood, Mallory};
-use self::{check::Checks, story::Story, summary::grouped};
+use self::{
+    check::Checks,
+    mcu::McuStory,
+    story::Story,
+    summary::{Row, grouped},
+};
 use crate::bad_link::LinkCounts;
 
 /// How much alice stores if the user names no file.
@@ -39,11 +46,37 @@ pub async fn run(file: Option<Vec<u8>>, logger: &Logger) -> io::Result<bool> {
     let recovery = story.tell(&mut checks).await?;
     let (rows, links) = story.end().await;
     logger.flush();
+    summarize(&checks, &rows, links, recovery, started_at)
+}
 
+/// Plays the story with a board among the confidants, whose image this is, and as [`run`] does in everything else.
+///
+/// # Errors
+///
+/// If there are no sockets or folders to be had, the board does not start or end, or the file is longer than what it
+/// takes.
+pub async fn run_mcu(file: Option<Vec<u8>>, image: &Path, logger: &Logger) -> io::Result<bool> {
+    let started_at = Instant::now();
+    let mut checks = Checks::new(logger);
+    let mut story = McuStory::begin(file, image, logger).await?;
+    let recovery = story.tell(&mut checks).await?;
+    let (rows, links) = story.end().await;
+    logger.flush();
+    summarize(&checks, &rows, links, recovery, started_at)
+}
+
+/// Tells the sums, and whether all of it went as it should.
+fn summarize(
+    checks: &Checks,
+    rows: &[Row],
+    links: LinkCounts,
+    recovery: Duration,
+    started_at: Instant,
+) -> io::Result<bool> {
     let sums = rows.iter().filter(|row| !row.adds_up()).count();
     let mut out = io::stdout().lock();
     writeln!(out, "\nWhat each utility has counted, as a whole and in its parts:\n")?;
-    for row in &rows {
+    for row in rows {
         writeln!(out, "{row}")?;
     }
     let LinkCounts { seen, lost, doubled, .. } = links;

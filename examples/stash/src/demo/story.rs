@@ -28,7 +28,7 @@ use crate::{
 pub(super) const FAULTS: Faults = Faults { lost: 100, doubled: 100, damaged: 0 };
 
 /// How many confidants keep each version.
-const COPIES: usize = 3;
+pub(super) const COPIES: usize = 3;
 
 /// How often alice recovers until dave has made his offer: a confidant answers five requests a minute.
 const TRIES: u32 = 3;
@@ -36,8 +36,8 @@ const TRIES: u32 = 3;
 /// Files of fewer chunks are stored, and got back, too soon for some of what could happen.
 const LONG: usize = 64;
 
-const ALICE: [u8; 32] = [0xa1; 32];
-const MALLORY: [u8; 32] = [0x66; 32];
+pub(super) const ALICE: [u8; 32] = [0xa1; 32];
+pub(super) const MALLORY: [u8; 32] = [0x66; 32];
 pub(super) const SMALL_OWNERS: [(&str, [u8; 32]); 5] =
     [("gail", [0x10; 32]), ("heidi", [0x11; 32]), ("ivan", [0x12; 32]), ("judy", [0x13; 32]), ("ken", [0x14; 32])];
 
@@ -247,14 +247,7 @@ impl Story {
 
     /// What has happened on all links.
     fn links(&self) -> LinkCounts {
-        let mut all = LinkCounts::default();
-        for counts in self.peers.iter().map(|peer| peer.link().counts()) {
-            all.seen += counts.seen;
-            all.lost += counts.lost;
-            all.doubled += counts.doubled;
-            all.damaged += counts.damaged;
-        }
-        all
+        LinkCounts::sum(self.peers.iter().map(|peer| peer.link().counts()))
     }
 
     /// Whether a store takes long enough for somebody to die in the middle of it.
@@ -269,7 +262,7 @@ impl Story {
 }
 
 /// Where a peer really is.
-const fn at(node: &Node) -> PeerAddress {
+pub(super) const fn at(node: &Node) -> PeerAddress {
     PeerAddress { address: node.addr, id: Some(node.id) }
 }
 
@@ -278,7 +271,7 @@ fn draft(file: &[u8], quarters: usize) -> &[u8] {
     file.get(..file.len().min(LENGTH) * quarters / 4).unwrap_or_default()
 }
 
-fn names_of(stored: &Stored) -> String {
+pub(super) fn names_of(stored: &Stored) -> String {
     let mut names: Vec<_> = stored.kept_by.iter().map(|greeting| greeting.name.as_str()).collect();
     names.sort_unstable();
     names.join(", ")

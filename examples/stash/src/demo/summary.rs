@@ -10,7 +10,7 @@ use crate::{
     node::NodeStats,
     owner::{Owner, Recovered},
 };
-use stash_protocol::CHUNK_BYTES;
+use stash_protocol::{CHUNK_BYTES, serial::BoardStats};
 
 /// In which order they are told.
 const ORDER: [&str; 9] = [
@@ -51,6 +51,13 @@ impl Table {
             let parts = [(limit.allowed, "allowed"), (limit.denied, "denied")];
             self.add(Row::new("RateLimiter", 0, "requests", &parts));
         }
+    }
+
+    /// Adds what a board counted.
+    pub(super) fn board(&mut self, stats: &BoardStats) {
+        let BoardStats { confidant, dedup, limits, log, .. } = *stats;
+        self.keeper(&NodeStats { confidant, dedup, limits, ..NodeStats::default() });
+        self.add(log.into());
     }
 
     /// Adds what a flood met.

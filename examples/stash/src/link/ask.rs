@@ -2,12 +2,13 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use stash_protocol::{Body, Name, Refusal};
-use steadfast::{BreakerError, CallError, CallId, Outcome, RetryExt, RetryPolicy};
+use steadfast::{BreakerError, CallError, CallId, Lock, Outcome, RetryExt, RetryPolicy};
 use tokio::{select, time::sleep};
 
 use super::{Answer, AskError, Asked, Contact, Greeting, Link, PeerAddress, Question, Reply};
@@ -84,7 +85,7 @@ impl Link {
         let quiet = async {
             let (mut before, mut looks) = (0, 0_u32);
             while looks < LOOKS {
-                sleep(self.patience(body, attempt).checked_div(LOOKS).unwrap_or_default()).await;
+                sleep(self.patience(contact.address, body, attempt).checked_div(LOOKS).unwrap_or_default()).await;
                 let now = come();
                 looks = if now == before { looks.saturating_add(1) } else { 0 };
                 before = now;
@@ -119,11 +120,13 @@ impl Link {
             let contact = contacts.iter().find(|contact| asked == Asked::Peer(contact.id)).copied();
             async move {
                 let Some(contact) = contact else { return Ok(()) };
+                self.note(id, contact.address);
                 self.send(&Question::to(contact), id.as_u64(), body).await
             }
         };
-        let want = peers.len();
-        let replies = self.calls.gather(peers, want, self.patience(body, attempt), send).await.unwrap_or_default();
+        let (want, slowest) = (peers.len(), permits.values().map(|(contact, _)| contact.address));
+        let patience = slowest.map(|address| self.patience(address, body, attempt)).max().unwrap_or_default();
+        let replies = self.calls.gather(peers, want, patience, send).await.unwrap_or_default();
         let mut answers = Vec::new();
         for (_, reply) in replies {
             if let Some((contact, permit)) = permits.remove(&reply.from) {
@@ -157,7 +160,7 @@ impl Link {
 
     /// One attempt, and another if the first only brought the cookie that it lacked.
     async fn proven(&self, question: Question, body: &Body<'_>, attempt: u32) -> Result<Reply, AskError> {
-        let patience = self.patience(body, attempt);
+        let patience = self.patience(question.address, body, attempt);
         match self.call(question, body, patience, &|_| {}).await {
             Err(AskError::Refused(Refusal::Unproven)) => self.call(question, body, patience, &|_| {}).await,
             other => other,
@@ -173,6 +176,7 @@ impl Link {
     ) -> Result<Reply, AskError> {
         let send = |id: CallId| {
             note(id.as_u64());
+            self.note(id, question.address);
             async move { self.send(&question, id.as_u64(), body).await }
         };
         let called = self.calls.call(question.asked, patience, send).await;
@@ -187,16 +191,24 @@ impl Link {
         }
     }
 
-    /// How long to wait for an answer: four deviations more than the round trips so far, and longer with each attempt.
-    fn patience(&self, body: &Body<'_>, attempt: u32) -> Duration {
-        if matches!(body, Body::Commit(_)) {
-            return DISK.saturating_mul(1 << attempt.min(8)).min(SLOWEST_DISK);
-        }
+    /// How long to wait for an answer: four deviations more than the round trips so far, those of this peer and of all
+    /// together, and longer with each attempt.
+    fn patience(&self, peer: SocketAddr, body: &Body<'_>, attempt: u32) -> Duration {
+        let own = self.pace.with(|pace| pace.of(peer)).unwrap_or_default();
         let usual = self
             .calls
             .round_trips()
-            .map_or(USUAL, |trips| trips.smoothed.saturating_add(trips.variation.saturating_mul(4)).max(FASTEST));
-        usual.saturating_mul((attempt / 2).saturating_add(1)).min(SLOWEST)
+            .map_or(USUAL, |trips| trips.smoothed.saturating_add(trips.variation.saturating_mul(4)).max(FASTEST))
+            .max(own);
+        let patience = usual.saturating_mul((attempt / 2).saturating_add(1)).min(SLOWEST.max(own));
+        if matches!(body, Body::Commit(_)) {
+            return DISK.saturating_mul(1 << attempt.min(8)).min(SLOWEST_DISK).max(own);
+        }
+        patience
+    }
+
+    fn note(&self, id: CallId, peer: SocketAddr) {
+        self.pace.with(|pace| pace.asked(id.as_u64(), peer, Instant::now()));
     }
 }
 

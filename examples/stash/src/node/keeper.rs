@@ -2,17 +2,16 @@
 
 use std::{
     collections::HashMap,
-    fmt::{self, Write},
     io::{self, ErrorKind},
     net::SocketAddr,
 };
 
 use stash_protocol::{
-    Body, CHUNK_BYTES, Capacity, Confidant, Holding, Identity, Manifest, Name, Outcome, PeerId, Refusal, Reply,
-    RunSecret, Settings,
+    Body, CHUNK_BYTES, Capacity, Confidant, Holding, Identity, Manifest, Name, Outcome, PeerId, Reply, RunSecret,
+    Settings, log,
     wire::{MAX_DATAGRAM, Verified, WireError},
 };
-use steadfast::{Clock, Group, Instant, Level, Lock, Logger, Mutex, ServiceLog, SystemTimer};
+use steadfast::{Clock, Instant, Lock, Logger, Mutex, ServiceLog, SystemTimer};
 
 use super::NodeStats;
 use crate::{MAX_FILE, disk::Disk, seed::random};
@@ -50,9 +49,9 @@ impl Keeper {
             let text = format!("{many} owners' files are kept here, more than the {places} that this capacity allows");
             return Err(io::Error::new(ErrorKind::InvalidInput, text));
         }
-        // Two sentences of our own; there is room for them, and the default would say the same.
-        let _ = logger.formatter("stash", "refusal", refused);
-        let _ = logger.formatter("stash", "drop", dropped);
+        for (kind, formatter) in log::FORMATTERS {
+            let _ = logger.formatter("stash", kind, formatter); // there is room, and the default would say the same
+        }
         let log = logger.service("stash").emoji("📦");
         Ok(Self { confidant: Mutex::new(confidant), names: Mutex::new(HashMap::new()), log })
     }
@@ -71,7 +70,7 @@ impl Keeper {
         if let Some(error) = error {
             self.log.error(format_args!("the disk failed: {error}"));
         }
-        self.report(&owner, reply.outcome(), before);
+        log::report(&self.log, reply.outcome(), before, || self.name_of(&owner));
         let committed = match reply.outcome() {
             Outcome::Committed { version } if before != Some(version) => Some(Holding { owner, version }),
             _ => None,
@@ -90,8 +89,7 @@ impl Keeper {
 
     /// Counts a datagram that was no message.
     pub(super) fn dropped(&self, source: SocketAddr, error: WireError) {
-        let (source, error) = (source.ip().to_string(), error.to_string());
-        self.log.event("drop", &source).level(Level::Warn).message(&error);
+        log::dropped(&self.log, source.ip(), error);
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -102,7 +100,7 @@ impl Keeper {
     pub(super) fn on_timeout(&self) {
         let now = SystemTimer.now();
         while let Some(owner) = self.confidant.with(|confidant| confidant.on_timeout(now)) {
-            self.log.event("give up an upload", &self.name_of(&owner)).level(Level::Warn);
+            log::give_up(&self.log, &self.name_of(&owner));
         }
     }
 
@@ -124,30 +122,6 @@ impl Keeper {
         })
     }
 
-    fn report(&self, owner: &PeerId, outcome: Outcome, before: Option<u64>) {
-        match outcome {
-            Outcome::Answered { found: true } => self.event("request", owner),
-            Outcome::Answered { found: false } => self.event("ask in vain", owner),
-            Outcome::Committed { version } if before != Some(version) => self.event("store", owner),
-            Outcome::Refused(refusal) if !is_usual(refusal) => {
-                let (owner, refusal) = (self.name_of(owner), refusal.to_string());
-                self.log.event("refusal", &owner).level(Level::Warn).message(&refusal);
-            }
-            Outcome::Committed { .. }
-            | Outcome::Duplicate
-            | Outcome::NotAQuestion
-            | Outcome::Noted
-            | Outcome::Refused(_)
-            | Outcome::Sending { .. }
-            | Outcome::Stored
-            | Outcome::Welcomed => {}
-        }
-    }
-
-    fn event(&self, kind: &'static str, owner: &PeerId) {
-        drop(self.log.event(kind, &self.name_of(owner)));
-    }
-
     /// What a peer called itself, or the first digits of its key.
     fn name_of(&self, peer: &PeerId) -> String {
         let known = self.names.with(|names| names.get(peer).cloned());
@@ -161,25 +135,4 @@ impl Keeper {
             }
         });
     }
-}
-
-/// Whether this belongs to the course of an upload or a recovery.
-const fn is_usual(refusal: Refusal) -> bool {
-    matches!(refusal, Refusal::Busy | Refusal::Incomplete { .. } | Refusal::NoRecovery | Refusal::Unproven)
-}
-
-/// "refused mallory ×35: too many requests".
-fn refused(group: &Group<'_>, out: &mut dyn Write) -> fmt::Result {
-    write!(out, "refused {}", group.actors())?;
-    match group.count() {
-        1 => {}
-        count => write!(out, " ×{count}")?,
-    }
-    write!(out, ": {}", group.message())
-}
-
-/// "dropped 12 datagrams from 127.0.0.1: not a stash datagram".
-fn dropped(group: &Group<'_>, out: &mut dyn Write) -> fmt::Result {
-    let plural = if group.count() == 1 { "" } else { "s" };
-    write!(out, "dropped {} datagram{plural} from {}: {}", group.count(), group.actors(), group.message())
 }

@@ -1,9 +1,11 @@
 //! What a confidant did.
 
+use serde::{Deserialize, Serialize};
+
 use super::Outcome;
 
 /// Counts since the start. `seen` is the sum of all the others.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ConfidantStats {
     /// Verified messages that were handed in.
     pub seen: u64,
