@@ -1,6 +1,7 @@
 //! What the machines need from the system: a lock, a clock, a timer, entropy.
 
 mod blocking;
+mod clock;
 mod entropy;
 mod lock;
 mod timer;
