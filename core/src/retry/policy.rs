@@ -150,6 +150,11 @@ impl RetryPolicy {
         Retry::new(self, now)
     }
 
+    /// True if it matters when an operation or an attempt begins.
+    pub(super) fn is_timed(&self) -> bool {
+        self.max_elapsed.min(self.attempt_timeout) < Span::MAX
+    }
+
     /// When an operation that began at `started_at` is over.
     pub(super) const fn deadline(&self, started_at: Instant) -> Instant {
         started_at.after(self.max_elapsed)

@@ -292,7 +292,8 @@ where
         if let Some(budget) = self.budget.as_ref().filter(|_| !self.is_nested) {
             budget.with(RetryBudget::deposit);
         }
-        let mut now = self.timer.now();
+        // Most operations succeed at once, and need no time unless it is limited.
+        let mut now = if self.policy.is_timed() { self.timer.now() } else { Instant::ZERO };
         let mut retry = self.policy.start(now);
         loop {
             let last = match within(&self.timer, retry.attempt_deadline(now), (self.operation)()).await {
