@@ -1,5 +1,7 @@
 //! Circuit breakers for servers.
 
+mod single;
+
 use core::{
     borrow::Borrow,
     fmt,
@@ -14,6 +16,7 @@ use steadfast_core::{
     Consecutive, Instant, Open, Outcome, Permit, Reset, Shared, TripPolicy,
 };
 
+use self::single::Single;
 use crate::{Heap, Mutex, SystemTimer, runtime::random_seed, storage::Shards};
 
 /// Refuses calls to something that keeps failing, and lets a few probes find out when it is back.
@@ -21,6 +24,10 @@ use crate::{Heap, Mutex, SystemTimer, runtime::random_seed, storage::Shards};
 /// Cloning is cheap and shares everything. `P` says when it opens: see [`Trip`](crate::Trip); [`Reset`] says how it comes
 /// back, with jitter from the system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed,
 /// and nothing is allocated after it is made. For one breaker a peer, see [`Breakers`].
+///
+/// While all is well, a call takes no lock and reads no clock, and threads are not in each other's way: that is, while
+/// the last call succeeded, or none of the [`CallWindow`](crate::CallWindow) failed. A breaker that looks at times takes
+/// its lock twice a call. A breaker has about a kibibyte.
 ///
 /// ```
 /// use core::time::Duration;
@@ -76,8 +83,6 @@ use crate::{Heap, Mutex, SystemTimer, runtime::random_seed, storage::Shards};
 /// ```
 pub struct CircuitBreaker<P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Single<P, T>>);
 
-type Single<P, T> = Shared<Machine<P>, Mutex<Machine<P>>, T>;
-
 impl<P: TripPolicy> CircuitBreaker<P> {
     /// A closed breaker that opens by `trip` and comes back by `reset`.
     #[doc(alias = "NewCircuitBreaker")]
@@ -93,7 +98,7 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     pub fn with_clock(trip: P, reset: Reset, clock: T) -> Self {
         let mut machine = Machine::new(trip, reset);
         machine.reseed_jitter(random_seed());
-        Self(Arc::new(Shared::new(Mutex::new(machine), clock)))
+        Self(Arc::new(Single::new(machine, clock)))
     }
 
     /// Makes a call unless the breaker is open: `Ok` is a success, `Err` a failure.
@@ -105,7 +110,7 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
     pub async fn call<V, E>(&self, call: impl Future<Output = Result<V, E>>) -> Result<V, BreakerError<E>> {
-        self.0.call(call).await
+        Single::guard(&*self.0)?.call(call).await.map_err(BreakerError::Inner)
     }
 
     /// [`call`](Self::call) where `classify` tells the outcome.
@@ -118,7 +123,7 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
         call: impl Future<Output = Result<V, E>>,
         classify: impl FnOnce(&Result<V, E>) -> Outcome,
     ) -> Result<V, BreakerError<E>> {
-        self.0.call_with(call, classify).await
+        Single::guard(&*self.0)?.call_with(call, classify).await.map_err(BreakerError::Inner)
     }
 
     /// Makes a call that blocks, unless the breaker is open: `Ok` is a success, `Err` a failure.
@@ -127,7 +132,7 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
     pub fn run<V, E>(&self, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>> {
-        self.0.run(call)
+        Single::guard(&*self.0)?.run(call).map_err(BreakerError::Inner)
     }
 
     /// A permit for one call that is made elsewhere; it reports the outcome, at the latest when it is dropped, and may be
@@ -137,11 +142,7 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     ///
     /// [`Open`] if the call must not be made.
     pub fn try_acquire(&self) -> Result<CallGuard<impl FnMut(Permit, Outcome) + use<P, T>>, Open> {
-        let permit = self.0.with(|breaker, now| breaker.try_acquire(now))?;
-        let shared = Arc::clone(&self.0);
-        Ok(CallGuard::new(permit, move |permit, outcome| {
-            shared.with(|breaker, now| breaker.record(permit, outcome, now));
-        }))
+        Single::guard(Arc::clone(&self.0))
     }
 
     /// True if a call may be made, for callers that tell its end by [`record_success`](Self::record_success) or
@@ -158,13 +159,13 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
 
     /// A failure for the current state: it counts while closed, or if a probe is out; else it changes nothing.
     pub fn record_failure(&self) {
-        self.0.record_failure();
+        self.0.with(Machine::record_failure);
     }
 
     /// Where the breaker stands. `Open` stays until somebody makes a call.
     #[must_use]
     pub fn state(&self) -> BreakerState {
-        self.0.state()
+        self.0.with_lock(|breaker| breaker.state())
     }
 
     /// Whether the breaker decides, or an operator does.
@@ -175,24 +176,24 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
 
     /// Hands the decision to the breaker or to an operator; the state beneath is untouched.
     pub fn set_mode(&self, mode: BreakerMode) {
-        self.0.set_mode(mode);
+        self.0.with_lock(|breaker| breaker.set_mode(mode));
     }
 
     /// Closes the breaker and forgets its past; calls that are under way no longer count.
     pub fn reset(&self) {
-        self.0.reset();
+        self.0.with_lock(Machine::reset);
     }
 
-    /// What the breaker has counted since it was made.
+    /// What the breaker has counted since it was made. While all is well, a call counts when it has ended.
     #[must_use]
     pub fn stats(&self) -> BreakerStats {
-        self.0.stats()
+        self.0.with_lock(|breaker| breaker.stats())
     }
 
     /// The time by this breaker's clock, for [`Open::retry_after`].
     #[must_use]
     pub fn now(&self) -> Instant {
-        self.0.timer().now()
+        self.0.clock().now()
     }
 }
 

@@ -116,6 +116,21 @@ impl<P: TripPolicy> CircuitBreaker<P> {
         self.control.reseed(seed);
     }
 
+    /// For adapters that let the calls of a healthy breaker pass without its lock. While this is some generation, calls
+    /// may be admitted by [`Permit::calm`] and succeed without a word here, if [`settle`](Self::settle) tells of them
+    /// before anything else is done with the breaker.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn calm_generation(&self) -> Option<u32> {
+        self.control.calm_generation(&self.cell)
+    }
+
+    /// Counts calls that passed while the breaker was calm: so many were admitted, and so many succeeded.
+    #[doc(hidden)]
+    pub fn settle(&mut self, permitted: u64, successes: u64) {
+        self.control.settle(&mut self.cell, permitted, successes);
+    }
+
     /// What the breaker has counted since it was made.
     #[must_use]
     pub const fn stats(&self) -> BreakerStats {

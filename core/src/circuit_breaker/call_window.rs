@@ -106,4 +106,15 @@ impl<const N: usize> Policy for CallWindow<N> {
     fn is_clean(ring: &CallRing<N>) -> bool {
         ring.counts.failed == 0 && ring.counts.slow == 0
     }
+
+    fn is_calm(&self, ring: &CallRing<N>) -> bool {
+        self.limits.slow_calls.is_none() && ring.counts.failed == 0
+    }
+
+    fn succeed(&self, ring: &mut CallRing<N>, successes: u64) {
+        // More of them would only push each other out.
+        for _ in 0..successes.min(Self::CALLS.into()) {
+            self.record(ring, false, false, Instant::ZERO);
+        }
+    }
 }

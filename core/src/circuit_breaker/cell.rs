@@ -205,6 +205,21 @@ impl<P: TripPolicy> Control<P> {
         matches!(self.mode, BreakerMode::ForcedClosed | BreakerMode::ForcedOpen)
     }
 
+    /// The generation of a breaker that needs to be told of successes only when something else happens.
+    pub(super) fn calm_generation(&self, cell: &Cell<P::Window>) -> Option<u32> {
+        let is_calm = self.mode == BreakerMode::Automatic
+            && cell.state == BreakerState::Closed
+            && self.trip.is_calm(&cell.window);
+        is_calm.then_some(cell.generation)
+    }
+
+    /// Counts what has passed a breaker that is calm.
+    pub(super) fn settle(&mut self, cell: &mut Cell<P::Window>, permitted: u64, successes: u64) {
+        self.stats.permitted = self.stats.permitted.wrapping_add(permitted);
+        self.stats.successes = self.stats.successes.wrapping_add(successes);
+        self.trip.succeed(&mut cell.window, successes);
+    }
+
     /// The permit of a caller that keeps none, for a breaker that is not there.
     pub(super) const fn bare_permit(&self, now: Instant) -> Permit {
         Permit { generation: if self.is_forced() { UNTRACKED } else { NEW }, started_at: now }

@@ -41,6 +41,21 @@ pub struct Permit {
     pub(super) started_at: Instant,
 }
 
+impl Permit {
+    /// A permit of a breaker that is [calm](super::CircuitBreaker::calm_generation).
+    #[doc(hidden)]
+    pub const fn calm(generation: u32) -> Self {
+        Self { generation, started_at: Instant::ZERO }
+    }
+
+    /// What tells the states of a breaker apart.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+}
+
 /// The breaker refuses the call.
 #[must_use = "the call must not be made"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -76,6 +76,14 @@ pub trait Policy {
 
     /// True if nothing in the window speaks against the other side.
     fn is_clean(window: &Self::Window) -> bool;
+
+    /// True if successes can be counted later, all at once: nothing else is in the window, and time does not matter.
+    fn is_calm(&self, _window: &Self::Window) -> bool {
+        false
+    }
+
+    /// Counts successes in a window that is calm.
+    fn succeed(&self, _window: &mut Self::Window, _successes: u64) {}
 }
 
 /// Opens after a number of failures without a success between them: 4 bytes a breaker.
@@ -105,6 +113,10 @@ impl Policy for Consecutive {
     }
 
     fn is_clean(run: &u32) -> bool {
+        *run == 0
+    }
+
+    fn is_calm(&self, run: &u32) -> bool {
         *run == 0
     }
 }

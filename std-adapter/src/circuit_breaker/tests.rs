@@ -191,3 +191,129 @@ fn outcomes_can_be_told_by_key_without_a_permit() {
     breakers.set_mode(BreakerMode::ForcedClosed);
     assert!(breakers.mode() == BreakerMode::ForcedClosed && breakers.allow_request("bob"));
 }
+
+#[test]
+fn every_success_is_counted_however_many_there_are() {
+    let breaker = CircuitBreaker::new(Trip::call_window::<100>(Percent::new(50)), RESET);
+    for _ in 0..150_000 {
+        assert_eq!(breaker.run(|| Ok::<_, ()>(7)), Ok(7));
+    }
+    let stats = breaker.stats();
+    assert_eq!((stats.permitted, stats.successes, stats.rejected), (150_000, 150_000, 0));
+}
+
+#[test]
+fn successes_of_other_threads_count_before_a_failure() {
+    let breaker = CircuitBreaker::new(Trip::call_window::<4>(Percent::new(50)), RESET);
+    for _ in 0..2 {
+        let other = breaker.clone();
+        thread::spawn(move || assert!(other.run(|| Ok::<_, ()>(())).is_ok())).join().unwrap();
+    }
+    assert!(breaker.run(|| Err::<(), _>(())).is_err());
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    assert!(breaker.run(|| Err::<(), _>(())).is_err());
+    assert_eq!(breaker.state(), BreakerState::Open, "two of four failed");
+}
+
+#[test]
+fn a_success_of_an_earlier_state_is_stale() {
+    let breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
+    let early = breaker.try_acquire().unwrap();
+    breaker.reset();
+    early.record(Outcome::Success);
+    let stats = breaker.stats();
+    assert_eq!((stats.permitted, stats.successes, stats.stale), (1, 0, 1));
+}
+
+/// Does the same to a breaker and to a machine of its kind, and sees no difference.
+fn differs_in_nothing<P: TripPolicy + Copy>(trip: P, seed: u64) {
+    let mut machine = Machine::new(trip, RESET);
+    let clock = ManualClock::new(Instant::from_secs(1_000));
+    let breaker = CircuitBreaker::with_clock(trip, RESET, &clock);
+    let mut permits = Vec::new();
+    let mut state = seed;
+    for _ in 0..3_000 {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        let now = clock.now();
+        match state >> 60 {
+            0..8 => match (breaker.try_acquire(), machine.try_acquire(now)) {
+                (Ok(guard), Ok(permit)) => permits.push((guard, permit)),
+                (Err(ours), Err(theirs)) => assert_eq!(ours, theirs),
+                (ours, theirs) => panic!("{ours:?} is not {theirs:?}"),
+            },
+            8..12 if !permits.is_empty() => {
+                let (guard, permit) = permits.remove((state >> 32) as usize % permits.len());
+                let outcome = match state >> 40 & 15 {
+                    0..2 => Outcome::Failure,
+                    2 => Outcome::Ignored,
+                    _ => Outcome::Success,
+                };
+                guard.record(outcome);
+                machine.record(permit, outcome, now);
+            }
+            12 => clock.advance(Duration::from_millis(state >> 50)),
+            13 => {
+                breaker.record_success();
+                machine.record_success(now);
+            }
+            14 if state >> 57 & 7 == 0 => {
+                breaker.record_failure();
+                machine.record_failure(now);
+            }
+            15 if state >> 54 & 63 == 0 => {
+                let mode = [BreakerMode::ObserveOnly, BreakerMode::ForcedClosed, BreakerMode::Automatic];
+                let mode = mode[(state >> 20) as usize % 3];
+                breaker.set_mode(mode);
+                machine.set_mode(mode);
+            }
+            _ => {
+                let (mut ours, theirs) = (breaker.stats(), machine.stats());
+                let uncounted = theirs.permitted - ours.permitted;
+                assert!(uncounted <= permits.len() as u64, "calls that are still out");
+                ours.permitted = theirs.permitted;
+                assert_eq!(ours, theirs);
+                assert_eq!(breaker.state(), machine.state());
+            }
+        }
+    }
+    for (guard, permit) in permits {
+        drop(guard);
+        machine.record(permit, Outcome::Ignored, clock.now());
+    }
+    assert_eq!(breaker.stats(), machine.stats());
+}
+
+#[test]
+fn it_does_what_its_machine_does() {
+    for seed in 0..20 {
+        differs_in_nothing(Trip::consecutive(2), seed);
+        differs_in_nothing(Trip::call_window::<8>(Percent::new(40)), seed);
+        differs_in_nothing(
+            Trip::call_window::<8>(Percent::new(40)).slow_calls(Duration::from_millis(9), Percent::new(40)),
+            seed,
+        );
+        differs_in_nothing(Trip::time_window::<4>(Duration::from_secs(2), Percent::new(30)), seed);
+    }
+}
+
+#[test]
+fn threads_lose_no_count() {
+    const CALLS: u64 = 20_000;
+    let clock = Seconds::default();
+    let breaker =
+        CircuitBreaker::with_clock(Trip::call_window::<10>(Percent::new(20)), Reset::after(Duration::ZERO), clock);
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let breaker = &breaker;
+            scope.spawn(move || {
+                for call in 0..CALLS {
+                    let _ = breaker.run(|| if (call * 7 + thread) % 50 == 0 { Err(()) } else { Ok(()) });
+                }
+            });
+        }
+    });
+    let stats = breaker.stats();
+    assert_eq!(stats.permitted + stats.rejected, 4 * CALLS);
+    assert_eq!(stats.permitted, stats.successes + stats.failures + stats.stale);
+    assert!(stats.failures > 0 && stats.successes > CALLS, "{stats:?}");
+}

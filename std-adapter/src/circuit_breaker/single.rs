@@ -1,0 +1,165 @@
+//! One breaker for many threads.
+//!
+//! While the other side is well, a call changes nothing but counts. So each thread then counts in a lane of its own, in one
+//! atomic step when the call has succeeded, without lock and clock. Anything else takes the lock, closes the lanes, and
+//! tells the machine what has passed; the machine is never asked before it knows all.
+
+use core::{
+    ops::Deref,
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+};
+
+use steadfast_core::{CallGuard, CircuitBreaker as Machine, Clock, Instant, Open, Outcome, Permit, Shared, TripPolicy};
+
+use crate::Mutex;
+
+/// A machine behind its lock, and the lanes beside it.
+pub(super) struct Single<P: TripPolicy, T> {
+    shared: Shared<Machine<P>, Mutex<Machine<P>>, T>,
+    lanes: [Lane; LANES],
+    /// The lanes are open; changed inside the lock only.
+    is_calm: AtomicBool,
+}
+
+/// Enough that few threads meet in one; a power of two.
+const LANES: usize = 8;
+
+/// What has passed in one lane: the generation of the breaker (0 if the lane is closed), how many calls were admitted, and
+/// how many succeeded, in 32, 16 and 16 bits. Two cache lines, because processors fetch them in pairs.
+#[derive(Default)]
+#[repr(align(128))]
+struct Lane(AtomicU64);
+
+const ADMITTED: u64 = 1 << 16;
+const SUCCEEDED: u64 = 1;
+const COUNT: u64 = 0xffff;
+const ADMITTED_COUNT: u64 = COUNT << 16;
+
+const fn generation(word: u64) -> u32 {
+    (word >> 32) as u32
+}
+
+impl Lane {
+    /// The breaker's generation, if the lane is open.
+    fn generation(&self) -> Option<u32> {
+        let generation = generation(self.0.load(Ordering::Acquire));
+        (generation != 0).then_some(generation)
+    }
+
+    /// Counts one more of each that is in `what`, if the lane is open to it and has room.
+    fn count(&self, what: u64, is_open_to: impl Fn(u32) -> bool) -> bool {
+        let mut word = self.0.load(Ordering::Relaxed);
+        loop {
+            let is_full = word & COUNT == COUNT || word & ADMITTED_COUNT == ADMITTED_COUNT;
+            if generation(word) == 0 || is_full || !is_open_to(generation(word)) {
+                return false;
+            }
+            let counted = word.wrapping_add(what);
+            match self.0.compare_exchange_weak(word, counted, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(changed) => word = changed,
+            }
+        }
+    }
+}
+
+impl<P: TripPolicy, T: Clock> Single<P, T> {
+    pub(super) fn new(machine: Machine<P>, clock: T) -> Self {
+        let single = Self {
+            shared: Shared::new(Mutex::new(machine), clock),
+            lanes: Default::default(),
+            is_calm: AtomicBool::new(false),
+        };
+        single.shared.with_lock(|machine| single.open_lanes(machine));
+        single
+    }
+
+    pub(super) const fn clock(&self) -> &T {
+        self.shared.timer()
+    }
+
+    /// Admits one call, which reports its end to `single`, this very breaker.
+    pub(super) fn guard<S: Deref<Target = Self>>(
+        single: S,
+    ) -> Result<CallGuard<impl FnMut(Permit, Outcome) + use<P, T, S>>, Open> {
+        // Of a call that passes by a lane the machine hears when it ends.
+        let (permit, is_counted) = match single.lane().generation() {
+            Some(generation) => (Permit::calm(generation), false),
+            None => (single.with(Machine::try_acquire)?, true),
+        };
+        Ok(CallGuard::new(permit, move |permit, outcome| single.record(permit, is_counted, outcome)))
+    }
+
+    fn record(&self, permit: Permit, is_counted: bool, outcome: Outcome) {
+        let what = if is_counted { SUCCEEDED } else { ADMITTED | SUCCEEDED };
+        if outcome == Outcome::Success && self.lane().count(what, |generation| generation == permit.generation()) {
+            return;
+        }
+        self.with(|machine, now| {
+            if !is_counted {
+                machine.settle(1, 0);
+            }
+            machine.record(permit, outcome, now);
+        });
+    }
+
+    /// Admits a call that keeps no permit.
+    pub(super) fn allow_request(&self) -> bool {
+        self.lane().count(ADMITTED, |_| true) || self.with(Machine::allow_request)
+    }
+
+    /// A success without a permit.
+    pub(super) fn record_success(&self) {
+        if !self.lane().count(SUCCEEDED, |_| true) {
+            self.with(Machine::record_success);
+        }
+    }
+
+    /// Runs `f` on the machine with the current time.
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut Machine<P>, Instant) -> R) -> R {
+        self.shared.with(|machine, now| self.settled(machine, |machine| f(machine, now)))
+    }
+
+    /// Runs `f` on the machine without a look at the clock.
+    pub(super) fn with_lock<R>(&self, f: impl FnOnce(&mut Machine<P>) -> R) -> R {
+        self.shared.with_lock(|machine| self.settled(machine, f))
+    }
+
+    fn settled<R>(&self, machine: &mut Machine<P>, f: impl FnOnce(&mut Machine<P>) -> R) -> R {
+        if self.is_calm.load(Ordering::Relaxed) {
+            let (mut admitted, mut succeeded) = (0_u64, 0_u64);
+            for lane in &self.lanes {
+                let word = lane.0.swap(0, Ordering::AcqRel);
+                admitted = admitted.wrapping_add((word / ADMITTED) & COUNT);
+                succeeded = succeeded.wrapping_add(word & COUNT);
+            }
+            self.is_calm.store(false, Ordering::Relaxed);
+            machine.settle(admitted, succeeded);
+        }
+        let result = f(machine);
+        self.open_lanes(machine);
+        result
+    }
+
+    /// The lanes are closed now, and empty.
+    fn open_lanes(&self, machine: &Machine<P>) {
+        let Some(generation) = machine.calm_generation() else { return };
+        self.is_calm.store(true, Ordering::Relaxed);
+        for lane in &self.lanes {
+            lane.0.store(u64::from(generation) << 32, Ordering::Release);
+        }
+    }
+
+    /// The lane of this thread.
+    fn lane(&self) -> &Lane {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+        }
+
+        let [first, ..] = &self.lanes;
+        // A thread that is ending has no number any more.
+        let number = THREAD.try_with(|number| *number).unwrap_or(0);
+        self.lanes.get(number % LANES).unwrap_or(first)
+    }
+}
