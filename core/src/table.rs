@@ -94,7 +94,7 @@ impl<K, V, S: Storage, H> Table<K, V, S, H> {
 
     /// All entries with their slots, in the order of the slots. O(capacity).
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &K, &V)> {
-        self.slots.as_ref().iter().enumerate().filter_map(|(index, slot)| match slot {
+        (0..self.capacity()).zip(self.slots.as_ref()).filter_map(|(index, slot)| match slot {
             Slot::Vacant { .. } => None,
             Slot::Occupied { key, value, .. } => Some((index, key, value)),
         })

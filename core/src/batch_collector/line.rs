@@ -148,7 +148,7 @@ impl<S: Storage> Line<S> {
 
     fn grow(&mut self) -> Option<()> {
         let mut ring = (self.allocate?)(self.len.saturating_mul(2).max(4));
-        for (ahead, slot) in ring.as_mut().iter_mut().enumerate().take(self.len) {
+        for (ahead, slot) in (0..self.len).zip(ring.as_mut()) {
             let index = self.index(ahead);
             *slot = mem::replace(self.ring.as_mut().get_mut(index)?, Slot::Gone);
         }

@@ -49,10 +49,14 @@ impl Waiters {
 
     /// All who wait, to be woken outside the lock.
     pub(super) fn wake(&mut self) -> Woken {
-        let held = self.0.iter_mut().filter_map(|place| match place {
-            Place::Held(waker) => waker.take(),
-            Place::Free => None,
-        });
-        held.collect()
+        let mut woken = Woken::new();
+        for place in &mut self.0 {
+            if let Place::Held(waker) = place
+                && let Some(waker) = waker.take()
+            {
+                let _ = woken.push(waker); // as many as there are places
+            }
+        }
+        woken
     }
 }

@@ -70,7 +70,8 @@ impl<const MAX: usize> SlidingLog<MAX> {
     }
 
     fn live(&self, log: &SlidingLogState<MAX>, now: Instant) -> usize {
-        log.iter().filter(|at| self.is_live(*at, now)).count()
+        // `count` would be checked for an overflow that cannot be.
+        log.iter().fold(0, |live, at| live.saturating_add(usize::from(self.is_live(at, now))))
     }
 
     const fn fits(cost: NonZeroU32) -> Result<usize, NeverFits> {

@@ -1,0 +1,92 @@
+use core::num::NonZeroU32;
+
+use steadfast_core::{
+    BreakerMode, Breakers, CallWindow, CircuitBreaker, Consecutive, Outcome, Percent, Reset, TimeWindow, Trip,
+    TripPolicy,
+};
+
+use crate::{any, limiters::cost, now, see, see_all, seed, span};
+
+pub fn probe() {
+    circuit_breaker(Trip::consecutive(3));
+    circuit_breaker(Consecutive::new(cost()));
+    circuit_breaker(Trip::call_window::<32>(percent()));
+    circuit_breaker(CallWindow::<32>::new(percent()).min_calls(cost()).slow_calls(span(), percent()));
+    circuit_breaker(Trip::time_window::<10>(span(), percent()));
+    circuit_breaker(TimeWindow::<10>::new(span(), percent()).min_calls(NonZeroU32::MIN).slow_calls(span(), percent()));
+    breakers(Trip::consecutive(3));
+    breakers(Trip::call_window::<32>(percent()));
+}
+
+fn percent() -> Percent {
+    let percent = Percent::try_from_permille(any()).unwrap_or(Percent::new(50));
+    see(percent.as_permille());
+    percent
+}
+
+pub fn outcome() -> Outcome {
+    match any::<u8>() {
+        0 => Outcome::Failure,
+        1 => Outcome::Ignored,
+        2 => Outcome::RetryAfter(span()),
+        _ => Outcome::Success,
+    }
+}
+
+fn mode() -> BreakerMode {
+    match any::<u8>() {
+        0 => BreakerMode::ForcedClosed,
+        1 => BreakerMode::ForcedOpen,
+        2 => BreakerMode::ObserveOnly,
+        _ => BreakerMode::Automatic,
+    }
+}
+
+pub fn reset() -> Reset {
+    Reset::after(span()).doubling().up_to(span()).jitter(percent(), any()).lease(span()).probes(3)
+}
+
+#[inline(never)]
+fn circuit_breaker<P: TripPolicy>(trip: P) {
+    let mut breaker = CircuitBreaker::new(trip, reset());
+    breaker.reseed_jitter(any());
+    for _ in 0..any::<u32>() {
+        match breaker.try_acquire(now()) {
+            Ok(permit) => breaker.record(permit, outcome(), now()),
+            Err(open) => see(open.retry_after(now())),
+        }
+        see(breaker.allow_request(now()));
+        breaker.record_success(now());
+        breaker.record_failure(now());
+        see((breaker.state(), breaker.mode(), breaker.stats().plus(breaker.stats())));
+        breaker.set_mode(mode());
+        if any() {
+            breaker.reset();
+        }
+    }
+}
+
+#[inline(never)]
+fn breakers<P: TripPolicy>(trip: P) {
+    let mut breakers: Breakers<u64, 8, P> = Breakers::with_hasher(trip, reset(), seed());
+    breakers.reseed(seed());
+    breakers.reseed_jitter(any());
+    for _ in 0..any::<u32>() {
+        let key: u64 = any();
+        if let Ok(permit) = breakers.try_acquire(&key, now()) {
+            breakers.record(&key, permit, outcome(), now());
+        }
+        let hash = breakers.hash(&key);
+        if let Ok(permit) = breakers.try_acquire_with(hash, &key, now()) {
+            breakers.record_with(hash, &key, u64::clone, permit, outcome(), now());
+        }
+        see(breakers.allow_request(&key, now()));
+        breakers.record_success(&key, now());
+        breakers.record_failure(&key, now());
+        breakers.set_mode(mode());
+        see((breakers.state(&key), breakers.reset(&key), breakers.cleanup(now()), breakers.mode()));
+        see((breakers.stats(), breakers.untracked(), breakers.reused()));
+        see((breakers.len(), breakers.is_empty(), breakers.capacity()));
+        see_all(breakers.iter());
+    }
+}

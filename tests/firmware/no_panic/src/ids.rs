@@ -1,0 +1,34 @@
+use steadfast_core::{Claim, ClaimEnd, DedupCache, WhenFull};
+
+use crate::{any, now, see, seed, span};
+
+pub fn probe() {
+    dedup_cache(WhenFull::ForgetOldest);
+    dedup_cache(WhenFull::Refuse);
+}
+
+#[inline(never)]
+fn dedup_cache(when_full: WhenFull) {
+    let mut cache: DedupCache<[u8; 16], 64> = DedupCache::with_hasher(span(), when_full, seed()).with_lease(span());
+    cache.reseed(seed());
+    for _ in 0..any::<u32>() {
+        let key = any();
+        see((cache.check(&key, now()).is_fresh(), cache.seen(&key, now()), cache.mark(&key, now())));
+        let hash = cache.hash(&key);
+        see(cache.check_with(hash, &key, <[u8; 16]>::clone, now()));
+        see(cache.seen_with(hash, &key, now()));
+        see(cache.mark_with(hash, &key, <[u8; 16]>::clone, now()));
+        for claim in [cache.claim(&key, now()), cache.claim_with(hash, &key, <[u8; 16]>::clone, now())] {
+            if let Claim::Fresh(ticket) = claim.map(|ticket| ticket) {
+                match any::<u8>() {
+                    0 => see(cache.commit(ticket, now())),
+                    1 => see(cache.end(ticket, ClaimEnd::Commit, now())),
+                    _ => cache.abort(ticket, now()),
+                }
+            }
+        }
+        see((cache.cleanup(now()), cache.cleanup_some(any(), now()), cache.horizon(now()), cache.next_deadline()));
+        cache.on_timeout(now());
+        see((cache.stats().plus(cache.stats()), cache.len(), cache.is_empty(), cache.capacity(), cache.ttl()));
+    }
+}

@@ -1,0 +1,25 @@
+use steadfast_core::{Failure, Jitter, RetryBudget, RetryPolicy};
+
+use crate::{Dice, any, now, see, span};
+
+#[inline(never)]
+pub fn probe() {
+    let mut budget = RetryBudget::percent(any()).floor_per_second(any()).burst(any());
+    for jitter in [Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated] {
+        for policy in [RetryPolicy::exponential(span()), RetryPolicy::linear(span()), RetryPolicy::constant(span())] {
+            let policy = policy.max_delay(span()).max_retries(any()).max_elapsed(span()).jitter(jitter);
+            let policy = policy.attempt_timeout(span());
+            let mut retry = policy.start(now());
+            for _ in 0..any::<u32>() {
+                budget.deposit();
+                see((budget.withdraw(now()), budget.available(now()), budget.stats()));
+                budget.refund();
+                see((retry.attempt_deadline(now()), retry.attempts()));
+                see(policy.delay_for(any()));
+                see(retry.next(Failure::RetryAfter(span()), now(), &mut Dice));
+                see(retry.next(Failure::Permanent, now(), &mut Dice));
+                see(retry.next_within(&mut budget, Failure::Transient, now(), &mut Dice).retry_after(now()));
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The calls of `Shared` that do not wait, with the least of all locks.
+
+use core::{
+    cell::UnsafeCell,
+    future::{Ready, ready},
+    hint::black_box,
+};
+
+use steadfast_core::{
+    AddError, AllowOrCached, BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CallId, CircuitBreaker, Claim,
+    Clock, Correlator, DedupCache, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger, NotWritten, Quorum,
+    RateLimiter, Shared, Show, Sink, SlidingLog, Timer, Trip, WhenFull, aggregate,
+};
+
+use crate::{
+    any,
+    breakers::{outcome, reset},
+    limiters::cost,
+    now, see, span, text,
+};
+
+/// Keeps nobody out, since there is nobody.
+struct Bare<M>(UnsafeCell<M>);
+
+impl<M> Lock for Bare<M> {
+    type Target = M;
+
+    fn with<R>(&self, f: impl FnOnce(&mut M) -> R) -> R {
+        // SAFETY: there is one thread, and no machine calls its own lock while it has it.
+        f(unsafe { &mut *self.0.get() })
+    }
+}
+
+struct Watch;
+
+impl Clock for Watch {
+    fn now(&self) -> Instant {
+        now()
+    }
+}
+
+impl Timer for Watch {
+    type Sleep = Ready<()>;
+
+    fn sleep_until(&self, _: Instant) -> Ready<()> {
+        ready(())
+    }
+}
+
+fn shared<M>(machine: M) -> Shared<M, Bare<M>, Watch> {
+    Shared::new(Bare(UnsafeCell::new(machine)), Watch)
+}
+
+pub fn probe() {
+    limiters();
+    breakers();
+    calls();
+    others();
+    lines();
+}
+
+#[inline(never)]
+fn limiters() {
+    let limiter = shared(RateLimiter::<u64, SlidingLog<5>, 32>::new(SlidingLog::new(span())));
+    let cached = shared(CachedRateLimiter::<u64, u32, Gcra, 32>::new(Gcra::every(span()), span()));
+    for _ in 0..any::<u32>() {
+        let key: u64 = any();
+        see((limiter.allow(&key), limiter.allow_n(&key, cost()), limiter.check(&key), limiter.remaining(&key)));
+        see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
+        if let AllowOrCached::Allowed(attempt) = cached.allow_or_cached(&key) {
+            match any::<u8>() {
+                0 => see(attempt.complete(any())),
+                1 => attempt.refund(),
+                _ => drop(attempt),
+            }
+        }
+        see(cached.stats());
+    }
+}
+
+#[inline(never)]
+fn breakers() {
+    let breaker = shared(CircuitBreaker::new(Trip::consecutive(3), reset()));
+    let keyed = shared(Breakers::<u64, 8>::new(Trip::consecutive(3), reset()));
+    let call = || if any() { Ok(any::<u8>()) } else { Err(any::<u8>()) };
+    for _ in 0..any::<u32>() {
+        let key: u64 = any();
+        for guard in [breaker.try_acquire(), breaker.try_acquire()].into_iter().flatten() {
+            match any::<u8>() {
+                0 => see(guard.run(call)),
+                1 => see(guard.run_with(call, |_| outcome())),
+                2 => guard.record(outcome()),
+                _ => drop(guard),
+            }
+        }
+        if let Ok(guard) = keyed.try_acquire(&key) {
+            guard.record(outcome());
+        }
+        see((breaker.run(call), keyed.run(&key, call), breaker.allow_request(), breaker.state(), keyed.state(&key)));
+        breaker.record_success();
+        breaker.record_failure();
+        breaker.set_mode(black_box(steadfast_core::BreakerMode::ObserveOnly));
+        keyed.set_mode(black_box(steadfast_core::BreakerMode::ForcedOpen));
+        breaker.reset();
+        see((keyed.reset(&key), breaker.stats(), keyed.stats()));
+    }
+}
+
+#[inline(never)]
+fn calls() {
+    let calls = shared(Correlator::<u32, [u8; 8], 16>::new(any()));
+    let keyed = shared(KeyedCorrelator::<u64, [u8; 8], 16>::new());
+    for _ in 0..any::<u32>() {
+        let id = CallId::from_u64(any());
+        see((calls.begin(any(), span()), calls.resolve(id, any(), any()), calls.resolve_at(id, any(), any(), now())));
+        see((calls.take(id), calls.cancel(id), calls.next_deadline(), calls.on_timeout()));
+        see((calls.stats(), calls.round_trips()));
+        let id: u64 = any();
+        see((keyed.begin(id, span()), keyed.resolve(&id, any()), keyed.resolve_at(&id, any(), now())));
+        see((keyed.take(&id), keyed.cancel(&id), keyed.next_deadline(), keyed.on_timeout()));
+        see((keyed.stats(), keyed.round_trips()));
+        calls.close();
+        keyed.close();
+        calls.reopen();
+        keyed.reopen();
+    }
+}
+
+#[inline(never)]
+fn others() {
+    let cache = shared(DedupCache::<[u8; 16], 64>::new(span(), WhenFull::ForgetOldest));
+    let votes = shared(Quorum::<u32, i64, 8>::new::<5>(now()));
+    let queue = shared(BatchQueue::<u32, 8, 4>::new(BatchSettings::new(span())).retry(any(), span()));
+    for _ in 0..any::<u32>() {
+        let key = any();
+        see((cache.check(&key), cache.seen(&key), cache.mark(&key), cache.cleanup(), cache.horizon(), cache.stats()));
+        if let Claim::Fresh(claim) = cache.claim(&key) {
+            if any() { see(claim.commit()) } else { drop(claim) }
+        }
+        see((votes.vote(any(), any()), votes.vote_with(&any(), u32::clone, any())));
+        see(votes.result(aggregate::trimmed_mean));
+        see(votes.result_when_settled(aggregate::median, aggregate::settled::median));
+        see((votes.next_deadline(), votes.on_timeout(), votes.stats()));
+        votes.reset(span());
+        see(queue.try_add(any()).map_err(AddError::into_item));
+        see((queue.try_add_weighted(any(), any()), queue.stats(), queue.is_stopped()));
+        queue.flush();
+        see((queue.with_lock(|queue| queue.is_stopped()), queue.with(|queue, now| (queue.stats(), now))));
+        if let Ok(mut worker) = queue.worker() {
+            see(worker.items().len());
+        }
+        if any() {
+            queue.close();
+            see(queue.abandon());
+        }
+    }
+}
+
+struct Line;
+
+impl Sink for Line {
+    fn write(&mut self, level: Level, line: &str) -> Result<(), NotWritten> {
+        see((level, line));
+        if any() { Ok(()) } else { Err(NotWritten) }
+    }
+}
+
+#[inline(never)]
+fn lines() {
+    let logger = shared(Logger::<8>::new());
+    for _ in 0..any::<u32>() {
+        let log = logger.service(text()).emoji(text());
+        log.show(black_box(Show::Verbose));
+        log.debug(format_args!("{}", text()));
+        log.info(format_args!("{}", text()));
+        log.warn(format_args!("{}", text()));
+        log.error(format_args!("{}", text()));
+        drop(log.event(text(), text()).target(text()).message(text()).level(Level::Warn).count(any()));
+        drop(log.event(text(), text()).instant());
+        if let Some(entry) = logger.on_timeout() {
+            logger.not_written(&entry);
+        }
+        see((logger.drain(&mut Line), logger.stats()));
+        see(logger.formatter(text(), text(), |group, line| line.write_str(group.message())));
+        logger.flush();
+        if any() {
+            logger.shutdown();
+        }
+    }
+}

@@ -1,0 +1,63 @@
+use core::num::NonZeroU32;
+
+use steadfast_core::{Quorum, aggregate, aggregate::settled};
+
+use crate::{any, limiters::cost, now, see, see_all};
+
+pub fn probe() {
+    functions();
+    quorum(Quorum::new::<5>(now()));
+    if let Ok(votes) = Quorum::try_new(any(), now()) {
+        quorum(votes);
+    }
+    if let Ok(votes) = Quorum::with_voters(any(), [any(), any()], now()) {
+        quorum(votes);
+    }
+    if let Ok(votes) = Quorum::new::<1>(now()).listing([any(), any(), any()]) {
+        quorum(votes);
+    }
+}
+
+/// Of any number of votes.
+#[inline(never)]
+fn functions() {
+    let mut votes = [0; 64];
+    let functions: [fn(&mut [i64]) -> Option<i64>; 8] = [
+        aggregate::trimmed_mean,
+        aggregate::trimmed_mean_positive,
+        aggregate::median,
+        aggregate::majority,
+        aggregate::plurality,
+        |votes| aggregate::cluster(any())(votes),
+        |votes| aggregate::mean_without_extremes(any())(votes),
+        |votes| aggregate::mean_within_mad(cost())(votes),
+    ];
+    let settled: [fn(&mut [i64], usize) -> bool; 4] =
+        [settled::all_voted, settled::majority, settled::plurality, settled::median];
+    for _ in 0..any::<u32>() {
+        votes.iter_mut().for_each(|vote| *vote = any());
+        let Some(votes) = votes.get_mut(..any()) else { continue };
+        functions.iter().for_each(|function| see(function(votes)));
+        settled.iter().for_each(|settled| see(settled(votes, any())));
+    }
+}
+
+#[inline(never)]
+fn quorum(mut votes: Quorum<u32, i64, 8>) {
+    for _ in 0..any::<u32>() {
+        see(votes.vote(any(), any(), now()));
+        see(votes.vote_with(&any(), u32::clone, any(), now()));
+        see(votes.result(aggregate::trimmed_mean, now()).decided());
+        see(votes.result(aggregate::mean_within_mad(NonZeroU32::MIN), now()));
+        see(votes.result_when_settled(aggregate::median, settled::median, now()));
+        see(votes.result_when_settled(aggregate::majority, settled::majority, now()));
+        see((votes.next_deadline(), votes.on_timeout(now()), votes.stats().seen(), votes.threshold()));
+        see((votes.len(), votes.is_empty()));
+        see_all(votes.votes());
+        see_all(votes.dissenters(|vote| *vote == 7));
+        see_all(votes.absentees());
+        if any() {
+            votes.reset(now());
+        }
+    }
+}
