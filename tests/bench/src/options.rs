@@ -13,7 +13,7 @@ cargo bench [-- OPTIONS]
   --filter TEXT  only the rows whose name holds this text
   --quick        a few seconds for all: shows that everything runs, its figures mean nothing
   --plots        the curves from 1 k to 10 M keys and the memory of a key, as plots/*.svg
-  --write        the table into README.md (with --plots: the plots too)";
+  --write        the tables into README.md";
 
 /// The command line.
 #[derive(Clone, Debug, Default)]

@@ -79,6 +79,7 @@ fn judge(named: Named, beside: Beside) -> (String, &'static str) {
     let (text, wanted) = match goal {
         Goal::Faster(1.0) => ("not slower".to_owned(), 1.0),
         Goal::Faster(times) => (format!("{times} times faster"), times),
+        Goal::Within(1.0) => ("no more".to_owned(), 1.0),
         Goal::Within(times) => (format!("{times} times"), 1.0 / times),
     };
     let met = match beside.ratio {

@@ -33,7 +33,7 @@ pub fn text(key: u64) -> String {
 /// Requests of `keys` keys in random order: enough of them that the order is not learnt.
 #[must_use]
 pub fn requests<T>(keys: usize, make: impl Fn(u64) -> T) -> Arc<[T]> {
-    let len = (keys * 2).clamp(1 << 17, 1 << 21) as u64;
+    let len = (keys * 2).clamp(1 << 17, 1 << 22) as u64;
     (0..len).map(|i| make(mix(mix(i ^ 0x5eed) % keys as u64))).collect()
 }
 

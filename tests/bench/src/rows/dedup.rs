@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Tells whether an id is new, and remembers it.
-pub(crate) type Check = Box<dyn FnMut(u128) -> bool>;
+type Check = Box<dyn Fn(u128) -> bool>;
 
 pub(super) fn rows(options: &Options) -> Vec<Plan> {
     let n = options.keys(1_000_000);
@@ -65,17 +65,17 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
 #[must_use]
 pub fn missed(options: &Options) -> Vec<(&'static str, f64)> {
     const CAPACITY: usize = 65_536;
-    let caches = [
-        ("ours", ours(CAPACITY)),
-        ("moka", moka(CAPACITY, EvictionPolicy::tiny_lfu())),
-        ("moka, LRU", moka(CAPACITY, EvictionPolicy::lru())),
-        ("mini-moka", mini_moka(CAPACITY)),
-        ("quick_cache", quick_cache(CAPACITY)),
-        ("lru", lru(CAPACITY)),
-        ("ttl_cache", ttl_cache(CAPACITY)),
+    let caches: [(_, Check); 7] = [
+        ("ours", Box::new(ours(CAPACITY))),
+        ("moka", Box::new(moka(CAPACITY, EvictionPolicy::tiny_lfu()))),
+        ("moka, LRU", Box::new(moka(CAPACITY, EvictionPolicy::lru()))),
+        ("mini-moka", Box::new(mini_moka(CAPACITY))),
+        ("quick_cache", Box::new(quick_cache(CAPACITY))),
+        ("lru", Box::new(lru(CAPACITY))),
+        ("ttl_cache", Box::new(ttl_cache(CAPACITY))),
     ];
-    let missed = caches.map(|(name, mut check)| {
-        let mut ids = Ids::new(60_000);
+    let missed = caches.map(|(name, check)| {
+        let mut ids = Ids::new(60_000, 0);
         let (mut duplicates, mut missed) = (0_u32, 0_u32);
         for _ in 0..options.keys(1_000_000) / 2 {
             assert!(check(ids.fresh()), "{name} takes a new id for a duplicate");
@@ -90,24 +90,26 @@ pub fn missed(options: &Options) -> Vec<(&'static str, f64)> {
 
 /// Ids without end; a repeated one is among the last `window` fresh ones.
 pub(crate) struct Ids {
+    first: u64,
     fresh: u64,
     window: u64,
     random: u64,
 }
 
 impl Ids {
-    pub(crate) fn new(window: usize) -> Self {
-        Self { fresh: 0, window: window as u64, random: 0 }
+    /// Each `stream` has other ids.
+    pub(crate) fn new(window: usize, stream: u64) -> Self {
+        Self { first: stream << 40, fresh: 0, window: window as u64, random: 0 }
     }
 
     pub(crate) fn fresh(&mut self) -> u128 {
         self.fresh += 1;
-        id(self.fresh)
+        id(self.first + self.fresh)
     }
 
     pub(crate) fn repeated(&mut self) -> u128 {
         self.random += 1;
-        id(self.fresh - mix(self.random) % self.window.min(self.fresh))
+        id(self.first + self.fresh - mix(self.random) % self.window.min(self.fresh))
     }
 }
 
@@ -116,8 +118,8 @@ fn id(index: u64) -> u128 {
 }
 
 /// Checks of a cache that is full of the last `n` ids; a tenth of them are not asked for, as they are about to go.
-pub(crate) fn checks(n: usize, mut check: Check) -> Work {
-    let mut ids = Ids::new(n - n / 10);
+pub(crate) fn checks(n: usize, check: impl Fn(u128) -> bool + 'static) -> Work {
+    let mut ids = Ids::new(n - n / 10, 0);
     (0..n).for_each(|_| assert!(check(ids.fresh())));
     let mut input = Vec::new();
     Box::new(move |n| {
@@ -128,7 +130,7 @@ pub(crate) fn checks(n: usize, mut check: Check) -> Work {
 }
 
 /// Checks of something that never forgets: from `n` ids to twice as many, then begun anew.
-fn growing(n: usize, make: impl Fn() -> Check + 'static) -> Work {
+fn growing<C: Fn(u128) -> bool + 'static>(n: usize, make: impl Fn() -> C + 'static) -> Work {
     let mut work = checks(n, make());
     let mut done = 0;
     Box::new(move |ops| {
@@ -140,51 +142,51 @@ fn growing(n: usize, make: impl Fn() -> Check + 'static) -> Work {
     })
 }
 
-pub(crate) fn ours(n: usize) -> Check {
+pub(crate) fn ours(n: usize) -> impl Fn(u128) -> bool + Send + Sync {
     let cache = DedupCache::<u128>::builder(LONG, WhenFull::ForgetOldest).capacity(n).build();
-    Box::new(move |id| cache.check(&id) == Seen::Fresh)
+    move |id| cache.check(&id) == Seen::Fresh
 }
 
-fn ours_given(n: usize) -> Check {
+fn ours_given(n: usize) -> impl Fn(u128) -> bool {
     let cache = DedupCache::<u128>::builder(LONG, WhenFull::ForgetOldest).capacity(n).clock(Given).build();
-    Box::new(move |id| cache.check_at(&id, Given::NOW) == Seen::Fresh)
+    move |id| cache.check_at(&id, Given::NOW) == Seen::Fresh
 }
 
 /// The one call that is atomic; a look and an insert would let two threads take one id for new. For any thread, as ours.
-pub(crate) fn moka(n: usize, policy: EvictionPolicy) -> Check {
+pub(crate) fn moka(n: usize, policy: EvictionPolicy) -> impl Fn(u128) -> bool + Send + Sync {
     let cache = moka::sync::Cache::builder().max_capacity(n as u64).time_to_live(LONG).eviction_policy(policy).build();
-    Box::new(move |id| cache.entry(id).or_insert(()).is_fresh())
+    move |id| cache.entry(id).or_insert(()).is_fresh()
 }
 
 /// For one thread, so behind a lock.
-pub(crate) fn mini_moka(n: usize) -> Check {
+fn mini_moka(n: usize) -> impl Fn(u128) -> bool {
     let cache = Mutex::new(mini_moka::unsync::Cache::builder().max_capacity(n as u64).time_to_live(LONG).build());
-    Box::new(move |id| {
+    move |id| {
         let mut cache = cache.lock().unwrap();
         let is_fresh = !cache.contains_key(&id);
         if is_fresh {
             cache.insert(id, ());
         }
         is_fresh
-    })
+    }
 }
 
 /// For one thread, so behind a lock. A duplicate lives on from now, which saves a look.
-fn ttl_cache(n: usize) -> Check {
+fn ttl_cache(n: usize) -> impl Fn(u128) -> bool {
     let cache = Mutex::new(TtlCache::new(n));
-    Box::new(move |id| cache.lock().unwrap().insert(id, (), LONG).is_none())
+    move |id| cache.lock().unwrap().insert(id, (), LONG).is_none()
 }
 
 /// For one thread, so behind a lock. Knows no time; a duplicate becomes the newest, which saves a look.
-pub(crate) fn lru(n: usize) -> Check {
+pub(crate) fn lru(n: usize) -> impl Fn(u128) -> bool + Send + Sync {
     let cache = Mutex::new(LruCache::new(NonZeroUsize::new(n).unwrap()));
-    Box::new(move |id| cache.lock().unwrap().put(id, ()).is_none())
+    move |id| cache.lock().unwrap().put(id, ()).is_none()
 }
 
 /// The same with lives of its ids.
-fn lru_with_times(n: usize) -> Check {
+fn lru_with_times(n: usize) -> impl Fn(u128) -> bool {
     let cache = Mutex::new(LruCache::<u128, Instant>::new(NonZeroUsize::new(n).unwrap()));
-    Box::new(move |id| {
+    move |id| {
         let now = SystemTimer.now();
         let mut cache = cache.lock().unwrap();
         let seen_at = cache.get_or_insert_mut(id, || Instant::MAX);
@@ -193,26 +195,26 @@ fn lru_with_times(n: usize) -> Check {
             *seen_at = now;
         }
         is_fresh
-    })
+    }
 }
 
 /// The form for one thread, behind a lock: faster than its own locks. Knows no time.
-pub(crate) fn quick_cache(n: usize) -> Check {
+fn quick_cache(n: usize) -> impl Fn(u128) -> bool {
     let cache = Mutex::new(quick_cache::unsync::Cache::new(n));
-    Box::new(move |id| {
+    move |id| {
         let mut cache = cache.lock().unwrap();
         let is_fresh = cache.get(&id).is_none();
         if is_fresh {
             cache.insert(id, ());
         }
         is_fresh
-    })
+    }
 }
 
 /// Never forgets anything: what a service has that sweeps by hand, now and then.
-fn dash_map(n: usize) -> Check {
+fn dash_map(n: usize) -> impl Fn(u128) -> bool + use<> {
     let map = DashMap::<u128, Instant>::with_capacity(n * 2);
-    Box::new(move |id| {
+    move |id| {
         let now = SystemTimer.now();
         match map.entry(id) {
             Entry::Occupied(mut entry) => {
@@ -227,19 +229,19 @@ fn dash_map(n: usize) -> Check {
                 true
             }
         }
-    })
+    }
 }
 
 /// The least, if nothing had to be forgotten.
-fn hash_set(n: usize) -> Check {
+fn hash_set(n: usize) -> impl Fn(u128) -> bool + use<> {
     let set = Mutex::new(HashSet::with_capacity(n * 2));
-    Box::new(move |id| set.lock().unwrap().insert(id))
+    move |id| set.lock().unwrap().insert(id)
 }
 
 /// The least that holds no more than it may.
-pub(crate) fn hash_set_and_ring(n: usize) -> Check {
+pub(crate) fn hash_set_and_ring(n: usize) -> impl Fn(u128) -> bool + Send + Sync {
     let both = Mutex::new((HashSet::with_capacity(n * 2), VecDeque::with_capacity(n)));
-    Box::new(move |id| {
+    move |id| {
         let (set, ring) = &mut *both.lock().unwrap();
         let is_fresh = set.insert(id);
         if is_fresh {
@@ -251,5 +253,5 @@ pub(crate) fn hash_set_and_ring(n: usize) -> Check {
             ring.push_back(id);
         }
         is_fresh
-    })
+    }
 }

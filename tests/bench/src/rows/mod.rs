@@ -1,11 +1,15 @@
 //! The work, row by row.
 
+mod batch;
 mod breaker;
+mod clock;
 mod correlator;
-mod dedup;
-mod limiter;
+pub(crate) mod dedup;
+pub(crate) mod limiter;
+mod logger;
 mod mean;
 mod retry;
+mod seal;
 
 pub use dedup::missed;
 
@@ -27,12 +31,16 @@ impl Plan {
 #[must_use]
 pub fn all(options: &Options) -> Vec<Plan> {
     let parts = [
+        clock::rows(),
         limiter::rows(options),
         dedup::rows(options),
         breaker::rows(),
         retry::rows(),
         correlator::rows(),
+        batch::rows(),
         mean::rows(),
+        logger::rows(),
+        seal::rows(),
     ];
     parts.into_iter().flatten().collect()
 }

@@ -12,10 +12,7 @@ use tokio_retry2::{Retry, strategy::ExponentialBackoff};
 
 use super::Plan;
 use crate::{
-    run::{
-        Goal::{Faster, Within},
-        Row,
-    },
+    run::{Goal::Within, Row},
     slice::repeat_async,
     work::Given,
 };
@@ -41,8 +38,8 @@ pub(super) fn rows() -> Vec<Plan> {
 
 /// None of them reads a clock before the first failure.
 fn beside(row: Row) -> Row {
-    row.peer("backon", Faster(1.0), repeat_async(async || assert!(operation.retry(backon()).await.is_ok())))
-        .peer("tokio-retry2", Faster(1.0), repeat_async(async || assert!(tokio_retry().await.is_ok())))
+    row.peer("backon", None, repeat_async(async || assert!(operation.retry(backon()).await.is_ok())))
+        .peer("tokio-retry2", None, repeat_async(async || assert!(tokio_retry().await.is_ok())))
         .floor("loop by hand", Within(1.1), repeat_async(async || assert!(by_hand().await.is_ok())))
         .floor("no retry at all", None, repeat_async(async || assert!(operation().await.is_ok())))
 }

@@ -1,0 +1,54 @@
+//! Counts what is allocated; a program of its own, because counting would slow down what the other one times.
+//!
+//! `memory bytes INDEX KEYS` prints how many bytes a key takes in the holder of this index, `memory allocations` prints for
+//! every row how often each allocates in one operation.
+
+use std::alloc::System;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use steadfast_bench::{memory::HOLDERS, options::Options, rows, slice::Work};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["bytes", index, keys] => bytes(index.parse()?, keys.parse()?)?,
+        ["allocations"] => allocations(),
+        _ => anyhow::bail!("see the first lines of its source"),
+    }
+    Ok(())
+}
+
+fn bytes(index: usize, keys: usize) -> anyhow::Result<()> {
+    let holder = HOLDERS.get(index).ok_or_else(|| anyhow::anyhow!("there is no holder {index}"))?;
+    let region = Region::new(ALLOCATOR);
+    let held = (holder.fill)(keys);
+    let change = region.change();
+    let bytes = change.bytes_allocated as i64 - change.bytes_deallocated as i64;
+    println!("{}", bytes as f64 / keys as f64);
+    drop(held);
+    Ok(())
+}
+
+fn allocations() {
+    let options = Options { is_quick: true, ..Options::default() };
+    for plan in rows::all(&options) {
+        let mut row = (plan.build)();
+        println!("{}\t\t{}", plan.work, an_operation(&mut row.ours, row.step));
+        for rival in &mut row.rivals {
+            println!("{}\t{}\t{}", plan.work, rival.name, an_operation(&mut rival.work, row.step));
+        }
+    }
+}
+
+/// How often one operation allocates, once it has warmed up.
+fn an_operation(work: &mut Work, step: u64) -> f64 {
+    let n = 20_000_u64.next_multiple_of(step);
+    work(n);
+    let region = Region::new(ALLOCATOR);
+    work(n);
+    let change = region.change();
+    (change.allocations + change.reallocations) as f64 / n as f64
+}
