@@ -59,7 +59,8 @@ pub(crate) fn all(
         loads.push(Arc::new(limiter::Limiter::gcra(clock, is_steady)));
         loads.push(Arc::new(limiter::Limiter::window(clock, is_steady)));
         loads.push(Arc::new(cached::Cached::new(clock, is_steady)));
-        loads.push(Arc::new(breaker::Breaker::new(clock, is_steady)));
+        loads.push(Arc::new(breaker::Breaker::consecutive(clock, is_steady)));
+        loads.push(Arc::new(breaker::Breaker::window(clock, is_steady)));
         loads.push(Arc::new(breakers::ByKey::new(clock, is_steady)));
         loads.push(Arc::new(retry::Retries::new(clock, is_steady)));
         loads.push(Arc::new(dedup::Dedup::new(WhenFull::ForgetOldest, clock, is_steady)));

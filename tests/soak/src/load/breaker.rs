@@ -1,17 +1,22 @@
-//! The circuit breaker: one service that fails, hangs, and answers late.
+//! The circuit breaker: one service that is well for a time, then fails, hangs, and answers late.
 
 use std::time::Duration;
 
-use steadfast::{BreakerError, BreakerState, CircuitBreaker, Consecutive, Outcome, Reset, Trip};
+use steadfast::{
+    BreakerError, BreakerState, CallWindow, CircuitBreaker, Consecutive, Outcome, Percent, Reset, Trip, TripPolicy,
+};
 
 use super::{Load, Turn};
 use crate::{clock::SoakClock, count::Counter, faults::Fault, sums::Sums, worker::Worker};
 
 const OPEN_FOR: Duration = Duration::from_millis(2);
 
-pub(crate) struct Breaker {
+/// For so many calls the service is well or ill; of four such times it is ill in one.
+const MOOD: u64 = 4_096;
+
+pub(crate) struct Breaker<P: TripPolicy> {
     of: String,
-    breaker: CircuitBreaker<Consecutive, SoakClock>,
+    breaker: CircuitBreaker<P, SoakClock>,
     asked: Counter,
     refused: Counter,
     called: Counter,
@@ -35,21 +40,45 @@ pub(crate) async fn service(worker: &Worker, called: &Counter) -> Result<(), Fai
     Ok(())
 }
 
-impl Breaker {
-    pub(crate) fn new(clock: &SoakClock, is_steady: bool) -> Self {
+impl Breaker<Consecutive> {
+    pub(crate) fn consecutive(clock: &SoakClock, is_steady: bool) -> Self {
+        Self::new("consecutive failures", Trip::consecutive(3), clock, is_steady)
+    }
+}
+
+impl Breaker<CallWindow<16>> {
+    pub(crate) fn window(clock: &SoakClock, is_steady: bool) -> Self {
+        Self::new("window of calls", Trip::call_window(Percent::new(30)), clock, is_steady)
+    }
+}
+
+impl<P: TripPolicy> Breaker<P> {
+    fn new(how: &str, trip: P, clock: &SoakClock, is_steady: bool) -> Self {
         let reset = Reset::after(OPEN_FOR).probes(2).lease(Duration::from_millis(10));
         Self {
-            of: format!("circuit breaker, {}", super::clock_name(is_steady)),
-            breaker: CircuitBreaker::with_clock(Trip::consecutive(3), reset, clock.clone()),
+            of: format!("circuit breaker, {how}, {}", super::clock_name(is_steady)),
+            breaker: CircuitBreaker::with_clock(trip, reset, clock.clone()),
             asked: Counter::default(),
             refused: Counter::default(),
             called: Counter::default(),
         }
     }
 
+    fn is_well(&self) -> bool {
+        !(self.asked.get() / MOOD).is_multiple_of(4)
+    }
+
+    async fn serve(&self, worker: &Worker) -> Result<(), Failed> {
+        if self.is_well() {
+            self.called.add(1);
+            return Ok(());
+        }
+        service(worker, &self.called).await
+    }
+
     async fn call(&self, worker: &Worker) {
         self.asked.add(1);
-        let call = self.breaker.call(service(worker, &self.called));
+        let call = self.breaker.call(self.serve(worker));
         if let Some(Err(BreakerError::Open { .. })) = worker.wait("breaker: call", call).await {
             self.refused.add(1);
         }
@@ -74,7 +103,11 @@ impl Breaker {
     }
 }
 
-impl Load for Breaker {
+impl<P> Load for Breaker<P>
+where
+    P: TripPolicy + Send + Sync,
+    P::Window: Send,
+{
     fn name(&self) -> &'static str {
         "breaker"
     }
@@ -86,7 +119,7 @@ impl Load for Breaker {
     fn turn<'a>(&'a self, worker: &'a Worker) -> Turn<'a> {
         Box::pin(async {
             for _ in 0..16 {
-                match worker.dice.below(8) {
+                match worker.dice.below(if self.is_well() { 64 } else { 8 }) {
                     0 => self.acquire(worker),
                     _ => self.call(worker).await,
                 }
