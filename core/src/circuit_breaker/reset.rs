@@ -83,8 +83,8 @@ impl Reset {
         self
     }
 
-    /// How long a half-open breaker waits for probes that do not report, before it admits others in their place; the
-    /// first open time by default. Make it longer than a call can take.
+    /// How long a half-open breaker waits for probes that do not report, before it admits others in their place, counted
+    /// from the last probe that it admitted; the first open time by default. Make it longer than a call can take.
     ///
     /// A result that comes after the lease still counts while the breaker is half-open, so a short lease costs more probes
     /// and nothing else.
