@@ -10,7 +10,7 @@ use super::super::queue::Fetch;
 use super::*;
 use crate::{
     BatchQueue, BatchSettings, Instant,
-    test_util::{ManualClock, Simulator, VirtualTimer},
+    test_util::{ManualClock, Simulator, VirtualTimer, seeds},
 };
 
 const WAIT: Duration = Duration::from_secs(10);
@@ -103,7 +103,7 @@ fn vectors_1_to_9_and_13_through_the_worker() {
         (&[Add(0, vec![1]), Flush(2_000), Flush(2_000), Add(3_000, vec![2])], &[(2_000, &[1]), (13_000, &[2])]),
     ];
     for (events, batches) in vectors {
-        for seed in 0..20 {
+        for seed in seeds(20) {
             let timer = VirtualTimer::default();
             let (queue, seen) = (queue(&timer), RefCell::new(Vec::new()));
             let mut simulator = Simulator::with_timer(seed, timer.clone());
@@ -168,7 +168,7 @@ fn vector_9_d3_stop_flushes_what_is_left() {
 /// The seed's race of a stop with a flush: each stop waits for the flush that is under way.
 #[test]
 fn vector_10_seed_10_3_each_stop_waits_for_the_flush_under_way() {
-    for seed in 0..50 {
+    for seed in seeds(50) {
         let timer = VirtualTimer::default();
         let (queue, flushed_at) = (queue(&timer), RefCell::new(Vec::new()));
         let mut simulator = Simulator::with_timer(seed, timer.clone());
@@ -231,7 +231,7 @@ fn vector_11_seed_10_3_an_add_inside_the_flush_goes_into_a_later_batch() {
 
 #[test]
 fn an_add_inside_the_flush_that_would_wait_for_itself_is_refused_and_others_wait() {
-    for seed in 0..50 {
+    for seed in seeds(50) {
         let timer = VirtualTimer::default();
         let (queue, refused) = (queue(&timer), RefCell::new(Vec::new()));
         let mut simulator = Simulator::with_timer(seed, timer.clone());
@@ -380,7 +380,7 @@ fn what_arrived_in_the_last_try_is_delivered_and_only_the_rest_has_failed() {
 /// The seed's sketch grows without bound while the flush is slow.
 #[test]
 fn seed_10_3_adders_wait_in_order_while_the_flush_is_slow() {
-    for seed in 0..200 {
+    for seed in seeds(200) {
         let timer = VirtualTimer::default();
         let queue = Shared::new(RefCell::new(BatchQueue::<u32, 3, 10>::new(BatchSettings::new(WAIT))), timer.clone());
         let (seen, arrivals) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
@@ -421,7 +421,7 @@ fn seed_10_3_adders_wait_in_order_while_the_flush_is_slow() {
 
 #[test]
 fn those_for_whom_there_is_no_place_in_line_get_in_too() {
-    for seed in 0..50 {
+    for seed in seeds(50) {
         let timer = VirtualTimer::default();
         let machine = BatchQueue::<u32, 3, 0>::new(BatchSettings::new(Duration::from_millis(5)));
         let queue = Shared::new(RefCell::new(machine), timer.clone());
@@ -564,7 +564,7 @@ fn an_item_that_came_after_the_clock_was_read_is_not_flushed_early() {
 
 #[test]
 fn no_item_is_added_by_a_dropped_future_and_the_others_move_up() {
-    for seed in 0..1_000 {
+    for seed in seeds(1_000) {
         let timer = VirtualTimer::default();
         let queue = queue(&timer);
         let (seen, added) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
@@ -605,7 +605,7 @@ fn no_item_is_added_by_a_dropped_future_and_the_others_move_up() {
 
 #[test]
 fn a_worker_dropped_anywhere_loses_at_most_the_batch_in_its_hands() {
-    for seed in 0..1_000 {
+    for seed in seeds(1_000) {
         let timer = VirtualTimer::default();
         let (queue, delivered) = (queue(&timer), RefCell::new(0));
         let flush = async |items: &mut Items<u32, 3>, _: FlushReason| {

@@ -10,7 +10,7 @@ use core::{
 use super::*;
 use crate::{
     Breakers, Consecutive, Instant, Reset, Timer, Trip,
-    test_util::{ManualClock, Simulator, VirtualTimer},
+    test_util::{ManualClock, Simulator, VirtualTimer, seeds},
 };
 
 const RESET: Reset = Reset::after(Duration::from_secs(30)).lease(Duration::from_secs(3_600));
@@ -139,7 +139,7 @@ fn an_operator_decides_through_the_lock_too() {
 #[test]
 fn dropped_at_any_await_no_place_leaks_and_never_more_probes_than_configured() {
     const PROBES: u8 = 2;
-    for seed in 0..1_000 {
+    for seed in seeds(1_000) {
         let timer = VirtualTimer::default();
         let breaker: Single<_> = single(1, RESET.probes(PROBES), timer.clone());
         breaker.record_failure();
@@ -163,15 +163,7 @@ fn dropped_at_any_await_no_place_leaks_and_never_more_probes_than_configured() {
                 }
             }));
         }
-        for task in tasks {
-            for _ in 0..simulator.next_random() % 12 {
-                simulator.step();
-            }
-            if simulator.next_random().is_multiple_of(2) {
-                simulator.abort(task);
-            }
-        }
-        simulator.run();
+        simulator.run_dropping(&tasks);
         drop(simulator);
         assert!(most.get() <= PROBES, "seed {seed}: {} probes at once", most.get());
         let stats = breaker.stats();

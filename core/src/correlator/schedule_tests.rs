@@ -11,7 +11,10 @@ use super::{
     shared_tests::{SECOND, SENT, keyed, nothing_left, slab},
     *,
 };
-use crate::{Clock, Timer, test_util::Simulator};
+use crate::{
+    Clock, Timer,
+    test_util::{Simulator, seeds},
+};
 
 /// Random numbers of a task's own.
 #[derive(Clone)]
@@ -125,12 +128,12 @@ fn chaos(seed: u64, hostile: bool) {
 
 #[test]
 fn under_every_schedule_no_wake_up_is_lost_and_no_slot_leaks() {
-    (0..1_000).for_each(|seed| chaos(seed, true));
+    seeds(1_000).for_each(|seed| chaos(seed, true));
 }
 
 #[test]
 fn under_every_schedule_every_call_is_answered_if_nothing_fails() {
-    (0..200).for_each(|seed| chaos(seed, false));
+    seeds(200).for_each(|seed| chaos(seed, false));
 }
 
 #[test]

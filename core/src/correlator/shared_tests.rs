@@ -130,7 +130,7 @@ fn seed_1_15_a_slow_send_that_fails_late_gives_one_time_out() {
 
 #[test]
 fn seed_1_20_shutdown_tells_every_waiter() {
-    let mut simulator = Simulator::new(1);
+    let mut simulator = Simulator::new(0); // an even seed polls nobody unasked, so that steps can be counted
     let (calls, told) = (slab::<100>(&simulator), Rc::new(Cell::new(0)));
     let keyed = Rc::new(Shared::new(RefCell::new(KeyedCorrelator::<u8, u32, 100>::new()), simulator.timer()));
     for number in 0..100 {

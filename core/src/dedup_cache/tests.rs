@@ -464,9 +464,12 @@ fn a_guard_that_is_dropped_aborts() {
 
 #[test]
 fn a_failed_handler_may_try_again_wherever_its_future_is_dropped() {
-    use crate::{Clock, Timer, test_util::Simulator};
+    use crate::{
+        Clock, Timer,
+        test_util::{Simulator, seeds},
+    };
 
-    for seed in 0..1_000 {
+    for seed in seeds(1_000) {
         let mut simulator = Simulator::new(seed);
         let shared = Rc::new(Shared::new(RefCell::new(cache::<4>(WhenFull::Refuse)), simulator.timer()));
         let handled = Rc::new(Cell::new(0));

@@ -10,7 +10,7 @@ use std::{
 use super::*;
 use crate::{
     Clock, Instant, Lock, Shared, Timer,
-    test_util::{ManualClock, Simulator, VirtualTimer},
+    test_util::{ManualClock, Simulator, VirtualTimer, seeds},
 };
 
 type Machine = Logger<8>;
@@ -160,7 +160,7 @@ fn lines_are_written_when_they_are_due() {
 
 #[test]
 fn whatever_the_order_nothing_is_late_lost_or_doubled() {
-    for seed in 0..1_000 {
+    for seed in seeds(1_000) {
         let lines = RefCell::new(Vec::new());
         let timer = VirtualTimer::default();
         let logger = simulated(&timer);
@@ -211,7 +211,7 @@ fn whatever_the_order_nothing_is_late_lost_or_doubled() {
 
 #[test]
 fn a_worker_may_be_dropped_at_any_await() {
-    for seed in 0..1_000 {
+    for seed in seeds(1_000) {
         let lines = RefCell::new(Vec::new());
         let timer = VirtualTimer::default();
         let logger = simulated(&timer);

@@ -10,7 +10,7 @@ use std::vec::Vec;
 use crate::{
     Ballot, Clock, Instant, Quorum, Shared, Timer, Vote,
     aggregate::{majority, median, settled},
-    test_util::{Simulator, VirtualTimer},
+    test_util::{Simulator, VirtualTimer, seeds},
 };
 
 type Machine = Quorum<u32, i64, 8>;
@@ -30,7 +30,7 @@ fn nobody_waits(quorum: &Subject) -> bool {
 
 #[test]
 fn all_who_wait_learn_the_decision_when_it_is_made() {
-    for seed in 0..1_000 {
+    for seed in seeds(1_000) {
         let timer = VirtualTimer::default();
         let quorum = quorum(&timer);
         let learned = RefCell::new(Vec::new());
@@ -101,7 +101,7 @@ fn a_settled_result_is_not_waited_for() {
 
 #[test]
 fn a_reset_ends_the_wait_for_the_former_ballot() {
-    for seed in 0..100 {
+    for seed in seeds(100) {
         let timer = VirtualTimer::default();
         let quorum = quorum(&timer);
         let mut simulator = Simulator::with_timer(seed, timer);
@@ -121,7 +121,7 @@ fn a_reset_ends_the_wait_for_the_former_ballot() {
 
 #[test]
 fn a_dropped_future_frees_its_place_and_wakes_nobody_in_vain() {
-    for seed in 0..1_000 {
+    for seed in seeds(1_000) {
         let timer = VirtualTimer::default();
         let quorum = quorum(&timer);
         let learned = Cell::new(0);

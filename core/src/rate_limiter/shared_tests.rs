@@ -12,14 +12,14 @@ use std::sync::Mutex;
 use crate::{
     Clock, Instant, Lock, Shared, SlidingLog, WaitList,
     rate_limiter::RateLimiter,
-    test_util::{Simulator, VirtualTimer},
+    test_util::{Simulator, VirtualTimer, seeds},
 };
 
 type Limiter = RateLimiter<char, SlidingLog<1>, 4>;
 
 #[test]
 fn waiters_are_served_in_the_order_of_arrival_one_a_window() {
-    for seed in 0..200 {
+    for seed in seeds(200) {
         let timer = VirtualTimer::default();
         let limiter = Shared::new(RefCell::new(Limiter::new(SlidingLog::per_second())), timer.clone());
         let queue = RefCell::new(WaitList::<8>::new());
@@ -44,7 +44,7 @@ fn waiters_are_served_in_the_order_of_arrival_one_a_window() {
 
 #[test]
 fn a_dropped_waiter_counts_nothing_and_the_others_move_up() {
-    for seed in 0..1_000 {
+    for seed in seeds(1_000) {
         let timer = VirtualTimer::default();
         let limiter = Shared::new(RefCell::new(Limiter::new(SlidingLog::per_second())), timer.clone());
         let queue = RefCell::new(WaitList::<2>::new());

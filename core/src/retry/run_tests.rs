@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     Clock, Lock, Timer,
-    test_util::{Simulator, VirtualTimer},
+    test_util::{Simulator, VirtualTimer, seeds},
 };
 use alloc::{boxed::Box, format, string::ToString};
 use core::{
@@ -273,7 +273,7 @@ fn a_run_is_send_if_its_parts_are() {
 
 #[test]
 fn dropped_at_every_await_it_leaks_no_retry() {
-    for seed in 0..1_000 {
+    for seed in seeds(1_000) {
         let budget = RefCell::new(RetryBudget::percent(50).floor_per_second(1).burst(4));
         let (starts, calls) = (Cell::new(0), Cell::new(0));
         let mut simulator = Simulator::new(seed);
@@ -298,15 +298,7 @@ fn dropped_at_every_await_it_leaks_no_retry() {
                 })
             })
             .collect();
-        for task in tasks {
-            for _ in 0..simulator.next_random() % 20 {
-                simulator.step();
-            }
-            if simulator.next_random().is_multiple_of(2) {
-                simulator.abort(task);
-            }
-        }
-        simulator.run();
+        simulator.run_dropping(&tasks);
         let stats = budget.borrow().stats();
         let retries = calls.get() - starts.get();
         assert_eq!(stats.withdrawn - stats.refunded, retries, "seed {seed}");

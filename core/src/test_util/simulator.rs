@@ -13,8 +13,9 @@ use super::VirtualTimer;
 
 /// Runs tasks in an order chosen by a seed, on virtual time that moves only when no task can.
 ///
-/// A task is polled only if it was woken, so a lost wake-up shows as a deadlock; [`abort`](Self::abort) drops a task at
-/// whatever await it stands. The same seed gives the same run.
+/// A task is polled if it was woken, by the waker of its last poll: a lost wake-up shows as a deadlock. While any task is
+/// woken, an odd seed polls others too, now and then, as executors may; time moves only when none is woken.
+/// [`abort`](Self::abort) drops a task at whatever await it stands. The same seed gives the same run.
 ///
 /// ```
 /// use core::time::Duration;
@@ -29,6 +30,7 @@ use super::VirtualTimer;
 pub struct Simulator<'a> {
     timer: VirtualTimer,
     random: u64,
+    polls_unasked: bool,
     tasks: Vec<Option<Task<'a>>>,
 }
 
@@ -59,7 +61,7 @@ impl<'a> Simulator<'a> {
     /// A simulator without tasks over a timer made before, for tasks that borrow what holds the timer.
     #[must_use]
     pub const fn with_timer(seed: u64, timer: VirtualTimer) -> Self {
-        Self { timer, random: seed, tasks: Vec::new() }
+        Self { timer, random: seed, polls_unasked: seed & 1 == 1, tasks: Vec::new() }
     }
 
     /// The timer of this simulation.
@@ -86,21 +88,32 @@ impl<'a> Simulator<'a> {
         self.tasks.get(task.0).is_none_or(Option::is_none)
     }
 
-    /// Polls one woken task chosen by the seed, or else moves time to the next sleeper; false if neither was possible.
+    /// Polls one task chosen by the seed, or else moves time to the next sleeper; false if neither was possible.
     pub fn step(&mut self) -> bool {
-        let woken: Vec<usize> = (self.tasks.iter().enumerate())
-            .filter(|(_, task)| task.as_ref().is_some_and(|task| task.woken.0.load(Ordering::Relaxed)))
-            .map(|(index, _)| index)
-            .collect();
-        let choice = self.next_random().checked_rem(woken.len() as u64).unwrap_or(0) as usize;
-        let Some(&index) = woken.get(choice) else { return self.timer.advance_to_next() };
+        let woken = self.which(|task| task.woken.0.load(Ordering::Relaxed));
+        if woken.is_empty() {
+            return self.timer.advance_to_next();
+        }
+        let is_unasked = self.polls_unasked && self.next_random().is_multiple_of(8);
+        let among = if is_unasked { self.which(|_| true) } else { woken };
+        let choice = self.next_random().checked_rem(among.len() as u64).unwrap_or(0) as usize;
+        let renews_waker = self.next_random().is_multiple_of(2);
+        let Some(&index) = among.get(choice) else { return false };
         let Some(Some(task)) = self.tasks.get_mut(index) else { return false };
+        if renews_waker {
+            task.woken = Arc::new(Woken(AtomicBool::new(false)));
+        }
         task.woken.0.store(false, Ordering::Relaxed);
         let waker = Waker::from(task.woken.clone());
         if task.future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
             self.abort(TaskId(index));
         }
         true
+    }
+
+    fn which(&self, is_meant: impl Fn(&Task<'a>) -> bool) -> Vec<usize> {
+        let alive = self.tasks.iter().enumerate().filter_map(|(index, task)| task.as_ref().map(|task| (index, task)));
+        alive.filter(|(_, task)| is_meant(task)).map(|(index, _)| index).collect()
     }
 
     /// Steps until every task is over.
@@ -115,6 +128,26 @@ impl<'a> Simulator<'a> {
                 panic!("deadlock: no task is woken and none sleeps: {self:?}");
             }
         }
+    }
+
+    /// As [`run`](Self::run), but first drops some of these tasks, each wherever it then stands: which and when is up to
+    /// the seed.
+    ///
+    /// # Panics
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_dropping(&mut self, tasks: &[TaskId]) {
+        for task in tasks {
+            // Few steps as often as many.
+            let most = [0, 1, 3, 7, 15, 31].into_iter().nth((self.next_random() % 6) as usize);
+            for _ in 0..self.next_random() & most.unwrap_or(0) {
+                self.step();
+            }
+            if self.next_random().is_multiple_of(2) {
+                self.abort(*task);
+            }
+        }
+        self.run();
     }
 
     /// A number from the seed (`SplitMix64`), for tests that vary what they do.
@@ -138,7 +171,11 @@ impl fmt::Debug for Simulator<'_> {
 mod tests {
     use super::*;
     use crate::{Clock, Instant, Timer};
-    use core::cell::RefCell;
+    use core::{
+        cell::{Cell, RefCell},
+        future::poll_fn,
+        task::Poll,
+    };
 
     fn order(seed: u64) -> Vec<u64> {
         let log = RefCell::new(Vec::new());
@@ -168,6 +205,44 @@ mod tests {
         let mut simulator = Simulator::new(0);
         simulator.spawn(core::future::pending());
         simulator.run();
+    }
+
+    #[test]
+    #[should_panic(expected = "deadlock")]
+    fn a_waker_of_an_earlier_poll_counts_no_more() {
+        let first = RefCell::new(None);
+        let mut simulator = Simulator::new(0);
+        simulator.spawn(poll_fn(|cx| {
+            // Asks to be polled a few times, and then for nothing but the waker of the very first poll.
+            let mut first = first.borrow_mut();
+            let (waker, polls) = first.get_or_insert_with(|| (cx.waker().clone(), 0));
+            *polls += 1;
+            let counts = *polls < 20;
+            if counts { cx.waker() } else { &*waker }.wake_by_ref();
+            Poll::Pending
+        }));
+        simulator.run();
+    }
+
+    #[test]
+    fn some_are_dropped_and_the_rest_run_to_their_end() {
+        let (mut fewest, mut most) = (u32::MAX, 0);
+        for seed in 0..50 {
+            let done = Cell::new(0);
+            let mut simulator = Simulator::new(seed);
+            let mut tasks = Vec::new();
+            for _ in 0..4 {
+                let (timer, done) = (simulator.timer(), &done);
+                tasks.push(simulator.spawn(async move {
+                    timer.sleep_until(Instant::from_secs(1)).await;
+                    done.set(done.get() + 1);
+                }));
+            }
+            simulator.run_dropping(&tasks);
+            drop(simulator);
+            (fewest, most) = (fewest.min(done.get()), most.max(done.get()));
+        }
+        assert!(fewest <= 2 && most == 4, "{fewest} to {most}");
     }
 
     #[test]

@@ -204,34 +204,36 @@ impl<L: Limits, I: Ideal> Scenario for Flood<L, I> {
     }
 }
 
-fn flood<L, I>(limiter: L, shares: bool) -> Flood<L, I> {
-    Flood { limiter, keys: if cfg!(debug_assertions) { 3 } else { 5 }, shares, ideal: PhantomData }
+const KEYS: u8 = if cfg!(debug_assertions) { 3 } else { 6 };
+
+fn flood<L, I>(limiter: L, keys: u8, shares: bool) -> Flood<L, I> {
+    Flood { limiter, keys, shares, ideal: PhantomData }
 }
 
 const MOST: usize = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
 
 #[test]
 fn a_bucket_for_each_key_and_one_for_those_without_an_entry() {
-    let scenario: Flood<_, Bucket> = flood(Real(Gcra::per_second(1).burst(BURST), OnFull::Share), true);
+    let scenario: Flood<_, Bucket> = flood(Real(Gcra::per_second(1).burst(BURST), OnFull::Share), KEYS, true);
     explore(scenario, MOST).assert_safe_and_live(&["allowed", "denied", "allowed by the shared quota"]);
 }
 
 #[test]
 fn a_bucket_for_each_key_and_none_for_those_without_an_entry() {
-    let scenario: Flood<_, Bucket> = flood(Real(Gcra::per_second(1).burst(BURST), OnFull::Deny), false);
+    let scenario: Flood<_, Bucket> = flood(Real(Gcra::per_second(1).burst(BURST), OnFull::Deny), KEYS, false);
     explore(scenario, MOST).assert_safe_and_live(&["allowed", "denied", "denied for want of an entry"]);
 }
 
 #[test]
 fn a_log_for_each_key_and_one_for_those_without_an_entry() {
-    let scenario: Flood<_, Log<LOG>> = flood(Real(SlidingLog::<LOG>::new(WHOLE * TICK), OnFull::Share), true);
+    let scenario: Flood<_, Log<LOG>> = flood(Real(SlidingLog::<LOG>::new(WHOLE * TICK), OnFull::Share), 3, true);
     explore(scenario, MOST).assert_safe_and_live(&["allowed", "denied", "allowed by the shared quota"]);
 }
 
 /// The checker can fail: a key whose entry was evicted has a fresh quota.
 #[test]
 fn to_evict_the_oldest_is_refuted_in_five_steps() {
-    let scenario: Flood<_, Log<2>> = Flood { limiter: EvictsTheOldest, keys: 3, shares: true, ideal: PhantomData };
+    let scenario: Flood<_, Log<2>> = flood(EvictsTheOldest, 3, true);
     let explored = explore(scenario, MOST);
     let (steps, _) = explored.unsafe_after.expect("a fresh quota for an exhausted key");
     assert_eq!(steps.len(), 5, "{steps:?}");
