@@ -98,7 +98,7 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     pub fn with_clock(trip: P, reset: Reset, clock: T) -> Self {
         let mut machine = Machine::new(trip, reset);
         machine.reseed_jitter(random_seed());
-        Self(Arc::new(Single::new(machine, clock)))
+        Self(Arc::new(Single::new(Mutex::new(machine), clock)))
     }
 
     /// Makes a call unless the breaker is open: `Ok` is a success, `Err` a failure.

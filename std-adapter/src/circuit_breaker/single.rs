@@ -9,26 +9,28 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
-use steadfast_core::{CallGuard, CircuitBreaker as Machine, Clock, Instant, Open, Outcome, Permit, Shared, TripPolicy};
+use steadfast_core::{
+    CallGuard, CircuitBreaker as Machine, Clock, Instant, Lock, Open, Outcome, Permit, Shared, TripPolicy,
+};
 
 use crate::Mutex;
 
-/// A machine behind its lock, and the lanes beside it.
-pub(super) struct Single<P: TripPolicy, T> {
-    shared: Shared<Machine<P>, Mutex<Machine<P>>, T>,
-    lanes: [Lane; LANES],
-    /// The lanes are open; changed inside the lock only.
+/// A machine behind its lock, and the lanes beside it. Lock and word are parameters for the sake of loom.
+pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64> {
+    shared: Shared<Machine<P>, L, T>,
+    lanes: [Lane<W>; LANES],
+    /// The lanes are open; looked at and changed inside the lock only.
     is_calm: AtomicBool,
 }
 
-/// Enough that few threads meet in one; a power of two.
+/// Enough that few threads meet in one.
 const LANES: usize = 8;
 
 /// What has passed in one lane: the generation of the breaker (0 if the lane is closed), how many calls were admitted, and
 /// how many succeeded, in 32, 16 and 16 bits. Two cache lines, because processors fetch them in pairs.
 #[derive(Default)]
 #[repr(align(128))]
-struct Lane(AtomicU64);
+pub(super) struct Lane<W>(W);
 
 const ADMITTED: u64 = 1 << 16;
 const SUCCEEDED: u64 = 1;
@@ -39,23 +41,50 @@ const fn generation(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
-impl Lane {
+/// An atomic number. Nothing but itself is read or written by its leave, so no other memory is ordered by it.
+pub(super) trait Word: Default {
+    fn get(&self) -> u64;
+    fn set(&self, new: u64);
+    fn replace(&self, new: u64) -> u64;
+    /// `new` in place of `old`, or what is there instead; may fail for no reason.
+    fn change(&self, old: u64, new: u64) -> Result<u64, u64>;
+}
+
+impl Word for AtomicU64 {
+    fn get(&self) -> u64 {
+        self.load(Ordering::Acquire)
+    }
+
+    fn set(&self, new: u64) {
+        self.store(new, Ordering::Release);
+    }
+
+    fn replace(&self, new: u64) -> u64 {
+        self.swap(new, Ordering::AcqRel)
+    }
+
+    fn change(&self, old: u64, new: u64) -> Result<u64, u64> {
+        self.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire)
+    }
+}
+
+impl<W: Word> Lane<W> {
     /// The breaker's generation, if the lane is open.
     fn generation(&self) -> Option<u32> {
-        let generation = generation(self.0.load(Ordering::Acquire));
+        let generation = generation(self.0.get());
         (generation != 0).then_some(generation)
     }
 
     /// Counts one more of each that is in `what`, if the lane is open to it and has room.
     fn count(&self, what: u64, is_open_to: impl Fn(u32) -> bool) -> bool {
-        let mut word = self.0.load(Ordering::Relaxed);
+        let mut word = self.0.get();
         loop {
             let is_full = word & COUNT == COUNT || word & ADMITTED_COUNT == ADMITTED_COUNT;
             if generation(word) == 0 || is_full || !is_open_to(generation(word)) {
                 return false;
             }
             let counted = word.wrapping_add(what);
-            match self.0.compare_exchange_weak(word, counted, Ordering::AcqRel, Ordering::Relaxed) {
+            match self.0.change(word, counted) {
                 Ok(_) => return true,
                 Err(changed) => word = changed,
             }
@@ -63,13 +92,16 @@ impl Lane {
     }
 }
 
-impl<P: TripPolicy, T: Clock> Single<P, T> {
-    pub(super) fn new(machine: Machine<P>, clock: T) -> Self {
-        let single = Self {
-            shared: Shared::new(Mutex::new(machine), clock),
-            lanes: Default::default(),
-            is_calm: AtomicBool::new(false),
-        };
+impl<P, T, L, W> Single<P, T, L, W>
+where
+    P: TripPolicy,
+    T: Clock,
+    L: Lock<Target = Machine<P>>,
+    W: Word,
+{
+    pub(super) fn new(lock: L, clock: T) -> Self {
+        let single =
+            Self { shared: Shared::new(lock, clock), lanes: Default::default(), is_calm: AtomicBool::new(false) };
         single.shared.with_lock(|machine| single.open_lanes(machine));
         single
     }
@@ -81,18 +113,26 @@ impl<P: TripPolicy, T: Clock> Single<P, T> {
     /// Admits one call, which reports its end to `single`, this very breaker.
     pub(super) fn guard<S: Deref<Target = Self>>(
         single: S,
-    ) -> Result<CallGuard<impl FnMut(Permit, Outcome) + use<P, T, S>>, Open> {
+    ) -> Result<CallGuard<impl FnMut(Permit, Outcome) + use<P, T, L, W, S>>, Open> {
+        Self::guard_in(single, lane())
+    }
+
+    /// [`guard`](Self::guard) in the lane of this number.
+    pub(super) fn guard_in<S: Deref<Target = Self>>(
+        single: S,
+        lane: usize,
+    ) -> Result<CallGuard<impl FnMut(Permit, Outcome) + use<P, T, L, W, S>>, Open> {
         // Of a call that passes by a lane the machine hears when it ends.
-        let (permit, is_counted) = match single.lane().generation() {
+        let (permit, is_counted) = match single.lane(lane).generation() {
             Some(generation) => (Permit::calm(generation), false),
             None => (single.with(Machine::try_acquire)?, true),
         };
-        Ok(CallGuard::new(permit, move |permit, outcome| single.record(permit, is_counted, outcome)))
+        Ok(CallGuard::new(permit, move |permit, outcome| single.record(lane, permit, is_counted, outcome)))
     }
 
-    fn record(&self, permit: Permit, is_counted: bool, outcome: Outcome) {
+    fn record(&self, lane: usize, permit: Permit, is_counted: bool, outcome: Outcome) {
         let what = if is_counted { SUCCEEDED } else { ADMITTED | SUCCEEDED };
-        if outcome == Outcome::Success && self.lane().count(what, |generation| generation == permit.generation()) {
+        if outcome == Outcome::Success && self.lane(lane).count(what, |generation| generation == permit.generation()) {
             return;
         }
         self.with(|machine, now| {
@@ -105,12 +145,12 @@ impl<P: TripPolicy, T: Clock> Single<P, T> {
 
     /// Admits a call that keeps no permit.
     pub(super) fn allow_request(&self) -> bool {
-        self.lane().count(ADMITTED, |_| true) || self.with(Machine::allow_request)
+        self.lane(lane()).count(ADMITTED, |_| true) || self.with(Machine::allow_request)
     }
 
     /// A success without a permit.
     pub(super) fn record_success(&self) {
-        if !self.lane().count(SUCCEEDED, |_| true) {
+        if !self.lane(lane()).count(SUCCEEDED, |_| true) {
             self.with(Machine::record_success);
         }
     }
@@ -129,7 +169,7 @@ impl<P: TripPolicy, T: Clock> Single<P, T> {
         if self.is_calm.load(Ordering::Relaxed) {
             let (mut admitted, mut succeeded) = (0_u64, 0_u64);
             for lane in &self.lanes {
-                let word = lane.0.swap(0, Ordering::AcqRel);
+                let word = lane.0.replace(0);
                 admitted = admitted.wrapping_add((word / ADMITTED) & COUNT);
                 succeeded = succeeded.wrapping_add(word & COUNT);
             }
@@ -146,20 +186,26 @@ impl<P: TripPolicy, T: Clock> Single<P, T> {
         let Some(generation) = machine.calm_generation() else { return };
         self.is_calm.store(true, Ordering::Relaxed);
         for lane in &self.lanes {
-            lane.0.store(u64::from(generation) << 32, Ordering::Release);
+            lane.0.set(u64::from(generation) << 32);
         }
     }
 
-    /// The lane of this thread.
-    fn lane(&self) -> &Lane {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
-        }
-
+    fn lane(&self, number: usize) -> &Lane<W> {
         let [first, ..] = &self.lanes;
-        // A thread that is ending has no number any more.
-        let number = THREAD.try_with(|number| *number).unwrap_or(0);
         self.lanes.get(number % LANES).unwrap_or(first)
     }
 }
+
+/// The number of this thread's lane.
+fn lane() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+    }
+
+    // A thread that is ending has no number any more.
+    THREAD.try_with(|number| *number).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod interleavings;
