@@ -3,7 +3,8 @@
 //! Most calls are answered, so `begin` and `resolve` keep no order; they only note the earliest deadline. When that has
 //! come, all pending calls are put into a heap at once. Those that are over by the time they come up are passed over. A
 //! call that began later lies outside, and its deadline is later by its time-out than the filling; so the heap is filled
-//! at most once in the shortest time-out, however many calls time out in it.
+//! at most once in the shortest time-out, however many calls time out in it. Among a few slots it is cheaper to look at
+//! all of them each time.
 
 use super::phase::Phase;
 use crate::{
@@ -20,6 +21,9 @@ pub(super) trait Slots {
     /// The call in a slot, if there is one.
     fn phase(&mut self, slot: usize) -> Option<&mut Phase<Self::Reply, Self::Number, Self::Peer>>;
 }
+
+/// The most slots that are looked at each time: with more, a heap takes fewer instructions.
+const FEW: usize = 32;
 
 /// The pending calls by deadline, the lower slot first of equals.
 pub(super) struct Due<S: Storage> {
@@ -55,6 +59,9 @@ impl<S: Storage> Due<S> {
 
     /// The slot of the call that times out first, if it is due; only the first `used` slots were ever used.
     pub(super) fn pop(&mut self, slots: &mut (impl Slots + ?Sized), used: usize, now: Instant) -> Option<usize> {
+        if self.heap.as_ref().len() <= FEW {
+            return self.look_at_all(slots, used, now);
+        }
         if now >= self.others_at {
             self.fill(slots, used);
         }
@@ -72,6 +79,22 @@ impl<S: Storage> Due<S> {
             }
         }
         None
+    }
+
+    fn look_at_all(&mut self, slots: &mut (impl Slots + ?Sized), used: usize, now: Instant) -> Option<usize> {
+        if now < self.others_at {
+            return None;
+        }
+        let (mut first, mut first_at) = (None, Instant::MAX);
+        for slot in 0..used {
+            if let Some(at) = slots.phase(slot).and_then(|phase| phase.expires_at())
+                && (at < first_at || first.is_none())
+            {
+                (first, first_at) = (Some(slot), at);
+            }
+        }
+        self.others_at = first_at;
+        first.filter(|_| now >= first_at)
     }
 
     #[cold]
@@ -157,11 +180,11 @@ mod tests {
     }
 
     impl Calls {
-        fn new() -> Self {
-            Self { slots: (0..N).map(|_| None).collect(), looks: 0 }
+        fn new(count: usize) -> Self {
+            Self { slots: (0..count).map(|_| None).collect(), looks: 0 }
         }
 
-        fn begin(&mut self, due: &mut Due<Inline<N>>, slot: usize, expires_at: Instant) {
+        fn begin<const N: usize>(&mut self, due: &mut Due<Inline<N>>, slot: usize, expires_at: Instant) {
             self.slots[slot] = Some(Phase::begun((), (), Instant::ZERO, expires_at, None));
             due.add(expires_at);
         }
@@ -169,7 +192,7 @@ mod tests {
 
     #[test]
     fn whoever_times_out_at_one_instant_costs_a_logarithm_each() {
-        let (mut due, mut calls) = (Due::new(), Calls::new());
+        let (mut due, mut calls) = (Due::<Inline<N>>::new(), Calls::new(N));
         let at = Instant::from_secs(1);
         (0..N).for_each(|slot| calls.begin(&mut due, slot, at));
         for slot in 0..N {
@@ -183,7 +206,7 @@ mod tests {
 
     #[test]
     fn whoever_times_out_one_after_the_other_costs_no_more() {
-        let (mut due, mut calls) = (Due::new(), Calls::new());
+        let (mut due, mut calls) = (Due::<Inline<N>>::new(), Calls::new(N));
         let timeout = N as u64;
         // Each begins a nanosecond after the one before, and begins anew as soon as it has timed out.
         (0..N).for_each(|slot| calls.begin(&mut due, slot, Instant::from_nanos(slot as u64 + timeout)));
@@ -198,7 +221,13 @@ mod tests {
 
     #[test]
     fn the_first_is_the_first_whatever_became_of_the_others() {
-        let (mut due, mut calls) = (Due::<Inline<N>>::new(), Calls::new());
+        the_first_is_the_first::<N>();
+        the_first_is_the_first::<{ FEW + 1 }>();
+        the_first_is_the_first::<FEW>();
+    }
+
+    fn the_first_is_the_first<const N: usize>() {
+        let (mut due, mut calls) = (Due::<Inline<N>>::new(), Calls::new(N));
         let (mut now, mut state) = (0_u64, 0x9e37_79b9_u64);
         let mut below = |limit: u64| {
             state ^= state << 13;

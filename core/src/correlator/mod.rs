@@ -29,6 +29,8 @@ mod gather_tests;
 #[cfg(test)]
 mod schedule_tests;
 #[cfg(test)]
+mod seed_tests;
+#[cfg(test)]
 mod shared_tests;
 #[cfg(test)]
 mod tests;

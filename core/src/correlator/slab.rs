@@ -188,8 +188,8 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
 
     /// Times out the call that is due, earliest deadline first, and names it, so that its peer can be told.
     ///
-    /// Call it until it returns `None`. O(1) if nothing is due; else O(log `N`), and at most once in the shortest time-out
-    /// O(`N`).
+    /// Call it until it returns `None`. O(1) if nothing is due; else O(`N`) for `N` up to 32, and O(log `N`) above, where
+    /// at most once in the shortest time-out it is O(`N`).
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&mut self, now: Instant) -> Option<Expired<P>> {
         let (expired, waiter) = self.expire_for(now)?;
