@@ -44,3 +44,18 @@ impl Memory {
         *level = allocated().max(*level);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leak_above_the_tolerance_is_seen() {
+        let mut memory = Memory::default();
+        memory.read(false);
+        let leak = vec![1_u8; 4 << 20];
+        memory.read(true);
+        assert!(memory.later > memory.warm + TOLERANCE, "{memory:?}");
+        drop(leak);
+    }
+}
