@@ -6,14 +6,17 @@
 
 use core::{
     ops::Deref,
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use steadfast_core::{
     CallGuard, CircuitBreaker as Machine, Clock, Instant, Lock, Open, Outcome, Permit, Shared, TripPolicy,
 };
 
-use crate::Mutex;
+use crate::{
+    Mutex,
+    runtime::atomic::{AtomicBool, AtomicU64},
+};
 
 /// A machine behind its lock, and the lanes beside it. Lock and word are parameters for the sake of loom.
 pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64> {
