@@ -6,17 +6,14 @@
 
 use core::{
     ops::Deref,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use steadfast_core::{
     CallGuard, CircuitBreaker as Machine, Clock, Instant, Lock, Open, Outcome, Permit, Shared, TripPolicy,
 };
 
-use crate::{
-    Mutex,
-    runtime::atomic::{AtomicBool, AtomicU64},
-};
+use crate::Mutex;
 
 /// A machine behind its lock, and the lanes beside it. Lock and word are parameters for the sake of loom.
 pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64> {

@@ -11,8 +11,3 @@ pub(crate) use entropy::random_seed;
 pub use entropy::{JitterRng, SystemRng};
 pub use lock::Mutex;
 pub use timer::{SystemSleep, SystemTimer};
-
-/// What is run under every interleaving (`tests/host/tests/interleavings`): loom's stand in their place there.
-pub(crate) mod atomic {
-    pub(crate) use core::sync::atomic::{AtomicBool, AtomicU64};
-}

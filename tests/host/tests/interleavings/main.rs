@@ -4,7 +4,6 @@
 //! a thread parked for ever, which loom reports as a deadlock.
 
 mod batch_collector;
-mod calm_breaker;
 mod circuit_breaker;
 mod control;
 mod correlator;
@@ -14,12 +13,3 @@ mod quorum;
 mod rate_limiter;
 mod retry;
 mod support;
-
-use support::Mutex;
-
-/// What the sources of the std adapter that are compiled in here find instead of the real ones.
-mod runtime {
-    pub mod atomic {
-        pub use loom::sync::atomic::{AtomicBool, AtomicU64};
-    }
-}
