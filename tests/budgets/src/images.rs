@@ -103,8 +103,8 @@ fn build(folder: &Path) -> Result<PathBuf, Box<dyn Error>> {
         .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
         .join("\u{1f}");
     let mut build = Command::new(folder.join("build"));
-    build.args([TARGET, "--release", "-p", "costs", "--bins"]).env("CARGO_ENCODED_RUSTFLAGS", flags);
-    Ok(folder.join(run(&mut build)?.trim()).join("release"))
+    build.args([TARGET, "--profile", "costs", "-p", "costs", "--bins"]).env("CARGO_ENCODED_RUSTFLAGS", flags);
+    Ok(folder.join(run(&mut build)?.trim()).join("costs"))
 }
 
 /// Does something while a bar shows that it goes on.
