@@ -10,10 +10,15 @@ use super::meter::{By, Meter};
 const MACHINE: &str = "logger of 8 groups";
 const START: Instant = Instant::from_secs(1_000_000);
 const NAMES: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
-/// What has to be hashed to be kept.
-const LONG: &str = "a name of sixty-four letters, as long as no honest peer calls it";
-/// What has to be escaped, each byte of it.
-const VILE: &str = "\u{1b}\u{7f}\r\n\u{1b}\u{7f}\r\n\u{1b}\u{7f}\r\n\u{1b}\u{7f}\r\n\u{1b}\u{7f}\r\n\u{1b}\u{7f}\r\n";
+/// Texts of 200 bytes, more than a line has: what has to be hashed to be kept, and what has to be escaped, all of it.
+const LONG: &str = match core::str::from_utf8(&[b'n'; 200]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
+const VILE: &str = match core::str::from_utf8(&[0x1b; 200]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
 
 pub fn logger(meter: &Meter) {
     let mut named = meter.row(MACHINE, "service, a known name");
