@@ -20,6 +20,7 @@ pub mod quorum;
 pub mod rate_limiter;
 pub mod retry;
 pub mod retry_budget;
+pub mod serial;
 pub mod text;
 pub mod wire;
 
@@ -29,7 +30,7 @@ pub use script::Script;
 pub type Target = fn(&[u8]);
 
 /// Every fuzz target by its name.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("aggregate", aggregate::fuzz),
     ("batch_collector", batch_collector::fuzz),
     ("breakers", breakers::fuzz),
@@ -45,6 +46,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("rate_limiter", rate_limiter::fuzz),
     ("retry", retry::fuzz),
     ("retry_budget", retry_budget::fuzz),
+    ("serial", serial::fuzz),
     ("text", text::fuzz),
     ("wire", wire::fuzz),
 ];
