@@ -88,6 +88,14 @@ fn a_window_of_time_as_the_naive_breaker() {
 }
 
 #[test]
+fn successes_may_be_counted_later_and_at_once() {
+    for successes in [0, 1, 3, 4, 5, 1_000] {
+        model::settled_as_if_recorded(Trip::consecutive(2), successes);
+        model::settled_as_if_recorded(Trip::call_window::<5>(FAILED), successes);
+    }
+}
+
+#[test]
 fn settings_come_from_configuration_and_go_back() {
     let reset: Reset = serde_json::from_str(r#"{ "after": { "secs": 30, "nanos": 0 } }"#).unwrap();
     assert_eq!(reset, Reset::after(Duration::from_secs(30)));

@@ -458,3 +458,25 @@ pub fn time_window(settings: Settings, ops: &[(i64, Op)]) {
     let trip = Trip::time_window::<4>(span, FAILED).slow_calls(slow, SLOW).min_calls(MIN_CALLS);
     drive(trip, Within::default(), settings, ops);
 }
+
+/// Successes that are counted later and at once, as adapters do it whose calls pass a calm breaker without its lock.
+pub fn settled_as_if_recorded<P: TripPolicy>(trip: P, successes: u64) {
+    let reset = Reset::after(Duration::from_millis(30));
+    let [mut recorded, mut settled] = [(); 2].map(|()| CircuitBreaker::new(trip.clone(), reset));
+    let now = Instant::from_secs(1);
+    for _ in 0..successes {
+        let permit = recorded.try_acquire(now).expect("it is closed");
+        recorded.record(permit, Outcome::Success, now);
+    }
+    assert!(settled.calm_generation().is_some(), "nothing has failed");
+    settled.settle(successes, successes);
+    assert_eq!(settled.stats(), recorded.stats());
+    for _ in 0..8 {
+        for breaker in [&mut recorded, &mut settled] {
+            breaker.record_failure(now);
+            assert_eq!(breaker.calm_generation(), None, "after a failure each call matters");
+        }
+        assert_eq!(settled.state(), recorded.state(), "after {successes} successes");
+    }
+    assert_eq!((settled.state(), settled.stats()), (BreakerState::Open, recorded.stats()));
+}
