@@ -1,4 +1,6 @@
 //! The confidant, its memory, and what is said of both in the log.
+//!
+//! What is marked `inline(never)` takes kilobytes of stack: inlined into the task they would all be there at once.
 
 use core::net::SocketAddr;
 
@@ -8,7 +10,7 @@ use stash_protocol::{
     serial::BoardStats,
     wire::{self, MAX_DATAGRAM},
 };
-use static_cell::ConstStaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 use steadfast_embassy::{Clock, EmbassyTimer, Instant, Logger, ServiceLog, Shared};
 
 use crate::{LOGGER, board};
@@ -20,7 +22,7 @@ const NAME: &str = "nina";
 const OWNERS: usize = Capacity::Low.owners();
 
 /// How many chunks it has places for.
-const CHUNKS: usize = 16;
+const CHUNKS: usize = 26;
 
 /// How many chunks of one owner it takes: an update needs places for both versions.
 pub const MAX_CHUNKS: u32 = CHUNKS as u32 / 2;
@@ -29,6 +31,7 @@ pub const MAX_CHUNKS: u32 = CHUNKS as u32 / 2;
 const IDS: usize = 64;
 
 type Store = MemoryStore<CHUNKS>;
+type Rules = Confidant<&'static mut Store, OWNERS, IDS>;
 
 /// A confidant in memory that is counted by the linker.
 ///
@@ -36,7 +39,7 @@ type Store = MemoryStore<CHUNKS>;
 /// flash keeps the promise.
 pub struct Keeper {
     identity: Identity,
-    confidant: Confidant<&'static mut Store, OWNERS, IDS>,
+    confidant: &'static mut Rules,
     /// What owners called themselves, for the log alone; the latest at the end.
     names: Deque<(PeerId, String<{ Name::MAX }>), { 2 * OWNERS }>,
     log: ServiceLog<&'static Shared<Logger<8>>>,
@@ -50,16 +53,14 @@ impl Keeper {
     /// # Panics
     ///
     /// If it is called twice: there is one store.
-    pub fn new(identity: Identity, secret: &RunSecret) -> Self {
-        static STORE: ConstStaticCell<Store> = ConstStaticCell::new(Store::new());
-        let name = Name::new(NAME).expect("short enough");
-        let settings = Settings { capacity: Capacity::Low, max_chunks: MAX_CHUNKS };
+    #[inline(never)]
+    pub fn new(seed: &[u8; 32], secret: &RunSecret) -> Self {
         for (kind, formatter) in log::FORMATTERS {
             let _ = LOGGER.formatter("nina", kind, formatter); // there is room, and the default would say the same
         }
         Self {
-            identity,
-            confidant: Confidant::new(name, settings, STORE.take(), secret),
+            identity: Identity::from_seed(seed),
+            confidant: confidant(secret),
             names: Deque::new(),
             log: LOGGER.service("nina").emoji("📟"),
             dropped: 0,
@@ -73,6 +74,7 @@ impl Keeper {
     }
 
     /// Takes a datagram that came from `peer`; what is no message is counted and dropped.
+    #[inline(never)]
     pub fn take(&mut self, datagram: &[u8], peer: SocketAddr) -> Option<Reply> {
         let message = match wire::open(datagram, &self.identity.id()) {
             Ok(message) => message,
@@ -93,6 +95,7 @@ impl Keeper {
     }
 
     /// The next datagram of a reply.
+    #[inline(never)]
     pub fn next_reply<'b>(&mut self, reply: &mut Reply, buffer: &'b mut [u8; MAX_DATAGRAM]) -> Option<&'b [u8]> {
         let datagram = self.confidant.next_reply(reply, &self.identity, buffer)?;
         self.chunks_sent += u64::from(matches!(reply.outcome(), Outcome::Sending { .. }));
@@ -139,4 +142,14 @@ impl Keeper {
         }
         let _there_is_room = self.names.push_back((peer, name));
     }
+}
+
+/// Makes the one confidant, in its place.
+#[inline(never)]
+fn confidant(secret: &RunSecret) -> &'static mut Rules {
+    static STORE: ConstStaticCell<Store> = ConstStaticCell::new(Store::new());
+    static RULES: StaticCell<Rules> = StaticCell::new();
+    let name = Name::new(NAME).expect("short enough");
+    let settings = Settings { capacity: Capacity::Low, max_chunks: MAX_CHUNKS };
+    RULES.init_with(|| Confidant::new(name, settings, STORE.take(), secret))
 }

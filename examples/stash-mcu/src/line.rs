@@ -54,15 +54,15 @@ impl Line {
     }
 
     /// Serves until nobody is there any more.
-    pub async fn serve(&mut self, keeper: &mut Keeper) {
-        self.started(keeper).await;
+    pub async fn serve(&mut self, mut keeper: Keeper) {
+        self.started(&keeper).await;
         let mut piece = [0; 64];
         let mut silent_at = silence();
         loop {
             let wake_at = earliest([keeper.next_deadline(), Some(silent_at)]).unwrap_or(silent_at);
             match select(self.uart.read(&mut piece), EmbassyTimer.sleep_until(wake_at)).await {
                 Either::First(length) => {
-                    self.take(&piece[..length], keeper).await;
+                    self.take(&piece[..length], &mut keeper).await;
                     silent_at = silence();
                 }
                 Either::Second(()) => keeper.on_timeout(),
@@ -80,8 +80,8 @@ impl Line {
                 None | Some(Frame::Started { .. } | Frame::Taken | Frame::Counts { .. }) => {}
                 Some(Frame::Start { .. }) => self.started(keeper).await, // the answer to the first one was lost
                 Some(Frame::Ask { token }) => {
-                    let stats = BoardStats { line: self.reader.stats(), ..keeper.stats() };
-                    send(&mut self.uart, &Frame::Counts { token, stats }, &mut self.buffers.frame).await;
+                    let bytes = counts(token, self.reader, keeper, &mut self.buffers.frame);
+                    self.uart.write(bytes).await;
                 }
                 Some(Frame::Datagram { peer, bytes }) => {
                     let Buffers { datagram, frame } = &mut *self.buffers;
@@ -103,9 +103,18 @@ impl Line {
 }
 
 async fn send(uart: &mut Uart, frame: &Frame<'_>, buffer: &mut [u8; MAX_FRAME]) {
-    if let Some(bytes) = serial::write(frame, buffer) {
-        uart.write(bytes).await;
-    }
+    uart.write(encode(frame, buffer)).await;
+}
+
+#[inline(never)] // so that its stack is not the task's
+fn encode<'b>(frame: &Frame<'_>, buffer: &'b mut [u8; MAX_FRAME]) -> &'b [u8] {
+    serial::write(frame, buffer).unwrap_or_default()
+}
+
+#[inline(never)]
+fn counts<'b>(token: u32, reader: &Reader, keeper: &Keeper, buffer: &'b mut [u8; MAX_FRAME]) -> &'b [u8] {
+    let stats = BoardStats { line: reader.stats(), ..keeper.stats() };
+    encode(&Frame::Counts { token, stats }, buffer)
 }
 
 fn silence() -> Instant {

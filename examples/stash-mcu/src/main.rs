@@ -9,15 +9,16 @@ mod keeper;
 mod line;
 mod uart;
 
+use core::time::Duration;
+
 use embassy_executor::Spawner;
-use stash_protocol::{Identity, RunSecret};
-use static_cell::StaticCell;
+use stash_protocol::RunSecret;
 use steadfast_embassy::{HashSeed, Logger, Shared, shared};
 
 use crate::{board::Semihosting, keeper::Keeper, line::Line, uart::Uart};
 
-/// Up to eight groups of events at once; each becomes one line.
-static LOGGER: Shared<Logger<8>> = shared(Logger::new());
+/// Up to eight groups of events at once; each becomes one line, after 300 ms without another one.
+static LOGGER: Shared<Logger<8>> = shared(Logger::new().window(Duration::from_millis(300), Duration::from_secs(2)));
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
@@ -34,9 +35,7 @@ async fn main(spawner: Spawner) {
     let mut secret = [0; 40];
     secret.copy_from_slice(run.as_flattened());
 
-    static KEEPER: StaticCell<Keeper> = StaticCell::new();
-    let keeper = KEEPER.init_with(|| Keeper::new(Identity::from_seed(&seed), &RunSecret::new(secret)));
-    line.serve(keeper).await;
+    line.serve(Keeper::new(&seed, &RunSecret::new(secret))).await;
     board::leave(); // somebody has left an emulator behind
 }
 

@@ -153,6 +153,7 @@ async fn demo(args: Demo) -> io::Result<()> {
         if !args.mcu {
             return demo::run(file, &logger).await;
         }
+        Emulator::find().await?;
         println!("building the microcontroller's image, which takes two minutes the first time");
         demo::run_mcu(file, &Emulator::build().await?, &logger).await
     };

@@ -12,7 +12,7 @@ mod common;
 
 use std::{fs, net::UdpSocket};
 
-use common::{Peer, Place, get, list, put, run, silent};
+use common::{Peer, Place, get, list, put, run, run_alone, silent};
 
 #[tokio::test]
 async fn the_wrong_seed_finds_nothing() {
@@ -160,4 +160,11 @@ async fn the_same_peer_named_twice_counts_once() {
     let twice = list(&[peers[0].address, peers[0].address, peers[0].address]);
     let (file, seed) = (file.display().to_string(), place.path("seed").display().to_string());
     run(["put", &file, "--seed-file", &seed, "--peers", &twice]).await.assert_failure("1 of 3");
+}
+
+#[tokio::test]
+async fn a_microcontroller_without_its_emulator_is_one_line() {
+    let ended = run_alone(["demo", "--mcu"]).await;
+    ended.assert_failure("missing: qemu-system-arm");
+    assert_eq!((ended.code, ended.stderr.lines().count()), (Some(1), 1), "{ended:?}");
 }

@@ -33,17 +33,26 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Checks that QEMU is here, and builds the image.
+    /// Checks that QEMU is here.
     ///
     /// # Errors
     ///
-    /// If QEMU or what the build needs is missing, or the build fails: the error says which.
-    pub async fn build() -> io::Result<PathBuf> {
+    /// If it is not; the error says what is missing.
+    pub async fn find() -> io::Result<()> {
         let found = Command::new(QEMU).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
-        if !found.is_ok_and(|status| status.success()) {
-            let text = format!("missing: {QEMU} (on Debian: apt-get install qemu-system-arm)");
-            return Err(io::Error::new(ErrorKind::NotFound, text));
+        if found.is_ok_and(|status| status.success()) {
+            return Ok(());
         }
+        let text = format!("missing: {QEMU} (on Debian: apt-get install qemu-system-arm)");
+        Err(io::Error::new(ErrorKind::NotFound, text))
+    }
+
+    /// Builds the image, and tells where it is.
+    ///
+    /// # Errors
+    ///
+    /// If what the build needs is missing, or it fails; the error says which.
+    pub async fn build() -> io::Result<PathBuf> {
         let mut build = Command::new("bash");
         // A second compiler must not find the libraries of the one that `cargo run` names.
         build.arg(BUILD).env_remove("LD_LIBRARY_PATH").stdin(Stdio::null()).kill_on_drop(true);

@@ -10,7 +10,7 @@ use std::{
 const QUESTIONS: usize = 4_096;
 
 /// The longest time that is believed.
-const LONGEST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// The round trips of each peer that was asked. A slow one is not a dead one: without its late answers it would get as
 /// little time for the next question as for the last, and never be heard.

@@ -153,7 +153,16 @@ impl Ended {
 
 /// Runs `stash` with these arguments to its end.
 pub(crate) async fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ended {
-    let output = stash().args(args).stdin(Stdio::null()).kill_on_drop(true).output();
+    ended(stash().args(args)).await
+}
+
+/// The same where no other program can be found.
+pub(crate) async fn run_alone(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ended {
+    ended(stash().args(args).env("PATH", "")).await
+}
+
+async fn ended(command: &mut Command) -> Ended {
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(FOREVER, output).await.expect("it should end").unwrap();
     Ended {
         success: output.status.success(),
