@@ -157,21 +157,20 @@ impl McuStory {
         let heard = heard.get(..heard.len().min(4)).unwrap_or_default();
         let seen = self.bridge.stats();
         let sent = self.mallory.garbage(heard, self.bridge.addr).await?;
-        self.mallory.store_as(self.alice, u64::MAX, self.bridge.addr).await?;
-        let dropped = |now: &BoardStats| {
-            let stats = self.bridge.stats();
-            let on_the_way = stats.crowded - seen.crowded + stats.too_long - seen.too_long;
-            (now.dropped - before.dropped, on_the_way)
+        let by_her = |now: &BoardStats| now.dropped - before.dropped;
+        let on_the_way = || {
+            let now = self.bridge.stats();
+            now.crowded - seen.crowded + now.too_long - seen.too_long
         };
-        let all = |now: &BoardStats| dropped(now).0 > 0 && dropped(now).0 + dropped(now).1 > sent;
-        let (held, now) = self.counts_until(all).await?;
-        let (by_her, on_the_way) = dropped(&now);
-        checks.that(
-            held && now.confidant.stored == before.confidant.stored,
-            format_args!(
-                "{by_her} hostile datagrams are dropped by nina, {on_the_way} on the way to her; one was a store in alice's name"
-            ),
-        );
+        let (held, now) = self.counts_until(|now| by_her(now) > 0 && by_her(now) + on_the_way() >= sent).await?;
+        let text = format_args!("hostile datagrams: {} dropped by nina, {} on the way", by_her(&now), on_the_way());
+        checks.that(held, text);
+
+        self.mallory.store_as(self.alice, u64::MAX, self.bridge.addr).await?;
+        let dropped = now.dropped;
+        let (held, now) = self.counts_until(|now| now.dropped > dropped).await?;
+        let held = held && now.confidant.stored == before.confidant.stored;
+        checks.that(held, "a store in alice's name is dropped: not her signature");
 
         let flood = self.mallory.flood(FLOOD, self.bridge.addr).await?;
         let limited = flood.answered == A_MINUTE && flood.limited == FLOOD - A_MINUTE;
