@@ -140,13 +140,12 @@ impl Quota for Gcra {
     }
 
     fn remaining(&self, state: &Instant, now: Instant) -> u32 {
-        let used = self.whole_at(*state, now).since(now).as_nanos();
-        // Rounded up: a request that is partly given back cannot be made again yet.
-        let used = used.checked_div(self.interval.as_nanos()).map_or(0, |whole| {
-            let rest = used.saturating_sub(whole.saturating_mul(self.interval.as_nanos()));
-            whole.saturating_add(u64::from(rest > 0))
-        });
-        self.burst.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
+        // The end of time is out of reach, as in `decide`.
+        let latest = now.after(self.tolerance).earlier(Instant::MAX.before(Span::from_nanos(1)));
+        let room = latest.since(self.whole_at(*state, now)).as_nanos();
+        // Rounded down: a request that is partly given back cannot be made again yet. An interval of zero costs nothing.
+        let left = room.checked_div(self.interval.as_nanos()).and_then(|left| u32::try_from(left).ok());
+        left.unwrap_or(self.burst).min(self.burst)
     }
 
     fn reset_at(&self, state: &Instant, now: Instant) -> Instant {
