@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use serde::Deserialize;
 
 /// All rows, and the compiler that they are for: another one's code is another one.
-#[derive(Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Budgets {
     pub compiler: String,
@@ -64,6 +64,13 @@ impl fmt::Display for Verdict {
 }
 
 impl Budgets {
+    /// The rows of one machine, or program.
+    pub fn only(&self, machine: &str) -> Self {
+        let sizes = |rows: &[Size]| rows.iter().filter(|row| row.machine == machine).cloned().collect();
+        let call = self.call.iter().filter(|row| row.machine == machine).cloned().collect();
+        Self { compiler: self.compiler.clone(), call, flash: sizes(&self.flash), ram: sizes(&self.ram) }
+    }
+
     pub fn read(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }

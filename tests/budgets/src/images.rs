@@ -64,6 +64,9 @@ const PARTS: [(&str, &str, &str); 20] = [
     ("everything", "everything", "all operations above, of all kinds"),
 ];
 
+/// A whole program, which has these rows in its README too.
+pub const STASH: &str = "`examples/stash-mcu`";
+
 /// Measures everything, telling what it is at.
 pub fn measure() -> Result<Budgets, Box<dyn Error>> {
     let folder = place("tests/firmware");
@@ -91,6 +94,12 @@ pub fn measure() -> Result<Budgets, Box<dyn Error>> {
         let bytes = bytes.checked_sub(nothing).ok_or("less than nothing")?;
         budgets.flash.push(Size { machine: machine.to_owned(), part: part.to_owned(), bytes, goal: None });
     }
+
+    let stash = during("building examples/stash-mcu", |_| run(&mut Command::new(place("examples/stash-mcu/build"))))?;
+    let stash = Path::new(stash.trim());
+    let whole = |part: &str, bytes| Size { machine: STASH.to_owned(), part: part.to_owned(), bytes, goal: None };
+    budgets.flash.push(whole("all of it, ed25519 and the UART included", flash(stash)?));
+    budgets.ram.push(whole("all of it but the stack, 26 chunks of 1,000 B included", ram(stash)?));
     Ok(budgets)
 }
 
@@ -154,11 +163,18 @@ fn take(budgets: &mut Budgets, line: &str) -> Result<(), Box<dyn Error>> {
 
 /// The bytes of an image that lie in flash: its code, its constants, and what its variables begin with.
 fn flash(image: &Path) -> Result<u64, Box<dyn Error>> {
+    sum(image, &[SectionKind::Text, SectionKind::ReadOnlyData, SectionKind::ReadOnlyString, SectionKind::Data])
+}
+
+/// The bytes of an image that lie in RAM from the start: its variables.
+fn ram(image: &Path) -> Result<u64, Box<dyn Error>> {
+    sum(image, &[SectionKind::Data, SectionKind::UninitializedData])
+}
+
+fn sum(image: &Path, kinds: &[SectionKind]) -> Result<u64, Box<dyn Error>> {
     let data = fs::read(image)?;
     let file = object::File::parse(&*data)?;
-    let in_flash = file.sections().filter(|section| {
-        matches!(section.kind(), SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::Data)
-            && section.address() < u64::from(u32::MAX)
-    });
-    Ok(in_flash.map(|section| section.size()).sum())
+    let sections =
+        file.sections().filter(|section| kinds.contains(&section.kind()) && section.address() < u64::from(u32::MAX));
+    Ok(sections.map(|section| section.size()).sum())
 }

@@ -1,6 +1,6 @@
 //! Measures what each operation costs on an emulated Cortex-M4, prints the table, and compares it with
-//! `tests/firmware/budgets.toml`: a figure above its budget fails, and so does a table in the embassy adapter's README that
-//! is not what the budgets say. `--accept` writes both.
+//! `tests/firmware/budgets.toml`: a figure above its budget fails, and so does a table in the README of the embassy adapter
+//! or of the stash's microcontroller that is not what the budgets say. `--accept` writes all of them.
 
 mod budgets;
 mod images;
@@ -37,16 +37,17 @@ fn main() -> ExitCode {
 
 /// Whether all is within its budget.
 fn run(is_accepted: bool) -> Result<bool, Box<dyn Error>> {
-    let (budgets_file, readme_file) = (place("tests/firmware/budgets.toml"), place("embassy-adapter/README.md"));
+    let budgets_file = place("tests/firmware/budgets.toml");
     let budgets = Budgets::read(&fs::read_to_string(&budgets_file)?)?;
-    let readme = fs::read_to_string(&readme_file)?;
 
     let mut measured = images::measure()?;
     measured.take_goals(&budgets);
     println!("{}", table::plain(&measured));
     if is_accepted {
         fs::write(budgets_file, measured.write())?;
-        fs::write(readme_file, table::replace(&readme, &measured)?)?;
+        for (readme, of) in readmes(&measured) {
+            fs::write(place(readme), table::replace(&fs::read_to_string(place(readme))?, &of)?)?;
+        }
         println!("accepted");
         return Ok(true);
     }
@@ -60,10 +61,18 @@ fn run(is_accepted: bool) -> Result<bool, Box<dyn Error>> {
     } else {
         println!("not compared: the budgets are those of {}, and this is {}", budgets.compiler, measured.compiler);
     }
-    if table::replace(&readme, &budgets)? != readme {
-        println!("the table in embassy-adapter/README.md is not what tests/firmware/budgets.toml says");
-        is_good = false;
+    for (readme, of) in readmes(&budgets) {
+        let text = fs::read_to_string(place(readme))?;
+        if table::replace(&text, &of)? != text {
+            println!("the table in {readme} is not what tests/firmware/budgets.toml says");
+            is_good = false;
+        }
     }
     println!("{}", if is_good { "within the budgets" } else { "failed; what is meant is accepted with --accept" });
     Ok(is_good)
+}
+
+/// The READMEs with a table, and what is in it.
+fn readmes(budgets: &Budgets) -> [(&'static str, Budgets); 2] {
+    [("embassy-adapter/README.md", budgets.clone()), ("examples/stash-mcu/README.md", budgets.only(images::STASH))]
 }

@@ -7,9 +7,9 @@ use crate::budgets::{Budgets, Size};
 const BEGIN: &str = "<!-- budgets: written by `cargo run -p budgets -- --accept` -->\n";
 const END: &str = "<!-- end of budgets -->\n";
 
-/// The README with the table of these budgets between the two marks.
+/// A README with the tables of these budgets between the two marks.
 pub fn replace(readme: &str, budgets: &Budgets) -> Result<String, String> {
-    let missing = || format!("embassy-adapter/README.md lacks {} or {}", BEGIN.trim(), END.trim());
+    let missing = || format!("a README lacks {} or {}", BEGIN.trim(), END.trim());
     let (before, rest) = readme.split_once(BEGIN).ok_or_else(missing)?;
     let (_, after) = rest.split_once(END).ok_or_else(missing)?;
     Ok(format!("{before}{BEGIN}\n{}\n{END}{after}", markdown(budgets)))
@@ -22,7 +22,8 @@ pub fn plain(budgets: &Budgets) -> String {
 }
 
 fn markdown(budgets: &Budgets) -> String {
-    let tables = tables(budgets).into_iter().map(|table| table.markdown()).collect::<Vec<_>>();
+    let tables = tables(budgets).into_iter().filter(|table| !table.rows.is_empty());
+    let tables = tables.map(|table| table.markdown()).collect::<Vec<_>>();
     format!("Made by `cargo run -p budgets` with {}.\n\n{}", budgets.compiler, tables.join("\n"))
 }
 
@@ -138,6 +139,11 @@ mod tests {
     fn a_missed_goal_is_seen() {
         assert!(markdown(&budgets()).contains("| retry | next | 1,134 | 1,171 | 56 | **120, missed** |"));
         assert!(plain(&budgets()).contains("120, missed"));
+    }
+
+    #[test]
+    fn a_table_without_rows_is_left_out() {
+        assert_eq!(markdown(&budgets()).matches("| --- |").count(), 1);
     }
 
     #[test]
