@@ -7,13 +7,13 @@ use crate::{
     Instant,
     storage::{Link, Storage},
     table::Table,
+    time::Halves,
 };
 
 /// A value that can be in an [`AgeList`]. A table may have several lists; each entry is in one of them at most.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Aged<L, T> {
-    /// In two halves, or its alignment would cost four bytes an entry.
-    at: [u32; 2],
+    at: Halves,
     older: L,
     newer: L,
     pub(crate) value: T,
@@ -29,17 +29,16 @@ pub(crate) struct AgeList<L> {
 impl<L: Link, T> Aged<L, T> {
     /// A value that is in no list yet.
     pub(crate) const fn new(value: T) -> Self {
-        Self { at: [0; 2], older: L::NONE, newer: L::NONE, value }
+        Self { at: Halves::ZERO, older: L::NONE, newer: L::NONE, value }
     }
 
     /// Since when it is in its list.
     pub(crate) const fn at(&self) -> Instant {
-        let [high, low] = self.at;
-        Instant::from_nanos(((high as u64) << 32) | low as u64)
+        self.at.get()
     }
 
     const fn set_at(&mut self, at: Instant) {
-        self.at = [(at.as_nanos() >> 32) as u32, at.as_nanos() as u32];
+        self.at = Halves::new(at);
     }
 }
 

@@ -72,7 +72,7 @@ pub use dedup_cache::{
 };
 #[cfg(feature = "aead")]
 pub use encryptor::{Domain, Encryptor, EncryptorError, Nonce, Tag};
-pub use hash::HashSeed;
+pub use hash::{HashSeed, SeededHasher};
 pub use logger::{
     Actors, Entry, Event, Formatter, FormattersFull, Group, Level, Logger, LoggerStats, NotWritten, Recorded, Recorder,
     Report, ServiceId, ServiceLog, Show, Sink, Text,
@@ -80,8 +80,8 @@ pub use logger::{
 pub use quorum::{Ballot, List, ListStorage, Quorum, QuorumError, QuorumIn, QuorumStats, Vote};
 pub use rate_limiter::{
     AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
-    CachedRateLimiterStats, Decision, Gcra, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn, RateLimiterStats,
-    SlidingLog, SlidingLogState,
+    CachedRateLimiterStats, Decision, Gcra, GcraState, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn,
+    RateLimiterStats, SlidingLog, SlidingLogState,
 };
 #[doc(hidden)]
 pub use retry::{Drive, NoBudget, Setup};

@@ -1,6 +1,6 @@
 //! Where the slots of a machine live: an inline array, or whatever an adapter brings.
 
-use core::fmt;
+use core::{fmt, num::NonZero};
 
 /// A kind of memory for slots.
 ///
@@ -30,6 +30,9 @@ impl<const N: usize> Storage for Inline<N> {
 
 /// The number of a slot, or none: as narrow as the storage allows.
 pub trait Link: Copy + Eq + fmt::Debug {
+    /// As many bits of a key's hash as a link has. Never zero, so that it also tells that a slot is occupied.
+    type Print: Copy + Eq + fmt::Debug;
+
     /// No slot.
     const NONE: Self;
 
@@ -38,9 +41,17 @@ pub trait Link: Copy + Eq + fmt::Debug {
 
     /// The slot it leads to; out of any range if it is [`NONE`](Self::NONE).
     fn index(self) -> usize;
+
+    /// The upper bits of a hash.
+    fn print(hash: u64) -> Self::Print;
+
+    /// The print scaled to the numbers below `count`, without a division.
+    fn scale(print: Self::Print, count: usize) -> usize;
 }
 
 impl Link for u16 {
+    type Print = NonZero<Self>;
+
     const NONE: Self = Self::MAX;
 
     fn to(index: usize) -> Self {
@@ -50,9 +61,19 @@ impl Link for u16 {
     fn index(self) -> usize {
         if self == Self::NONE { usize::MAX } else { usize::from(self) }
     }
+
+    fn print(hash: u64) -> NonZero<Self> {
+        NonZero::new((hash >> 48) as Self).unwrap_or(NonZero::<Self>::MIN)
+    }
+
+    fn scale(print: NonZero<Self>, count: usize) -> usize {
+        (u32::from(print.get()).wrapping_mul(count as u32) >> Self::BITS) as usize
+    }
 }
 
 impl Link for u32 {
+    type Print = NonZero<Self>;
+
     const NONE: Self = Self::MAX;
 
     fn to(index: usize) -> Self {
@@ -61,5 +82,13 @@ impl Link for u32 {
 
     fn index(self) -> usize {
         if self == Self::NONE { usize::MAX } else { self as usize }
+    }
+
+    fn print(hash: u64) -> NonZero<Self> {
+        NonZero::new((hash >> 32) as Self).unwrap_or(NonZero::<Self>::MIN)
+    }
+
+    fn scale(print: NonZero<Self>, count: usize) -> usize {
+        (u64::from(print.get()).wrapping_mul(count as u64) >> Self::BITS) as usize
     }
 }

@@ -28,10 +28,20 @@ pub(crate) struct Table<K, V, S: Storage, H> {
     hasher: H,
 }
 
-enum Slot<K, V, L> {
-    Vacant { next: L },
-    Occupied { next: L, key: K, value: V },
+enum Slot<K, V, L: Link> {
+    Vacant {
+        next: L,
+    },
+    /// The print says what chain it is in, without another hash, and keeps a look-up from most of the keys it passes.
+    Occupied {
+        print: L::Print,
+        next: L,
+        key: K,
+        value: V,
+    },
 }
+
+type Print<S> = <<S as Storage>::Link as Link>::Print;
 
 impl<K, V, H, const N: usize> Table<K, V, Inline<N>, H> {
     pub(crate) const fn new(hasher: H) -> Self {
@@ -52,8 +62,8 @@ impl<K, V, S: Allocate, H> Table<K, V, S, H> {
     pub(crate) fn allocate(capacity: usize, hasher: H) -> Self {
         let capacity = capacity.clamp(1, MOST);
         Self {
-            // Twice as many chains as slots: half the steps to a key that is not there, each of them a cache miss.
-            heads: S::allocate(capacity.saturating_mul(2), || S::Link::NONE),
+            // More chains than slots: fewer steps to a key that is not there, each of them a cache miss.
+            heads: S::allocate(capacity.saturating_add(capacity / 2), || S::Link::NONE),
             slots: S::allocate(capacity, || Slot::Vacant { next: S::Link::NONE }),
             freed: S::Link::NONE,
             unused: 0,
@@ -100,10 +110,9 @@ impl<K, V, S: Storage, H> Table<K, V, S, H> {
         })
     }
 
-    /// The chain that a hash belongs to: its upper half scaled to the number of chains, without a division.
-    #[expect(clippy::arithmetic_side_effects, reason = "a 32-bit by 32-bit product fits in 64 bits")]
-    fn chain(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.heads.as_ref().len() as u64) >> 32) as usize
+    /// The chain that a print belongs to.
+    fn chain(&self, print: Print<S>) -> usize {
+        S::Link::scale(print, self.heads.as_ref().len())
     }
 
     fn next_of(&self, link: S::Link) -> S::Link {
@@ -133,9 +142,10 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let mut link = *self.heads.as_ref().get(self.chain(hash))?;
-        while let Some(Slot::Occupied { next, key: candidate, .. }) = self.slots.as_ref().get(link.index()) {
-            if candidate.borrow() == key {
+        let wanted = S::Link::print(hash);
+        let mut link = *self.heads.as_ref().get(self.chain(wanted))?;
+        while let Some(Slot::Occupied { print, next, key: candidate, .. }) = self.slots.as_ref().get(link.index()) {
+            if *print == wanted && candidate.borrow() == key {
                 return Some(link.index());
             }
             link = *next;
@@ -153,10 +163,11 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
             return Err((key, value));
         };
         let following = self.next_of(link);
-        let chain = self.chain(hash);
+        let print = S::Link::print(hash);
+        let chain = self.chain(print);
         let Some(next) = self.heads.as_ref().get(chain).copied() else { return Err((key, value)) };
         let Some(slot) = self.slots.as_mut().get_mut(link.index()) else { return Err((key, value)) };
-        *slot = Slot::Occupied { next, key, value };
+        *slot = Slot::Occupied { print, next, key, value };
         if let Some(head) = self.head_mut(chain) {
             *head = link;
         }
@@ -171,9 +182,8 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
 
     /// Takes an entry out of its slot.
     pub(crate) fn remove(&mut self, slot: usize) -> Option<(K, V)> {
-        let (key, _) = self.get(slot)?;
-        let chain = self.chain(self.hash(key));
-        self.unlink(chain, S::Link::to(slot));
+        let Slot::Occupied { print, .. } = self.slots.as_ref().get(slot)? else { return None };
+        self.unlink(self.chain(*print), S::Link::to(slot));
         let vacant = Slot::Vacant { next: self.freed };
         match mem::replace(self.slots.as_mut().get_mut(slot)?, vacant) {
             Slot::Vacant { .. } => None,
@@ -191,11 +201,12 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         self.heads.as_mut().fill(S::Link::NONE);
         for index in 0..self.unused {
             let Some((key, _)) = self.get(index) else { continue };
-            let chain = self.chain(self.hash(key));
+            let changed = S::Link::print(self.hash(key));
+            let chain = self.chain(changed);
             let Some(head) = self.head_mut(chain) else { continue };
             let after = mem::replace(head, S::Link::to(index));
-            if let Some(Slot::Occupied { next, .. }) = self.slots.as_mut().get_mut(index) {
-                *next = after;
+            if let Some(Slot::Occupied { print, next, .. }) = self.slots.as_mut().get_mut(index) {
+                (*print, *next) = (changed, after);
             }
         }
     }
@@ -244,12 +255,12 @@ where
     }
 }
 
-impl<K: Clone, V: Clone, L: Copy> Clone for Slot<K, V, L> {
+impl<K: Clone, V: Clone, L: Link> Clone for Slot<K, V, L> {
     fn clone(&self) -> Self {
         match self {
             Self::Vacant { next } => Self::Vacant { next: *next },
-            Self::Occupied { next, key, value } => {
-                Self::Occupied { next: *next, key: key.clone(), value: value.clone() }
+            Self::Occupied { print, next, key, value } => {
+                Self::Occupied { print: *print, next: *next, key: key.clone(), value: value.clone() }
             }
         }
     }

@@ -99,6 +99,23 @@ impl Instant {
     }
 }
 
+/// An [`Instant`] in two halves: its alignment costs an entry no padding.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Halves([u32; 2]);
+
+impl Halves {
+    pub(crate) const ZERO: Self = Self([0; 2]);
+
+    pub(crate) const fn new(at: Instant) -> Self {
+        Self([at.0 as u32, (at.0 >> 32) as u32])
+    }
+
+    pub(crate) const fn get(self) -> Instant {
+        let [low, high] = self.0;
+        Instant(low as u64 | (high as u64) << 32)
+    }
+}
+
 /// The earliest of some deadlines, `None` if there is none.
 ///
 /// Use this rather than `Option::min`, for which `None` is less than any deadline and so hides all the others.

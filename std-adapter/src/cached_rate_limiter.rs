@@ -1,12 +1,6 @@
 //! The caching rate limiter for servers.
 
-use core::{
-    borrow::Borrow,
-    fmt,
-    hash::{BuildHasher, Hash},
-    marker::PhantomData,
-    time::Duration,
-};
+use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, time::Duration};
 use std::sync::Arc;
 
 use steadfast_core::{
@@ -14,7 +8,10 @@ use steadfast_core::{
     OnFull, Quota, Shared,
 };
 
-use crate::{Heap, Mutex, SystemTimer, storage::Shards};
+use crate::{
+    Heap, Mutex, SystemTimer,
+    storage::{KeyHasher, Shards},
+};
 
 /// Lets each key make so many attempts in so much time, one at a time, and keeps the value of the last one for those who
 /// may not.
@@ -46,7 +43,7 @@ use crate::{Heap, Mutex, SystemTimer, storage::Shards};
 /// ```
 pub struct CachedRateLimiter<K, V, A: Quota, T = SystemTimer>(Arc<Shards<Shard<K, V, A, T>>>);
 
-type Machine<K, V, A> = CachedRateLimiterIn<K, V, A, Heap>;
+type Machine<K, V, A> = CachedRateLimiterIn<K, V, A, Heap, KeyHasher>;
 type Shard<K, V, A, T> = Shared<Machine<K, V, A>, Mutex<Machine<K, V, A>>, T>;
 
 /// The settings of a [`CachedRateLimiter`].
@@ -97,8 +94,8 @@ impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuild
 
     /// The limiter. Allocates all its memory; nothing else does later, but the keys and values themselves.
     pub fn build(self) -> CachedRateLimiter<K, V, A, T> {
-        CachedRateLimiter(Arc::new(Shards::new(self.max_keys, |share, seed| {
-            let machine = Machine::allocate(self.quota.clone(), self.lease, share, seed).with_on_full(self.on_full);
+        CachedRateLimiter(Arc::new(Shards::new(self.max_keys, |share, hasher| {
+            let machine = Machine::allocate(self.quota.clone(), self.lease, share, hasher).with_on_full(self.on_full);
             Shared::new(Mutex::new(machine), self.clock.clone())
         })))
     }
@@ -119,7 +116,7 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.seed.hash_one(key);
+        let hash = self.0.hasher.hash_one(key);
         let answer = self.0.of(hash).with(|limiter, now| {
             limiter.allow_or_cached_with(hash, key, Q::to_owned, now).map(|permit| permit, V::clone)
         });

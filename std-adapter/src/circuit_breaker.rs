@@ -6,7 +6,7 @@ use core::{
     borrow::Borrow,
     fmt,
     future::Future,
-    hash::{BuildHasher, Hash},
+    hash::Hash,
     marker::PhantomData,
 };
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use steadfast_core::{
 };
 
 use self::single::Single;
-use crate::{Heap, Mutex, SystemTimer, runtime::random_seed, storage::Shards};
+use crate::{Heap, Mutex, SystemTimer, runtime::random_seed, storage::{KeyHasher, Shards}};
 
 /// Refuses calls to something that keeps failing, and lets a few probes find out when it is back.
 ///
@@ -233,7 +233,7 @@ impl<P: TripPolicy, T> fmt::Debug for CircuitBreaker<P, T> {
 /// ```
 pub struct Breakers<K, P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Shards<Keyed<K, P, T>>>);
 
-type KeyedMachine<K, P> = BreakersIn<K, P, Heap>;
+type KeyedMachine<K, P> = BreakersIn<K, P, Heap, KeyHasher>;
 type Keyed<K, P, T> = Shared<KeyedMachine<K, P>, Mutex<KeyedMachine<K, P>>, T>;
 
 /// The settings of [`Breakers`].
@@ -273,8 +273,8 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
 
     /// The breakers. Allocates all their memory; nothing else does later, but the keys themselves.
     pub fn build(self) -> Breakers<K, P, T> {
-        Breakers(Arc::new(Shards::new(self.max_keys, |share, seed| {
-            let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, share, seed);
+        Breakers(Arc::new(Shards::new(self.max_keys, |share, hasher| {
+            let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, share, hasher);
             machine.reseed_jitter(random_seed());
             Shared::new(Mutex::new(machine), self.clock.clone())
         })))
@@ -339,7 +339,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.seed.hash_one(key);
+        let hash = self.0.hasher.hash_one(key);
         let shard = self.0.of(hash);
         let permit = shard.with(|breakers, now| breakers.try_acquire_with(hash, key, now))?;
         Ok(CallGuard::new(permit, move |permit, outcome| {
@@ -466,7 +466,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     }
 
     fn of<Q: Hash + ?Sized>(&self, key: &Q) -> &Keyed<K, P, T> {
-        self.0.of(self.0.seed.hash_one(key))
+        self.0.of(self.0.hasher.hash_one(key))
     }
 }
 

@@ -1,19 +1,16 @@
 //! The dedup cache for servers.
 
-use core::{
-    borrow::Borrow,
-    fmt,
-    hash::{BuildHasher, Hash},
-    marker::PhantomData,
-    time::Duration,
-};
+use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, time::Duration};
 use std::sync::Arc;
 
 use steadfast_core::{
     Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, DedupCacheIn, DedupStats, Instant, Seen, Shared, WhenFull,
 };
 
-use crate::{Heap, Mutex, SystemTimer, storage::Shards};
+use crate::{
+    Heap, Mutex, SystemTimer,
+    storage::{KeyHasher, Shards},
+};
 
 /// Tells whether an id was seen within its life, in memory that is fixed when it is built.
 ///
@@ -60,7 +57,7 @@ use crate::{Heap, Mutex, SystemTimer, storage::Shards};
 /// ```
 pub struct DedupCache<K, T = SystemTimer>(Arc<Shards<Shard<K, T>>>);
 
-type Machine<K> = DedupCacheIn<K, Heap>;
+type Machine<K> = DedupCacheIn<K, Heap, KeyHasher>;
 type Shard<K, T> = Shared<Machine<K>, Mutex<Machine<K>>, T>;
 
 /// How many ids a cleanup removes before it leaves the lock for a moment.
@@ -116,9 +113,9 @@ impl<K: Eq + Hash, T: Clock + Clone> DedupCacheBuilder<K, T> {
     /// The cache. Allocates all its memory; nothing else does later, but the ids themselves.
     pub fn build(self) -> DedupCache<K, T> {
         let capacity = self.capacity.max(1);
-        DedupCache(Arc::new(Shards::new(capacity, |share, seed| {
+        DedupCache(Arc::new(Shards::new(capacity, |share, hasher| {
             let room = if share < capacity { with_margin(share) } else { capacity };
-            let machine = Machine::allocate(self.ttl, self.when_full, room, seed).with_lease(self.lease);
+            let machine = Machine::allocate(self.ttl, self.when_full, room, hasher).with_lease(self.lease);
             Shared::new(Mutex::new(machine), self.clock.clone())
         })))
     }
@@ -136,7 +133,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.seed.hash_one(key);
+        let hash = self.0.hasher.hash_one(key);
         self.0.of(hash).with(|cache, now| cache.check_with(hash, key, Q::to_owned, now))
     }
 
@@ -146,7 +143,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.seed.hash_one(key);
+        let hash = self.0.hasher.hash_one(key);
         self.0.of(hash).with_lock(|cache| cache.check_with(hash, key, Q::to_owned, now))
     }
 
@@ -156,7 +153,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let hash = self.0.seed.hash_one(key);
+        let hash = self.0.hasher.hash_one(key);
         self.0.of(hash).with(|cache, now| cache.seen_with(hash, key, now))
     }
 
@@ -168,7 +165,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.seed.hash_one(key);
+        let hash = self.0.hasher.hash_one(key);
         self.0.of(hash).with(|cache, now| cache.mark_with(hash, key, Q::to_owned, now))
     }
 
@@ -178,7 +175,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.seed.hash_one(key);
+        let hash = self.0.hasher.hash_one(key);
         let claim = self.0.of(hash).with(|cache, now| cache.claim_with(hash, key, Q::to_owned, now));
         claim.map(|ticket| {
             let shards = Arc::clone(&self.0);

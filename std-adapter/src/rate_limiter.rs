@@ -1,19 +1,16 @@
 //! The rate limiter for servers.
 
-use core::{
-    borrow::Borrow,
-    fmt,
-    hash::{BuildHasher, Hash},
-    marker::PhantomData,
-    num::NonZeroU32,
-};
+use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, num::NonZeroU32};
 use std::sync::Arc;
 
 use steadfast_core::{
     Clock, Decision, Instant, NeverFits, OnFull, Quota, RateLimiterIn, RateLimiterStats, Shared, Timer, WaitList,
 };
 
-use crate::{Heap, Mutex, SystemTimer, storage::Shards};
+use crate::{
+    Heap, Mutex, SystemTimer,
+    storage::{KeyHasher, Shards},
+};
 
 /// Lets each key do so much in so much time, in memory that is fixed when it is built.
 ///
@@ -51,7 +48,7 @@ use crate::{Heap, Mutex, SystemTimer, storage::Shards};
 /// ```
 pub struct RateLimiter<K, A: Quota, T = SystemTimer>(Arc<Shards<Shard<K, A, T>>>);
 
-type Machine<K, A> = RateLimiterIn<K, A, Heap>;
+type Machine<K, A> = RateLimiterIn<K, A, Heap, KeyHasher>;
 
 struct Shard<K, A: Quota, T> {
     limiter: Shared<Machine<K, A>, Mutex<Machine<K, A>>, T>,
@@ -106,8 +103,8 @@ impl<K: Eq + Hash, A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<K, A, 
 
     /// The limiter. Allocates all its memory; nothing else does later, but the keys themselves.
     pub fn build(self) -> RateLimiter<K, A, T> {
-        RateLimiter(Arc::new(Shards::new(self.max_keys, |share, seed| {
-            let machine = RateLimiterIn::allocate(self.quota.clone(), share, seed).with_on_full(self.on_full);
+        RateLimiter(Arc::new(Shards::new(self.max_keys, |share, hasher| {
+            let machine = RateLimiterIn::allocate(self.quota.clone(), share, hasher).with_on_full(self.on_full);
             Shard { limiter: Shared::new(Mutex::new(machine), self.timer.clone()), queue: Mutex::new(WaitList::new()) }
         })))
     }
@@ -120,7 +117,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.seed.hash_one(key);
+        let hash = self.0.hasher.hash_one(key);
         self.0.of(hash).limiter.with(|limiter, now| limiter.allow_with(hash, key, Q::to_owned, now))
     }
 
@@ -133,7 +130,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.seed.hash_one(key);
+        let hash = self.0.hasher.hash_one(key);
         self.0.of(hash).limiter.with_lock(|limiter| limiter.allow_with(hash, key, Q::to_owned, now))
     }
 
@@ -147,7 +144,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.seed.hash_one(key);
+        let hash = self.0.hasher.hash_one(key);
         self.0.of(hash).limiter.with(|limiter, now| limiter.allow_n_with(hash, key, Q::to_owned, cost, now))
     }
 
@@ -205,7 +202,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
         T: Timer,
     {
-        let shard = self.0.of(self.0.seed.hash_one(key));
+        let shard = self.0.of(self.0.hasher.hash_one(key));
         shard.limiter.until_allowed(&key.to_owned(), &shard.queue).await;
     }
 
@@ -267,7 +264,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     }
 
     fn shard_of<Q: Hash + ?Sized>(&self, key: &Q) -> &Shared<Machine<K, A>, Mutex<Machine<K, A>>, T> {
-        &self.0.of(self.0.seed.hash_one(key)).limiter
+        &self.0.of(self.0.hasher.hash_one(key)).limiter
     }
 }
 

@@ -5,7 +5,7 @@ use core::{
     hash::{BuildHasher, Hash},
 };
 
-use super::{Claim, ClaimEnd, ClaimLost, ClaimTicket, DedupCacheIn, Seen, state::State};
+use super::{Claim, ClaimEnd, ClaimLost, ClaimTicket, DedupCacheIn, Seen, repeat, state::State};
 use crate::{Instant, storage::Storage};
 
 impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
@@ -90,11 +90,12 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     }
 
     fn claim_known(&mut self, slot: usize) -> Claim {
-        if self.table.get(slot).is_some_and(|(_, entry)| entry.value.is_claimed()) {
+        let Some(entry) = self.table.get_mut(slot) else { return Claim::Full };
+        if entry.value.is_claimed() {
             self.stats.in_flight = self.stats.in_flight.saturating_add(1);
             return Claim::InFlight;
         }
-        match self.repeat(slot) {
+        match repeat(entry, &mut self.stats) {
             Seen::Duplicate { first_seen_at, count } => Claim::Duplicate { first_seen_at, count },
             Seen::Fresh | Seen::Full => Claim::Full,
         }
@@ -104,6 +105,6 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     fn slot_of(&self, ticket: &ClaimTicket, now: Instant) -> Option<usize> {
         let slot = ticket.slot as usize;
         let (_, entry) = self.table.get(slot)?;
-        (entry.value == ticket.state && now < self.ends_at(entry)).then_some(slot)
+        (entry.value == ticket.state && now < self.lives.end(entry)).then_some(slot)
     }
 }

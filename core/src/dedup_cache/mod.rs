@@ -22,7 +22,7 @@ use crate::{
     HashSeed, Instant,
     age::{AgeList, Aged},
     earliest,
-    storage::{Allocate, Inline, Storage},
+    storage::{Allocate, Inline, Link, Storage},
     table::Table,
     time::Span,
 };
@@ -64,8 +64,7 @@ pub struct DedupCacheIn<K, S: Storage, H = HashSeed> {
     /// Every entry is in one of these two lists: its state tells in which.
     marked: AgeList<S::Link>,
     claimed: AgeList<S::Link>,
-    ttl: Span,
-    lease: Span,
+    lives: Lives,
     when_full: WhenFull,
     next_claim: u32,
     /// The last reading of a call that marks: no entry began later.
@@ -73,6 +72,20 @@ pub struct DedupCacheIn<K, S: Storage, H = HashSeed> {
     /// When the life of the id began that was forgotten last: every later one is held.
     forgotten_at: Option<Instant>,
     stats: DedupStats,
+}
+
+/// How long entries live.
+#[derive(Clone, Copy)]
+struct Lives {
+    ttl: Span,
+    lease: Span,
+}
+
+impl Lives {
+    /// When the life or the lease of an entry ends.
+    const fn end<L: Link>(&self, entry: &Entry<L>) -> Instant {
+        entry.at().after(if entry.value.is_claimed() { self.lease } else { self.ttl })
+    }
 }
 
 impl<K, const N: usize> DedupCache<K, N> {
@@ -108,8 +121,7 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
             table,
             marked: AgeList::new(),
             claimed: AgeList::new(),
-            ttl: Span::new(ttl),
-            lease: Span::new(ttl),
+            lives: Lives { ttl: Span::new(ttl), lease: Span::new(ttl) },
             when_full,
             next_claim: 0,
             latest: Instant::ZERO,
@@ -123,13 +135,13 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
     /// Longer than the work takes, shorter than the time in which the id comes again.
     #[must_use]
     pub const fn with_lease(mut self, lease: Duration) -> Self {
-        self.lease = Span::new(lease);
+        self.lives.lease = Span::new(lease);
         self
     }
 
     /// How long an id lives.
     pub const fn ttl(&self) -> Duration {
-        self.ttl.to_duration()
+        self.lives.ttl.to_duration()
     }
 
     /// How many ids have an entry; those whose life ended may be among them until their entry is needed.
@@ -152,7 +164,7 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
     /// It is the life of an id, unless live ones had to be forgotten for want of room.
     pub const fn horizon(&self, now: Instant) -> Duration {
         match self.forgotten_at {
-            Some(at) if now.since(at).as_nanos() < self.ttl.as_nanos() => now.since(at).to_duration(),
+            Some(at) if now.since(at).as_nanos() < self.lives.ttl.as_nanos() => now.since(at).to_duration(),
             _ => self.ttl(),
         }
     }
@@ -171,18 +183,13 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
     /// Changed by every call that takes `&mut self`.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let marked = self.marked.oldest(&self.table).map(|(_, entry)| self.ends_at(entry));
-        let claimed = self.claimed.oldest(&self.table).map(|(_, entry)| self.ends_at(entry));
+        let marked = self.marked.oldest(&self.table).map(|(_, entry)| self.lives.end(entry));
+        let claimed = self.claimed.oldest(&self.table).map(|(_, entry)| self.lives.end(entry));
         earliest([marked, claimed])
     }
 
-    /// When the life or the lease of an entry ends.
-    const fn ends_at(&self, entry: &Entry<S::Link>) -> Instant {
-        entry.at().after(if entry.value.is_claimed() { self.lease } else { self.ttl })
-    }
-
     fn is_alive(&self, slot: usize, now: Instant) -> bool {
-        self.table.get(slot).is_some_and(|(_, entry)| now < self.ends_at(entry))
+        self.table.get(slot).is_some_and(|(_, entry)| now < self.lives.end(entry))
     }
 
     /// Takes an entry out of its list.
@@ -229,12 +236,15 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         Q: Eq + ?Sized,
     {
         self.observe(now);
-        match self.table.find(hash, key) {
-            Some(slot) if self.is_alive(slot, now) => self.repeat(slot),
-            over => match self.enter(over, hash, key, own, State::MARKED, now) {
-                Some(_) => Seen::Fresh,
-                None => Seen::Full,
-            },
+        let known = self.table.find(hash, key);
+        if let Some(entry) = known.and_then(|slot| self.table.get_mut(slot))
+            && now < self.lives.end(entry)
+        {
+            return repeat(entry, &mut self.stats);
+        }
+        match self.enter(known, hash, key, own, State::MARKED, now) {
+            Some(_) => Seen::Fresh,
+            None => Seen::Full,
         }
     }
 
@@ -325,14 +335,6 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         self.latest = now;
     }
 
-    /// Counts a duplicate, and tells of it.
-    fn repeat(&mut self, slot: usize) -> Seen {
-        let Some(entry) = self.table.get_mut(slot) else { return Seen::Full };
-        entry.value = entry.value.repeated();
-        self.stats.duplicates = self.stats.duplicates.saturating_add(1);
-        Seen::Duplicate { first_seen_at: entry.at(), count: entry.value.repeats() }
-    }
-
     /// Puts in a key that is not alive: into the slot that it still has, or a free one.
     fn enter<Q>(
         &mut self,
@@ -394,7 +396,7 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     /// Removes one entry whose life or lease has ended.
     fn remove_ended(&mut self, now: Instant) -> bool {
         let oldest = [self.marked.oldest(&self.table), self.claimed.oldest(&self.table)];
-        let ended = oldest.into_iter().flatten().find(|(_, entry)| now >= self.ends_at(entry));
+        let ended = oldest.into_iter().flatten().find(|(_, entry)| now >= self.lives.end(entry));
         let Some((slot, state)) = ended.map(|(slot, entry)| (slot, entry.value)) else { return false };
         self.count_end(state);
         self.remove(slot);
@@ -407,6 +409,13 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     }
 }
 
+/// Counts a duplicate, and tells of it.
+fn repeat<L: Link>(entry: &mut Entry<L>, stats: &mut DedupStats) -> Seen {
+    entry.value = entry.value.repeated();
+    stats.duplicates = stats.duplicates.saturating_add(1);
+    Seen::Duplicate { first_seen_at: entry.at(), count: entry.value.repeats() }
+}
+
 impl<K: Clone, H: Clone, const N: usize> Clone for DedupCache<K, N, H> {
     fn clone(&self) -> Self {
         Self { table: self.table.clone(), ..*self }
@@ -416,7 +425,7 @@ impl<K: Clone, H: Clone, const N: usize> Clone for DedupCache<K, N, H> {
 /// Shows counts only: ids may be secrets.
 impl<K, S: Storage, H> fmt::Debug for DedupCacheIn<K, S, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ttl, lease, when_full, .. } = self;
+        let Self { lives: Lives { ttl, lease }, when_full, .. } = self;
         f.debug_struct("DedupCache")
             .field("ttl", &ttl.to_duration())
             .field("lease", &lease.to_duration())

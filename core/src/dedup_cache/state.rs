@@ -2,7 +2,7 @@
 
 use core::num::NonZeroU32;
 
-/// Claimed, or marked and how often it came again. Never zero, so that the table's own tag fits into the same word.
+/// Claimed, or marked and how often it came again.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct State(NonZeroU32);

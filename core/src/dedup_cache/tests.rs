@@ -400,8 +400,8 @@ fn a_static_cache_works() {
 }
 
 #[test]
-fn an_id_costs_its_key_its_instant_and_four_links() {
-    // Head, chain, older and newer: four links; the state is one word and holds the table's tag, too.
+fn an_id_costs_its_key_its_instant_its_state_and_five_links() {
+    // Head, chain, the print of the hash, which is also the table's tag, older and newer.
     assert_eq!(size_of::<Entry<u32>>(), 20);
     assert_eq!(size_of::<Entry<u16>>(), 16);
     let fixed = size_of::<DedupCache<[u8; 16], 1>>();

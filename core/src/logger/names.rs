@@ -32,9 +32,14 @@ impl<'a> Name<'a> {
         if raw.len() <= longest_record.saturating_sub(HEAD) && is_clean(raw) {
             return Self { raw, print: 0 };
         }
-        let mut hasher = seed.build_hasher();
-        hasher.write(raw.as_bytes());
-        Self { raw, print: hasher.finish() | 1 }
+        // Two hashes, since one has no more than 32 bits on a small machine.
+        let half = |number| {
+            let mut hasher = seed.build_hasher();
+            hasher.write_u8(number);
+            hasher.write(raw.as_bytes());
+            hasher.finish() >> 32
+        };
+        Self { raw, print: half(0) << 32 | half(1) | 1 }
     }
 
     pub(super) const fn raw(&self) -> &'a str {

@@ -3,7 +3,10 @@
 use core::{num::NonZeroU32, time::Duration};
 
 use super::{Decision, NeverFits, Quota};
-use crate::{Instant, time::Span};
+use crate::{
+    Instant,
+    time::{Halves, Span},
+};
 
 /// A sustained rate and a burst, exact to the nanosecond, in eight bytes a key.
 ///
@@ -117,38 +120,43 @@ impl Gcra {
 }
 
 impl Quota for Gcra {
-    type State = Instant;
+    type State = GcraState;
 
-    const IDLE: Instant = Instant::ZERO;
+    const IDLE: GcraState = GcraState(Halves::ZERO);
 
     fn limit(&self) -> u32 {
         self.burst
     }
 
-    fn allow(&self, state: &mut Instant, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
-        let (decision, moved) = self.decide(*state, cost, now)?;
-        *state = moved;
+    fn allow(&self, state: &mut GcraState, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+        let (decision, moved) = self.decide(state.0.get(), cost, now)?;
+        state.0 = Halves::new(moved);
         Ok(decision)
     }
 
-    fn check(&self, state: &Instant, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
-        self.decide(*state, cost, now).map(|(decision, _)| decision)
+    fn check(&self, state: &GcraState, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+        self.decide(state.0.get(), cost, now).map(|(decision, _)| decision)
     }
 
-    fn refund(&self, state: &mut Instant, cost: NonZeroU32, now: Instant) {
-        *state = self.whole_at(*state, now).before(self.interval.times(u64::from(cost.get())));
+    fn refund(&self, state: &mut GcraState, cost: NonZeroU32, now: Instant) {
+        let whole_at = self.whole_at(state.0.get(), now).before(self.interval.times(u64::from(cost.get())));
+        state.0 = Halves::new(whole_at);
     }
 
-    fn remaining(&self, state: &Instant, now: Instant) -> u32 {
+    fn remaining(&self, state: &GcraState, now: Instant) -> u32 {
         // The end of time is out of reach, as in `decide`.
         let latest = now.after(self.tolerance).earlier(Instant::MAX.before(Span::from_nanos(1)));
-        let room = latest.since(self.whole_at(*state, now)).as_nanos();
+        let room = latest.since(self.whole_at(state.0.get(), now)).as_nanos();
         // Rounded down: a request that is partly given back cannot be made again yet. An interval of zero costs nothing.
         let left = room.checked_div(self.interval.as_nanos()).and_then(|left| u32::try_from(left).ok());
         left.unwrap_or(self.burst).min(self.burst)
     }
 
-    fn reset_at(&self, state: &Instant, now: Instant) -> Instant {
-        self.whole_at(*state, now)
+    fn reset_at(&self, state: &GcraState, now: Instant) -> Instant {
+        self.whole_at(state.0.get(), now)
     }
 }
+
+/// What [`Gcra`] keeps for one key: the instant at which its quota is whole again.
+#[derive(Clone, Copy, Debug)]
+pub struct GcraState(Halves);

@@ -18,7 +18,7 @@ pub use cached::{
     AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
     CachedRateLimiterStats,
 };
-pub use gcra::Gcra;
+pub use gcra::{Gcra, GcraState};
 pub use quota::{Decision, NeverFits, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogState};
 
@@ -88,6 +88,19 @@ pub struct RateLimiterStats {
     pub overflowed: u64,
     /// Idle entries that were given to another key.
     pub reused: u64,
+}
+
+/// Where a request is decided.
+#[derive(Clone, Copy)]
+enum Place {
+    /// The entry that its key has.
+    Known(usize),
+    /// The entry that its key got just now.
+    New(usize),
+    /// Nowhere, since there is no entry to be had.
+    Nowhere(Result<Decision, NeverFits>),
+    /// The quota of all that have no entry.
+    Shared,
 }
 
 /// How many entries one request may look at to find an idle one.
@@ -248,16 +261,28 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let decision = match self.table.find(hash, key) {
-            Some(slot) => match self.table.get_mut(slot) {
-                Some(state) => self.quota.allow(state, cost, now),
-                None => Ok(Decision::Deny { retry_at: Instant::MAX }),
-            },
-            None => self.allow_new(hash, key, own, cost, now),
+        let place = match self.table.find(hash, key) {
+            Some(slot) => Place::Known(slot),
+            None => self.place_for_new(hash, key, own, cost, now),
         };
-        match decision {
-            Ok(Decision::Allow) => self.stats.allowed = self.stats.allowed.saturating_add(1),
-            Ok(Decision::Deny { .. }) | Err(_) => self.stats.denied = self.stats.denied.saturating_add(1),
+        let state = match place {
+            Place::Known(slot) | Place::New(slot) => self.table.get_mut(slot),
+            Place::Shared => Some(&mut self.overflow),
+            Place::Nowhere(_) => None,
+        };
+        let decision = match (state, place) {
+            (Some(state), _) => self.quota.allow(state, cost, now),
+            (None, Place::Nowhere(refusal)) => refusal,
+            (None, _) => Ok(Decision::Deny { retry_at: Instant::MAX }),
+        };
+        if decision == Ok(Decision::Allow) {
+            self.stats.allowed = self.stats.allowed.saturating_add(1);
+        } else {
+            self.stats.denied = self.stats.denied.saturating_add(1);
+            // A denied newcomer takes no entry: it would be an idle one.
+            if let Place::New(slot) = place {
+                self.table.remove(slot);
+            }
         }
         decision
     }
@@ -346,23 +371,24 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         }
     }
 
-    fn allow_new<Q>(
+    /// An entry for a key that has none, or what decides instead. Not inlined: the hits are what has to be fast.
+    #[inline(never)]
+    fn place_for_new<Q>(
         &mut self,
         hash: u64,
         key: &Q,
         own: impl FnOnce(&Q) -> K,
         cost: NonZeroU32,
         now: Instant,
-    ) -> Result<Decision, NeverFits>
+    ) -> Place
     where
         K: Borrow<Q>,
         Q: ?Sized,
     {
-        let mut state = A::IDLE;
-        let decision = self.quota.allow(&mut state, cost, now);
-        // A denied newcomer takes no entry: it would be an idle one.
-        if decision != Ok(Decision::Allow) {
-            return decision;
+        let limit = self.quota.limit();
+        if cost.get() > limit {
+            let never = Decision::Deny { retry_at: Instant::MAX };
+            return Place::Nowhere(if limit == 0 { Ok(never) } else { Err(NeverFits { limit }) });
         }
         if self.table.is_full() {
             match self.find_idle(now) {
@@ -374,14 +400,14 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
                     self.hand = self.hand.saturating_add(SEARCH).checked_rem(self.capacity()).unwrap_or(0);
                     self.stats.overflowed = self.stats.overflowed.saturating_add(1);
                     return match self.on_full {
-                        OnFull::Deny => Ok(Decision::Deny { retry_at }),
-                        OnFull::Share => self.quota.allow(&mut self.overflow, cost, now),
+                        OnFull::Deny => Place::Nowhere(Ok(Decision::Deny { retry_at })),
+                        OnFull::Share => Place::Shared,
                     };
                 }
             }
         }
-        let _ = self.table.insert(hash, own(key), state);
-        decision
+        // Full it cannot be.
+        self.table.insert(hash, own(key), A::IDLE).map_or(Place::Shared, Place::New)
     }
 
     /// An idle entry among the next [`SEARCH`], or the first instant at which one of them is idle.

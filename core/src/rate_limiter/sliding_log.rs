@@ -3,7 +3,10 @@
 use core::{num::NonZeroU32, time::Duration};
 
 use super::{Decision, NeverFits, Quota};
-use crate::{Instant, time::Span};
+use crate::{
+    Instant,
+    time::{Halves, Span},
+};
 
 /// At most `MAX` in any window, exactly: the instants of the last `MAX` are kept, 8 bytes each.
 ///
@@ -95,7 +98,7 @@ impl<const MAX: usize> SlidingLog<MAX> {
 impl<const MAX: usize> Quota for SlidingLog<MAX> {
     type State = SlidingLogState<MAX>;
 
-    const IDLE: SlidingLogState<MAX> = SlidingLogState { at: [Instant::ZERO; MAX], first: 0, len: 0 };
+    const IDLE: SlidingLogState<MAX> = SlidingLogState { at: [Halves::ZERO; MAX], first: 0, len: 0 };
 
     fn limit(&self) -> u32 {
         MAX as u32
@@ -139,7 +142,7 @@ impl<const MAX: usize> Quota for SlidingLog<MAX> {
 /// The instants that a [`SlidingLog`] keeps for one key, oldest first, in a ring.
 #[derive(Clone, Copy, Debug)]
 pub struct SlidingLogState<const MAX: usize> {
-    at: [Instant; MAX],
+    at: [Halves; MAX],
     first: u16,
     len: u16,
 }
@@ -152,7 +155,7 @@ impl<const MAX: usize> SlidingLogState<MAX> {
     }
 
     fn get(&self, rank: usize) -> Option<Instant> {
-        if rank < usize::from(self.len) { self.at.get(self.place(rank)).copied() } else { None }
+        if rank < usize::from(self.len) { self.at.get(self.place(rank)).map(|at| at.get()) } else { None }
     }
 
     fn newest(&self) -> Option<Instant> {
@@ -168,7 +171,7 @@ impl<const MAX: usize> SlidingLogState<MAX> {
         if usize::from(self.len) < MAX
             && let Some(slot) = self.at.get_mut(place)
         {
-            *slot = at;
+            *slot = Halves::new(at);
             self.len = self.len.saturating_add(1);
         }
     }
@@ -183,7 +186,7 @@ impl<const MAX: usize> SlidingLogState<MAX> {
         for rank in (0..usize::from(self.len)).rev() {
             let place = self.place(rank);
             match self.at.get_mut(place) {
-                Some(at) if *at > now => *at = now,
+                Some(at) if at.get() > now => *at = Halves::new(now),
                 _ => break,
             }
         }

@@ -162,8 +162,11 @@ fn cleanup_forgets_only_what_is_idle() {
 #[test]
 fn sizes_are_what_the_docs_say() {
     assert_eq!(size_of::<<Gcra as Quota>::State>(), 8);
-    assert_eq!(size_of::<SlidingLogState<5>>(), 5 * 8 + 8);
+    assert_eq!(size_of::<SlidingLogState<5>>(), 5 * 8 + 4);
     // A key of 8 bytes with its quota: 24 bytes of slot and a 2-byte head.
     let per_key = size_of::<RateLimiter<u64, Gcra, 64>>() - size_of::<RateLimiter<u64, Gcra, 32>>();
     assert_eq!(per_key, 32 * 26);
+    // As bytes it is not aligned to 8.
+    let per_key = size_of::<RateLimiter<[u8; 8], Gcra, 64>>() - size_of::<RateLimiter<[u8; 8], Gcra, 32>>();
+    assert_eq!(per_key, 32 * 22);
 }
