@@ -2,13 +2,7 @@
 
 mod single;
 
-use core::{
-    borrow::Borrow,
-    fmt,
-    future::Future,
-    hash::Hash,
-    marker::PhantomData,
-};
+use core::{borrow::Borrow, fmt, future::Future, hash::Hash, marker::PhantomData};
 use std::sync::Arc;
 
 use steadfast_core::{
@@ -17,7 +11,11 @@ use steadfast_core::{
 };
 
 use self::single::Single;
-use crate::{Heap, Mutex, SystemTimer, runtime::random_seed, storage::{KeyHasher, Shards}};
+use crate::{
+    Heap, Mutex, SystemTimer,
+    runtime::random_seed,
+    storage::{KeyHasher, Shards},
+};
 
 /// Refuses calls to something that keeps failing, and lets a few probes find out when it is back.
 ///

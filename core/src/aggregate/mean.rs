@@ -29,7 +29,7 @@ pub fn trimmed_mean(votes: &mut [i64]) -> Option<i64> {
     // Saturated bounds are exact: no vote lies beyond the ends of `i64`.
     let (near, far) = match median {
         0 => (-ZERO_BAND, ZERO_BAND),
-        _ => (median.checked_div(FACTOR)?, median.saturating_mul(FACTOR)),
+        _ => (fifth(median), median.saturating_mul(FACTOR)),
     };
     mean_between(votes, near.min(far), near.max(far))
 }
@@ -133,18 +133,47 @@ fn mean_between(values: &[i64], low: i64, high: i64) -> Option<i64> {
         sum = sum.wrapping_add(if counts { i128::from(value) } else { 0 });
         count = count.wrapping_add(u64::from(counts));
     }
-    let quotient = match u64::try_from(sum.unsigned_abs()) {
-        Ok(magnitude) => magnitude.checked_div(count)?,
-        Err(_wide) => divide(sum.unsigned_abs(), count)?,
-    };
     // The magnitude of a mean is at most 2^63, and that only if it is negative.
-    Some(if sum < 0 { quotient.wrapping_neg() } else { quotient }.cast_signed())
+    divide(sum.unsigned_abs(), count).map(|quotient| signed(quotient, sum < 0))
+}
+
+/// A fifth, rounded toward zero.
+fn fifth(value: i64) -> i64 {
+    signed(divide(value.unsigned_abs().into(), FACTOR.unsigned_abs()).unwrap_or(0), value < 0)
+}
+
+const fn signed(magnitude: u64, is_negative: bool) -> i64 {
+    if is_negative { magnitude.wrapping_neg() } else { magnitude }.cast_signed()
 }
 
 /// A quotient of 64 bits; `None` for a divisor of zero.
 ///
-/// By hand, because a division of 128 bits is a kilobyte of flash, and sums beyond `i64` are rare.
-fn divide(mut dividend: u128, divisor: u64) -> Option<u64> {
+/// By hand where a machine of 32 bits cannot do it at once: the compiler's division of 64 bits is half a kilobyte of flash
+/// there, that of 128 bits another.
+fn divide(dividend: u128, divisor: u64) -> Option<u64> {
+    if let (Ok(dividend), Ok(divisor)) = (usize::try_from(dividend), usize::try_from(divisor)) {
+        return dividend.checked_div(divisor).map(|quotient| quotient as u64);
+    }
+    match u16::try_from(divisor) {
+        Ok(divisor) => divide_by_digits(dividend, divisor),
+        Err(_wide) => divide_by_bits(dividend, divisor),
+    }
+}
+
+/// In digits of 16 bits, as on paper.
+fn divide_by_digits(dividend: u128, divisor: u16) -> Option<u64> {
+    let divisor = u32::from(divisor);
+    let (mut quotient, mut rest) = (0, 0_u32);
+    for digit in dividend.to_be_bytes().as_chunks().0 {
+        let part = rest << 16 | u32::from(u16::from_be_bytes(*digit));
+        quotient = quotient << 16 | u64::from(part.checked_div(divisor)?);
+        rest = part.checked_rem(divisor)?;
+    }
+    Some(quotient)
+}
+
+/// For more votes than any small machine has room for.
+fn divide_by_bits(mut dividend: u128, divisor: u64) -> Option<u64> {
     if divisor == 0 {
         return None;
     }
@@ -159,4 +188,28 @@ fn divide(mut dividend: u128, divisor: u64) -> Option<u64> {
         part >>= 1;
     }
     Some(quotient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_way_to_divide_gives_the_quotient(quotient: u64, divisor in 1_u64.., small: u16, shift in 0..64_u32) {
+            for divisor in [divisor, divisor >> shift, u64::from(small)] {
+                let quotient = quotient >> (shift / 2);
+                let most = u128::from(quotient) * u128::from(divisor) + u128::from(divisor.saturating_sub(1));
+                let expected = (divisor > 0).then_some(quotient);
+                prop_assert_eq!(divide(most, divisor), expected);
+                prop_assert_eq!(divide_by_bits(most, divisor), expected);
+                if let Ok(divisor) = u16::try_from(divisor) {
+                    prop_assert_eq!(divide_by_digits(most, divisor), expected);
+                }
+            }
+        }
+    }
 }

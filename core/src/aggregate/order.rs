@@ -58,9 +58,12 @@ pub(super) fn select_with(
             patience = patience.saturating_sub(1);
         }
     }
+    #[cfg(target_pointer_width = "64")]
     if let Some(five) = rest.as_mut_array() {
         sort_five(five, &key);
-    } else if rest.len() <= SMALL {
+        return rest.get(index).copied();
+    }
+    if rest.len() <= SMALL {
         insertion_sort(rest, &key);
     }
     rest.get(index).copied()
@@ -121,16 +124,21 @@ fn insertion_sort(values: &mut [i64], key: impl Fn(i64) -> u64) {
     }
 }
 
-/// The smallest quorum that outvotes two liars is worth a path without branches: a sorting network.
+/// The smallest quorum that outvotes two liars is worth a path without branches: a sorting network, all in registers.
+#[cfg(target_pointer_width = "64")]
 fn sort_five(five: &mut [i64; 5], key: impl Fn(i64) -> u64) {
-    for pair in [[0, 3], [1, 4], [0, 2], [1, 3], [0, 1], [2, 4], [1, 2], [3, 4], [2, 3]] {
-        if let Ok([one, other]) = five.get_disjoint_mut(pair) {
-            let (x, y) = (*one, *other);
-            let ordered = key(x) <= key(y);
-            *one = if ordered { x } else { y };
-            *other = if ordered { y } else { x };
-        }
-    }
+    let order = |a: i64, b: i64| if key(a) <= key(b) { (a, b) } else { (b, a) };
+    let [a, b, c, d, e] = *five;
+    let (a, d) = order(a, d);
+    let (b, e) = order(b, e);
+    let (a, c) = order(a, c);
+    let (b, d) = order(b, d);
+    let (a, b) = order(a, b);
+    let (c, e) = order(c, e);
+    let (b, c) = order(b, c);
+    let (d, e) = order(d, e);
+    let (c, d) = order(c, d);
+    *five = [a, b, c, d, e];
 }
 
 /// Sorts in O(n log n) steps (heapsort: the worst case is the usual case).

@@ -101,14 +101,15 @@ impl<const NAMES: usize, const LINE: usize> Entry<NAMES, LINE> {
 
     fn line_with(&self, formatter: Option<Formatter>) -> Text<LINE> {
         let mut line = Text::new();
-        // `Text` never fails.
-        let _ = write!(line, "{} [{}] ", self.emoji_or_default(), self.service);
+        [self.emoji_or_default(), " [", self.service, "] "].into_iter().for_each(|part| line.push(part));
         let head = line.size();
         let group = self.group();
         match &self.content {
             Content::Lost { count: 1 } => line.push("1 event lost"),
             Content::Lost { count } => {
-                let _ = write!(line, "{count} events lost");
+                // `Text` never fails.
+                let _ = write_number(*count, &mut line);
+                line.push(" events lost");
             }
             Content::Events(events) if events.kind.is_none() => line.push(&events.message),
             Content::Events(_) => {
@@ -218,21 +219,28 @@ impl<'a> Group<'a> {
     fn write_default(&self, out: &mut dyn Write) -> fmt::Result {
         let actors = self.actors();
         if actors.at_least() > 0 {
-            write!(out, "{actors} did ")?;
+            actors.write(out)?;
+            out.write_str(" did ")?;
         }
         out.write_str(self.kind)?;
         if !self.target().is_empty() {
-            write!(out, " to {}", self.target())?;
+            out.write_str(" to ")?;
+            out.write_str(self.target())?;
         }
         self.write_count(out)?;
         if !self.message.is_empty() {
-            write!(out, ": {}", self.message)?;
+            out.write_str(": ")?;
+            out.write_str(self.message)?;
         }
         Ok(())
     }
 
     fn write_count(&self, out: &mut dyn Write) -> fmt::Result {
-        if self.count > self.actors().at_least().max(1) { write!(out, " ×{}", self.count) } else { Ok(()) }
+        if self.count <= self.actors().at_least().max(1) {
+            return Ok(());
+        }
+        out.write_str(" ×")?;
+        write_number(self.count, out)
     }
 }
 
@@ -269,6 +277,12 @@ impl<'a> Actors<'a> {
 
 impl fmt::Display for Actors<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
+    }
+}
+
+impl Actors<'_> {
+    fn write(&self, out: &mut dyn Write) -> fmt::Result {
         /// So many are all named.
         const MOST_LISTED: u64 = 4;
         /// So many are named where there are more.
@@ -279,17 +293,64 @@ impl fmt::Display for Actors<'_> {
         let others = actors.saturating_sub(listed);
         for (index, name) in (0..listed).zip(self.names()) {
             let is_last = others == 0 && index.saturating_add(1) == listed;
-            f.write_str(match (index, is_last) {
+            out.write_str(match (index, is_last) {
                 (0, _) => "",
                 (1, true) => " and ",
                 (_, true) => ", and ",
                 (_, false) => ", ",
             })?;
-            f.write_str(name)?;
+            out.write_str(name)?;
         }
         if others == 0 {
             return Ok(());
         }
-        write!(f, ", and {others}{} others", if self.is_exact() { "" } else { "+" })
+        out.write_str(", and ")?;
+        write_number(others, out)?;
+        out.write_str(if self.is_exact() { " others" } else { "+ others" })
+    }
+}
+
+/// The digits of a number. What `core` has for this, with widths and signs, is four times as much flash.
+fn write_number(number: u64, out: &mut dyn Write) -> fmt::Result {
+    let mut rest = number;
+    let mut digits = [b'0'; POWERS_OF_TEN.len()];
+    for (digit, power) in digits.iter_mut().zip(POWERS_OF_TEN) {
+        while let Some(less) = rest.checked_sub(power) {
+            rest = less;
+            *digit = digit.saturating_add(1);
+        }
+    }
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count().min(POWERS_OF_TEN.len() - 1);
+    out.write_str(digits.get(zeros..).and_then(|shown| str::from_utf8(shown).ok()).unwrap_or_default())
+}
+
+/// From the greatest that a number of 64 bits can hold down to one.
+const POWERS_OF_TEN: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut rest: &mut [u64] = &mut powers;
+    let mut power = 1;
+    while let [before @ .., last] = rest {
+        *last = power;
+        power = power.saturating_mul(10);
+        rest = before;
+    }
+    powers
+};
+
+#[cfg(test)]
+mod tests {
+    use std::string::{String, ToString};
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_display_does() {
+        let edges = (0..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit, u64::MAX >> bit]);
+        let tens = POWERS_OF_TEN.into_iter().flat_map(|power| [power - 1, power, power.saturating_mul(9)]);
+        for number in edges.chain(tens) {
+            let mut text = String::new();
+            write_number(number, &mut text).unwrap();
+            assert_eq!(text, number.to_string());
+        }
     }
 }

@@ -1,13 +1,16 @@
 //! The logger as a plain state machine.
 
-use core::{task::Waker, time::Duration};
+use core::time::Duration;
 
 use super::{
-    Entry, Event, Formatter, FormattersFull, Level, ServiceId, Show,
+    Entry, Event, Formatter, FormattersFull, Level, LoggerStats, Recorded, ServiceId, Show,
     entry::Content,
     names::{Name, Names},
+    outcome::Counts,
     services::{Formatters, Service, Services},
     slot::{Age, Key, Slot, Window},
+    slots::Overflow,
+    worker::Worker,
 };
 use crate::{HashSeed, Instant, time::Span};
 
@@ -64,94 +67,22 @@ pub struct Logger<
     const SERVICES: usize = 8,
     const FORMATTERS: usize = 8,
 > {
-    window: Window,
-    seed: HashSeed,
-    services: Services<SERVICES>,
-    formatters: Formatters<FORMATTERS>,
+    pub(super) window: Window,
+    pub(super) seed: HashSeed,
+    pub(super) services: Services<SERVICES>,
+    pub(super) formatters: Formatters<FORMATTERS>,
     /// The hash of the key of each slot, side by side because every event searches them.
-    hashes: heapless::Vec<u32, GROUPS>,
-    slots: heapless::Vec<Slot<NAMES, LINE>, GROUPS>,
+    pub(super) hashes: heapless::Vec<u32, GROUPS>,
+    pub(super) slots: heapless::Vec<Slot<NAMES, LINE>, GROUPS>,
     /// How many of the slots are lines.
-    lines: usize,
-    overflow: Option<Overflow>,
-    sequence: u64,
+    pub(super) lines: usize,
+    pub(super) overflow: Option<Overflow>,
+    pub(super) sequence: u64,
     /// The latest instant since the clock stepped back.
-    latest: Instant,
-    is_stopped: bool,
-    counts: Counts,
-    worker: Worker,
-}
-
-/// The row of what was lost and not yet told.
-#[derive(Clone, Debug)]
-struct Overflow {
-    count: u64,
-    age: Age,
-}
-
-#[derive(Clone, Debug)]
-struct Counts {
-    seen: u64,
-    filtered: u64,
-    printed: u64,
-    lost: u64,
-    rejected: u64,
-}
-
-/// Whoever writes what is due, and sleeps in between.
-#[derive(Clone, Debug)]
-struct Worker {
-    waker: Option<Waker>,
-    /// When it wakes by itself; [`Instant::MAX`] if never.
-    sleeps_until: Instant,
-    /// Something is due before that.
-    is_late: bool,
-}
-
-/// What the worker has to do.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Wait {
-    /// Write.
-    Due,
-    /// End: the logger is shut down and empty.
-    Over,
-    /// Sleep.
-    Until(Option<Instant>),
-}
-
-/// What became of an event.
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Recorded {
-    /// Its service does not show this level.
-    Filtered,
-    /// It waits in a group.
-    Grouped,
-    /// It found no room and was counted.
-    Lost,
-    /// It is a line of its own, due now.
-    Ready,
-    /// The logger is shut down.
-    Rejected,
-}
-
-/// What became of all events: `seen = filtered + printed + waiting + lost + rejected`.
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct LoggerStats {
-    /// All events and plain lines.
-    pub seen: u64,
-    /// Not shown because of their service's settings.
-    pub filtered: u64,
-    /// Part of an entry that was handed out.
-    pub printed: u64,
-    /// Still inside.
-    pub waiting: u64,
-    /// No room, or refused by the sink; their number is printed.
-    pub lost: u64,
-    /// Reported after the shutdown.
-    pub rejected: u64,
+    pub(super) latest: Instant,
+    pub(super) is_stopped: bool,
+    pub(super) counts: Counts,
+    pub(super) worker: Worker,
 }
 
 const QUIET: Duration = Duration::from_secs(3);
@@ -254,32 +185,37 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         if let Err(refused) = self.admit(service, event.level, now) {
             return refused;
         }
-        let longest = Names::<NAMES>::LONGEST_RECORD;
-        let target = Name::new(event.target, longest, &self.seed);
-        let actor = Name::new(event.actor, longest, &self.seed);
-        let age = self.age(now, event.instant);
-        if event.instant {
-            return self.add_line(Slot::new(service, event, &target, &actor, age), now);
-        }
+        let seed = self.seed.clone();
+        let target = Name::new(event.target, Names::<NAMES>::LONGEST_RECORD, &seed);
+        let actor = Name::new(event.actor, Names::<NAMES>::LONGEST_RECORD, &seed);
         let key = Key { service, kind: event.kind, target };
         let hash = key.hash();
-        if let Some(slot) = self.find(hash, &key, now) {
+        if !event.instant
+            && let Some(slot) = self.find(hash, &key, now)
+        {
             slot.add(event, &actor);
             slot.age.last_at = now;
             return Recorded::Grouped;
         }
+        self.begin(hash, &key, event, &actor, now)
+    }
+
+    /// Takes an event that is the first of its group, or alone. Not inlined: it needs the stack for a whole slot.
+    #[inline(never)]
+    fn begin(&mut self, hash: u32, key: &Key<'_>, event: &Event<'_>, actor: &Name<'_>, now: Instant) -> Recorded {
         let groups = self.slots.len().saturating_sub(self.lines);
         let has_room = groups < GROUPS.saturating_sub(Self::RESERVED) && !self.slots.is_full();
-        if has_room {
-            self.push(hash, Slot::new(service, event, &target, &actor, age));
-            Recorded::Grouped
-        } else if event.level >= Level::Warn {
-            let age = Age { is_ready: true, ..age };
-            self.add_line(Slot::new(service, event, &target, &actor, age), now)
-        } else {
+        if !event.instant && !has_room && event.level < Level::Warn {
             self.lose(1, now);
-            Recorded::Lost
+            return Recorded::Lost;
         }
+        let age = self.age(now, event.instant || !has_room);
+        let slot = Slot::new(key.service, event, &key.target, actor, age);
+        if age.is_ready {
+            return self.add_line(slot, now);
+        }
+        self.push(hash, slot);
+        Recorded::Grouped
     }
 
     /// Takes a plain line, which is due at once. O(`GROUPS`).
@@ -288,8 +224,8 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
             return refused;
         }
         let event = Event::new("", "").message(text).level(level);
-        let age = self.age(now, true);
-        self.add_line(Slot::line(service, &event, age), now)
+        let (age, seed) = (self.age(now, true), self.seed.clone());
+        self.add_line(Slot::line(service, &event, &Name::new("", 0, &seed), age), now)
     }
 
     /// When [`on_timeout`](Self::on_timeout) will have something; [`Instant::ZERO`] if it is due whatever the clock shows.
@@ -371,41 +307,6 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         Ok(())
     }
 
-    /// What the worker has to do now.
-    pub(super) fn wait(&self, now: Instant) -> Wait {
-        match self.next_deadline() {
-            Some(at) if now >= at => Wait::Due,
-            None if self.is_stopped => Wait::Over,
-            at => Wait::Until(at),
-        }
-    }
-
-    /// Keeps `waker` for whatever is due before `until`: false if something is already. Also returns the waker that it
-    /// replaces, to be dropped outside the lock.
-    pub(super) fn sleep(&mut self, until: Option<Instant>, waker: &Waker) -> (bool, Option<Waker>) {
-        let until = until.unwrap_or(Instant::MAX);
-        if self.next_deadline().is_some_and(|at| at < until) || (self.is_stopped && self.slots.is_empty()) {
-            return (false, None);
-        }
-        let replaced = match &self.worker.waker {
-            Some(known) if known.will_wake(waker) => None,
-            _ => self.worker.waker.replace(waker.clone()),
-        };
-        self.worker.sleeps_until = until;
-        self.worker.is_late = false;
-        (true, replaced)
-    }
-
-    /// The worker's waker, if it is to wake earlier than it will by itself.
-    pub(super) const fn take_waker(&mut self) -> Option<Waker> {
-        if self.worker.is_late { self.worker.waker.take() } else { None }
-    }
-
-    /// Forgets the worker.
-    pub(super) const fn leave(&mut self) -> Option<Waker> {
-        self.worker.waker.take()
-    }
-
     /// Counts an event and says why it goes no further, if it does not.
     fn admit(&mut self, service: ServiceId, level: Level, now: Instant) -> Result<(), Recorded> {
         self.counts.seen = self.counts.seen.saturating_add(1);
@@ -430,7 +331,7 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         Ok(())
     }
 
-    const fn age(&mut self, now: Instant, is_ready: bool) -> Age {
+    pub(super) const fn age(&mut self, now: Instant, is_ready: bool) -> Age {
         let sequence = self.sequence;
         self.sequence = sequence.saturating_add(1);
         Age { sequence, first_at: now, last_at: now, is_ready }
@@ -440,74 +341,6 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         let overflow = self.overflow.as_ref().map(|overflow| &overflow.age);
         self.slots.iter().map(|slot| &slot.age).chain(overflow)
     }
-
-    /// The group that still collects for `key`. One whose time is over is closed here, so that a clock that steps back
-    /// cannot open it again beside its successor.
-    fn find(&mut self, hash: u32, key: &Key<'_>, now: Instant) -> Option<&mut Slot<NAMES, LINE>> {
-        let window = self.window;
-        let slot = (self.hashes.iter().zip(&mut self.slots))
-            .find_map(|(other, slot)| (*other == hash && slot.collects(key)).then_some(slot))?;
-        if now < slot.age.due_at(window) {
-            return Some(slot);
-        }
-        slot.age.is_ready = true;
-        self.worker.is_late = true;
-        None
-    }
-
-    /// Gives a line a slot: a free one, or that of a lesser line.
-    fn add_line(&mut self, slot: Slot<NAMES, LINE>, now: Instant) -> Recorded {
-        let slot = Slot { is_line: true, ..slot };
-        if !self.slots.is_full() {
-            self.push(0, slot);
-            return Recorded::Ready;
-        }
-        let lesser = (self.slots.iter_mut())
-            .filter(|other| other.is_line && other.events.level < slot.events.level)
-            .min_by_key(|other| (other.events.level, other.age.sequence));
-        let Some(lesser) = lesser else {
-            self.lose(slot.events.events, now);
-            return Recorded::Lost;
-        };
-        let replaced = core::mem::replace(lesser, slot);
-        self.worker.is_late = true;
-        self.lose(replaced.events.events, now);
-        Recorded::Ready
-    }
-
-    fn push(&mut self, hash: u32, slot: Slot<NAMES, LINE>) {
-        let is_line = slot.is_line;
-        self.worker.is_late |= slot.age.due_at(self.window) < self.worker.sleeps_until;
-        if self.slots.push(slot).is_ok() {
-            // As long as the slots, which had room.
-            let _ = self.hashes.push(hash);
-            self.lines = self.lines.saturating_add(usize::from(is_line));
-        }
-    }
-
-    fn take(&mut self, index: usize) -> Option<Slot<NAMES, LINE>> {
-        swap_out(&mut self.hashes, index);
-        let slot = swap_out(&mut self.slots, index)?;
-        self.lines = self.lines.saturating_sub(usize::from(slot.is_line));
-        Some(slot)
-    }
-
-    fn lose(&mut self, events: u64, now: Instant) {
-        self.counts.lost = self.counts.lost.saturating_add(events);
-        self.tell(events, now);
-    }
-
-    /// Adds to the row that tells what was lost.
-    fn tell(&mut self, events: u64, now: Instant) {
-        if self.is_stopped {
-            return;
-        }
-        let age = self.age(now, false);
-        self.worker.is_late |= age.due_at(self.window) < self.worker.sleeps_until;
-        let overflow = self.overflow.get_or_insert(Overflow { count: 0, age });
-        overflow.count = overflow.count.saturating_add(events);
-        overflow.age.last_at = now;
-    }
 }
 
 impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize> Default
@@ -515,18 +348,5 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
 {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Removes an element and puts the last into its place, without a panic to be reached.
-fn swap_out<T, const N: usize>(vec: &mut heapless::Vec<T, N>, index: usize) -> Option<T> {
-    let len = vec.len();
-    if index >= len {
-        return None;
-    }
-    let last = vec.pop()?;
-    match vec.get_mut(index) {
-        Some(place) => Some(core::mem::replace(place, last)),
-        None => Some(last),
     }
 }

@@ -5,12 +5,15 @@ mod entry;
 mod event;
 mod machine;
 mod names;
+mod outcome;
 mod service_log;
 mod services;
 mod shared;
 mod sink;
 mod slot;
+mod slots;
 mod text;
+mod worker;
 
 #[cfg(test)]
 mod shared_tests;
@@ -19,7 +22,8 @@ mod tests;
 
 pub use entry::{Actors, Entry, Formatter, Group};
 pub use event::{Event, Level};
-pub use machine::{Logger, LoggerStats, Recorded};
+pub use machine::Logger;
+pub use outcome::{LoggerStats, Recorded};
 pub use service_log::{Recorder, Report, ServiceLog};
 pub use services::{FormattersFull, ServiceId, Show};
 pub use sink::{NotWritten, Sink};

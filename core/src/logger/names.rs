@@ -1,6 +1,6 @@
 //! Names that peers chose, packed.
 
-use core::hash::{BuildHasher, Hasher};
+use core::{cell::Cell, hash::BuildHasher};
 
 use super::{
     bytes::{Bytes, Room},
@@ -9,12 +9,13 @@ use super::{
 use crate::HashSeed;
 
 /// A name as it came, with what tells it from others of the same look.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Name<'a> {
     raw: &'a str,
-    /// Zero if `raw` is stored as it is; else a keyed hash of all of it, because what is stored is escaped or cut and so
-    /// could be the same for two names.
-    print: u64,
+    longest_record: usize,
+    seed: &'a HashSeed,
+    /// Found out when it is first asked for: a name that is stored already is known by its bytes.
+    print: Cell<Option<u64>>,
 }
 
 /// The most bytes that one record may take, whatever the memory.
@@ -26,20 +27,8 @@ const HEAD_AND_PRINT: usize = 9;
 const PRINTED: u8 = 0x80;
 
 impl<'a> Name<'a> {
-    pub(super) const NONE: Self = Self { raw: "", print: 0 };
-
-    pub(super) fn new(raw: &'a str, longest_record: usize, seed: &HashSeed) -> Self {
-        if raw.len() <= longest_record.saturating_sub(HEAD) && is_clean(raw) {
-            return Self { raw, print: 0 };
-        }
-        // Two hashes, since one has no more than 32 bits on a small machine.
-        let half = |number| {
-            let mut hasher = seed.build_hasher();
-            hasher.write_u8(number);
-            hasher.write(raw.as_bytes());
-            hasher.finish() >> 32
-        };
-        Self { raw, print: half(0) << 32 | half(1) | 1 }
+    pub(super) const fn new(raw: &'a str, longest_record: usize, seed: &'a HashSeed) -> Self {
+        Self { raw, longest_record, seed, print: Cell::new(None) }
     }
 
     pub(super) const fn raw(&self) -> &'a str {
@@ -48,6 +37,24 @@ impl<'a> Name<'a> {
 
     pub(super) const fn is_none(&self) -> bool {
         self.raw.is_empty()
+    }
+
+    /// Zero if the name is stored as it is; else a keyed hash of all of it, because what is stored is escaped or cut and
+    /// so could be the same for two names.
+    fn print(&self) -> u64 {
+        if let Some(print) = self.print.get() {
+            return print;
+        }
+        let is_stored_raw = self.raw.len() <= self.longest_record.saturating_sub(HEAD) && is_clean(self.raw);
+        let print = if is_stored_raw { 0 } else { self.hash() };
+        self.print.set(Some(print));
+        print
+    }
+
+    /// Two hashes, since one has no more than 32 bits on a small machine.
+    fn hash(&self) -> u64 {
+        let half = |number: u8| self.seed.hash_one((number, self.raw.as_bytes())) >> 32;
+        half(0) << 32 | half(1) | 1
     }
 }
 
@@ -97,11 +104,12 @@ fn push(records: &mut Room<'_>, name: &Name<'_>, longest: usize) -> bool {
     let mut len = 0;
     let Some(mut room) = Room::first(&mut record, &mut len, longest) else { return false };
     room.push(&[0]);
-    let flag = if name.print == 0 {
+    let print = name.print();
+    let flag = if print == 0 {
         room.push(name.raw.as_bytes());
         0
     } else {
-        room.push(&name.print.to_le_bytes());
+        room.push(&print.to_le_bytes());
         escape(&mut room, name.raw);
         PRINTED
     };
@@ -145,7 +153,8 @@ impl<'a> Iterator for Records<'a> {
 
 impl<'a> Record<'a> {
     fn is(&self, name: &Name<'_>) -> bool {
-        self.print == name.print && (name.print != 0 || self.text == name.raw.as_bytes())
+        // Text that is stored as it came is clean: whoever has the same needs no print.
+        if self.print == 0 { self.text == name.raw.as_bytes() } else { self.print == name.print() }
     }
 
     pub(super) fn as_str(&self) -> &'a str {

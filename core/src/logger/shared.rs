@@ -9,7 +9,7 @@ use core::{
 
 use super::{
     Entry, Event, Formatter, FormattersFull, Level, Logger, LoggerStats, Recorded, Recorder, ServiceId, ServiceLog,
-    Show, Sink, Text, machine::Wait,
+    Show, Sink, Text, worker::Wait,
 };
 use crate::{Clock, Lock, Shared, Timer};
 

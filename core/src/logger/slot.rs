@@ -9,7 +9,7 @@ use super::{
 use crate::{Instant, time::Span};
 
 /// What decides whether two events belong together: compared exactly, after a hash of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Key<'a> {
     pub(super) service: ServiceId,
     pub(super) kind: &'static str,
@@ -75,8 +75,8 @@ impl<const NAMES: usize, const LINE: usize> Slot<NAMES, LINE> {
     }
 
     /// A plain line, which is ready.
-    pub(super) fn line(service: ServiceId, event: &Event<'_>, age: Age) -> Self {
-        let mut slot = Self::new(service, event, &Name::NONE, &Name::NONE, age);
+    pub(super) fn line(service: ServiceId, event: &Event<'_>, none: &Name<'_>, age: Age) -> Self {
+        let mut slot = Self::new(service, event, none, none, age);
         slot.events.kind = None;
         slot
     }
@@ -93,7 +93,7 @@ impl<const NAMES: usize, const LINE: usize> Slot<NAMES, LINE> {
         if !actor.is_none() && !events.names.has_actor(actor) && !events.names.push(actor) {
             events.strangers = events.strangers.saturating_add(1);
         }
-        if !event.message.is_empty() {
+        if !event.message.is_empty() && !events.message.is(event.message) {
             events.message.set(event.message);
         }
         events.level = events.level.max(event.level);

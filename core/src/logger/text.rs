@@ -72,6 +72,11 @@ impl<const N: usize> Text<N> {
         }
     }
 
+    /// True if it is all of `raw`, as it came.
+    pub(super) fn is(&self, raw: &str) -> bool {
+        !self.is_cut && self.bytes.as_slice() == raw.as_bytes()
+    }
+
     /// Replaces the text by `raw`, escaped.
     pub(super) fn set(&mut self, raw: &str) {
         self.rewind(0);
@@ -160,10 +165,43 @@ pub(super) fn is_clean(raw: &str) -> bool {
 }
 
 fn is_plain_ascii(raw: &str) -> bool {
-    raw.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    let (words, rest) = raw.as_bytes().as_chunks();
+    words.iter().all(|word| is_plain_word(usize::from_le_bytes(*word)))
+        && rest.iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// True if every byte of a word is from `' '` to `'~'`, all of them at once.
+const fn is_plain_word(word: usize) -> bool {
+    const EACH: usize = usize::MAX / 255;
+    // The top bit of a byte is set by a byte above `'~'`, and by what a byte below `' '` borrows.
+    let above = word.wrapping_add(EACH) | word;
+    let below = word.wrapping_sub(EACH.wrapping_mul(0x20));
+    (above | below) & EACH.wrapping_mul(0x80) == 0
 }
 
 /// What could break a line, drive a terminal or reorder what is read.
 const fn is_forbidden(c: char) -> bool {
     matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_at_every_place_is_told_plain_or_not() {
+        for len in 1..=2 * size_of::<usize>() {
+            for place in 0..len {
+                for byte in 0..=0x7f_u8 {
+                    let mut bytes = std::vec![b'~'; len];
+                    bytes[place] = byte;
+                    let raw = core::str::from_utf8(&bytes).unwrap();
+                    assert_eq!(is_plain_ascii(raw), (b' '..=b'~').contains(&byte), "{raw:?}");
+                }
+            }
+        }
+        for raw in ["a\u{80}", "1234567\u{7ff}", "\u{ffff}", "abcdefg\u{10ffff}hijklmn"] {
+            assert!(!is_plain_ascii(raw), "{raw:?}");
+        }
+    }
 }

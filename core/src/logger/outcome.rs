@@ -1,0 +1,46 @@
+//! What became of events.
+
+/// What became of an event.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Recorded {
+    /// Its service does not show this level.
+    Filtered,
+    /// It waits in a group.
+    Grouped,
+    /// It found no room and was counted.
+    Lost,
+    /// It is a line of its own, due now.
+    Ready,
+    /// The logger is shut down.
+    Rejected,
+}
+
+/// What became of all events: `seen = filtered + printed + waiting + lost + rejected`.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct LoggerStats {
+    /// All events and plain lines.
+    pub seen: u64,
+    /// Not shown because of their service's settings.
+    pub filtered: u64,
+    /// Part of an entry that was handed out.
+    pub printed: u64,
+    /// Still inside.
+    pub waiting: u64,
+    /// No room, or refused by the sink; their number is printed.
+    pub lost: u64,
+    /// Reported after the shutdown.
+    pub rejected: u64,
+}
+
+/// The sums of [`LoggerStats`].
+#[derive(Clone, Debug)]
+pub(super) struct Counts {
+    pub(super) seen: u64,
+    pub(super) filtered: u64,
+    pub(super) printed: u64,
+    pub(super) lost: u64,
+    pub(super) rejected: u64,
+}
