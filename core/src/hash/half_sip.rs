@@ -44,17 +44,14 @@ impl Hasher for HalfSipHasher13 {
 
     #[inline(always)]
     fn write(&mut self, bytes: &[u8]) {
-        let shift = self.shift();
-        let (words, rest) = bytes.as_chunks();
-        // In registers while words come.
-        let (mut v, mut tail) = (self.v, self.tail);
+        // Keys begin at a word; what does not is rare enough to go byte by byte.
+        let (words, rest) = if self.shift() == 0 { bytes.as_chunks() } else { (&[][..], bytes) };
+        let mut v = self.v;
         for word in words {
-            let word = u32::from_le_bytes(*word);
-            v = compress(v, tail | word << shift);
-            tail = above(word, shift);
+            v = compress(v, u32::from_le_bytes(*word));
         }
-        (self.v, self.tail) = (v, tail);
-        self.len = self.len.wrapping_add(bytes.len() as u32 & !3);
+        self.v = v;
+        self.len = self.len.wrapping_add((words.len() as u32).wrapping_mul(4));
         for byte in rest {
             self.write_u8(*byte);
         }

@@ -320,8 +320,8 @@ fn write_number(number: u64, out: &mut dyn Write) -> fmt::Result {
             *digit = digit.saturating_add(1);
         }
     }
-    let zeros = digits.iter().take_while(|digit| **digit == b'0').count().min(POWERS_OF_TEN.len() - 1);
-    out.write_str(digits.get(zeros..).and_then(|shown| str::from_utf8(shown).ok()).unwrap_or_default())
+    let first = digits.iter().position(|digit| *digit != b'0');
+    out.write_str(first.and_then(|first| str::from_utf8(digits.get(first..)?).ok()).unwrap_or("0"))
 }
 
 /// From the greatest that a number of 64 bits can hold down to one.

@@ -61,6 +61,8 @@ pub type CachedRateLimiter<K, V, A, const N: usize, H = HashSeed> = CachedRateLi
 pub struct CachedRateLimiterIn<K, V, A: Quota, S: Storage, H = HashSeed> {
     limiter: RateLimiterIn<K, Keeping<A, V>, S, H>,
     next_number: u32,
+    /// The last attempt that the shared quota let through.
+    last_shared: Option<u32>,
     stats: CachedRateLimiterStats,
 }
 
@@ -90,7 +92,7 @@ impl<K, V, A: Quota, S: Allocate, H> CachedRateLimiterIn<K, V, A, S, H> {
 
 impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
     const fn on(limiter: RateLimiterIn<K, Keeping<A, V>, S, H>) -> Self {
-        Self { limiter, next_number: 0, stats: CachedRateLimiterStats::NONE }
+        Self { limiter, next_number: 0, last_shared: None, stats: CachedRateLimiterStats::NONE }
     }
 
     /// The same limiter with another policy for a full table.
@@ -141,7 +143,8 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
 
     /// Ends an attempt that was not made after all: it is no longer counted.
     ///
-    /// Nothing is changed if another attempt has begun.
+    /// Nothing is changed if another attempt has begun. A key without an entry gives nothing back to the shared quota once
+    /// another such key was let through: what it counted then may be over, and the other's is not.
     pub fn refund(&mut self, permit: AttemptPermit, now: Instant) {
         let _ = self.end(permit, AttemptEnd::Refund, now);
     }
@@ -153,7 +156,7 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
     /// [`AttemptLost`] with the value if it came too late; nothing is changed.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is good for one end")]
     pub fn end(&mut self, permit: AttemptPermit, end: AttemptEnd<V>, now: Instant) -> Result<(), AttemptLost<V>> {
-        let Self { limiter, stats, .. } = self;
+        let Self { limiter, last_shared, stats, .. } = self;
         let kept = match limiter.table.get_mut(permit.slot as usize) {
             Some(kept) if kept.is_last(permit.number) => kept,
             None if permit.slot == NO_SLOT => &mut limiter.overflow,
@@ -167,7 +170,9 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
                 count(&mut stats.completed);
             }
             AttemptEnd::Refund => {
-                limiter.quota.refund(kept, ONE, now);
+                if permit.slot != NO_SLOT || last_shared.take_if(|last| *last == permit.number).is_some() {
+                    limiter.quota.refund(kept, ONE, now);
+                }
                 count(&mut stats.refunded);
             }
             AttemptEnd::Release => count(&mut stats.released),
@@ -260,7 +265,10 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
     {
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
-        let Some(slot) = self.limiter.table.find(hash, key) else { return AttemptPermit { slot: NO_SLOT, number } };
+        let Some(slot) = self.limiter.table.find(hash, key) else {
+            self.last_shared = Some(number);
+            return AttemptPermit { slot: NO_SLOT, number };
+        };
         if let Some(kept) = self.limiter.table.get_mut(slot) {
             kept.attempt = Some(Attempt { number, ends_at: now.after(self.limiter.quota.lease) });
         }

@@ -189,6 +189,22 @@ fn a_permit_that_was_lost_is_given_up_at_the_end_of_its_lease() {
 }
 
 #[test]
+fn a_late_refund_of_the_shared_quota_takes_nothing_from_others() {
+    let mut pings = pings::<1>();
+    let _known = begin(&mut pings, "known", B);
+    let late = begin(&mut pings, "bob", B);
+    // The window of bob's attempt is over, and the known key keeps its entry.
+    let _again = begin(&mut pings, "known", B + 60);
+    let carol = begin(&mut pings, "carol", B + 61);
+    pings.refund(late, at(B + 62));
+    let denied = Answer::Denied { retry_at: at(B + 121) };
+    assert_eq!(pings.allow_or_cached(&"dave", at(B + 63)), denied);
+    pings.refund(carol, at(B + 64));
+    let _dave = begin(&mut pings, "dave", B + 65);
+    assert_eq!(pings.stats().refunded, 2);
+}
+
+#[test]
 fn a_late_release_or_refund_changes_nothing() {
     let mut pings: CachedRateLimiter<u8, u8, Gcra, 4> = CachedRateLimiter::new(Gcra::per_minute(60), LEASE);
     for refund in [false, true] {
