@@ -53,7 +53,7 @@ impl<'a> Name<'a> {
 
     /// Two hashes, since one has no more than 32 bits on a small machine.
     fn hash(&self) -> u64 {
-        let half = |number: u8| self.seed.hash_one((number, self.raw.as_bytes())) >> 32;
+        let half = |number: u8| self.seed.hash_one((self.raw.as_bytes(), number)) >> 32;
         half(0) << 32 | half(1) | 1
     }
 }
