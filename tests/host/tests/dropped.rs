@@ -176,7 +176,12 @@ fn more_adders_than_places_a_worker_by_hand_and_a_stop_lose_nothing() {
         let work = |batches: usize| {
             let (queue, timer, flushed) = (&queue, &timer, &flushed);
             async move {
-                let Ok(mut worker) = queue.worker() else { return };
+                let mut worker = loop {
+                    match queue.worker() {
+                        Ok(worker) => break worker,
+                        Err(_) => sleep(timer, 100).await,
+                    }
+                };
                 for number in 0..batches {
                     let Some(_reason) = worker.next_batch().await else { return };
                     let flush = async { sleep(timer, 150).await };
@@ -192,7 +197,7 @@ fn more_adders_than_places_a_worker_by_hand_and_a_stop_lose_nothing() {
         let others: [Boxed<'_>; 3] = [
             Box::pin(work(2)),
             Box::pin(async {
-                sleep(&timer, 3_000).await;
+                sleep(&timer, 600).await;
                 work(usize::MAX).await;
             }),
             Box::pin(async {
