@@ -1,7 +1,7 @@
 use core::num::NonZeroU32;
 
 use steadfast_core::{
-    BreakerMode, Breakers, CallWindow, CircuitBreaker, Consecutive, Outcome, Percent, Reset, TimeWindow, Trip,
+    BreakerMode, Breakers, CallWindow, CircuitBreaker, Consecutive, Outcome, Percent, Permit, Reset, TimeWindow, Trip,
     TripPolicy,
 };
 
@@ -55,6 +55,11 @@ fn circuit_breaker<P: TripPolicy>(trip: P) {
             Ok(permit) => breaker.record(permit, outcome(), now()),
             Err(open) => see(open.retry_after(now())),
         }
+        see(breaker.calm_generation());
+        breaker.settle(any(), any());
+        let permit = Permit::calm(any());
+        see(permit.generation());
+        breaker.record(permit, outcome(), now());
         see(breaker.allow_request(now()));
         breaker.record_success(now());
         breaker.record_failure(now());
