@@ -74,3 +74,13 @@ pub fn on_two_threads(n: u64, each: impl Fn(usize, u64) + Sync) -> Duration {
         (time + other.join().expect("work does not panic")) / 2
     })
 }
+
+/// `f` on a thread of its own, timed as [`on_two_threads`] is: a thread that was just woken is left alone for longer.
+pub fn on_a_thread(f: impl FnOnce() + Send) -> Duration {
+    let timed = || {
+        let start = Instant::now();
+        f();
+        start.elapsed()
+    };
+    thread::scope(|scope| scope.spawn(timed).join().expect("work does not panic"))
+}

@@ -8,7 +8,7 @@ use std::{
 
 use steadfast::{Clock, Instant, Timer};
 
-use crate::slice::{Work, on_two_threads, timed};
+use crate::slice::{Work, on_a_thread, on_two_threads, timed};
 
 /// SplitMix64's finalizer: numbers that look random, each for one `index` only.
 #[must_use]
@@ -80,6 +80,18 @@ pub fn over_two<T: Send + Sync + 'static>(requests: &Arc<[T]>, op: impl Fn(&T) -
     Box::new(move |n| {
         on_two_threads(n, |thread, n| {
             let (mut done, mut cursor) = (0, cursors[thread].lock().unwrap());
+            cursor.each(n, |request| done += u64::from(op(request)));
+            assert_eq!(done, n, "something else was measured than what was meant");
+        })
+    })
+}
+
+/// [`over`] from one thread, to compare with two.
+pub fn over_one<T: Send + Sync + 'static>(requests: &Arc<[T]>, op: impl Fn(&T) -> bool + Sync + 'static) -> Work {
+    let mut cursor = Cursor::new(requests, 0);
+    Box::new(move |n| {
+        on_a_thread(|| {
+            let mut done = 0;
             cursor.each(n, |request| done += u64::from(op(request)));
             assert_eq!(done, n, "something else was measured than what was meant");
         })

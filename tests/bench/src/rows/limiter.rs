@@ -6,7 +6,7 @@ use std::{
     hint::black_box,
     num::NonZeroU32,
     sync::Mutex,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use governor::{
@@ -25,8 +25,7 @@ use crate::{
         Goal::{Faster, Within},
         Row,
     },
-    slice::Work,
-    work::{Given, all_keys, over, over_two, requests, text},
+    work::{Given, all_keys, over, over_one, over_two, requests, text},
 };
 
 /// More than any key uses up while it is measured.
@@ -57,7 +56,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
             let asked = requests(n, |key| key);
             Row::new(over_two(&asked, ours(n)))
                 .peer("governor", Faster(threaded), over_two(&asked, governor(n, DefaultClock::default())))
-                .peer("ours from one thread", Faster(1.0), on_the_wall(over(&asked, ours(n))))
+                .peer("ours from one thread", Faster(1.0), over_one(&asked, ours(n)))
                 .floor("hash map, one lock", None, over_two(&asked, map(n)))
         }));
     }
@@ -88,15 +87,6 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
         }));
     }
     rows
-}
-
-/// Work of one thread by the clock on the wall, as that of two is timed.
-fn on_the_wall(mut work: Work) -> Work {
-    Box::new(move |n| {
-        let start = Instant::now();
-        work(n);
-        start.elapsed()
-    })
 }
 
 fn filled<K: Eq + Hash + Clone, T: Clock + Clone>(
