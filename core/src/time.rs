@@ -1,6 +1,6 @@
 //! Points in time that the caller supplies.
 
-use core::{num::NonZeroU64, time::Duration};
+use core::{fmt, num::NonZeroU64, time::Duration};
 
 /// A point in time: nanoseconds since an epoch of the caller's choice.
 ///
@@ -100,7 +100,7 @@ impl Instant {
 }
 
 /// An [`Instant`] in two halves: its alignment costs an entry no padding.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Halves([u32; 2]);
 
 impl Halves {
@@ -113,6 +113,13 @@ impl Halves {
     pub(crate) const fn get(self) -> Instant {
         let [low, high] = self.0;
         Instant(low as u64 | (high as u64) << 32)
+    }
+}
+
+/// As the instant that it is.
+impl fmt::Debug for Halves {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
     }
 }
 
