@@ -6,7 +6,7 @@ use steadfast::{BeginError, CallError, CallId, Correlator, Resolution};
 
 use super::{
     Load, Turn,
-    network::{Ask, Desk, Network, PEERS, Replies, TIMEOUT, WireFull, answer_to},
+    network::{Ask, Callers, Desk, Network, PEERS, Replies, TIMEOUT, WireFull, answer_to},
 };
 use crate::{
     clock::SoakClock,
@@ -28,9 +28,7 @@ pub(crate) struct Calls {
     network: Network<CallId>,
     replies: Arc<Replies>,
     asked: Counter,
-    refused: Counter,
-    answered: Counter,
-    foreign: Counter,
+    callers: Callers,
 }
 
 impl Desk for Answers {
@@ -61,9 +59,7 @@ impl Calls {
             calls,
             replies,
             asked: Counter::default(),
-            refused: Counter::default(),
-            answered: Counter::default(),
-            foreign: Counter::default(),
+            callers: Callers::default(),
         })
     }
 
@@ -80,10 +76,10 @@ impl Calls {
         let call = self.calls.call(to, TIMEOUT, |id| ready(self.send(to, id, question, worker)));
         match worker.wait("correlator: call", call).await {
             Some(Ok(answer)) => {
-                self.answered.add(1);
-                self.foreign.add(u64::from(answer != answer_to(question)));
+                self.callers.answered.add(1);
+                self.callers.foreign.add(u64::from(answer != answer_to(question)));
             }
-            Some(Err(CallError::Full | CallError::Closed)) => self.refused.add(1),
+            Some(Err(CallError::Full | CallError::Closed)) => self.callers.refused.add(1),
             Some(Err(_)) | None => {}
         }
     }
@@ -95,7 +91,7 @@ impl Calls {
         let gathering = self.calls.gather(0..PEERS, 3, TIMEOUT, ask);
         if let Some(Ok(answers)) = worker.wait("correlator: gather", gathering).await {
             let foreign = answers.iter().filter(|(_, answer)| *answer != answer_to(question)).count();
-            self.foreign.add(foreign as u64);
+            self.callers.foreign.add(foreign as u64);
         }
     }
 
@@ -103,7 +99,7 @@ impl Calls {
     fn begin(&self, worker: &Worker) {
         self.asked.add(1);
         match self.calls.begin(0, TIMEOUT) {
-            Err(BeginError::Full | BeginError::Closed) => self.refused.add(1),
+            Err(BeginError::Full | BeginError::Closed) => self.callers.refused.add(1),
             Err(_) => {}
             Ok(call) => match worker.dice.below(3) {
                 0 => _ = self.calls.cancel(call.id()),
@@ -158,7 +154,7 @@ impl Load for Calls {
                     .calls
                     .call(1, Duration::from_secs(1), |id| ready(self.network.send(1, Ask { id, question: 7 })));
                 if call.await.is_ok_and(|answer| answer == answer_to(7)) {
-                    self.answered.add(1);
+                    self.callers.answered.add(1);
                     break;
                 }
             }
@@ -169,9 +165,7 @@ impl Load for Calls {
         let stats = self.calls.stats();
         sums.of(&self.of);
         self.replies.sums(&stats, sums);
-        sums.at_most("answers to callers", self.answered.get(), stats.resolved);
-        sums.at_most("callers told full or closed", self.refused.get(), stats.refused + stats.closed);
-        sums.at_most("answers to another question", self.foreign.get(), self.replies.lies());
+        self.callers.sums(&stats, &self.replies, sums);
         sums.never("slots in use", self.calls.len() as u64);
         sums.some("timed out", stats.timed_out);
     }

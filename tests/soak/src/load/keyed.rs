@@ -6,7 +6,7 @@ use steadfast::{CallError, KeyedCorrelator, Resolution};
 
 use super::{
     Load, Turn,
-    network::{Ask, Desk, Network, PEERS, Replies, TIMEOUT, WireFull, answer_to},
+    network::{Ask, Callers, Desk, Network, PEERS, Replies, TIMEOUT, WireFull, answer_to},
 };
 use crate::{
     clock::SoakClock,
@@ -28,9 +28,7 @@ pub(crate) struct KeyedCalls {
     network: Network<(u32, u64)>,
     replies: Arc<Replies>,
     asked: Counter,
-    refused: Counter,
-    answered: Counter,
-    foreign: Counter,
+    callers: Callers,
 }
 
 impl Desk for Answers {
@@ -63,9 +61,7 @@ impl KeyedCalls {
             calls,
             replies,
             asked: Counter::default(),
-            refused: Counter::default(),
-            answered: Counter::default(),
-            foreign: Counter::default(),
+            callers: Callers::default(),
         })
     }
 
@@ -82,10 +78,10 @@ impl KeyedCalls {
         };
         match worker.wait("keyed correlator: call", self.calls.call(id, TIMEOUT, send)).await {
             Some(Ok(answer)) => {
-                self.answered.add(1);
-                self.foreign.add(u64::from(answer != answer_to(id.1)));
+                self.callers.answered.add(1);
+                self.callers.foreign.add(u64::from(answer != answer_to(id.1)));
             }
-            Some(Err(CallError::Full | CallError::Closed | CallError::Duplicate)) => self.refused.add(1),
+            Some(Err(CallError::Full | CallError::Closed | CallError::Duplicate)) => self.callers.refused.add(1),
             Some(Err(_)) | None => {}
         }
     }
@@ -126,7 +122,7 @@ impl Load for KeyedCalls {
                 let id = (1, 7);
                 let send = || ready(self.network.send(1, Ask { id, question: 7 }));
                 if self.calls.call(id, Duration::from_secs(1), send).await.is_ok_and(|answer| answer == answer_to(7)) {
-                    self.answered.add(1);
+                    self.callers.answered.add(1);
                     break;
                 }
             }
@@ -137,9 +133,7 @@ impl Load for KeyedCalls {
         let stats = self.calls.stats();
         sums.of(&self.of);
         self.replies.sums(&stats, sums);
-        sums.at_most("answers to callers", self.answered.get(), stats.resolved);
-        sums.at_most("callers told full or closed", self.refused.get(), stats.refused + stats.closed);
-        sums.at_most("answers to another question", self.foreign.get(), self.replies.lies());
+        self.callers.sums(&stats, &self.replies, sums);
         sums.never("slots in use", self.calls.len() as u64);
         sums.some("timed out", stats.timed_out);
     }

@@ -85,7 +85,7 @@ impl Replies {
     }
 
     /// Callers who were told a lie, by those that guessed right.
-    pub(crate) fn lies(&self) -> u64 {
+    fn lies(&self) -> u64 {
         self.guessed.get()
     }
 
@@ -111,6 +111,24 @@ impl Replies {
         // One in 2^32 names a call that is pending in its slot.
         sums.at_most("guesses taken", self.guessed.get(), 1 + (self.guesses.get() >> 28));
         sums.never("calls still pending", stats.pending);
+    }
+}
+
+/// What the callers of one correlator were told.
+#[derive(Debug, Default)]
+pub(crate) struct Callers {
+    pub(crate) answered: Counter,
+    /// Told that it is full or closed.
+    pub(crate) refused: Counter,
+    /// Of the answers, those to another question.
+    pub(crate) foreign: Counter,
+}
+
+impl Callers {
+    pub(crate) fn sums(&self, stats: &CorrelatorStats, replies: &Replies, sums: &mut Sums) {
+        sums.at_most("answers to callers", self.answered.get(), stats.resolved);
+        sums.at_most("callers told full or closed", self.refused.get(), stats.refused + stats.closed);
+        sums.at_most("answers to another question", self.foreign.get(), replies.lies());
     }
 }
 
