@@ -70,8 +70,8 @@ impl<K: Eq + Hash, V, A: Quota + Clone> CachedRateLimiter<K, V, A> {
 impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuilder<K, V, A, T> {
     /// For how many keys there is room, at least one and at most 4,294,967,294.
     ///
-    /// Up to 4,095 the limiter holds exactly so many. A larger one consists of shards that share the keys by their hash;
-    /// all together hold at least so many, and one shard may be full a little before the others.
+    /// Up to 255 the limiter holds exactly so many. A larger one consists of shards with a margin, so that any `max_keys`
+    /// keys find room; see [`RateLimiterBuilder::max_keys`](crate::RateLimiterBuilder::max_keys).
     #[must_use]
     pub const fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
@@ -94,8 +94,8 @@ impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuild
 
     /// The limiter. Allocates all its memory; nothing else does later, but the keys and values themselves.
     pub fn build(self) -> CachedRateLimiter<K, V, A, T> {
-        CachedRateLimiter(Arc::new(Shards::new(self.max_keys, |share, hasher| {
-            let machine = Machine::allocate(self.quota.clone(), self.lease, share, hasher).with_on_full(self.on_full);
+        CachedRateLimiter(Arc::new(Shards::new(self.max_keys, |room, hasher| {
+            let machine = Machine::allocate(self.quota.clone(), self.lease, room, hasher).with_on_full(self.on_full);
             Shared::new(Mutex::new(machine), self.clock.clone())
         })))
     }

@@ -254,8 +254,8 @@ impl<K: Eq + Hash, P: TripPolicy> Breakers<K, P> {
 impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
     /// For how many keys there is room, at least one and at most 4,294,967,294.
     ///
-    /// From 4,096 on, shards share the keys by their hash; all together hold at least so many, and one shard may be full
-    /// a little before the others.
+    /// From 256 on, shards share the keys by their hash, each with a margin, so that any `max_keys` keys find room; see
+    /// [`RateLimiterBuilder::max_keys`](crate::RateLimiterBuilder::max_keys).
     #[must_use]
     pub const fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
@@ -271,8 +271,8 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
 
     /// The breakers. Allocates all their memory; nothing else does later, but the keys themselves.
     pub fn build(self) -> Breakers<K, P, T> {
-        Breakers(Arc::new(Shards::new(self.max_keys, |share, hasher| {
-            let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, share, hasher);
+        Breakers(Arc::new(Shards::new(self.max_keys, |room, hasher| {
+            let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, room, hasher);
             machine.reseed_jitter(random_seed());
             Shared::new(Mutex::new(machine), self.clock.clone())
         })))

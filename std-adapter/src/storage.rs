@@ -41,38 +41,51 @@ pub(crate) type KeyHasher = RandomState;
 #[repr(align(128))]
 struct Apart<M>(M);
 
-/// Below this capacity one shard serves: it holds exactly its capacity, and is too small to be fought over.
-const WORTH_SHARDING: usize = 4_096;
+/// Below this capacity one shard serves, and holds exactly its capacity.
+const WORTH_SHARDING: usize = 256;
 
-/// The least that is worth a shard: the fewer keys, the less evenly their hashes fill the shards.
-const LEAST_SHARE: usize = 1_024;
+/// How many keys are worth a shard: the fewer they are, the less evenly their hashes fill the shards.
+const WORTH_A_SHARD: usize = 64;
 
 impl<M> Shards<M> {
-    /// Machines for `capacity` keys together, each made for its share and with what they all hash with.
+    /// Machines for any `capacity` keys together, each made for so many keys and with what they all hash with.
     pub(crate) fn new(capacity: usize, make: impl Fn(usize, KeyHasher) -> M) -> Self {
         let hasher = KeyHasher::with_seeds(random_seed(), random_seed(), random_seed(), random_seed());
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let wanted = threads.saturating_mul(4).next_power_of_two().min(256);
-        let most = (capacity / LEAST_SHARE).next_power_of_two();
-        let count = if capacity < WORTH_SHARDING { 1 } else { wanted.min(most) };
-        let share = capacity.div_ceil(count);
-        Self { machines: (0..count).map(|_| Apart(make(share, hasher.clone()))).collect(), hasher }
+        let (count, room) = plan(capacity.max(1), threads);
+        Self { machines: (0..count).map(|_| Apart(make(room, hasher.clone()))).collect(), hasher }
     }
 
     /// The machine of the keys with this hash.
-    #[expect(
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        reason = "a mask of a power of two, at least 1"
-    )]
     pub(crate) fn of(&self, hash: u64) -> &M {
-        // The low bits: the tables themselves use the high ones.
-        &self.machines[hash as usize & (self.machines.len() - 1)].0
+        &spread(&self.machines, hash).0
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &M> {
         self.machines.iter().map(|Apart(machine)| machine)
     }
+}
+
+/// How many shards, and for how many keys each has room, so that any `capacity` keys find some.
+///
+/// A shard's share of keys that were not chosen by its secret hash is close to Poisson's. Room for six standard deviations
+/// and six keys more than its mean is too little in less than one of 50 million cases (Chernoff's bound, for means from 32
+/// on), for all of at most 256 shards in less than one of 200,000.
+fn plan(capacity: usize, threads: usize) -> (usize, usize) {
+    if capacity < WORTH_SHARDING {
+        return (1, capacity);
+    }
+    let wanted = threads.saturating_mul(16).next_power_of_two().min(256);
+    let count = wanted.min((capacity / WORTH_A_SHARD).next_power_of_two());
+    let mean = capacity.div_ceil(count);
+    (count, mean.saturating_add(mean.saturating_mul(36).isqrt()).saturating_add(6))
+}
+
+/// The one of `items`, a power of two of them, that belongs to this hash.
+#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a mask of a power of two, at least 1")]
+pub(crate) const fn spread<T>(items: &[T], hash: u64) -> &T {
+    // The low bits: the tables themselves use the high ones.
+    &items[hash as usize & (items.len() - 1)]
 }
 
 #[cfg(test)]
@@ -88,6 +101,28 @@ mod tests {
             *chains.entry(hasher.hash_one(key) >> 54).or_insert(0) += 1;
         }
         chains.into_values().max().unwrap_or(0)
+    }
+
+    /// `ln` of Chernoff's bound on how likely it is that a Poisson variable is at least `room`.
+    fn odds(mean: f64, room: f64) -> f64 {
+        let excess = room / mean - 1.0;
+        -mean * ((1.0 + excess) * (1.0 + excess).ln() - excess)
+    }
+
+    #[test]
+    fn whatever_is_asked_for_finds_room_in_all_shards() {
+        for capacity in (256..5_000).chain([10_000, 65_536, 100_003, 1_000_000, 10_000_000]) {
+            for threads in [1, 2, 8, 64, 1_000] {
+                let (count, room) = plan(capacity, threads);
+                assert!(count.is_power_of_two() && (4..=256).contains(&count), "{count} for {capacity}");
+                let mean = capacity as f64 / count as f64;
+                let odds = odds(mean, (room + 1) as f64).exp() * count as f64;
+                assert!(odds < 5e-6, "{count} of {room} for {capacity}: {odds}");
+                assert!(room * count <= capacity * 12 / 5, "{count} of {room} for {capacity}");
+            }
+        }
+        assert_eq!([1, 255].map(|capacity| plan(capacity, 64)), [(1, 1), (1, 255)]);
+        assert_eq!([256, 1_000, 1_000_000].map(|capacity| plan(capacity, 2)), [(4, 118), (16, 116), (32, 32_316)]);
     }
 
     #[test]

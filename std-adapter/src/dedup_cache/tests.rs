@@ -48,10 +48,10 @@ fn threads_that_share_ids_handle_each_once() {
 
 #[test]
 fn a_small_cache_holds_exactly_its_capacity() {
-    let heard = DedupCache::<u64>::builder(TTL, WhenFull::Refuse).capacity(1_000).build();
-    assert!((0..1_000).all(|id| heard.check(&id).is_fresh()));
-    assert_eq!(heard.check(&1_000), Seen::Full);
-    assert_eq!((heard.len(), heard.capacity()), (1_000, 1_000));
+    let heard = DedupCache::<u64>::builder(TTL, WhenFull::Refuse).capacity(255).build();
+    assert!((0..255).all(|id| heard.check(&id).is_fresh()));
+    assert_eq!(heard.check(&255), Seen::Full);
+    assert_eq!((heard.len(), heard.capacity()), (255, 255));
     assert_eq!(DedupCache::<u64>::builder(TTL, WhenFull::Refuse).capacity(0).build().capacity(), 1);
 }
 

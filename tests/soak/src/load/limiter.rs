@@ -47,7 +47,7 @@ impl Limiter<SlidingLog<4>> {
     /// In one piece.
     pub(crate) fn window(clock: &SoakClock, is_steady: bool) -> Self {
         let most = |time: Duration| 4 * (2 + (time.as_nanos() / WINDOW.as_nanos()) as u64);
-        Self::new("window", SlidingLog::new(WINDOW), 512, most, clock, is_steady)
+        Self::new("window", SlidingLog::new(WINDOW), 255, most, clock, is_steady)
     }
 }
 
@@ -154,7 +154,7 @@ where
         if let Some(began) = self.began {
             let time = self.limiter.now().saturating_duration_since(began);
             // A known key that was idle may have lost its entry, and share the overflow quota.
-            let most = (KNOWN + SHARDS.min(self.limiter.capacity() as u64 / 1_024 + 1)) * (self.most)(time);
+            let most = (KNOWN + SHARDS.min(self.limiter.capacity() as u64 / 32)) * (self.most)(time);
             sums.at_most("allowed to known keys", self.known_allowed.get(), most);
         }
     }
