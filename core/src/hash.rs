@@ -26,7 +26,7 @@ mod half_sip;
 pub struct HashSeed(Words);
 
 /// What a [`HashSeed`] hashes with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SeededHasher(Sip);
 
 #[cfg(target_pointer_width = "64")]
@@ -103,5 +103,25 @@ impl Hasher for SeededHasher {
 impl core::fmt::Debug for HashSeed {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("HashSeed(..)")
+    }
+}
+
+/// Shows no state: it holds the secret.
+impl core::fmt::Debug for SeededHasher {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("SeededHasher(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn neither_a_seed_nor_its_hasher_shows_the_secret() {
+        let seed = HashSeed::new(7_777_777, 8_888_888);
+        let shown = format!("{seed:?} {:?}", seed.build_hasher());
+        assert_eq!(shown, "HashSeed(..) SeededHasher(..)");
     }
 }

@@ -42,6 +42,8 @@ mod correlator;
 mod dedup_cache;
 #[cfg(feature = "aead")]
 mod encryptor;
+#[cfg(feature = "defmt")]
+mod format;
 mod hash;
 mod logger;
 mod quorum;

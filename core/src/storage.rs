@@ -20,6 +20,7 @@ pub trait Allocate: Storage {
 }
 
 /// `N` slots inside the machine, at most 65,535.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug)]
 pub struct Inline<const N: usize>;
 

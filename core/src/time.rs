@@ -123,6 +123,13 @@ impl fmt::Debug for Halves {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for Halves {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        self.get().format(f);
+    }
+}
+
 /// The earliest of some deadlines, `None` if there is none.
 ///
 /// Use this rather than `Option::min`, for which `None` is less than any deadline and so hides all the others.

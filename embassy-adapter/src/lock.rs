@@ -60,6 +60,13 @@ impl<T, M> fmt::Debug for Mutex<T, M> {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl<T, M> defmt::Format for Mutex<T, M> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{}", defmt::Debug2Format(self));
+    }
+}
+
 /// A machine behind an embassy mutex and beside embassy's timer: see [`shared`], and
 /// [`steadfast_core::Shared`] for what it does.
 pub type Shared<X, M = CriticalSectionRawMutex> = steadfast_core::Shared<X, Mutex<X, M>, EmbassyTimer>;

@@ -59,6 +59,7 @@ pub use worker::BatchWorker;
 /// }
 /// assert!(news.is_empty());
 /// ```
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Debug)]
 pub struct BatchCollector<T, const N: usize> {
     items: Vec<T, N>,
@@ -184,6 +185,7 @@ pub struct BatchStats {
 /// drop(batch);
 /// ```
 #[must_use = "the items of a batch are dropped with it"]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug)]
 pub struct Batch<'a, T> {
     items: &'a mut VecView<T>,
@@ -229,6 +231,7 @@ impl<'a, T> IntoIterator for Batch<'a, T> {
 }
 
 /// Moves the items out of a [`Batch`].
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug)]
 pub struct BatchIntoIter<'a, T> {
     reversed: Batch<'a, T>,

@@ -23,6 +23,7 @@ pub enum FlushReason {
 }
 
 /// Counts the items of the batch being filled, and knows when it is due.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
     max_wait: Span,

@@ -67,6 +67,7 @@ impl<const N: usize> CallWindow<N> {
 
 /// How the last `N` calls ended.
 #[expect(unnameable_types, reason = "only a breaker has one")]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Debug)]
 pub struct CallRing<const N: usize> {
     counts: Counts,

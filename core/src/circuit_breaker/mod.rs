@@ -17,9 +17,13 @@ mod trip;
 
 pub use breaker::CircuitBreaker;
 pub use breakers::{Breakers, BreakersIn};
+#[cfg(all(test, feature = "defmt"))]
+pub(crate) use call_window::CallRing;
 pub use call_window::CallWindow;
 pub use guard::CallGuard;
 pub use outcome::{BreakerError, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit};
 pub use reset::Reset;
+#[cfg(all(test, feature = "defmt"))]
+pub(crate) use time_window::Buckets;
 pub use time_window::TimeWindow;
 pub use trip::{Consecutive, Percent, Trip, TripPolicy};

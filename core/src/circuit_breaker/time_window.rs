@@ -63,6 +63,7 @@ impl<const B: usize> TimeWindow<B> {
 
 /// The calls of the last `B` buckets, and their sum.
 #[expect(unnameable_types, reason = "only a breaker has one")]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Debug)]
 pub struct Buckets<const B: usize> {
     /// When the newest bucket is full.

@@ -20,6 +20,7 @@ use crate::{Instant, time::Span};
 /// const SLOW: TimeWindow<10> = Trip::time_window(Duration::from_secs(10), Percent::new(50))
 ///     .slow_calls(Duration::from_secs(2), Percent::new(80));
 /// ```
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug)]
 pub enum Trip {}
 
@@ -220,6 +221,7 @@ impl Limits {
 }
 
 /// Calls of a window, or of a part of it. No part has more of anything than the whole, so no sum goes over or under.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Counts {
     pub(super) calls: u32,

@@ -16,6 +16,7 @@ use super::{
 use crate::{Instant, Lock, Shared, Storage, Timer, time::Span};
 
 /// A peer to be asked by [`gather_each`](Shared::gather_each), with room for its call.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Asked<P> {
     peer: P,

@@ -5,6 +5,7 @@ use core::fmt;
 use super::ClaimLost;
 
 /// How a claim ended.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ClaimEnd {
     /// The work failed: the id is not known any more.

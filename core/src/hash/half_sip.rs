@@ -96,13 +96,6 @@ const fn compress([v0, v1, v2, v3]: [u32; 4], word: u32) -> [u32; 4] {
     [v0 ^ word, v1, v2, v3]
 }
 
-/// Shows no state: it holds the secret.
-impl core::fmt::Debug for HalfSipHasher13 {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("HalfSipHasher13(..)")
-    }
-}
-
 #[inline(always)]
 const fn round([mut v0, mut v1, mut v2, mut v3]: [u32; 4]) -> [u32; 4] {
     v0 = v0.wrapping_add(v1);

@@ -71,6 +71,7 @@ impl<R: Recorder + ?Sized> Recorder for &R {
 /// logger.flush();
 /// assert_eq!(logger.drain(&mut Stdout), 1); // 📦 [stash] alice did store to bob: stored 2.3KB
 /// ```
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceLog<R> {
     recorder: R,
@@ -123,6 +124,7 @@ impl<R: Recorder> ServiceLog<R> {
 }
 
 /// An event that is still being described; dropping it records it.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug)]
 pub struct Report<'a, R: Recorder> {
     recorder: &'a R,

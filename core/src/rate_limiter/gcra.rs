@@ -158,5 +158,6 @@ impl Quota for Gcra {
 }
 
 /// What [`Gcra`] keeps for one key: the instant at which its quota is whole again.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug)]
 pub struct GcraState(Halves);

@@ -140,6 +140,7 @@ impl<const MAX: usize> Quota for SlidingLog<MAX> {
 }
 
 /// The instants that a [`SlidingLog`] keeps for one key, oldest first, in a ring.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug)]
 pub struct SlidingLogState<const MAX: usize> {
     at: [Halves; MAX],

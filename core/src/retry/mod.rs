@@ -54,6 +54,7 @@ pub use run::{Drive, NoBudget, RetryError, Run, Setup};
 /// assert!(now <= Instant::from_secs(108));
 /// assert_eq!(retry.next(Failure::Transient, now, &mut rng), Step::GiveUp(Reason::Attempts));
 /// ```
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Debug)]
 pub struct Retry<'p> {
     policy: &'p RetryPolicy,

@@ -29,6 +29,7 @@ pub struct Run<S, D> {
 
 /// The parts of a [`Run`].
 #[doc(hidden)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug)]
 pub struct Setup<O, P, H, N, B, T, R> {
     policy: RetryPolicy,
@@ -61,6 +62,7 @@ impl<S, D: FnOnce(S) -> F, F: Future> Drive<S> for D {
 
 /// The budget of a [`Run`] that has none.
 #[doc(hidden)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug)]
 pub enum NoBudget {}
 

@@ -35,6 +35,7 @@ pub struct Simulator<'a> {
 }
 
 /// Names a task of a [`Simulator`].
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TaskId(usize);
 

@@ -5,6 +5,7 @@ use core::{fmt, marker::PhantomData};
 use super::AttemptLost;
 
 /// How an attempt ended.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AttemptEnd<V> {
     /// It brought a value.

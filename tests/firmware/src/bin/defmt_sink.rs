@@ -2,13 +2,19 @@
 #![no_std]
 #![no_main]
 
+use core::{hash::BuildHasher, time::Duration};
+
 use cortex_m_rt::entry;
 use firmware_tests::{board, harness};
 use heapless::Vec;
-use steadfast_embassy::{DefmtSink, Event, Level, Lock, Logger, Mutex, Shared, Sink, shared};
+use steadfast_embassy::{
+    CircuitBreaker, DefmtSink, Event, HashSeed, Level, Lock, Logger, Mutex, Reset, Shared, Sink, Trip, shared,
+};
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What `defmt` has sent.
-static SENT: Mutex<Vec<u8, 256>> = Mutex::new(Vec::new());
+static SENT: Mutex<Vec<u8, 1024>> = Mutex::new(Vec::new());
 
 #[defmt::global_logger]
 struct Memory;
@@ -27,7 +33,7 @@ unsafe impl defmt::Logger for Memory {
 }
 
 /// What was sent since the last time; the first two bytes say which format string, and so the level.
-fn sent() -> ([u8; 2], Vec<u8, 256>) {
+fn sent() -> ([u8; 2], Vec<u8, 1024>) {
     let frame = SENT.with(core::mem::take);
     (frame[..2].try_into().expect("a frame begins with its index"), frame)
 }
@@ -71,14 +77,37 @@ fn values_can_be_sent() {
     assert!(holds(&sent().1, "alice"));
 }
 
+fn a_machine_can_be_sent_even_by_whoever_has_its_lock() {
+    static LOGGER: Shared<Logger<4>> = shared(Logger::new());
+    static BREAKER: Shared<CircuitBreaker> = shared(CircuitBreaker::new(Trip::consecutive(1), Reset::after(HOUR)));
+    LOGGER.with(|logger, _| defmt::info!("{} {}", LOGGER, logger.service("stash")));
+    assert!(holds(&sent().1, "Shared { .. }"));
+    BREAKER.with(|breaker, now| {
+        breaker.record_failure(now);
+        defmt::info!("{}", breaker);
+    });
+    assert!(holds(&sent().1, "state: Open"));
+}
+
+fn a_seed_is_sent_without_its_secret() {
+    // The letters "secret", should they be sent as they lie in memory.
+    let seed = HashSeed::new(u64::from_le_bytes(*b"\0\0secret"), 0);
+    defmt::info!("{} {}", seed, seed.build_hasher());
+    let (_, frame) = sent();
+    assert!(holds(&frame, "HashSeed(..)") && holds(&frame, "SeededHasher(..)"));
+    assert!(!holds(&frame, "cret"), "{frame:?}");
+}
+
 #[entry]
 fn main() -> ! {
     board::start();
-    let tests: [(&str, fn()); 4] = [
+    let tests: [(&str, fn()); 6] = [
         ("a_line_is_sent_at_its_level", a_line_is_sent_at_its_level),
         ("a_logger_drains_into_it", a_logger_drains_into_it),
         ("what_a_peer_sends_is_escaped_there_too", what_a_peer_sends_is_escaped_there_too),
         ("values_can_be_sent", values_can_be_sent),
+        ("a_machine_can_be_sent_even_by_whoever_has_its_lock", a_machine_can_be_sent_even_by_whoever_has_its_lock),
+        ("a_seed_is_sent_without_its_secret", a_seed_is_sent_without_its_secret),
     ];
     for (name, test) in tests {
         harness::test("defmt", name, test);

@@ -1,0 +1,60 @@
+//! `defmt::Format` for the types that cannot derive it: those with wakers, closures, tables or secrets.
+
+use core::fmt;
+
+use crate::*;
+
+/// Formats what is listed as its `Debug` does, which takes no lock and shows no secret.
+macro_rules! format_as_debug {
+    ($([$($generics:tt)*] $type:ty;)+) => {$(
+        impl<$($generics)*> defmt::Format for $type
+        where
+            Self: fmt::Debug,
+        {
+            fn format(&self, f: defmt::Formatter<'_>) {
+                defmt::write!(f, "{}", defmt::Debug2Format(self));
+            }
+        }
+    )+};
+}
+
+format_as_debug! {
+    ['q, B: BatchBuffer, W: Storage, L: Lock<Target = BatchQueueIn<B, W>>, T: Clock] BatchWorker<'q, B, W, L, T>;
+    ['a] Actors<'a>;
+    ['a] Group<'a>;
+    [] HashSeed;
+    [] SeededHasher;
+    [B, W: Storage] BatchQueueIn<B, W>;
+    [E: FnOnce(ClaimEnd) -> Result<(), ClaimLost>] ClaimGuard<E>;
+    [Id, R, S: Storage, H] KeyedCorrelatorIn<Id, R, S, H>;
+    [K, A: Quota, S: Storage, H] RateLimiterIn<K, A, S, H>;
+    [K, P: TripPolicy, S: Storage, H] BreakersIn<K, P, S, H>;
+    [K, S: Storage, H] DedupCacheIn<K, S, H>;
+    [K, V, A: Quota, S: Storage, H] CachedRateLimiterIn<K, V, A, S, H>;
+    [M, L, T] Shared<M, L, T>;
+    [P, R, S: Storage] CorrelatorIn<P, R, S>;
+    [P: TripPolicy] CircuitBreaker<P>;
+    [R: FnMut(Permit, Outcome)] CallGuard<R>;
+    [S, D] Run<S, D>;
+    [V, E: FnOnce(AttemptEnd<V>) -> Result<(), AttemptLost<V>>] AttemptGuard<V, E>;
+    [V, T, S: ListStorage] QuorumIn<V, T, S>;
+    [const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize]
+        Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>;
+    [const NAMES: usize, const LINE: usize] Entry<NAMES, LINE>;
+    [const W: usize] WaitList<W>;
+}
+
+#[cfg(any(test, feature = "test-util"))]
+format_as_debug! {
+    [] test_util::ManualClock;
+}
+
+#[cfg(all(any(test, feature = "test-util"), target_has_atomic = "ptr"))]
+format_as_debug! {
+    ['a] test_util::Simulator<'a>;
+    [] test_util::VirtualSleep;
+    [] test_util::VirtualTimer;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Every public type is `defmt::Format`: checked when it compiles, for nothing links `defmt` on a host. That none is left
+//! out is checked by `tests/host/tests/format.rs`.
+
+use core::cell::RefCell;
+
+use crate::{
+    circuit_breaker::{Buckets, CallRing},
+    *,
+};
+
+const fn format<T: defmt::Format>() {}
+
+type Queue = BatchQueue<u8, 4, 2>;
+type Log = Shared<Logger<4>, RefCell<Logger<4>>, test_util::ManualClock>;
+type OnClaim = fn(ClaimEnd) -> Result<(), ClaimLost>;
+type OnAttempt = fn(AttemptEnd<u8>) -> Result<(), AttemptLost<u8>>;
+type OnCall = fn(Permit, Outcome);
+
+const _: () = {
+    format::<(HashSeed, Inline<4>, Instant, SeededHasher, WaitList<2>)>();
+    format::<Shared<u8, RefCell<u8>, u8>>();
+
+    format::<(AddError<u8>, FlushOutcome, FlushReason, WorkerRuns)>();
+    format::<(Batch<'_, u8>, BatchCollector<u8, 4>, BatchIntoIter<'_, u8>, BatchSettings, BatchStats)>();
+    format::<(BatchQueueIn<u8, Inline<2>>, BatchQueueStats)>();
+    format::<BatchWorker<'_, heapless::Vec<u8, 4>, Inline<2>, RefCell<Queue>, test_util::ManualClock>>();
+
+    format::<(BreakerError<u8>, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset)>();
+    format::<(BreakersIn<u8, Consecutive, Inline<4>>, CircuitBreaker<CallWindow<8>>, CircuitBreaker<TimeWindow<8>>)>();
+    format::<(Buckets<8>, CallGuard<OnCall>, CallRing<8>, CallWindow<8>, Consecutive, Percent, TimeWindow<8>, Trip)>();
+
+    format::<(Asked<u8>, BeginError, Call, CallError<u8>, CallId, CorrelatorStats, Expired<u8>, Resolution<u8>)>();
+    format::<(CorrelatorIn<u8, u8, Inline<4>>, KeyedCorrelatorIn<u8, u8, Inline<4>>, RoundTrips)>();
+
+    format::<(Claim<ClaimTicket>, ClaimEnd, ClaimGuard<OnClaim>, ClaimLost, ClaimTicket)>();
+    format::<(DedupCacheIn<u8, Inline<4>>, DedupStats, Seen, WhenFull)>();
+
+    format::<(Actors<'_>, Entry<64, 64>, Event<'_>, FormattersFull, Group<'_>, Level, Logger<4>, LoggerStats)>();
+    format::<(NotWritten, Recorded, ServiceId, Show, Text<8>)>();
+    format::<(Report<'_, &Log>, ServiceLog<&Log>)>();
+
+    format::<(Ballot<u8>, QuorumError, QuorumIn<u8, u8, Inline<4>>, QuorumStats, Vote)>();
+
+    format::<(Decision, Gcra, GcraState, NeverFits, OnFull, SlidingLog<5>, SlidingLogState<5>)>();
+    format::<(RateLimiterIn<u8, Gcra, Inline<4>>, RateLimiterIn<u8, SlidingLog<5>, Inline<4>>, RateLimiterStats)>();
+    format::<(AllowOrCached<AttemptPermit, u8>, AttemptEnd<u8>, AttemptGuard<u8, OnAttempt>, AttemptLost<u8>)>();
+    format::<(AttemptPermit, CachedRateLimiterIn<u8, u8, Gcra, Inline<4>>, CachedRateLimiterStats)>();
+
+    format::<(Failure, Jitter, Reason, Retry<'_>, RetryBudget, RetryBudgetStats, RetryError<u8>, RetryPolicy, Step)>();
+    format::<(NoBudget, Run<u8, u8>, Setup<u8, u8, u8, u8, u8, u8, u8>)>();
+};
+
+#[cfg(feature = "aead")]
+const _: () = format::<(Domain<'_>, Encryptor, EncryptorError)>();
+
+const _: () = format::<test_util::ManualClock>();
+#[cfg(target_has_atomic = "ptr")]
+const _: () = {
+    use test_util::{Simulator, TaskId, VirtualSleep, VirtualTimer};
+
+    format::<(Simulator<'_>, TaskId, VirtualSleep, VirtualTimer)>();
+};
