@@ -46,6 +46,19 @@ impl<'a> Domain<'a> {
     pub const fn new(salt: &'a [u8], info: &'a [u8]) -> Self {
         Self { salt, info }
     }
+
+    /// The key that [`Encryptor::from_seed`] derives from `seed`, for another implementation of XChaCha20-Poly1305. It is
+    /// wiped on drop.
+    #[must_use]
+    pub fn key(&self, seed: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        #[expect(
+            clippy::expect_used,
+            reason = "HKDF-SHA256 yields up to 8,160 bytes, and a wrong key must never be used"
+        )]
+        Hkdf::<Sha256>::new(Some(self.salt), seed).expand(self.info, &mut *key).expect("32 bytes");
+        key
+    }
 }
 
 /// Seals data so that only those who have its seed can open it, and notice if it was changed.
@@ -118,13 +131,7 @@ impl Encryptor {
     /// The seed is of 32 random bytes, not a password. Wipe your copy of it.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32], domain: Domain<'_>) -> Self {
-        let mut key = Zeroizing::new([0; 32]);
-        #[expect(
-            clippy::expect_used,
-            reason = "HKDF-SHA256 yields up to 8,160 bytes, and a wrong key must never be used"
-        )]
-        Hkdf::<Sha256>::new(Some(domain.salt), seed).expand(domain.info, &mut *key).expect("32 bytes");
-        Self { cipher: XChaCha20Poly1305::new((&*key).into()) }
+        Self { cipher: XChaCha20Poly1305::new((&*domain.key(seed)).into()) }
     }
 
     /// Seals what is in `buffer`, where it is: afterwards it holds the ciphertext and the tag. Returns the nonce, to be

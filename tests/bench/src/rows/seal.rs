@@ -35,6 +35,15 @@ pub(super) fn rows() -> Vec<Plan> {
     });
     let to_vec = sizes.map(|(name, len)| {
         Plan::new(format!("seal {name} into a vector, nonce from the system"), move || {
+            Row::new(core_to_vec(len)).peer("libsodium", None, libsodium(len)).peer("orion", None, orion(len)).floor(
+                "HChaCha20 and ring",
+                None,
+                ring_to_vec(len),
+            )
+        })
+    });
+    let by_ring = sizes.map(|(name, len)| {
+        Plan::new(format!("seal {name} into a vector, nonce from the system, feature `ring`"), move || {
             Row::new(ours(len)).peer("libsodium", Faster(1.0), libsodium(len)).peer("orion", None, orion(len)).floor(
                 "HChaCha20 and ring",
                 None,
@@ -42,7 +51,16 @@ pub(super) fn rows() -> Vec<Plan> {
             )
         })
     });
-    in_place.into_iter().chain(to_vec).collect()
+    let open = sizes.map(|(name, len)| {
+        Plan::new(format!("open {name} into a vector, feature `ring`"), move || {
+            Row::new(open(len)).peer("RustCrypto", None, open_by_core(len)).peer(
+                "libsodium",
+                Faster(1.0),
+                open_by_libsodium(len),
+            )
+        })
+    });
+    in_place.into_iter().chain(to_vec).chain(by_ring).chain(open).collect()
 }
 
 /// Nonces that cost nothing.
@@ -119,6 +137,20 @@ fn ring_to_vec(len: usize) -> Work {
     })
 }
 
+/// What `steadfast::Encryptor` does without the feature `ring`, with which it is built here.
+fn core_to_vec(len: usize) -> Work {
+    let (core, message) = (Core::from_seed(&KEY, Domain::STASH), vec![9; len]);
+    repeat(move || {
+        let mut blob = Vec::with_capacity(len + Core::OVERHEAD);
+        blob.extend_from_slice(&[0; Core::NONCE_LEN]);
+        blob.extend_from_slice(black_box(&message));
+        let (nonce, tag) = core.seal_detached(&mut blob[Core::NONCE_LEN..], AAD, &mut SystemRng).unwrap();
+        blob[..Core::NONCE_LEN].copy_from_slice(&nonce);
+        blob.extend_from_slice(&tag);
+        black_box(blob);
+    })
+}
+
 fn ours(len: usize) -> Work {
     let (encryptor, message) = (Encryptor::from_seed(&KEY, Domain::STASH), vec![9; len]);
     repeat(move || assert!(black_box(encryptor.seal(black_box(&message), AAD)).is_ok()))
@@ -132,6 +164,35 @@ fn libsodium(len: usize) -> Work {
         let nonce = sodium::Nonce::generate();
         assert!(black_box(sodium::encrypt(black_box(&message), Some(AAD), &nonce, &key)).is_ok());
     })
+}
+
+fn blob(len: usize) -> Vec<u8> {
+    Encryptor::from_seed(&KEY, Domain::STASH).seal(&vec![9; len], AAD).unwrap()
+}
+
+fn open(len: usize) -> Work {
+    let (encryptor, blob) = (Encryptor::from_seed(&KEY, Domain::STASH), blob(len));
+    repeat(move || assert!(black_box(encryptor.open(black_box(&blob), AAD)).is_ok()))
+}
+
+/// What `steadfast::Encryptor` does without the feature `ring`.
+fn open_by_core(len: usize) -> Work {
+    let (core, blob) = (Core::from_seed(&KEY, Domain::STASH), blob(len));
+    repeat(move || {
+        let (nonce, rest) = black_box(&blob).split_first_chunk().unwrap();
+        let (ciphertext, tag) = rest.split_last_chunk().unwrap();
+        let mut message = ciphertext.to_vec();
+        assert!(core.open_detached(nonce, &mut message, tag, AAD).is_ok());
+        black_box(message);
+    })
+}
+
+fn open_by_libsodium(len: usize) -> Work {
+    libsodium_rs::ensure_init().expect("it starts");
+    let (key, message) = (sodium::Key::from_bytes(&KEY).unwrap(), vec![9; len]);
+    let nonce = sodium::Nonce::generate();
+    let sealed = sodium::encrypt(&message, Some(AAD), &nonce, &key).unwrap();
+    repeat(move || assert!(black_box(sodium::decrypt(black_box(&sealed), Some(AAD), &nonce, &key)).is_ok()))
 }
 
 /// Without associated data, which its easy interface has not.
