@@ -86,7 +86,7 @@ pub use rate_limiter::{
     RateLimiterStats, SlidingLog, SlidingLogState,
 };
 #[doc(hidden)]
-pub use retry::{Drive, NoBudget, Setup};
+pub use retry::{Drive, Hint, NoBudget, Notify, Plain, RetryIf, Setup};
 pub use retry::{Failure, Jitter, Reason, Retry, RetryBudget, RetryBudgetStats, RetryError, RetryPolicy, Run, Step};
 pub use shared::{Clock, Lock, Shared, Timer};
 pub use storage::{Allocate, Inline, Link, Storage};

@@ -107,8 +107,11 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// # Errors
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
-    pub async fn call<V, E>(&self, call: impl Future<Output = Result<V, E>>) -> Result<V, BreakerError<E>> {
-        Single::guard(&*self.0)?.call(call).await.map_err(BreakerError::Inner)
+    pub fn call<V, E>(
+        &self,
+        call: impl Future<Output = Result<V, E>>,
+    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
+        self.call_with(call, Outcome::of)
     }
 
     /// [`call`](Self::call) where `classify` tells the outcome.
@@ -116,12 +119,12 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// # Errors
     ///
     /// As for `call`.
-    pub async fn call_with<V, E>(
+    pub fn call_with<V, E>(
         &self,
         call: impl Future<Output = Result<V, E>>,
         classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> Result<V, BreakerError<E>> {
-        Single::guard(&*self.0)?.call_with(call, classify).await.map_err(BreakerError::Inner)
+    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
+        CallGuard::acquire_and_call(|| Single::guard(&*self.0), call, classify)
     }
 
     /// Makes a call that blocks, unless the breaker is open: `Ok` is a success, `Err` a failure.
@@ -288,12 +291,16 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// # Errors
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
-    pub async fn call<Q, V, E>(&self, key: &Q, call: impl Future<Output = Result<V, E>>) -> Result<V, BreakerError<E>>
+    pub fn call<Q, V, E>(
+        &self,
+        key: &Q,
+        call: impl Future<Output = Result<V, E>>,
+    ) -> impl Future<Output = Result<V, BreakerError<E>>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        self.try_acquire(key)?.call(call).await.map_err(BreakerError::Inner)
+        self.call_with(key, call, Outcome::of)
     }
 
     /// [`call`](Self::call) where `classify` tells the outcome.
@@ -301,17 +308,17 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// # Errors
     ///
     /// As for `call`.
-    pub async fn call_with<Q, V, E>(
+    pub fn call_with<Q, V, E>(
         &self,
         key: &Q,
         call: impl Future<Output = Result<V, E>>,
         classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> Result<V, BreakerError<E>>
+    ) -> impl Future<Output = Result<V, BreakerError<E>>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        self.try_acquire(key)?.call_with(call, classify).await.map_err(BreakerError::Inner)
+        CallGuard::acquire_and_call(move || self.try_acquire(key), call, classify)
     }
 
     /// Makes a call to `key` that blocks, unless its breaker is open: `Ok` is a success, `Err` a failure.

@@ -1,18 +1,17 @@
 //! Trying again, on the system's clock and with its randomness.
-#![expect(clippy::type_complexity, reason = "a future without a name cannot stand in a type alias")]
 
-use core::{future::Future, time::Duration};
+use core::future::Future;
 use std::sync::Arc;
 
 use steadfast_core::{
-    Clock, Drive, Lock, NoBudget, RetryBudget as BudgetMachine, RetryBudgetStats, RetryError, RetryPolicy, Run, Setup,
+    Clock, Drive, Lock, NoBudget, Plain, RetryBudget as BudgetMachine, RetryBudgetStats, RetryError, RetryPolicy, Run,
+    Setup,
 };
 
 use crate::{JitterRng, Mutex, SystemRng, SystemTimer};
 
 /// What [`RetryExt::run`] starts from: every error is retried, nothing is told, there is no budget.
-type PlainSetup<O, E> =
-    Setup<O, fn(&E) -> bool, fn(&E) -> Option<Duration>, fn(Option<&E>, Duration), NoBudget, SystemTimer, JitterRng>;
+type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, JitterRng>;
 
 /// `policy.run(operation).await`: tries until it succeeds, or the policy gives up.
 ///
@@ -110,7 +109,7 @@ pub trait RetryExt {
     fn run<O, F, V, E>(
         self,
         operation: O,
-    ) -> Run<PlainSetup<O, E>, impl Drive<PlainSetup<O, E>, Future = impl Future<Output = Result<V, RetryError<E>>>>>
+    ) -> Run<PlainSetup<O>, impl Drive<PlainSetup<O>, Future = impl Future<Output = Result<V, RetryError<E>>>>>
     where
         O: FnMut() -> F,
         F: Future<Output = Result<V, E>>;
@@ -120,7 +119,7 @@ impl RetryExt for RetryPolicy {
     fn run<O, F, V, E>(
         self,
         operation: O,
-    ) -> Run<PlainSetup<O, E>, impl Drive<PlainSetup<O, E>, Future = impl Future<Output = Result<V, RetryError<E>>>>>
+    ) -> Run<PlainSetup<O>, impl Drive<PlainSetup<O>, Future = impl Future<Output = Result<V, RetryError<E>>>>>
     where
         O: FnMut() -> F,
         F: Future<Output = Result<V, E>>,

@@ -2,7 +2,7 @@
 
 use core::{fmt, future::Future};
 
-use super::{Outcome, Permit};
+use super::{BreakerError, Open, Outcome, Permit};
 
 /// A permit for one call that tells the breaker how the call ended, at the latest when it is dropped.
 ///
@@ -30,8 +30,8 @@ impl<R: FnMut(Permit, Outcome)> CallGuard<R> {
     /// # Errors
     ///
     /// What the call returns.
-    pub async fn call<V, E>(self, call: impl Future<Output = Result<V, E>>) -> Result<V, E> {
-        self.call_with(call, Outcome::of).await
+    pub fn call<V, E>(self, call: impl Future<Output = Result<V, E>>) -> impl Future<Output = Result<V, E>> {
+        self.call_with(call, Outcome::of)
     }
 
     /// Makes the call; `classify` tells its outcome.
@@ -39,14 +39,37 @@ impl<R: FnMut(Permit, Outcome)> CallGuard<R> {
     /// # Errors
     ///
     /// What the call returns.
-    pub async fn call_with<V, E>(
-        self,
+    #[expect(clippy::manual_async_fn, reason = "as in `acquire_and_call`")]
+    pub fn call_with<V, E>(
+        mut self,
         call: impl Future<Output = Result<V, E>>,
         classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> Result<V, E> {
-        let result = call.await;
-        self.record(classify(&result));
-        result
+    ) -> impl Future<Output = Result<V, E>> {
+        async move {
+            let result = call.await;
+            self.report(classify(&result));
+            result
+        }
+    }
+
+    /// Makes the call under the permit that `acquire` gets: the `call_with` of every breaker.
+    #[doc(hidden)]
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn`, and each one in another, moves the guard and the call from its arguments into variables \
+                  once more, which takes longer than all that the breaker does"
+    )]
+    pub fn acquire_and_call<V, E>(
+        acquire: impl FnOnce() -> Result<Self, Open>,
+        call: impl Future<Output = Result<V, E>>,
+        classify: impl FnOnce(&Result<V, E>) -> Outcome,
+    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
+        async move {
+            let mut guard = acquire()?;
+            let result = call.await;
+            guard.report(classify(&result));
+            result.map_err(BreakerError::Inner)
+        }
     }
 
     /// Makes a call that blocks: `Ok` is a success, `Err` a failure.

@@ -23,7 +23,8 @@ pub enum Outcome {
 
 impl Outcome {
     /// `Ok` is a success, `Err` a failure.
-    pub(super) const fn of<V, E>(result: &Result<V, E>) -> Self {
+    #[doc(hidden)]
+    pub const fn of<V, E>(result: &Result<V, E>) -> Self {
         if result.is_ok() { Self::Success } else { Self::Failure }
     }
 }

@@ -35,8 +35,11 @@ where
     /// # Errors
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
-    pub async fn call<V, E>(&self, call: impl Future<Output = Result<V, E>>) -> Result<V, BreakerError<E>> {
-        self.try_acquire()?.call(call).await.map_err(BreakerError::Inner)
+    pub fn call<V, E>(
+        &self,
+        call: impl Future<Output = Result<V, E>>,
+    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
+        self.call_with(call, Outcome::of)
     }
 
     /// [`call`](Self::call) where `classify` tells the outcome.
@@ -44,12 +47,12 @@ where
     /// # Errors
     ///
     /// As for `call`.
-    pub async fn call_with<V, E>(
+    pub fn call_with<V, E>(
         &self,
         call: impl Future<Output = Result<V, E>>,
         classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> Result<V, BreakerError<E>> {
-        self.try_acquire()?.call_with(call, classify).await.map_err(BreakerError::Inner)
+    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
+        CallGuard::acquire_and_call(move || self.try_acquire(), call, classify)
     }
 
     /// Makes a call that blocks, unless the breaker is open: `Ok` is a success, `Err` a failure.
@@ -126,8 +129,12 @@ where
     /// # Errors
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
-    pub async fn call<V, E>(&self, key: &K, call: impl Future<Output = Result<V, E>>) -> Result<V, BreakerError<E>> {
-        self.try_acquire(key)?.call(call).await.map_err(BreakerError::Inner)
+    pub fn call<V, E>(
+        &self,
+        key: &K,
+        call: impl Future<Output = Result<V, E>>,
+    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
+        self.call_with(key, call, Outcome::of)
     }
 
     /// [`call`](Self::call) where `classify` tells the outcome.
@@ -135,13 +142,13 @@ where
     /// # Errors
     ///
     /// As for `call`.
-    pub async fn call_with<V, E>(
+    pub fn call_with<V, E>(
         &self,
         key: &K,
         call: impl Future<Output = Result<V, E>>,
         classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> Result<V, BreakerError<E>> {
-        self.try_acquire(key)?.call_with(call, classify).await.map_err(BreakerError::Inner)
+    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
+        CallGuard::acquire_and_call(move || self.try_acquire(key), call, classify)
     }
 
     /// Makes a call to `key` that blocks, unless its breaker is open: `Ok` is a success, `Err` a failure.

@@ -1,8 +1,10 @@
 //! Trying again: when, how often, and when to stop.
 
 mod budget;
+mod drive;
 mod jitter;
 mod policy;
+mod rules;
 mod run;
 #[cfg(test)]
 mod run_tests;
@@ -18,9 +20,11 @@ use rand_core::Rng;
 use crate::{Instant, time::Span};
 
 pub use budget::{RetryBudget, RetryBudgetStats};
+pub use drive::RetryError;
 pub use jitter::Jitter;
 pub use policy::RetryPolicy;
-pub use run::{Drive, NoBudget, RetryError, Run, Setup};
+pub use rules::{Hint, NoBudget, Notify, Plain, RetryIf};
+pub use run::{Drive, Run, Setup};
 
 /// One operation on its way through its attempts: after each failure it says when to try again, or why not to.
 ///
@@ -160,8 +164,7 @@ impl<'p> Retry<'p> {
     /// [`max_elapsed`](RetryPolicy::max_elapsed).
     #[must_use]
     pub fn attempt_deadline(&self, now: Instant) -> Option<Instant> {
-        let at = self.deadline(now).earlier(self.policy.attempt_end(now));
-        (at < Instant::MAX).then_some(at)
+        self.policy.attempt_deadline(self.started_at, now)
     }
 
     /// How many attempts there are so far, the first and the next one included.
@@ -208,6 +211,6 @@ impl<'p> Retry<'p> {
 
     /// The end of the whole operation, counted from `now` if the clock has stepped back before its start.
     const fn deadline(&self, now: Instant) -> Instant {
-        self.policy.deadline(self.started_at.earlier(now))
+        self.policy.deadline(self.started_at, now)
     }
 }

@@ -155,14 +155,15 @@ impl RetryPolicy {
         self.max_elapsed.min(self.attempt_timeout) < Span::MAX
     }
 
-    /// When an operation that began at `started_at` is over.
-    pub(super) const fn deadline(&self, started_at: Instant) -> Instant {
-        started_at.after(self.max_elapsed)
+    /// The end of an operation that began at `started_at`, or at `now` if the clock has stepped back before that.
+    pub(super) const fn deadline(&self, started_at: Instant, now: Instant) -> Instant {
+        started_at.earlier(now).after(self.max_elapsed)
     }
 
-    /// When an attempt that begins at `now` is over.
-    pub(super) const fn attempt_end(&self, now: Instant) -> Instant {
-        now.after(self.attempt_timeout)
+    /// When an attempt of that operation that begins at `now` must be cut off; `None` for never.
+    pub(super) fn attempt_deadline(&self, started_at: Instant, now: Instant) -> Option<Instant> {
+        let at = self.deadline(started_at, now).earlier(now.after(self.attempt_timeout));
+        (at < Instant::MAX).then_some(at)
     }
 
     pub(super) const fn capped(&self, delay: Span) -> Span {

@@ -1,19 +1,19 @@
-//! The whole of it: attempts, waiting, cutting off.
+//! An operation that is to be tried again, and what one may say about it.
 #![expect(clippy::type_complexity, reason = "a future without a name cannot stand in a type alias")]
 
 use core::{
-    error::Error,
     fmt,
-    future::{Future, IntoFuture, poll_fn},
-    pin::pin,
-    task::Poll,
+    future::{Future, IntoFuture},
     time::Duration,
 };
 
 use rand_core::Rng;
 
-use super::{Failure, Reason, RetryBudget, RetryPolicy, Step};
-use crate::{Instant, Lock, Timer};
+use super::{
+    RetryBudget, RetryError, RetryPolicy,
+    rules::{Hint, NoBudget, Notify, Plain, RetryIf},
+};
+use crate::{Lock, Timer};
 
 /// An operation that is tried again until it succeeds or the policy gives up: await it.
 ///
@@ -32,15 +32,15 @@ pub struct Run<S, D> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug)]
 pub struct Setup<O, P, H, N, B, T, R> {
-    policy: RetryPolicy,
-    operation: O,
-    retry_if: P,
-    hint: H,
-    notify: N,
-    budget: Option<B>,
-    is_nested: bool,
-    timer: T,
-    rng: R,
+    pub(super) policy: RetryPolicy,
+    pub(super) operation: O,
+    pub(super) retry_if: P,
+    pub(super) hint: H,
+    pub(super) notify: N,
+    pub(super) budget: Option<B>,
+    pub(super) is_nested: bool,
+    pub(super) timer: T,
+    pub(super) rng: R,
 }
 
 /// Turns a [`Setup`] into its future. A trait, because the future of an `async fn` has no name that `IntoFuture` could
@@ -59,24 +59,6 @@ impl<S, D: FnOnce(S) -> F, F: Future> Drive<S> for D {
         self(setup)
     }
 }
-
-/// The budget of a [`Run`] that has none.
-#[doc(hidden)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[derive(Debug)]
-pub enum NoBudget {}
-
-impl Lock for NoBudget {
-    type Target = RetryBudget;
-
-    fn with<R>(&self, _: impl FnOnce(&mut RetryBudget) -> R) -> R {
-        match *self {}
-    }
-}
-
-type Always<E> = fn(&E) -> bool;
-type NoHint<E> = fn(&E) -> Option<Duration>;
-type Quietly<E> = fn(Option<&E>, Duration);
 
 impl RetryPolicy {
     /// Tries `operation` until it succeeds or this policy gives up.
@@ -135,11 +117,8 @@ impl RetryPolicy {
         rng: R,
         operation: O,
     ) -> Run<
-        Setup<O, Always<E>, NoHint<E>, Quietly<E>, NoBudget, T, R>,
-        impl Drive<
-            Setup<O, Always<E>, NoHint<E>, Quietly<E>, NoBudget, T, R>,
-            Future = impl Future<Output = Result<V, RetryError<E>>>,
-        >,
+        Setup<O, Plain, Plain, Plain, NoBudget, T, R>,
+        impl Drive<Setup<O, Plain, Plain, Plain, NoBudget, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
     >
     where
         O: FnMut() -> F,
@@ -151,9 +130,9 @@ impl RetryPolicy {
             setup: Setup {
                 policy: self,
                 operation,
-                retry_if: (|_| true) as Always<E>,
-                hint: (|_| None) as NoHint<E>,
-                notify: (|_, _| {}) as Quietly<E>,
+                retry_if: Plain,
+                hint: Plain,
+                notify: Plain,
                 budget: None,
                 is_nested: false,
                 timer,
@@ -168,9 +147,9 @@ impl<O, F, V, E, P, H, N, B, T, R, D> Run<Setup<O, P, H, N, B, T, R>, D>
 where
     O: FnMut() -> F,
     F: Future<Output = Result<V, E>>,
-    P: FnMut(&E) -> bool,
-    H: FnMut(&E) -> Option<Duration>,
-    N: FnMut(Option<&E>, Duration),
+    P: RetryIf<E>,
+    H: Hint<E>,
+    N: Notify<E>,
     B: Lock<Target = RetryBudget>,
     T: Timer,
     R: Rng,
@@ -276,112 +255,5 @@ impl<S, D: Drive<S>> IntoFuture for Run<S, D> {
 impl<S, D> fmt::Debug for Run<S, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run").finish_non_exhaustive()
-    }
-}
-
-impl<O, F, V, E, P, H, N, B, T, R> Setup<O, P, H, N, B, T, R>
-where
-    O: FnMut() -> F,
-    F: Future<Output = Result<V, E>>,
-    P: FnMut(&E) -> bool,
-    H: FnMut(&E) -> Option<Duration>,
-    N: FnMut(Option<&E>, Duration),
-    B: Lock<Target = RetryBudget>,
-    T: Timer,
-    R: Rng,
-{
-    async fn drive(mut self) -> Result<V, RetryError<E>> {
-        if let Some(budget) = self.budget.as_ref().filter(|_| !self.is_nested) {
-            budget.with(RetryBudget::deposit);
-        }
-        // Most operations succeed at once, and need no time unless it is limited.
-        let mut now = if self.policy.is_timed() { self.timer.now() } else { Instant::ZERO };
-        let mut retry = self.policy.start(now);
-        loop {
-            let last = match within(&self.timer, retry.attempt_deadline(now), (self.operation)()).await {
-                Some(Ok(value)) => return Ok(value),
-                Some(Err(error)) => Some(error),
-                None => None,
-            };
-            let failure = match &last {
-                Some(error) if !(self.retry_if)(error) => Failure::Permanent,
-                Some(error) => (self.hint)(error).map_or(Failure::Transient, Failure::RetryAfter),
-                None => Failure::Transient,
-            };
-            let attempts = retry.attempts();
-            now = self.timer.now();
-            let budget = self.budget.as_ref();
-            let admit = || budget.is_none_or(|budget| budget.with(|budget| budget.withdraw(now)));
-            let at = match retry.next_if(failure, now, &mut self.rng, admit) {
-                Step::GiveUp(reason) => return Err(RetryError { last, attempts, reason }),
-                Step::RetryAt(at) => at,
-            };
-            let charge = Charge(budget);
-            (self.notify)(last.as_ref(), at.saturating_duration_since(now));
-            self.timer.sleep_until(at).await;
-            now = self.timer.now();
-            if retry.is_over(now) {
-                return Err(RetryError { last, attempts, reason: Reason::Elapsed }); // the timer was late
-            }
-            charge.spend();
-        }
-    }
-}
-
-/// A retry that was taken out of a budget, and goes back into it unless it is made.
-struct Charge<'b, B: Lock<Target = RetryBudget>>(Option<&'b B>);
-
-impl<B: Lock<Target = RetryBudget>> Charge<'_, B> {
-    fn spend(mut self) {
-        self.0 = None;
-    }
-}
-
-impl<B: Lock<Target = RetryBudget>> Drop for Charge<'_, B> {
-    fn drop(&mut self) {
-        if let Some(budget) = self.0 {
-            budget.with(RetryBudget::refund);
-        }
-    }
-}
-
-/// What `future` gives, `None` if it has not given it at `deadline`. The future comes first: a late success is one.
-async fn within<T: Timer, F: Future>(timer: &T, deadline: Option<Instant>, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut sleep = pin!(deadline.map(|at| timer.sleep_until(at)));
-    poll_fn(|cx| match (future.as_mut().poll(cx), sleep.as_mut().as_pin_mut()) {
-        (Poll::Ready(output), _) => Poll::Ready(Some(output)),
-        (Poll::Pending, Some(sleep)) => sleep.poll(cx).map(|()| None),
-        (Poll::Pending, None) => Poll::Pending,
-    })
-    .await
-}
-
-/// An operation failed for good.
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct RetryError<E> {
-    /// The error of the last attempt; `None` if that attempt was cut off.
-    pub last: Option<E>,
-    /// How many attempts were made.
-    pub attempts: u32,
-    /// Why there was no other attempt.
-    pub reason: Reason,
-}
-
-impl<E: fmt::Display> fmt::Display for RetryError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (attempts, reason) = (self.attempts, self.reason);
-        write!(f, "gave up after {attempts} attempt{}, {reason}: ", if attempts == 1 { "" } else { "s" })?;
-        match &self.last {
-            Some(error) => error.fmt(f),
-            None => f.write_str("timed out"),
-        }
-    }
-}
-
-impl<E: Error + 'static> Error for RetryError<E> {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.last.as_ref().map(|error| error as &(dyn Error + 'static))
     }
 }

@@ -3,6 +3,7 @@ use crate::block_on;
 use core::{
     future::ready,
     sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
 };
 use std::collections::HashSet;
 

@@ -8,7 +8,7 @@ use core::{
 
 use steadfast_core::{
     AddError, AllowOrCached, BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CallId, CircuitBreaker, Claim,
-    Clock, Correlator, DedupCache, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger, NotWritten, Quorum,
+    Clock, Correlator, DedupCache, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger, NotWritten, Outcome, Quorum,
     RateLimiter, Shared, Show, Sink, SlidingLog, Timer, Trip, WhenFull, aggregate,
 };
 
@@ -88,8 +88,9 @@ fn breakers() {
         for guard in [breaker.try_acquire(), breaker.try_acquire()].into_iter().flatten() {
             match any::<u8>() {
                 0 => see(guard.run(call)),
-                1 => see(guard.run_with(call, |_| outcome())),
-                2 => guard.record(outcome()),
+                1 => guard.record(Outcome::of(&call())),
+                2 => see(guard.run_with(call, |_| outcome())),
+                3 => guard.record(outcome()),
                 _ => drop(guard),
             }
         }
