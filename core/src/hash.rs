@@ -124,4 +124,20 @@ mod tests {
         let shown = format!("{seed:?} {:?}", seed.build_hasher());
         assert_eq!(shown, "HashSeed(..) SeededHasher(..)");
     }
+
+    /// Each way to write counts, and all agree with the bytes that they stand for.
+    #[test]
+    fn numbers_of_every_width_are_hashed() {
+        let hash = |write: &dyn Fn(&mut SeededHasher)| {
+            let mut hasher = HashSeed::FIXED.build_hasher();
+            write(&mut hasher);
+            hasher.finish()
+        };
+        let number = 0x0102_0304_0506_0708_u64;
+        assert_eq!(hash(&|hasher| hasher.write_u8(7)), hash(&|hasher| hasher.write(&[7])));
+        assert_eq!(hash(&|hasher| hasher.write_u32(7)), hash(&|hasher| hasher.write(&7_u32.to_le_bytes())));
+        assert_eq!(hash(&|hasher| hasher.write_u64(number)), hash(&|hasher| hasher.write(&number.to_le_bytes())));
+        assert_eq!(hash(&|hasher| hasher.write_usize(7)), hash(&|hasher| hasher.write(&7_usize.to_le_bytes())));
+        assert_ne!(hash(&|_| ()), hash(&|hasher| hasher.write(&[7])));
+    }
 }

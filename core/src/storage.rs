@@ -93,3 +93,33 @@ impl Link for u32 {
         (u64::from(print.get()).wrapping_mul(count as u64) >> Self::BITS) as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the links of both widths promise; `PRINT` is the width of the print.
+    fn a_link_leads_to_its_slot<L: Link<Print = P>, P: Copy + Eq + fmt::Debug>(width: u32, least: P) {
+        for index in [0, 1, 2, 1_000, 65_534] {
+            assert_eq!(L::to(index).index(), index);
+        }
+        assert!(L::NONE.index() > u32::MAX as usize - 1);
+        assert_eq!(L::to(usize::MAX), L::NONE);
+        assert_eq!(L::print(0), least, "a print is never zero");
+        let prints = [1_u64, 2, 1 << (width - 1)].map(|upper| L::print(upper << (64 - width)));
+        assert_eq!(prints[0], least);
+        assert_ne!(prints[1], least);
+        for count in [1, 3, 1_000] {
+            assert_eq!(L::scale(L::print(0), count), 0);
+            assert_eq!(L::scale(prints[2], count), count / 2, "half way up");
+            assert_eq!(L::scale(L::print(u64::MAX), count), count - 1);
+        }
+    }
+
+    #[test]
+    fn links_of_both_widths_lead_to_their_slots() {
+        a_link_leads_to_its_slot::<u16, _>(16, NonZero::<u16>::MIN);
+        a_link_leads_to_its_slot::<u32, _>(32, NonZero::<u32>::MIN);
+        assert_eq!(u32::to(65_535).index(), 65_535);
+    }
+}

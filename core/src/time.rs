@@ -227,6 +227,12 @@ mod tests {
     }
 
     #[test]
+    fn only_no_time_is_zero() {
+        assert!(Span::ZERO.is_zero());
+        assert!(!Span::from_nanos(1).is_zero());
+    }
+
+    #[test]
     fn an_instant_is_eight_bytes() {
         assert_eq!(size_of::<Instant>(), 8);
         assert_eq!(size_of::<Span>(), 8);

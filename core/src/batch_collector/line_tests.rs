@@ -121,4 +121,5 @@ fn a_void_ticket_does_nothing() {
     assert!(line.leave(ticket).is_none());
     assert!(line.stay(ticket, Waker::noop()).is_none());
     assert_eq!(line.len(), 1);
+    assert_eq!(line.ahead(line.end()), None, "nobody has this one yet");
 }

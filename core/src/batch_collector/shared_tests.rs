@@ -1,6 +1,12 @@
-use alloc::{collections::BTreeSet, rc::Rc, vec, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, rc::Rc, sync::Arc, task::Wake, vec, vec::Vec};
 use core::{
-    cell::RefCell, future::Future, num::NonZeroU64, pin::pin, task::Context, task::Poll, task::Waker, time::Duration,
+    cell::{Cell, RefCell},
+    future::Future,
+    num::NonZeroU64,
+    pin::{Pin, pin},
+    sync::atomic::{AtomicU32, Ordering},
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 use std::sync::Mutex;
 
@@ -668,4 +674,169 @@ fn items_are_dropped_once_and_outside_the_lock() {
     assert!(pin!(queue.run(async |_, _| ())).as_mut().poll(&mut cx).is_ready());
     assert_eq!(*drops.borrow(), 3);
     nosy.queue.borrow_mut().take();
+}
+
+#[derive(Default)]
+struct Count(AtomicU32);
+
+impl Count {
+    fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A future with the waker that it was polled with once.
+fn polled<F: Future>(future: F) -> (Pin<Box<F>>, Arc<Count>) {
+    let (mut future, count) = (Box::pin(future), Arc::new(Count::default()));
+    assert!(future.as_mut().poll(&mut Context::from_waker(&Waker::from(count.clone()))).is_pending());
+    (future, count)
+}
+
+fn ready<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[test]
+fn a_batch_that_nobody_settled_has_failed_and_is_not_tried_again() {
+    let timer = VirtualTimer::default();
+    let queue: Queue3 = Shared::new(RefCell::new(BatchQueue::new(BatchSettings::new(WAIT)).retry(3, WAIT)), timer);
+    let mut worker = queue.worker().unwrap();
+    for item in 0..3 {
+        ready(queue.add(item)).unwrap();
+    }
+    assert_eq!(ready(worker.next_batch()), Some(FlushReason::Size));
+    ready(queue.add(3)).unwrap();
+    queue.flush();
+    assert_eq!(ready(worker.next_batch()), Some(FlushReason::Manual));
+    assert_eq!(worker.items().as_slice(), [3]);
+    let stats = queue.stats();
+    assert_eq!((stats.failed, stats.in_flight, stats.retries, stats.batches), (3, 1, 0, 2));
+    assert_conserved(stats);
+}
+
+#[test]
+fn a_flush_of_nothing_does_not_flush_what_comes_later() {
+    let queue = queue(&VirtualTimer::default());
+    let mut worker = queue.worker().unwrap();
+    queue.flush();
+    ready(queue.add(1)).unwrap();
+    let (_waiting, _) = polled(worker.next_batch());
+}
+
+#[test]
+fn room_for_three_wakes_three() {
+    let queue = queue(&VirtualTimer::default());
+    for item in 0..3 {
+        ready(queue.add(item)).unwrap();
+    }
+    let adders = [3, 4, 5, 6].map(|item| polled(queue.add(item)));
+    let mut worker = queue.worker().unwrap();
+    assert_eq!(ready(worker.next_batch()), Some(FlushReason::Size));
+    assert_eq!(adders.each_ref().map(|(_, woken)| woken.get()), [1, 1, 1, 0]);
+}
+
+#[test]
+fn those_who_wait_for_the_end_are_not_woken_before_it() {
+    let queue = queue(&VirtualTimer::default());
+    ready(queue.add(1)).unwrap();
+    assert!(!queue.is_stopped());
+    let (_stop, woken) = polled(queue.stop());
+    assert!(queue.is_stopped());
+    queue.close();
+    assert_eq!(woken.get(), 0);
+    assert_eq!(queue.abandon().as_slice(), [1]);
+    assert_eq!(woken.get(), 1);
+}
+
+/// A clock that tells how often it was read.
+#[derive(Clone, Default)]
+struct Read {
+    timer: VirtualTimer,
+    times: Rc<Cell<u32>>,
+}
+
+impl Clock for Read {
+    fn now(&self) -> Instant {
+        self.times.set(self.times.get() + 1);
+        self.timer.now()
+    }
+}
+
+#[test]
+fn only_an_item_whose_time_matters_reads_the_clock() {
+    for (settings, readings) in
+        [(BatchSettings::new(WAIT), 1), (BatchSettings::new(WAIT).idle_gap(Duration::from_secs(1)), 2)]
+    {
+        let clock = Read::default();
+        let lock = RefCell::new(BatchQueue::<u32, 3, 4>::new(settings));
+        let queue: Shared<BatchQueue<u32, 3, 4>, _, _> = Shared::new(lock, clock.clone());
+        queue.try_add(1).unwrap();
+        queue.try_add(2).unwrap();
+        assert_eq!(clock.times.get(), readings);
+    }
+}
+
+#[test]
+fn an_item_that_came_while_the_clock_was_read_again_is_no_step_back() {
+    let mut machine = BatchQueue::<u32, 3, 4>::new(BatchSettings::new(WAIT));
+    let (mut items, mut waker) = (Items::new(), None);
+    for secs in [2, 3] {
+        let at = Some(Instant::from_secs(secs));
+        let Push::Accepted(_) = machine.push(1, 1, at, &mut Place::default()) else { panic!("room") };
+    }
+    let seen = Instant::from_secs(2);
+    let Fetch::Behind(at) = machine.fetch(&mut items, seen, Some(seen), &mut waker) else { panic!("read again") };
+    assert_eq!(at, Instant::from_secs(3));
+}
+
+#[test]
+fn a_buffer_is_made_for_a_whole_batch() {
+    assert_eq!(BatchQueue::<u32, 3, 4>::new(BatchSettings::new(WAIT)).batch_size(), 3);
+}
+
+/// A waker that notes whether the queue was locked when it was dropped.
+struct Last;
+
+static HELD: OnlyLock<Static> = OnlyLock(Mutex::new(BatchQueue::new(BatchSettings::new(WAIT))));
+static DROPPED_UNLOCKED: AtomicU32 = AtomicU32::new(0);
+
+impl Wake for Last {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        DROPPED_UNLOCKED.fetch_add(u32::from(HELD.0.try_lock().is_ok()), Ordering::Relaxed);
+    }
+}
+
+struct Borrowed(&'static OnlyLock<Static>);
+
+impl Lock for Borrowed {
+    type Target = Static;
+
+    fn with<R>(&self, f: impl FnOnce(&mut Static) -> R) -> R {
+        self.0.with(f)
+    }
+}
+
+#[test]
+fn a_former_waker_is_dropped_outside_the_lock() {
+    let queue: Shared<Static, _, _> = Shared::new(Borrowed(&HELD), VirtualTimer::default());
+    let mut worker = queue.worker().unwrap();
+    let mut batch = pin!(worker.next_batch());
+    for dropped in 0..3 {
+        let waker = Waker::from(Arc::new(Last));
+        assert!(batch.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert_eq!(DROPPED_UNLOCKED.load(Ordering::Relaxed), dropped);
+    }
 }

@@ -149,4 +149,41 @@ mod tests {
         pieces.write(&[16, 17, 18]);
         assert_eq!(whole.finish(), pieces.finish());
     }
+    #[test]
+    fn a_hash_fills_both_halves_and_depends_on_both_keys() {
+        let hash = |low, high| {
+            let mut hasher = HalfSipHasher13::new_with_keys(low, high);
+            hasher.write_usize(7);
+            hasher.finish()
+        };
+        let whole = hash(0x0302_0100, 0x0706_0504);
+        assert_eq!(whole >> 32, whole & 0xffff_ffff);
+        let mut bytes = EMPTY;
+        bytes.write(&7_u32.to_le_bytes());
+        assert_eq!(whole as u32, bytes.digest());
+        assert_ne!(hash(0, 0), hash(u32::MAX, 0));
+        assert_ne!(hash(0, 0), hash(0, u32::MAX));
+    }
+
+    /// By words, from a word's beginning and from within one, and by bytes.
+    #[test]
+    fn words_are_hashed_as_their_bytes() {
+        let bytes: [u8; 16] = core::array::from_fn(|index| index as u8 | 0xa0);
+        for from in 0..4 {
+            let (mut words, mut one_by_one) = (EMPTY, EMPTY);
+            words.write(&bytes[..from]);
+            words.write(&bytes[from..]);
+            bytes.iter().for_each(|byte| one_by_one.write_u8(*byte));
+            assert_eq!(words.digest(), one_by_one.digest(), "from byte {from}");
+        }
+    }
+
+    /// The key of the reference's vectors in its place, and another in which all bits differ.
+    #[test]
+    fn the_constants_are_mixed_into_the_keys() {
+        let HalfSipHasher13 { v, .. } = HalfSipHasher13::new_with_keys(u32::MAX, u32::MAX);
+        assert_eq!(v, [u32::MAX, u32::MAX, !0x6c79_6765, !0x7465_6462]);
+        let HalfSipHasher13 { v, .. } = HalfSipHasher13::new_with_keys(0, 0);
+        assert_eq!(v, [0, 0, 0x6c79_6765, 0x7465_6462]);
+    }
 }

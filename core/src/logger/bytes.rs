@@ -68,3 +68,21 @@ impl<'a> Room<'a> {
         *self.len = len;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lay_there_before_is_no_part_of_the_text() {
+        let mut bytes = Bytes::<4>::new();
+        assert!(bytes.room().push("aé".as_bytes()));
+        bytes.truncate(1);
+        bytes.room().truncate_chars(0);
+        assert_eq!(bytes.len(), 0);
+        assert!(bytes.room().push(b"bc"));
+        // The last byte of the `é` still lies behind.
+        bytes.room().truncate_chars(2);
+        assert_eq!(bytes.as_slice(), b"bc");
+    }
+}

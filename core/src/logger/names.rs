@@ -161,3 +161,17 @@ impl<'a> Record<'a> {
         core::str::from_utf8(self.text).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{format, string::String, vec::Vec};
+
+    #[test]
+    fn a_print_uses_all_of_its_64_bits() {
+        let names: Vec<String> = (0..100).map(|number| format!("\u{7}{number}")).collect();
+        let prints = names.iter().map(|name| Name::new(name, LONGEST_RECORD, &HashSeed::FIXED).print());
+        let (always, ever) = prints.fold((u64::MAX, 0), |(always, ever), print| (always & print, ever | print));
+        assert_eq!((always, ever), (1, u64::MAX), "odd, so that it is never zero");
+    }
+}

@@ -1,4 +1,10 @@
-use core::{cell::RefCell, fmt, task::Waker, time::Duration};
+use core::{
+    cell::RefCell,
+    fmt,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 use std::{
     format,
     string::{String, ToString},
@@ -347,4 +353,63 @@ fn a_shared_logger_can_be_a_static() {
     let mut lines = Lines(Vec::new());
     LOGGER.drain(&mut lines);
     assert_eq!(lines.0, ["📦 [stash] alice did store ×400"]);
+}
+
+struct Count(AtomicU32);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn what_is_due_at_once_lets_other_tasks_run_first_and_what_was_waited_for_does_not() {
+    let timer = VirtualTimer::default();
+    let logger = simulated(&timer);
+    let count = Arc::new(Count(AtomicU32::new(0)));
+    let waker = Waker::from(count.clone());
+    let mut cx = Context::from_waker(&waker);
+
+    let log = logger.service("a");
+    log.warn(format_args!("due"));
+    {
+        let mut due = pin!(logger.due());
+        assert!(due.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(count.0.load(Ordering::Relaxed), 1, "it comes back by itself");
+        assert_eq!(due.as_mut().poll(&mut cx), Poll::Ready(true));
+    }
+    assert!(logger.on_timeout().is_some());
+    let mut due = pin!(logger.due());
+    assert!(due.as_mut().poll(&mut cx).is_pending());
+    log.warn(format_args!("due"));
+    assert_eq!(count.0.load(Ordering::Relaxed), 2);
+    assert_eq!(due.as_mut().poll(&mut cx), Poll::Ready(true));
+}
+
+#[test]
+fn a_worker_that_is_dropped_leaves_no_waker_behind() {
+    let logger = simulated(&VirtualTimer::default());
+    let count = Arc::new(Count(AtomicU32::new(0)));
+    {
+        let waker = Waker::from(count.clone());
+        assert!(pin!(logger.due()).poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    assert_eq!(Arc::strong_count(&count), 1);
+}
+
+/// What the sink refuses is told after the quiet time: who sleeps for longer is woken, who does not is not.
+#[test]
+fn a_line_that_was_refused_wakes_whoever_sleeps_beyond_its_row() {
+    let (now, told_at) = (Instant::from_secs(10), Instant::from_secs(13));
+    for (until, wakes) in [(None, true), (Some(Instant::from_secs(14)), true), (Some(told_at), false)] {
+        let mut logger = Machine::new();
+        let service = logger.service("a");
+        assert_eq!(logger.line(service, Level::Warn, "refused", now), Recorded::Ready);
+        let entry = logger.on_timeout(now).unwrap();
+        assert!(logger.sleep(until, Waker::noop()).0);
+        logger.not_written(&entry, now);
+        assert_eq!(logger.next_deadline(), Some(told_at));
+        assert_eq!(logger.take_waker().is_some(), wakes, "until {until:?}");
+    }
 }

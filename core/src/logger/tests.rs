@@ -643,3 +643,36 @@ fn escaping_twice_changes_nothing() {
 fn a_group_costs_its_line_its_names_and_little_more() {
     assert!(size_of::<slot::Slot<160, 160>>() <= 320 + 120, "{}", size_of::<slot::Slot<160, 160>>());
 }
+
+#[test]
+fn a_step_back_by_the_quiet_time_is_late_threads_and_by_more_is_another_clock() {
+    for (back, due_then) in [(3_000, 1), (3_001, 2)] {
+        let mut logger = Small::new();
+        let service = logger.service("nara");
+        assert_eq!(logger.record(service, &Event::new("wave", "alice"), at(10_000)), Recorded::Grouped);
+        assert_eq!(logger.record(service, &tease("alice"), at(10_000 - back)), Recorded::Grouped);
+        assert_eq!(lines(&mut logger, at(10_000)).len(), due_then);
+    }
+}
+
+#[test]
+fn a_logger_is_stopped_by_its_shutdown() {
+    let mut logger = Small::new();
+    assert!(!logger.is_stopped());
+    logger.shutdown();
+    assert!(logger.is_stopped());
+}
+
+#[test]
+fn a_group_tells_its_service_kind_message_and_count() {
+    let mut logger = Small::new();
+    let service = logger.service("nara");
+    let event = tease("alice").message("again").count(3);
+    for _ in 0..2 {
+        assert_eq!(logger.record(service, &event, at(0)), Recorded::Grouped);
+    }
+    let entry = logger.on_timeout(at(3_000)).unwrap();
+    let group = entry.group();
+    assert_eq!((group.service(), group.kind(), group.target()), ("nara", "tease", "bob"));
+    assert_eq!((group.message(), group.count(), entry.events()), ("again", 6, 2));
+}

@@ -200,7 +200,8 @@ mod tests {
                 }
             }
         }
-        for raw in ["a\u{80}", "1234567\u{7ff}", "\u{ffff}", "abcdefg\u{10ffff}hijklmn"] {
+        for raw in ["a\u{80}", "1234567\u{7ff}", "\u{7ff}\u{7ff}\u{7ff}\u{7ff}", "\u{ffff}", "abcdefg\u{10ffff}hijklmn"]
+        {
             assert!(!is_plain_ascii(raw), "{raw:?}");
         }
     }

@@ -219,3 +219,13 @@ fn the_calls_are_those_of_the_machine() {
     assert_eq!(quorum.next_deadline(), None);
     assert_eq!(quorum.with_lock(|quorum| quorum.len()), 0);
 }
+
+#[test]
+fn a_time_out_tells_whether_it_closed_the_ballot() {
+    let timer = VirtualTimer::default();
+    let quorum = quorum(&timer);
+    assert!(!quorum.on_timeout());
+    timer.advance(TIMEOUT);
+    assert!(quorum.on_timeout());
+    assert!(!quorum.on_timeout());
+}

@@ -244,3 +244,22 @@ fn values_need_not_be_numbers() {
     assert_eq!(quorum.vote(2, vec![1, 2], NOW), Vote::Counted);
     assert_eq!(quorum.result(majority, NOW), Ballot::Decided(vec![1, 2]));
 }
+
+#[test]
+fn lists_of_ones_own_need_a_threshold_within_their_capacity() {
+    type Own = QuorumIn<u32, i64, Inline<4>>;
+    let quorum = |threshold| Own::try_with_lists(heapless::Vec::new(), heapless::Vec::new(), threshold, END);
+    assert_eq!(quorum(0).err(), Some(QuorumError::NoThreshold));
+    for threshold in 1..=4 {
+        assert_eq!(quorum(threshold).map(|quorum| quorum.threshold()), Ok(threshold));
+    }
+    assert_eq!(quorum(5).err(), Some(QuorumError::OutOfReach));
+}
+
+#[test]
+fn a_vote_ends_its_being_empty() {
+    let mut quorum = quorum();
+    assert!(quorum.is_empty());
+    votes(&mut quorum, &[(1, 10)]);
+    assert!(!quorum.is_empty());
+}
