@@ -676,3 +676,16 @@ fn a_group_tells_its_service_kind_message_and_count() {
     assert_eq!((group.service(), group.kind(), group.target()), ("nara", "tease", "bob"));
     assert_eq!((group.message(), group.count(), entry.events()), ("again", 6, 2));
 }
+
+#[test]
+fn a_row_of_lost_events_tells_a_formatter_how_many() {
+    let mut logger = Small::new();
+    let service = logger.service("nara");
+    for _ in 0..2 {
+        assert_eq!(logger.line(service, Level::Warn, "refused", at(0)), Recorded::Ready);
+        let entry = logger.on_timeout(at(0)).unwrap();
+        logger.not_written(&entry, at(0));
+    }
+    let entry = logger.on_timeout(at(3_000)).unwrap();
+    assert_eq!((entry.group().count(), entry.events()), (2, 0));
+}
