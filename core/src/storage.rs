@@ -7,6 +7,13 @@ use core::{fmt, num::NonZero};
 /// [`Inline`] is the one of the core: arrays inside the machine, so that it can be a `static`. An adapter may bring
 /// another whose size is chosen at run time.
 pub trait Storage {
+    /// In how many slots, from the one that its hash names on, a key is looked for before its chain is walked.
+    ///
+    /// 0, as on a microcontroller: every slot is used, and every key is in a chain, which leads from a head to its slot.
+    /// More: a third of the slots stay empty, and most keys are found without that step, which on a server is a miss in
+    /// the caches.
+    const WINDOW: usize = 0;
+
     /// The memory of the slots of one type; its length never changes.
     type Of<T>: AsRef<[T]> + AsMut<[T]>;
     /// How slots refer to each other.

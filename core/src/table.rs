@@ -4,6 +4,9 @@
 //! is occupied to the next of its chain. So it holds exactly its capacity, nothing ever moves (a slot's number names its
 //! entry for as long as that lives), there are no tombstones, and look-up, insert and remove cost one hash and an
 //! expected one or two steps along a chain, for keys that the peers cannot aim (see [`HashSeed`](crate::HashSeed)).
+//!
+//! In a [`Storage`] with a window there are more slots than entries, and an entry goes into the first vacant slot from the
+//! one that its hash names on: open addressing. Only one that has to go beyond the window is in a chain.
 
 use core::{
     borrow::Borrow,
@@ -22,7 +25,7 @@ pub(crate) struct Table<K, V, S: Storage, H> {
     slots: S::Of<Slot<K, V, S::Link>>,
     /// The first of the slots that were freed.
     freed: S::Link,
-    /// The slots from here on were never used; so a new table needs no list of them.
+    /// The slots from here on were never used; so a new table needs no list of them. With a window there is no list at all.
     unused: usize,
     len: usize,
     hasher: H,
@@ -39,6 +42,11 @@ enum Slot<K, V, L: Link> {
         key: K,
         value: V,
     },
+}
+
+/// In how many slots of a full table there are so many entries.
+pub(crate) const fn slots_for<S: Storage>(entries: usize) -> usize {
+    if S::WINDOW == 0 { entries } else { entries.saturating_add(entries.div_ceil(3)) }
 }
 
 type Print<S> = <<S as Storage>::Link as Link>::Print;
@@ -58,15 +66,17 @@ impl<K, V, H, const N: usize> Table<K, V, Inline<N>, H> {
 }
 
 impl<K, V, S: Allocate, H> Table<K, V, S, H> {
-    /// A table of `capacity` slots; `S` decides where. At most `u32::MAX - 1`, at least 1.
+    /// A table for `capacity` entries; `S` decides where. At most `u32::MAX - 1` slots, at least one entry.
     pub(crate) fn allocate(capacity: usize, hasher: H) -> Self {
-        let capacity = capacity.clamp(1, MOST);
+        let slots = slots_for::<S>(capacity.max(1)).min(MOST);
+        // Without a window more chains than slots: fewer steps to a key that is not there, each of them a cache miss. With
+        // one, a key in ten is in a chain.
+        let chains = if S::WINDOW == 0 { slots.saturating_add(slots / 2) } else { slots.div_ceil(8) };
         Self {
-            // More chains than slots: fewer steps to a key that is not there, each of them a cache miss.
-            heads: S::allocate(capacity.saturating_add(capacity / 2), || S::Link::NONE),
-            slots: S::allocate(capacity, || Slot::Vacant { next: S::Link::NONE }),
+            heads: S::allocate(chains, || S::Link::NONE),
+            slots: S::allocate(slots, || Slot::Vacant { next: S::Link::NONE }),
             freed: S::Link::NONE,
-            unused: 0,
+            unused: if S::WINDOW == 0 { 0 } else { slots },
             len: 0,
             hasher,
         }
@@ -74,7 +84,14 @@ impl<K, V, S: Allocate, H> Table<K, V, S, H> {
 }
 
 impl<K, V, S: Storage, H> Table<K, V, S, H> {
+    /// The most entries.
     pub(crate) fn capacity(&self) -> usize {
+        let slots = self.slots();
+        if S::WINDOW == 0 { slots } else { slots.saturating_sub(slots.div_ceil(4)) }
+    }
+
+    /// The numbers of slots are below this.
+    pub(crate) fn slots(&self) -> usize {
         self.slots.as_ref().len()
     }
 
@@ -104,7 +121,7 @@ impl<K, V, S: Storage, H> Table<K, V, S, H> {
 
     /// All entries with their slots, in the order of the slots. O(capacity).
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &K, &V)> {
-        (0..self.capacity()).zip(self.slots.as_ref()).filter_map(|(index, slot)| match slot {
+        (0..self.slots()).zip(self.slots.as_ref()).filter_map(|(index, slot)| match slot {
             Slot::Vacant { .. } => None,
             Slot::Occupied { key, value, .. } => Some((index, key, value)),
         })
@@ -113,6 +130,16 @@ impl<K, V, S: Storage, H> Table<K, V, S, H> {
     /// The chain that a print belongs to.
     fn chain(&self, print: Print<S>) -> usize {
         S::Link::scale(print, self.heads.as_ref().len())
+    }
+
+    /// The first slot of the window that a print belongs to.
+    fn home(&self, print: Print<S>) -> usize {
+        S::Link::scale(print, self.slots())
+    }
+
+    /// True if the entry in `slot` is in the window of its print, and so in no chain.
+    fn is_near(&self, print: Print<S>, slot: usize) -> bool {
+        S::WINDOW > 0 && slot.checked_sub(self.home(print)).is_some_and(|steps| steps < S::WINDOW)
     }
 
     fn next_of(&self, link: S::Link) -> S::Link {
@@ -143,6 +170,17 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         Q: Eq + ?Sized,
     {
         let wanted = S::Link::print(hash);
+        if S::WINDOW > 0 {
+            let near = self.slots.as_ref().iter().enumerate().skip(self.home(wanted)).take(S::WINDOW);
+            for (slot, content) in near {
+                if let Slot::Occupied { print, key: candidate, .. } = content
+                    && *print == wanted
+                    && candidate.borrow() == key
+                {
+                    return Some(slot);
+                }
+            }
+        }
         let mut link = *self.heads.as_ref().get(self.chain(wanted))?;
         while let Some(Slot::Occupied { print, next, key: candidate, .. }) = self.slots.as_ref().get(link.index()) {
             if *print == wanted && candidate.borrow() == key {
@@ -155,40 +193,60 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
 
     /// Puts in a key that is not there yet, whose hash is `hash`, and tells its slot; a full table gives both back.
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Result<usize, (K, V)> {
-        let link = if self.freed != S::Link::NONE {
-            self.freed
-        } else if self.unused < self.capacity() {
-            S::Link::to(self.unused)
-        } else {
-            return Err((key, value));
-        };
-        let following = self.next_of(link);
         let print = S::Link::print(hash);
+        let link = if S::WINDOW > 0 { self.vacant(print) } else { self.freed_or_unused() };
+        let following = self.next_of(link);
         let chain = self.chain(print);
+        let is_near = self.is_near(print, link.index());
         let Some(next) = self.heads.as_ref().get(chain).copied() else { return Err((key, value)) };
         let Some(slot) = self.slots.as_mut().get_mut(link.index()) else { return Err((key, value)) };
         *slot = Slot::Occupied { print, next, key, value };
-        if let Some(head) = self.head_mut(chain) {
+        if !is_near && let Some(head) = self.head_mut(chain) {
             *head = link;
         }
         if self.freed == link {
             self.freed = following;
-        } else {
+        } else if S::WINDOW == 0 {
             self.unused = self.unused.saturating_add(1);
         }
         self.len = self.len.saturating_add(1);
         Ok(link.index())
     }
 
+    fn freed_or_unused(&self) -> S::Link {
+        if self.freed != S::Link::NONE {
+            self.freed
+        } else if self.unused < self.slots() {
+            S::Link::to(self.unused)
+        } else {
+            S::Link::NONE
+        }
+    }
+
+    /// The first vacant slot from the home of a print on, going round; a quarter of them is vacant.
+    fn vacant(&self, print: Print<S>) -> S::Link {
+        if self.is_full() {
+            return S::Link::NONE;
+        }
+        let (home, slots) = (self.home(print), self.slots.as_ref());
+        let mut vacant =
+            (home..slots.len()).chain(0..home).filter(|slot| matches!(slots.get(*slot), Some(Slot::Vacant { .. })));
+        vacant.next().map_or(S::Link::NONE, S::Link::to)
+    }
+
     /// Takes an entry out of its slot.
     pub(crate) fn remove(&mut self, slot: usize) -> Option<(K, V)> {
-        let Slot::Occupied { print, .. } = self.slots.as_ref().get(slot)? else { return None };
-        self.unlink(self.chain(*print), S::Link::to(slot));
+        let &Slot::Occupied { print, .. } = self.slots.as_ref().get(slot)? else { return None };
+        if !self.is_near(print, slot) {
+            self.unlink(self.chain(print), S::Link::to(slot));
+        }
         let vacant = Slot::Vacant { next: self.freed };
         match mem::replace(self.slots.as_mut().get_mut(slot)?, vacant) {
             Slot::Vacant { .. } => None,
             Slot::Occupied { key, value, .. } => {
-                self.freed = S::Link::to(slot);
+                if S::WINDOW == 0 {
+                    self.freed = S::Link::to(slot);
+                }
                 self.len = self.len.saturating_sub(1);
                 Some((key, value))
             }
@@ -203,8 +261,9 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
             let Some((key, _)) = self.get(index) else { continue };
             let changed = S::Link::print(self.hash(key));
             let chain = self.chain(changed);
+            let is_near = self.is_near(changed, index);
             let Some(head) = self.head_mut(chain) else { continue };
-            let after = mem::replace(head, S::Link::to(index));
+            let after = if is_near { S::Link::NONE } else { mem::replace(head, S::Link::to(index)) };
             if let Some(Slot::Occupied { print, next, .. }) = self.slots.as_mut().get_mut(index) {
                 (*print, *next) = (changed, after);
             }

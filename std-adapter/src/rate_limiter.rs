@@ -8,8 +8,8 @@ use steadfast_core::{
 };
 
 use crate::{
-    Heap, Mutex, SystemTimer,
-    storage::{KeyHasher, Shards, spread},
+    Mutex, SystemTimer,
+    storage::{KeyHasher, Shards, SparseHeap, spread},
 };
 
 /// Lets each key do so much in so much time, in memory that is fixed when it is built.
@@ -48,7 +48,7 @@ use crate::{
 /// ```
 pub struct RateLimiter<K, A: Quota, T = SystemTimer>(Arc<Inner<K, A, T>>);
 
-type Machine<K, A> = RateLimiterIn<K, A, Heap, KeyHasher>;
+type Machine<K, A> = RateLimiterIn<K, A, SparseHeap, KeyHasher>;
 type Shard<K, A, T> = Shared<Machine<K, A>, Mutex<Machine<K, A>>, T>;
 
 struct Inner<K, A: Quota, T> {

@@ -24,6 +24,23 @@ impl Allocate for Heap {
     }
 }
 
+/// [`Heap`] for what is looked up much more than it is put in: a third more slots, and a miss of the caches less.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SparseHeap;
+
+impl Storage for SparseHeap {
+    type Of<T> = Box<[T]>;
+    type Link = u32;
+
+    const WINDOW: usize = 8;
+}
+
+impl Allocate for SparseHeap {
+    fn allocate<T>(len: usize, fill: impl FnMut() -> T) -> Box<[T]> {
+        Heap::allocate(len, fill)
+    }
+}
+
 /// Machines that share the keys by their hash, so that threads rarely wait for each other.
 #[derive(Debug)]
 pub(crate) struct Shards<M> {

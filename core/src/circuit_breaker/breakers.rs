@@ -12,7 +12,7 @@ use super::{
 use crate::{
     HashSeed, Instant,
     storage::{Allocate, Inline, Storage},
-    table::Table,
+    table::{Table, slots_for},
 };
 
 /// A [`CircuitBreaker`](super::CircuitBreaker) for each key, for at most `N` keys that give trouble.
@@ -268,7 +268,7 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
     /// Forgets every idle entry, and tells how many; never needed, since a full table does it by itself. O(capacity).
     pub fn cleanup(&mut self, now: Instant) -> usize {
         let before = self.len();
-        for slot in 0..self.capacity() {
+        for slot in 0..self.table.slots() {
             self.remove_idle(slot, now);
         }
         before.saturating_sub(self.len())
@@ -322,10 +322,10 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         if !self.table.is_full() {
             return true;
         }
-        for _ in 0..self.capacity().min(SEARCH) {
+        for _ in 0..self.table.slots().min(slots_for::<S>(SEARCH)) {
             let slot = self.hand;
             self.hand = slot.saturating_add(1);
-            if self.hand >= self.capacity() {
+            if self.hand >= self.table.slots() {
                 self.hand = 0;
             }
             if self.remove_idle(slot, now) {

@@ -25,7 +25,7 @@ pub use sliding_log::{SlidingLog, SlidingLogState};
 use crate::{
     HashSeed, Instant,
     storage::{Allocate, Inline, Storage},
-    table::Table,
+    table::{Table, slots_for},
 };
 
 /// Lets each key do so much in so much time, for at most `N` keys at once.
@@ -332,7 +332,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// Forgets every idle entry, and tells how many; never needed, since a full table does it by itself. O(capacity).
     pub fn cleanup(&mut self, now: Instant) -> usize {
         let before = self.len();
-        for slot in 0..self.capacity() {
+        for slot in 0..self.table.slots() {
             if self.table.get(slot).is_some_and(|(_, state)| self.quota.is_idle(state, now)) {
                 self.table.remove(slot);
             }
@@ -397,7 +397,8 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
                     self.stats.reused = self.stats.reused.saturating_add(1);
                 }
                 Err(retry_at) => {
-                    self.hand = self.hand.saturating_add(SEARCH).checked_rem(self.capacity()).unwrap_or(0);
+                    let searched = slots_for::<S>(SEARCH);
+                    self.hand = self.hand.saturating_add(searched).checked_rem(self.table.slots()).unwrap_or(0);
                     self.stats.overflowed = self.stats.overflowed.saturating_add(1);
                     return match self.on_full {
                         OnFull::Deny => Place::Nowhere(Ok(Decision::Deny { retry_at })),
@@ -412,11 +413,11 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
 
     /// An idle entry among the next [`SEARCH`], or the first instant at which one of them is idle.
     fn find_idle(&self, now: Instant) -> Result<usize, Instant> {
-        let capacity = self.capacity();
+        let slots = self.table.slots();
         let mut idle_at = Instant::MAX;
-        for step in 0..capacity.min(SEARCH) {
+        for step in 0..slots.min(slots_for::<S>(SEARCH)) {
             let slot = self.hand.saturating_add(step);
-            let slot = slot.checked_sub(capacity).unwrap_or(slot);
+            let slot = slot.checked_sub(slots).unwrap_or(slot);
             let Some((_, state)) = self.table.get(slot) else { continue };
             if self.quota.is_idle(state, now) {
                 return Ok(slot);

@@ -5,6 +5,24 @@ use super::*;
 use crate::HashSeed;
 
 type Small<H> = Table<u8, u32, Inline<5>, H>;
+type Sparse<K, H> = Table<K, u32, Window<2>, H>;
+
+/// Slots on the heap, with windows of `W`.
+#[derive(Clone, Copy, Debug)]
+struct Window<const W: usize>;
+
+impl<const W: usize> Storage for Window<W> {
+    type Of<T> = Vec<T>;
+    type Link = u32;
+
+    const WINDOW: usize = W;
+}
+
+impl<const W: usize> Allocate for Window<W> {
+    fn allocate<T>(len: usize, mut fill: impl FnMut() -> T) -> Vec<T> {
+        (0..len).map(|_| fill()).collect()
+    }
+}
 
 /// Everything in one chain.
 #[derive(Clone)]
@@ -44,7 +62,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 0..40)
 }
 
-fn put<H: BuildHasher>(table: &mut Small<H>, key: u8, value: u32) -> Result<usize, (u8, u32)> {
+fn put<S: Storage, H: BuildHasher>(table: &mut Table<u8, u32, S, H>, key: u8, value: u32) -> Result<usize, (u8, u32)> {
     let hash = table.hash(&key);
     match table.find(hash, &key) {
         Some(slot) => {
@@ -55,7 +73,7 @@ fn put<H: BuildHasher>(table: &mut Small<H>, key: u8, value: u32) -> Result<usiz
     }
 }
 
-fn run<H: BuildHasher>(mut table: Small<H>, ops: Vec<Op>, seed: impl Fn(u64) -> H) {
+fn run<S: Storage, H: BuildHasher>(mut table: Table<u8, u32, S, H>, ops: Vec<Op>, seed: impl Fn(u64) -> H) {
     let mut model: HashMap<u8, u32> = HashMap::new();
     for op in ops {
         match op {
@@ -87,12 +105,15 @@ proptest! {
 
     #[test]
     fn does_what_a_hash_map_does(ops in ops()) {
-        run(Table::new(HashSeed::FIXED), ops, |number| HashSeed::new(number, !number));
+        run(Small::new(HashSeed::FIXED), ops.clone(), |number| HashSeed::new(number, !number));
+        run(Sparse::allocate(5, HashSeed::FIXED), ops.clone(), |number| HashSeed::new(number, !number));
+        run(Table::<_, _, Window<0>, _>::allocate(5, HashSeed::FIXED), ops, |number| HashSeed::new(number, !number));
     }
 
     #[test]
     fn does_so_when_every_key_collides(ops in ops()) {
-        run(Table::new(Colliding), ops, |_| Colliding);
+        run(Small::new(Colliding), ops.clone(), |_| Colliding);
+        run(Sparse::allocate(5, Colliding), ops, |_| Colliding);
     }
 }
 
@@ -104,6 +125,37 @@ fn holds_exactly_its_capacity() {
     }
     assert_eq!(put(&mut table, 5, 1), Err((5, 1)));
     assert_eq!(table.len(), table.capacity());
+}
+
+#[test]
+fn a_window_leaves_a_quarter_of_the_slots_vacant() {
+    for capacity in 1..200 {
+        let table = Sparse::<u8, _>::allocate(capacity, Colliding);
+        assert_eq!(table.capacity(), capacity);
+        assert_eq!((table.slots(), slots_for::<Inline<1>>(capacity)), (capacity + capacity.div_ceil(3), capacity));
+    }
+}
+
+#[test]
+fn a_slot_names_its_entry_and_most_keys_are_in_their_window() {
+    let mut table = Table::<u32, u32, Window<8>, _>::allocate(3_000, HashSeed::FIXED);
+    let slots: Vec<_> = (0..3_000).map(|key| table.insert(table.hash(&key), key, key).unwrap()).collect();
+    assert!(table.is_full() && table.insert(table.hash(&3_000), 3_000, 0).is_err());
+    let in_chain = table.heads.iter().filter(|head| **head != u32::MAX).count();
+    assert!((50..300).contains(&in_chain), "{in_chain} chains are in use");
+    // Those who go and come find their slots, and the others keep theirs.
+    for key in (0..3_000).step_by(3) {
+        assert_eq!(table.remove(slots[key as usize]), Some((key, key)));
+    }
+    for key in 3_000..4_000 {
+        table.insert(table.hash(&key), key, key).unwrap();
+    }
+    for key in 0..4_000_u32 {
+        let found = table.find(table.hash(&key), &key);
+        let expected = if key < 3_000 && key % 3 > 0 { Some(slots[key as usize]) } else { found };
+        assert_eq!((found, found.is_some()), (expected, key >= 3_000 || key % 3 > 0));
+        assert_eq!(found.and_then(|slot| table.get(slot)).map(|(key, _)| *key), found.map(|_| key));
+    }
 }
 
 #[test]
