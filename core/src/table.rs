@@ -193,52 +193,57 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
 
     /// Puts in a key that is not there yet, whose hash is `hash`, and tells its slot; a full table gives both back.
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Result<usize, (K, V)> {
-        let print = S::Link::print(hash);
-        let link = if S::WINDOW > 0 { self.vacant(print) } else { self.freed_or_unused() };
+        if S::WINDOW > 0 {
+            return self.insert_near(hash, key, value);
+        }
+        let link = if self.freed != S::Link::NONE {
+            self.freed
+        } else if self.unused < self.capacity() {
+            S::Link::to(self.unused)
+        } else {
+            return Err((key, value));
+        };
         let following = self.next_of(link);
+        let print = S::Link::print(hash);
         let chain = self.chain(print);
-        let is_near = self.is_near(print, link.index());
         let Some(next) = self.heads.as_ref().get(chain).copied() else { return Err((key, value)) };
         let Some(slot) = self.slots.as_mut().get_mut(link.index()) else { return Err((key, value)) };
         *slot = Slot::Occupied { print, next, key, value };
-        if !is_near && let Some(head) = self.head_mut(chain) {
+        if let Some(head) = self.head_mut(chain) {
             *head = link;
         }
         if self.freed == link {
             self.freed = following;
-        } else if S::WINDOW == 0 {
+        } else {
             self.unused = self.unused.saturating_add(1);
         }
         self.len = self.len.saturating_add(1);
         Ok(link.index())
     }
 
-    fn freed_or_unused(&self) -> S::Link {
-        if self.freed != S::Link::NONE {
-            self.freed
-        } else if self.unused < self.slots() {
-            S::Link::to(self.unused)
-        } else {
-            S::Link::NONE
+    /// [`insert`](Self::insert) into the first vacant slot from the home of the hash on, going round.
+    fn insert_near(&mut self, hash: u64, key: K, value: V) -> Result<usize, (K, V)> {
+        let print = S::Link::print(hash);
+        let home = self.home(print);
+        let is_vacant = |slot: &usize| matches!(self.slots.as_ref().get(*slot), Some(Slot::Vacant { .. }));
+        // A quarter is vacant, unless the table is full.
+        let vacant = (home..self.slots()).chain(0..home).find(is_vacant);
+        let Some(slot) = vacant.filter(|_| !self.is_full()) else { return Err((key, value)) };
+        let (is_near, chain) = (self.is_near(print, slot), self.chain(print));
+        let Some(head) = self.head_mut(chain) else { return Err((key, value)) };
+        let next = if is_near { S::Link::NONE } else { mem::replace(head, S::Link::to(slot)) };
+        if let Some(content) = self.slots.as_mut().get_mut(slot) {
+            *content = Slot::Occupied { print, next, key, value };
+            self.len = self.len.saturating_add(1);
         }
-    }
-
-    /// The first vacant slot from the home of a print on, going round; a quarter of them is vacant.
-    fn vacant(&self, print: Print<S>) -> S::Link {
-        if self.is_full() {
-            return S::Link::NONE;
-        }
-        let (home, slots) = (self.home(print), self.slots.as_ref());
-        let mut vacant =
-            (home..slots.len()).chain(0..home).filter(|slot| matches!(slots.get(*slot), Some(Slot::Vacant { .. })));
-        vacant.next().map_or(S::Link::NONE, S::Link::to)
+        Ok(slot)
     }
 
     /// Takes an entry out of its slot.
     pub(crate) fn remove(&mut self, slot: usize) -> Option<(K, V)> {
-        let &Slot::Occupied { print, .. } = self.slots.as_ref().get(slot)? else { return None };
-        if !self.is_near(print, slot) {
-            self.unlink(self.chain(print), S::Link::to(slot));
+        let Slot::Occupied { print, .. } = self.slots.as_ref().get(slot)? else { return None };
+        if !self.is_near(*print, slot) {
+            self.unlink(self.chain(*print), S::Link::to(slot));
         }
         let vacant = Slot::Vacant { next: self.freed };
         match mem::replace(self.slots.as_mut().get_mut(slot)?, vacant) {
