@@ -331,4 +331,4 @@ impl<K: Clone, V: Clone, L: Link> Clone for Slot<K, V, L> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

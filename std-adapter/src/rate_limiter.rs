@@ -133,6 +133,9 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
 
     /// [`allow`](Self::allow) at a time that the caller has read from this limiter's clock.
     ///
+    /// For many requests that came together: a reading of the clock is a third of a check, and keeps the processor from
+    /// beginning with the next one.
+    ///
     /// A time that is older than the one before it is a step back of the clock, for which [`Gcra`](crate::Gcra) may give
     /// back as much: where threads contend for a key, `allow` is exact.
     pub fn allow_at<Q>(&self, key: &Q, now: Instant) -> Decision

@@ -82,7 +82,7 @@ impl<Id, R, S: Allocate, H> KeyedCorrelatorIn<Id, R, S, H> {
     #[must_use]
     pub fn allocate(capacity: usize, hasher: H) -> Self {
         let calls = Table::allocate(capacity, hasher);
-        let due = Due::allocate(calls.capacity());
+        let due = Due::allocate(calls.slots());
         Self { calls, due, ledger: Ledger::new() }
     }
 }
@@ -139,7 +139,7 @@ impl<Id, R, S: Storage, H> KeyedCorrelatorIn<Id, R, S, H> {
 
     fn observe(&mut self, now: Instant) {
         if self.ledger.observe(now) {
-            for slot in 0..self.calls.capacity() {
+            for slot in 0..self.calls.slots() {
                 if let Some(phase) = self.calls.get_mut(slot) {
                     phase.rebase(now);
                 }
@@ -292,8 +292,8 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     where
         Id: Clone,
     {
-        let capacity = self.calls.capacity();
-        let slot = self.due.pop(&mut self.calls, capacity, now)?;
+        let slots = self.calls.slots();
+        let slot = self.due.pop(&mut self.calls, slots, now)?;
         let id = self.calls.get(slot)?.0.clone();
         Some((id, self.end(slot, Ending::TimedOut)))
     }
@@ -301,7 +301,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     /// Closes, ends the calls in the slots from `from` on until there are enough for one step, and tells where to go on.
     pub(super) fn close_some(&mut self, from: usize, waiters: &mut Waiters) -> Option<usize> {
         self.ledger.set_closed(true);
-        for slot in from..self.calls.capacity() {
+        for slot in from..self.calls.slots() {
             if waiters.is_full() || slot.saturating_sub(from) >= CLOSED_AT_ONCE {
                 return Some(slot);
             }

@@ -1,7 +1,9 @@
 use core::time::Duration;
+use proptest::prelude::*;
 use std::{format, vec::Vec};
 
 use super::*;
+use crate::table::tests::Window;
 
 const fn at(secs: u64) -> Instant {
     Instant::from_secs(secs)
@@ -169,4 +171,69 @@ fn sizes_are_what_the_docs_say() {
     // As bytes it is not aligned to 8.
     let per_key = size_of::<RateLimiter<[u8; 8], Gcra, 64>>() - size_of::<RateLimiter<[u8; 8], Gcra, 32>>();
     assert_eq!(per_key, 32 * 22);
+}
+
+/// A call of a limiter for one of ten keys, and what it is told.
+fn ask<A: Quota, S: Storage>(
+    limiter: &mut RateLimiterIn<u8, A, S>,
+    call: u8,
+    key: u8,
+    cost: u32,
+    now: Instant,
+) -> [u64; 6] {
+    let cost = NonZeroU32::new(cost).unwrap_or(ONE);
+    let told = |decision| match decision {
+        Ok(Decision::Allow) => [0, 0],
+        Ok(Decision::Deny { retry_at }) => [1, retry_at.as_nanos()],
+        Err(NeverFits { limit }) => [2, u64::from(limit)],
+    };
+    let [what, more] = match call {
+        0..9 => told(limiter.allow_n(&key, cost, now)),
+        9 => told(Ok(limiter.check(&key, now))),
+        10 => [limiter.remaining(&key, now).into(), limiter.reset_at(&key, now).as_nanos()],
+        11 => {
+            // True or false: an idle key may have been the one whose entry was reused.
+            limiter.refund(&key, cost, now);
+            [0, 0]
+        }
+        12 => [limiter.cleanup(now) as u64, 0],
+        _ => {
+            limiter.reseed(HashSeed::new(cost.get().into(), now.as_nanos()));
+            [0, 0]
+        }
+    };
+    let stats = limiter.stats();
+    [what, more, stats.allowed, stats.denied, stats.overflowed, limiter.len() as u64]
+}
+
+fn decides_the_same<A: Quota + Clone>(quota: A, on_full: OnFull, calls: &[(u8, u8, u32, u64)]) {
+    let mut dense = RateLimiter::<u8, A, 6>::new(quota.clone()).with_on_full(on_full);
+    let mut sparse = RateLimiterIn::<u8, A, Window<2>>::allocate(quota, 6, HashSeed::FIXED).with_on_full(on_full);
+    let mut now = at(100);
+    for (call, key, cost, millis) in calls {
+        now = now.saturating_add(Duration::from_millis(*millis));
+        assert_eq!(ask(&mut dense, *call, *key, *cost, now), ask(&mut sparse, *call, *key, *cost, now));
+    }
+    // Which of the idle ones was reused is for the table to say.
+    let busy = |limiter: &mut dyn Iterator<Item = (&u8, u32)>| {
+        let mut busy: Vec<_> = limiter.filter(|(_, left)| *left < 2).map(|(key, left)| (*key, left)).collect();
+        busy.sort_unstable();
+        busy
+    };
+    assert_eq!(busy(&mut dense.usage(now)), busy(&mut sparse.usage(now)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// With a clock that never steps back: after a step it matters which of the idle entries was reused.
+    #[test]
+    fn in_a_table_with_windows_it_decides_the_same(
+        calls in prop::collection::vec((0..14_u8, 0..10_u8, 1..4_u32, 0..400_u64), 0..60),
+        denies in any::<bool>(),
+    ) {
+        let on_full = if denies { OnFull::Deny } else { OnFull::Share };
+        decides_the_same(Gcra::per_second(2), on_full, &calls);
+        decides_the_same(SlidingLog::<2>::per_second(), on_full, &calls);
+    }
 }

@@ -9,7 +9,7 @@ type Sparse<K, H> = Table<K, u32, Window<2>, H>;
 
 /// Slots on the heap, with windows of `W`.
 #[derive(Clone, Copy, Debug)]
-struct Window<const W: usize>;
+pub(crate) struct Window<const W: usize>;
 
 impl<const W: usize> Storage for Window<W> {
     type Of<T> = Vec<T>;
