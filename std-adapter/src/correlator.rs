@@ -192,12 +192,12 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     ///
     /// [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call ended.
     #[doc(alias = "Send")]
-    pub async fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> Result<R, CallError<E>>
+    pub fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> impl Future<Output = Result<R, CallError<E>>>
     where
         F: FnOnce(CallId) -> D,
         D: Future<Output = Result<(), E>>,
     {
-        self.0.call(peer, timeout, send).await
+        self.0.call(peer, timeout, send)
     }
 
     /// Asks many peers the same, and returns what they answered as soon as `want` of them have, all are done, or

@@ -53,6 +53,11 @@ pub(crate) struct Shards<M> {
 /// It is made for tables whose keys strangers choose: who does not know the secret cannot make keys collide.
 pub(crate) type KeyHasher = RandomState;
 
+/// A hasher with a secret of its own.
+pub(crate) fn key_hasher() -> KeyHasher {
+    KeyHasher::with_seeds(random_seed(), random_seed(), random_seed(), random_seed())
+}
+
 /// On cache lines of its own: what one thread does with a shard takes no other shard from another thread.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -67,7 +72,7 @@ const WORTH_A_SHARD: usize = 64;
 impl<M> Shards<M> {
     /// Machines for any `capacity` keys together, each made for so many keys and with what they all hash with.
     pub(crate) fn new(capacity: usize, make: impl Fn(usize, KeyHasher) -> M) -> Self {
-        let hasher = KeyHasher::with_seeds(random_seed(), random_seed(), random_seed(), random_seed());
+        let hasher = key_hasher();
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let (count, room) = plan(capacity.max(1), threads);
         Self { machines: (0..count).map(|_| Apart(make(room, hasher.clone()))).collect(), hasher }

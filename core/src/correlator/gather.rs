@@ -192,7 +192,7 @@ where
         let mut pending = false;
         for call in self.calls.iter_mut() {
             let Some(id) = call.id else { continue };
-            let Poll::Ready(outcome) = look_after(self.shared, id, cx.waker(), None) else {
+            let Poll::Ready(outcome) = look_after(self.shared, id, cx.waker()) else {
                 pending = true;
                 continue;
             };

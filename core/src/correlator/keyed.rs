@@ -4,7 +4,7 @@ use core::{
     borrow::Borrow,
     fmt,
     hash::{BuildHasher, Hash},
-    task::Waker,
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use super::{
     BeginError, CorrelatorStats, Resolution, RoundTrips,
     due::{Due, Slots},
     ledger::Ledger,
-    phase::{CLOSED_AT_ONCE, Calls, Ending, Finished, Look, Phase, Waiters, wake_all},
+    phase::{CLOSED_AT_ONCE, Calls, Ending, Finished, Phase, Waiters, wake_all},
 };
 use crate::{
     HashSeed, Instant,
@@ -349,11 +349,13 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<I
     type Name = usize;
     type Reply = R;
 
-    fn look(&mut self, slot: usize, waker: &Waker, spare: &mut Option<Waker>) -> Look<R> {
-        match self.calls.get_mut(slot).and_then(|phase| phase.watch(waker, spare)) {
-            Some(look) => look,
-            None => Look::Over(self.finish(slot, Ending::Cancelled).outcome),
+    #[inline]
+    fn look(&mut self, slot: usize, waker: &Waker, stale: &mut Option<Waker>) -> Poll<Result<R, Ending>> {
+        let Some(phase) = self.calls.get_mut(slot) else { return Poll::Ready(Finished::LOST.outcome) };
+        if phase.watch(waker, stale) {
+            return Poll::Pending;
         }
+        Poll::Ready(self.finish(slot, Ending::Cancelled).outcome)
     }
 
     fn finish(&mut self, slot: usize, ending: Ending) -> Finished<R> {

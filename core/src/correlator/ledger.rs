@@ -122,6 +122,7 @@ impl Ledger {
         why
     }
 
+    #[inline]
     pub(super) fn resolved(&mut self, begun_at: Instant, now: Instant) {
         count(&mut self.stats.resolved);
         self.meter.record(now.since(begun_at));

@@ -36,45 +36,33 @@ pub(super) trait Calls {
     type Name: Copy;
     type Reply;
 
-    /// Looks after a call: if it is over, this frees its slot. If it is pending, it will wake `waker`, of which `spare` is
-    /// a clone if there is one; what is then in `spare` nobody needs.
-    fn look(&mut self, call: Self::Name, waker: &Waker, spare: &mut Option<Waker>) -> Look<Self::Reply>;
+    /// Looks after a call: if it is over, this frees its slot. If it is pending, it will wake `waker`; the one that it would
+    /// have woken is put into `stale`.
+    fn look(&mut self, call: Self::Name, waker: &Waker, stale: &mut Option<Waker>)
+    -> Poll<Result<Self::Reply, Ending>>;
 
     /// Ends a call and frees its slot; if it is pending, it ends as `ending`.
     fn finish(&mut self, call: Self::Name, ending: Ending) -> Finished<Self::Reply>;
 }
 
-/// What a future finds when it looks after its call.
-pub(super) enum Look<R> {
-    Over(Result<R, Ending>),
-    /// Pending, and it has no waker for the one that looks: come back with a spare one.
-    Unwatched,
-    Watched,
-}
-
 /// A call that was ended, and a waker that nobody needs any more.
 ///
-/// Wakers and replies are made and dropped outside the lock: that runs code of the user's, which may come back for the
-/// same lock.
+/// Wakers and replies are woken and dropped outside the lock: that runs code of the user's, which may come back for the
+/// same lock. Only to clone a waker adds one to a count, and is done inside, for a call that is over needs no clone.
 pub(super) struct Finished<R> {
     pub(super) outcome: Result<R, Ending>,
     pub(super) stale: Option<Waker>,
 }
 
-/// Looks after a call; `spare` as in [`Calls::look`], only that it may be missing.
+/// Looks after a call, as [`Calls::look`].
+#[inline]
 pub(super) fn look_after<M: Calls, L: Lock<Target = M>, T>(
     shared: &Shared<M, L, T>,
     call: M::Name,
     waker: &Waker,
-    mut spare: Option<Waker>,
 ) -> Poll<Result<M::Reply, Ending>> {
-    loop {
-        match shared.with_lock(|calls| calls.look(call, waker, &mut spare)) {
-            Look::Over(outcome) => return Poll::Ready(outcome),
-            Look::Unwatched => spare = Some(waker.clone()),
-            Look::Watched => return Poll::Pending,
-        }
-    }
+    let mut stale = None;
+    shared.with_lock(|calls| calls.look(call, waker, &mut stale))
 }
 
 /// The slots that one step of closing looks at, at most.
@@ -179,17 +167,13 @@ impl<R, N: Copy, P: Copy> Phase<R, N, P> {
         waiter
     }
 
-    /// Sees to it that a pending call wakes `waker`; see [`Calls::look`]. `None` if it is over.
-    pub(super) fn watch<T>(&mut self, waker: &Waker, spare: &mut Option<Waker>) -> Option<Look<T>> {
-        let Self::Pending { waiter, .. } = self else { return None };
-        if waiter.as_ref().is_some_and(|waiter| waiter.will_wake(waker)) {
-            return Some(Look::Watched);
+    /// Sees to it that a pending call wakes `waker`, as [`Calls::look`]; false if it is over.
+    pub(super) fn watch(&mut self, waker: &Waker, stale: &mut Option<Waker>) -> bool {
+        let Self::Pending { waiter, .. } = self else { return false };
+        if !waiter.as_ref().is_some_and(|waiter| waiter.will_wake(waker)) {
+            *stale = waiter.replace(waker.clone());
         }
-        if spare.is_none() {
-            return Some(Look::Unwatched);
-        }
-        mem::swap(waiter, spare);
-        Some(Look::Watched)
+        true
     }
 
     /// The outcome of a call that is about to leave its slot; if it is still pending, it ends as `ending`.

@@ -135,17 +135,24 @@ where
     ///
     /// [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call ended.
     #[doc(alias = "Send")]
-    pub async fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> Result<R, CallError<E>>
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` first moves its arguments into variables, all of them")]
+    pub fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> impl Future<Output = Result<R, CallError<E>>>
     where
         F: FnOnce(CallId) -> D,
         D: Future<Output = Result<(), E>>,
     {
-        let (waiter, timeout) = (Some(Waker::noop().clone()), Span::new(timeout));
-        let call = self.with(|calls, now| calls.begin_for(peer, timeout, waiter, now))?;
-        let mut held = Held::new(self, call.id);
-        let mut sending = pin!(Some(send(call.id)));
-        let mut sleep = pin!(None);
-        poll_fn(|cx| held.poll_call(cx, sending.as_mut(), sleep.as_mut(), call.expires_at)).await
+        async move {
+            let (waiter, timeout) = (Some(Waker::noop().clone()), Span::new(timeout));
+            let call = self.with(|calls, now| calls.begin_for(peer, timeout, waiter, now))?;
+            let mut held = Held::new(self, call.id);
+            let mut sending = pin!(Some(send(call.id)));
+            let mut sleep = pin!(None);
+            match poll_fn(|cx| held.poll_call(cx, sending.as_mut(), sleep.as_mut(), call.expires_at)).await {
+                Ok(Ok(reply)) => Ok(reply),
+                Ok(Err(ending)) => Err(ending.into()),
+                Err(error) => Err(CallError::Send(error)),
+            }
+        }
     }
 }
 
@@ -263,16 +270,23 @@ where
     ///
     /// [`CallError::Duplicate`], [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call
     /// ended.
-    pub async fn call<F, D, E>(&self, id: Id, timeout: Duration, send: F) -> Result<R, CallError<E>>
+    #[expect(clippy::manual_async_fn, reason = "as above")]
+    pub fn call<F, D, E>(&self, id: Id, timeout: Duration, send: F) -> impl Future<Output = Result<R, CallError<E>>>
     where
         F: FnOnce() -> D,
         D: Future<Output = Result<(), E>>,
     {
-        let (waiter, timeout) = (Some(Waker::noop().clone()), Span::new(timeout));
-        let (slot, expires_at) = self.with(|calls, now| calls.begin_for(id, timeout, waiter, now))?;
-        let mut held = Held::new(self, slot);
-        let mut sending = pin!(Some(send()));
-        let mut sleep = pin!(None);
-        poll_fn(|cx| held.poll_call(cx, sending.as_mut(), sleep.as_mut(), expires_at)).await
+        async move {
+            let (waiter, timeout) = (Some(Waker::noop().clone()), Span::new(timeout));
+            let (slot, expires_at) = self.with(|calls, now| calls.begin_for(id, timeout, waiter, now))?;
+            let mut held = Held::new(self, slot);
+            let mut sending = pin!(Some(send()));
+            let mut sleep = pin!(None);
+            match poll_fn(|cx| held.poll_call(cx, sending.as_mut(), sleep.as_mut(), expires_at)).await {
+                Ok(Ok(reply)) => Ok(reply),
+                Ok(Err(ending)) => Err(ending.into()),
+                Err(error) => Err(CallError::Send(error)),
+            }
+        }
     }
 }

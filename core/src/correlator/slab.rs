@@ -1,13 +1,17 @@
 //! Calls whose ids the correlator makes: a slab.
 
-use core::{fmt, task::Waker, time::Duration};
+use core::{
+    fmt,
+    task::{Poll, Waker},
+    time::Duration,
+};
 
 use super::{
     BeginError, Call, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
     due::{Due, Slots},
     id::Numbers,
     ledger::Ledger,
-    phase::{CLOSED_AT_ONCE, Calls, Ending, Finished, Look, Phase, Waiters, wake_all},
+    phase::{CLOSED_AT_ONCE, Calls, Ending, Finished, Phase, Waiters, wake_all},
 };
 use crate::{
     Instant,
@@ -354,6 +358,15 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         }
     }
 
+    /// The call and its slot.
+    fn held_mut(&mut self, id: CallId) -> Option<(usize, &mut Phase<R, u32, P>)> {
+        let (index, named) = id.parts();
+        match self.slots.as_mut().get_mut(index)? {
+            Slot::Live(phase) if phase.number() == named => Some((index, phase)),
+            _ => None,
+        }
+    }
+
     fn is_pending(&self, index: usize) -> bool {
         matches!(self.slots.as_ref().get(index), Some(Slot::Live(phase)) if phase.is_pending())
     }
@@ -369,6 +382,15 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
             self.free(index, false);
         }
         waiter
+    }
+
+    /// Ends the call in a slot for the future that waits for it, and frees the slot.
+    #[inline]
+    fn finish_in(&mut self, index: usize, ending: Ending) -> Finished<R> {
+        let Some(phase) = self.slots.as_mut().phase(index) else { return Finished::LOST };
+        let finished = phase.finish(ending, &mut self.ledger);
+        self.free(index, finished.outcome.is_ok());
+        finished
     }
 
     /// Makes the slot of a call that is over the last of the free ones.
@@ -419,22 +441,20 @@ impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
     type Name = CallId;
     type Reply = R;
 
-    fn look(&mut self, id: CallId, waker: &Waker, spare: &mut Option<Waker>) -> Look<R> {
-        let index = self.find(id).unwrap_or(usize::MAX);
-        if let Some(phase) = self.slots.as_mut().phase(index)
-            && let Some(look) = phase.watch(waker, spare)
-        {
-            return look;
+    #[inline]
+    fn look(&mut self, id: CallId, waker: &Waker, stale: &mut Option<Waker>) -> Poll<Result<R, Ending>> {
+        let Some((index, phase)) = self.held_mut(id) else { return Poll::Ready(Finished::LOST.outcome) };
+        if phase.watch(waker, stale) {
+            return Poll::Pending;
         }
-        Look::Over(self.finish(id, Ending::Cancelled).outcome)
+        Poll::Ready(self.finish_in(index, Ending::Cancelled).outcome)
     }
 
     fn finish(&mut self, id: CallId, ending: Ending) -> Finished<R> {
-        let Some(index) = self.find(id) else { return Finished::LOST };
-        let Some(phase) = self.slots.as_mut().phase(index) else { return Finished::LOST };
-        let finished = phase.finish(ending, &mut self.ledger);
-        self.free(index, finished.outcome.is_ok());
-        finished
+        match self.find(id) {
+            Some(index) => self.finish_in(index, ending),
+            None => Finished::LOST,
+        }
     }
 }
 

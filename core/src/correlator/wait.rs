@@ -6,31 +6,24 @@ use core::{
     task::{Context, Poll},
 };
 
-use super::{
-    CallError,
-    phase::{Calls, Ending, look_after},
-};
+use super::phase::{Calls, Ending, look_after};
 use crate::{Instant, Lock, Shared, Timer};
 
 /// A call that a future waits for; dropping it frees the slot.
 pub(super) struct Held<'a, M: Calls, L: Lock<Target = M>, T> {
     shared: &'a Shared<M, L, T>,
     call: Option<M::Name>,
-    is_watched: bool,
 }
 
 impl<'a, M: Calls, L: Lock<Target = M>, T> Held<'a, M, L, T> {
     pub(super) const fn new(shared: &'a Shared<M, L, T>, call: M::Name) -> Self {
-        Self { shared, call: Some(call), is_watched: false }
+        Self { shared, call: Some(call) }
     }
 
     /// The outcome, once; until then the waker of `cx` is woken when the call is over.
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<M::Reply, Ending>> {
         let Some(call) = self.call.take() else { return Poll::Pending };
-        // The first look needs a waker of its own for sure, unless the reply is there.
-        let spare = if self.is_watched { None } else { Some(cx.waker().clone()) };
-        self.is_watched = true;
-        let outcome = look_after(self.shared, call, cx.waker(), spare);
+        let outcome = look_after(self.shared, call, cx.waker());
         if outcome.is_pending() {
             self.call = Some(call);
         }
@@ -49,14 +42,16 @@ impl<'a, M: Calls, L: Lock<Target = M>, T> Held<'a, M, L, T> {
 impl<M: Calls, L: Lock<Target = M>, T: Timer> Held<'_, M, L, T> {
     /// Sends, and waits for the outcome, the deadline or the failure of sending, whichever comes first.
     ///
-    /// The sleep is made late: a reply that comes while sending needs none.
+    /// The sleep is made late: a reply that comes while sending needs none. Always inlined, or the outcome takes a detour
+    /// through memory that costs more than a lock.
+    #[inline(always)]
     pub(super) fn poll_call<S, E>(
         &mut self,
         cx: &mut Context<'_>,
         mut sending: Pin<&mut Option<S>>,
         sleep: Pin<&mut Option<T::Sleep>>,
         expires_at: Instant,
-    ) -> Poll<Result<M::Reply, CallError<E>>>
+    ) -> Poll<Result<Result<M::Reply, Ending>, E>>
     where
         S: Future<Output = Result<(), E>>,
     {
@@ -69,22 +64,24 @@ impl<M: Calls, L: Lock<Target = M>, T: Timer> Held<'_, M, L, T> {
         }
         // First of all the reply: it proves that the request got there, whatever became of sending.
         if let Poll::Ready(outcome) = self.poll(cx) {
-            return Poll::Ready(outcome.map_err(CallError::from));
+            return Poll::Ready(Ok(outcome));
         }
         if let Some(error) = failure {
-            return Poll::Ready(Err(CallError::Send(error)));
+            return Poll::Ready(Err(error));
         }
         if poll_sleep(self.shared.timer(), cx, sleep, expires_at).is_pending() {
             return Poll::Pending;
         }
-        let outcome = self.finish(Ending::TimedOut).unwrap_or(Err(Ending::TimedOut));
-        Poll::Ready(outcome.map_err(CallError::from))
+        Poll::Ready(Ok(self.finish(Ending::TimedOut).unwrap_or(Err(Ending::TimedOut))))
     }
 }
 
 impl<M: Calls, L: Lock<Target = M>, T> Drop for Held<'_, M, L, T> {
+    #[inline]
     fn drop(&mut self) {
-        self.finish(Ending::Cancelled);
+        if self.call.is_some() {
+            self.finish(Ending::Cancelled);
+        }
     }
 }
 

@@ -4,11 +4,13 @@ use core::{borrow::Borrow, fmt, future::Future, hash::Hash, time::Duration};
 use std::sync::Arc;
 
 use steadfast_core::{
-    BeginError, CallError, Clock, CorrelatorStats, HashSeed, Instant, KeyedCorrelatorIn, Resolution, RoundTrips,
-    Shared, Timer,
+    BeginError, CallError, Clock, CorrelatorStats, Instant, KeyedCorrelatorIn, Resolution, RoundTrips, Shared, Timer,
 };
 
-use crate::{Heap, Mutex, SystemTimer, runtime::random_seed};
+use crate::{
+    Heap, Mutex, SystemTimer,
+    storage::{KeyHasher, key_hasher},
+};
 
 /// Matches replies to pending calls that bring their own ids, as a protocol may demand.
 ///
@@ -31,7 +33,7 @@ use crate::{Heap, Mutex, SystemTimer, runtime::random_seed};
 /// ```
 pub struct KeyedCorrelator<Id, R, T = SystemTimer>(Arc<Calls<Id, R, T>>);
 
-type Machine<Id, R> = KeyedCorrelatorIn<Id, R, Heap>;
+type Machine<Id, R> = KeyedCorrelatorIn<Id, R, Heap, KeyHasher>;
 type Calls<Id, R, T> = Shared<Machine<Id, R>, Mutex<Machine<Id, R>>, T>;
 
 impl<Id: Eq + Hash, R> KeyedCorrelator<Id, R> {
@@ -48,7 +50,7 @@ impl<Id: Eq + Hash, R, T: Clock> KeyedCorrelator<Id, R, T> {
     /// [`new`](KeyedCorrelator::new) with another clock or timer than the system's.
     #[must_use]
     pub fn with_timer(capacity: usize, timer: T) -> Self {
-        let machine = KeyedCorrelatorIn::allocate(capacity, HashSeed::new(random_seed(), random_seed()));
+        let machine = KeyedCorrelatorIn::allocate(capacity, key_hasher());
         Self(Arc::new(Shared::new(Mutex::new(machine), timer)))
     }
 
@@ -180,12 +182,12 @@ impl<Id: Eq + Hash, R, T: Timer> KeyedCorrelator<Id, R, T> {
     ///
     /// [`CallError::Duplicate`], [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call
     /// ended.
-    pub async fn call<F, D, E>(&self, id: Id, timeout: Duration, send: F) -> Result<R, CallError<E>>
+    pub fn call<F, D, E>(&self, id: Id, timeout: Duration, send: F) -> impl Future<Output = Result<R, CallError<E>>>
     where
         F: FnOnce() -> D,
         D: Future<Output = Result<(), E>>,
     {
-        self.0.call(id, timeout, send).await
+        self.0.call(id, timeout, send)
     }
 }
 

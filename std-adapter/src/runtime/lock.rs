@@ -21,6 +21,7 @@ impl<T> Mutex<T> {
 impl<T> Lock for Mutex<T> {
     type Target = T;
 
+    #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
