@@ -1,4 +1,4 @@
-use core::time::Duration;
+use core::{num::NonZeroU32, time::Duration};
 use std::{sync::Mutex, vec::Vec};
 
 use super::*;
@@ -203,4 +203,64 @@ fn another_secret_keeps_every_entry() {
 fn breakers_can_be_a_static() {
     static BREAKERS: Mutex<Breakers<[u8; 8], 8>> = Mutex::new(Breakers::new(Trip::consecutive(3), RESET));
     assert!(BREAKERS.lock().unwrap().allow_request(&[0; 8], at(0)));
+}
+
+/// Two calls that failed, or were slow, open it.
+fn keeps_what_speaks_against_a_key(trip: impl TripPolicy + Copy) {
+    for (outcome, now) in [(Outcome::Failure, at(0)), (Outcome::Success, at(2))] {
+        let mut breakers: Breakers<u32, 1, _> = Breakers::new(trip, RESET);
+        for key in [1, 2, 1] {
+            let permit = breakers.try_acquire(&key, at(0)).unwrap();
+            breakers.record(&key, permit, outcome, now);
+        }
+        assert_eq!((breakers.state(&1), breakers.reused()), (BreakerState::Open, 0), "{outcome:?}");
+    }
+    let mut breakers: Breakers<u32, 1, _> = Breakers::new(trip, RESET);
+    for key in [1, 2] {
+        assert!(call(&mut breakers, key, Outcome::Success, at(0)));
+    }
+    assert_eq!(breakers.reused(), 1, "nothing speaks against it");
+}
+
+#[test]
+fn a_window_keeps_its_entry_while_a_call_in_it_failed_or_was_slow() {
+    const ALL: Percent = Percent::new(100);
+    const SECOND: Duration = Duration::from_secs(1);
+    keeps_what_speaks_against_a_key(Trip::call_window::<2>(ALL).slow_calls(SECOND, ALL));
+    let window = Trip::time_window::<4>(60 * SECOND, ALL).min_calls(NonZeroU32::MIN.saturating_add(1));
+    keeps_what_speaks_against_a_key(window.slow_calls(SECOND, ALL));
+}
+
+#[test]
+fn an_entry_that_never_opened_leaves_the_calls_of_others_counted() {
+    let mut breakers: Breakers<u32, 2> = Breakers::new(Trip::consecutive(2), RESET);
+    for key in [1, 2] {
+        assert!(call(&mut breakers, key, Outcome::Failure, at(0)));
+        assert!(call(&mut breakers, key, Outcome::Success, at(0)));
+    }
+    let permits = [3, 4, 4].map(|key| (key, breakers.try_acquire(&key, at(1)).unwrap()));
+    for (key, permit) in permits {
+        breakers.record(&key, permit, Outcome::Failure, at(2));
+    }
+    assert_eq!((breakers.reused(), breakers.state(&4)), (2, BreakerState::Open));
+}
+
+#[test]
+fn a_table_of_breakers_takes_its_jitter_at_run_time() {
+    let retry_at = |seed| {
+        let reset = RESET.jitter(Percent::new(50), 0);
+        let mut breakers: Four = Breakers::new(Trip::consecutive(1), reset);
+        breakers.reseed_jitter(seed);
+        assert!(call(&mut breakers, 1, Outcome::Failure, at(0)));
+        breakers.try_acquire(&1, at(0)).unwrap_err().retry_at
+    };
+    assert_ne!(retry_at(7), retry_at(8));
+}
+
+#[test]
+fn a_key_ends_its_being_empty() {
+    let mut breakers = Four::new(Trip::consecutive(2), RESET);
+    assert!(breakers.is_empty());
+    assert!(call(&mut breakers, 1, Outcome::Failure, at(0)));
+    assert!(!breakers.is_empty());
 }

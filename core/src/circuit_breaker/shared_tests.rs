@@ -216,6 +216,10 @@ fn an_error_speaks_for_itself() {
     assert_eq!(open.to_string(), "the circuit breaker is open");
     assert_eq!(BreakerError::Inner(Down).to_string(), "down");
     assert!(open.into_inner().is_none() && BreakerError::Inner(Down).into_inner().is_some());
+    assert!(open.is_open() && !BreakerError::Inner(Down).is_open());
+    let open = BreakerError::<Down>::from(Open { retry_at: Instant::from_secs(30) });
+    assert_eq!(open.retry_after(Instant::from_secs(10)), Some(Duration::from_secs(20)));
+    assert_eq!(BreakerError::Inner(Down).retry_after(Instant::ZERO), None);
 }
 
 #[test]
@@ -242,4 +246,18 @@ fn a_shared_breaker_can_be_a_static() {
         let call = is_send(BREAKER.call(ready(Ok::<_, ()>(7))));
         assert_eq!(call.await, Ok(7));
     });
+}
+
+#[test]
+fn a_success_without_a_permit_counts_and_a_key_without_an_entry_cannot_be_reset() {
+    let breaker = single(2, RESET, ManualClock::default());
+    breaker.record_failure();
+    breaker.record_success();
+    breaker.record_failure();
+    assert!(breaker.allow_request(), "a success lay between");
+    let machine = Breakers::<u32, 4>::new(Trip::consecutive(1), RESET);
+    let breakers: Shared<Breakers<u32, 4>, _, _> = Shared::new(RefCell::new(machine), ManualClock::default());
+    assert!(!breakers.reset(&1));
+    breakers.with_lock(|breakers| breakers.record_failure(&1, Instant::ZERO));
+    assert!(breakers.reset(&1));
 }

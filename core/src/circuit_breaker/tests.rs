@@ -420,6 +420,7 @@ fn a_static_breaker_takes_its_seed_at_run_time() {
         breaker.try_acquire(at(0)).unwrap_err().retry_at
     };
     assert_ne!(retry_at(7), retry_at(7 << 32 | 1));
+    assert_ne!(retry_at(7), retry_at(1 << 32 | 7), "the upper half counts too");
 }
 
 #[test]
@@ -614,4 +615,30 @@ fn sizes_are_as_stated() {
     assert_eq!(size_of::<cell::Cell<<Consecutive as trip::Policy>::Window>>(), 32);
     assert_eq!(size_of::<Permit>(), 16);
     assert_eq!(size_of::<Result<Permit, Open>>(), 24);
+}
+
+#[test]
+fn a_hint_that_lengthens_nothing_survives_a_step_back_no_longer_than_the_open_time() {
+    let reset = Reset::after(SECOND).up_to(Duration::from_secs(60));
+    let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
+    assert!(call(&mut breaker, Outcome::RetryAfter(SECOND), at(1_000)));
+    assert_eq!(breaker.try_acquire(at(1)), Err(Open { retry_at: at(2) }));
+}
+
+#[test]
+fn an_open_time_of_nothing_stays_so_however_often_it_doubles() {
+    let reset = Reset::after(Duration::ZERO).doubling().up_to(SECOND);
+    let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
+    for _ in 0..=u8::MAX {
+        assert!(call(&mut breaker, Outcome::Failure, at(0)));
+    }
+}
+
+#[test]
+fn a_window_of_time_is_never_calm_and_a_permit_tells_its_state() {
+    let trip = Trip::time_window::<4>(RESET, Percent::new(100));
+    assert_eq!(CircuitBreaker::new(trip, Reset::after(RESET)).calm_generation(), None);
+    let generation = breaker().calm_generation().unwrap();
+    assert_eq!(breaker().try_acquire(at(0)).unwrap().generation(), generation);
+    assert_eq!(Permit::calm(7).generation(), 7);
 }

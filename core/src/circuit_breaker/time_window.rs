@@ -122,3 +122,18 @@ impl<const B: usize> Policy for TimeWindow<B> {
         window.sum.failed == 0 && window.sum.slow == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_the_most_calls_nothing_more_is_counted() {
+        let policy = TimeWindow::<2>::new(Duration::from_secs(2), Percent::new(100));
+        let mut window = TimeWindow::<2>::EMPTY;
+        policy.record(&mut window, false, false, Instant::ZERO);
+        window.sum.calls = u32::MAX;
+        policy.record(&mut window, true, true, Instant::ZERO);
+        assert_eq!((window.sum.failed, window.sum.slow), (0, 0));
+    }
+}
