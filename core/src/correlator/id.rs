@@ -110,6 +110,18 @@ mod tests {
         assert!((15.8..16.2).contains(&mean), "{mean} bits differ");
     }
 
+    /// The first outputs of `SplitMix64` from a seed of zero, as its reference implementation gives them.
+    #[test]
+    fn keys_are_made_by_split_mix() {
+        let outputs = [1, 2, 3].map(|index| split_mix(0, index));
+        assert_eq!(outputs, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]);
+    }
+
+    #[test]
+    fn a_round_shifts_by_the_upper_half_of_its_key() {
+        assert_eq!(round(5, 0x0003_8001), (8 * 0x0003_8001) >> 16);
+    }
+
     #[test]
     fn an_id_has_its_parts() {
         for (slot, number) in [(0, 0), (5, u32::MAX), (u32::MAX as usize, 7)] {

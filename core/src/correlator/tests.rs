@@ -234,3 +234,28 @@ fn a_super_loop_shares_it_without_a_timer() {
     conserved(shared.stats());
     assert_eq!(shared.round_trips().unwrap().count, 1);
 }
+
+#[test]
+fn a_correlator_tells_whether_it_is_empty_and_whether_it_is_closed() {
+    let mut calls: Calls = Correlator::new(1);
+    assert!(calls.is_empty() && !calls.is_closed());
+    let id = begin(&mut calls);
+    assert!(!calls.is_empty());
+    calls.close();
+    assert!(calls.is_closed());
+    assert!(calls.is_empty() && !calls.cancel(id));
+    let mut keyed: KeyedCorrelator<u16, u32, 4> = KeyedCorrelator::new();
+    assert!(!keyed.is_closed());
+    keyed.close();
+    assert!(keyed.is_closed());
+}
+
+#[test]
+fn a_shared_correlator_can_be_opened_again() {
+    let machine = KeyedCorrelator::<u16, u32, 4>::new();
+    let calls: Shared<KeyedCorrelator<u16, u32, 4>, _, _> = Shared::new(RefCell::new(machine), ManualClock::new(NOW));
+    calls.close();
+    assert_eq!(calls.begin(1, SECOND).err(), Some(BeginError::Closed));
+    calls.reopen();
+    assert!(calls.begin(1, SECOND).is_ok());
+}
