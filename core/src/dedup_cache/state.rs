@@ -36,3 +36,17 @@ impl State {
         if self.is_claimed() || next >= CLAIMED { self } else { Self(next) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_as_often_as_can_be_counted_is_not_taken_for_a_claim() {
+        let most = State(NonZeroU32::new(u32::MAX >> 1).unwrap());
+        assert_eq!(most.repeated(), most);
+        assert!(!most.is_claimed());
+        let claimed = State::claimed(7);
+        assert_eq!(claimed.repeated(), claimed);
+    }
+}

@@ -500,3 +500,15 @@ fn a_failed_handler_may_try_again_wherever_its_future_is_dropped() {
         shared.with_lock(|cache| conserves(cache));
     }
 }
+
+#[test]
+fn a_cache_tells_how_much_it_holds_and_what_it_has_seen() {
+    let mut machine = cache::<4>(WhenFull::Refuse);
+    assert!(machine.is_empty());
+    assert_eq!(machine.capacity(), 4);
+    assert_eq!(machine.check(&"a", Instant::ZERO), Seen::Fresh);
+    assert!(!machine.is_empty());
+    let shared: Shared<Cache<4>, _, _> = Shared::new(RefCell::new(machine), ManualClock::default());
+    assert!(shared.seen(&"a") && !shared.seen(&"b"));
+    assert_eq!(format!("{ClaimLost}"), "the claim was over before it was committed");
+}

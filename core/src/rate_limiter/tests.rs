@@ -237,3 +237,30 @@ proptest! {
         decides_the_same(SlidingLog::<2>::per_second(), on_full, &calls);
     }
 }
+
+#[test]
+fn a_key_ends_its_being_empty() {
+    let mut limiter: RateLimiter<char, Gcra, 4> = RateLimiter::new(Gcra::per_second(1));
+    assert!(limiter.is_empty());
+    assert!(limiter.allow(&'a', at(0)).is_allowed());
+    assert!(!limiter.is_empty());
+}
+
+#[test]
+fn a_log_of_nothing_denies_for_ever() {
+    let mut limiter: RateLimiter<char, SlidingLog<0>, 4> = RateLimiter::new(SlidingLog::per_second());
+    assert_eq!(limiter.allow(&'a', at(0)), Decision::Deny { retry_at: Instant::MAX });
+    let one = NonZeroU32::MIN;
+    let log = SlidingLog::<0>::per_second();
+    assert_eq!(log.check(&SlidingLog::IDLE, one, at(0)), Ok(Decision::Deny { retry_at: Instant::MAX }));
+}
+
+#[test]
+fn a_log_is_whole_now_once_its_window_is_over() {
+    let (log, mut state) = (SlidingLog::<2>::per_second(), SlidingLog::IDLE);
+    assert_eq!(log.allow(&mut state, NonZeroU32::MIN, at(10)), Ok(Decision::Allow));
+    assert_eq!(log.reset_at(&state, at(10)), at(11));
+    for now in [11, 12, 1_000] {
+        assert_eq!(log.reset_at(&state, at(now)), at(now));
+    }
+}

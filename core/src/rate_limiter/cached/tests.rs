@@ -1,7 +1,7 @@
-use core::cell::RefCell;
+use core::{cell::RefCell, num::NonZeroU32};
 use std::format;
 
-use super::*;
+use super::{kept::Kept, *};
 use crate::{Gcra, Shared, SlidingLog, test_util::ManualClock};
 
 /// One ping a minute, which takes less than five seconds.
@@ -322,4 +322,33 @@ fn a_guard_that_is_dropped_releases() {
     assert_eq!(shared.allow_or_cached(&"a").value(), Some(&true));
     let stats = shared.stats();
     assert_eq!((stats.completed, stats.released, stats.refunded), (1, 1, 1));
+}
+
+#[test]
+fn an_entry_has_the_quota_that_it_keeps() {
+    let (quota, lease) = (SlidingLog::<3>::per_minute(), Span::new(LEASE));
+    let keeping = Keeping::<_, bool>::new(quota, lease);
+    let mut kept = Keeping::<SlidingLog<3>, bool>::IDLE;
+    assert_eq!((keeping.limit(), keeping.remaining(&kept, at(B))), (3, 3));
+    assert_eq!(keeping.allow(&mut kept, NonZeroU32::MIN, at(B)), Ok(Decision::Allow));
+    assert_eq!(keeping.remaining(&kept, at(B)), 2);
+}
+
+#[test]
+fn an_attempt_of_a_clock_that_stepped_back_keeps_no_entry() {
+    let keeping = Keeping::<_, bool>::new(SlidingLog::<3>::per_minute(), Span::new(LEASE));
+    let kept = |ends_at| Kept { attempt: Some(Attempt { number: 1, ends_at }), ..Keeping::<SlidingLog<3>, bool>::IDLE };
+    assert_eq!(keeping.reset_at(&kept(at(B + 5)), at(B)), at(B + 5));
+    assert_eq!(keeping.reset_at(&kept(at(B + 6)), at(B)), at(B));
+}
+
+#[test]
+fn a_cache_ends_its_being_empty_and_a_lost_attempt_says_so() {
+    let mut pings = pings::<4>();
+    assert!(pings.is_empty());
+    let permit = begin(&mut pings, "a", B);
+    assert!(!pings.is_empty());
+    ping(&mut pings, "a", B + 60, true);
+    let lost = pings.complete(permit, false, at(B + 60)).unwrap_err();
+    assert_eq!(format!("{lost}"), "the value came after another attempt had begun");
 }
