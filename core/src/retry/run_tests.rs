@@ -118,6 +118,19 @@ fn seed_6_3_a_permanent_error_stops_at_once() {
 }
 
 #[test]
+fn an_error_that_is_worth_another_attempt_gets_one() {
+    let calls = Cell::new(0);
+    let result = run(async |timer| {
+        let operation = || {
+            calls.set(calls.get() + 1);
+            ready(Err::<(), _>(calls.get()))
+        };
+        STASH.run_with(&timer, Seeded(1), operation).retry_if(|error| *error < 3).await
+    });
+    assert_eq!(result, Err(RetryError { last: Some(3), attempts: 3, reason: Reason::Permanent }));
+}
+
+#[test]
 fn d5_a_hint_counts_only_within_the_caps() {
     let delays = RefCell::new(Vec::new());
     let result = run(async |timer| {
@@ -315,4 +328,52 @@ fn an_error_tells_all_of_it() {
     let cut_off = RetryError::<core::num::ParseIntError> { last: None, attempts: 1, reason: Reason::Elapsed };
     assert_eq!(cut_off.to_string(), "gave up after 1 attempt, no time is left: timed out");
     assert!(cut_off.source().is_none());
+}
+
+/// A clock that tells how often it was read.
+struct Read {
+    timer: VirtualTimer,
+    times: Cell<u32>,
+}
+
+impl Clock for Read {
+    fn now(&self) -> Instant {
+        self.times.set(self.times.get() + 1);
+        self.timer.now()
+    }
+}
+
+impl Timer for Read {
+    type Sleep = <VirtualTimer as Timer>::Sleep;
+
+    fn sleep_until(&self, at: Instant) -> Self::Sleep {
+        self.timer.sleep_until(at)
+    }
+}
+
+#[test]
+fn only_a_policy_with_a_limit_of_time_reads_the_clock_before_the_first_attempt() {
+    let policy = RetryPolicy::exponential(secs(1));
+    for (policy, read) in [(policy, 0), (policy.max_elapsed(secs(60)), 1), (policy.attempt_timeout(secs(60)), 1)] {
+        run(async |timer| {
+            let timer = Read { timer, times: Cell::new(0) };
+            assert_eq!(policy.run_with(&timer, Seeded(1), || ready(Ok::<_, ()>(timer.times.get()))).await, Ok(read));
+        });
+    }
+}
+
+#[test]
+fn the_time_of_an_operation_begins_with_it() {
+    let policy = RetryPolicy::constant(secs(1)).max_elapsed(secs(10)).max_retries(3).jitter(Jitter::None);
+    let calls = Cell::new(0);
+    let (result, slept) = run(async |timer| {
+        timer.sleep_until(Instant::from_secs(1_000)).await;
+        let operation = || {
+            calls.set(calls.get() + 1);
+            ready(Err::<(), _>("busy"))
+        };
+        (policy.run_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+    });
+    let error = RetryError { last: Some("busy"), attempts: 4, reason: Reason::Attempts };
+    assert_eq!((result, calls.get(), slept), (Err(error), 4, secs(1_003)));
 }

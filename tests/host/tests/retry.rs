@@ -5,6 +5,7 @@ mod support;
 use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
+use serde_json::Value;
 use steadfast_core::{Failure, Jitter, RetryPolicy};
 use steadfast_models::{
     retry::{self, Growth, Settings, Tick},
@@ -59,6 +60,13 @@ fn ask() -> impl Strategy<Value = Ask> {
 
 fn cases() -> ProptestConfig {
     support::cases(10_000)
+}
+
+#[test]
+fn no_limit_is_written_down_where_there_is_none() {
+    let policy = RetryPolicy::exponential(Duration::from_secs(1)).max_elapsed(Duration::from_secs(9));
+    let written = serde_json::to_value(policy).unwrap();
+    assert_eq!((&written["attempt_timeout"], &written["max_elapsed"]["secs"]), (&Value::Null, &Value::from(9)));
 }
 
 #[test]
