@@ -25,7 +25,7 @@ impl Dedup {
             WhenFull::ForgetOldest => "forgets",
             WhenFull::Refuse => "refuses",
         };
-        let capacity = if when_full == WhenFull::Refuse { 255 } else { 4_096 };
+        let capacity = if when_full == WhenFull::Refuse { 255 } else { 2_048 };
         let cache = DedupCache::builder(TTL, when_full).lease(LEASE).capacity(capacity).clock(clock.clone()).build();
         Self {
             of: format!("dedup cache that {policy}, {}", super::clock_name(is_steady)),
