@@ -188,6 +188,10 @@ impl Span {
         self.0 == 0
     }
 
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
     pub(crate) const fn times(self, factor: u64) -> Self {
         Self(self.0.saturating_mul(factor))
     }

@@ -63,8 +63,8 @@ pub use run::{Drive, Run, Setup};
 pub struct Retry<'p> {
     policy: &'p RetryPolicy,
     started_at: Instant,
-    /// The delay before, for [`Jitter::Decorrelated`].
-    previous: Span,
+    /// The longest next delay, before it is capped. It grows with each retry, so that no step needs a power or a product.
+    longest: Span,
     retries: u32,
 }
 
@@ -135,7 +135,7 @@ impl fmt::Display for Reason {
 
 impl<'p> Retry<'p> {
     pub(super) const fn new(policy: &'p RetryPolicy, now: Instant) -> Self {
-        Self { policy, started_at: now, previous: policy.base, retries: 0 }
+        Self { policy, started_at: now, longest: policy.first(), retries: 0 }
     }
 
     /// Decides what follows the failure of the attempt that was made last.
@@ -192,19 +192,20 @@ impl<'p> Retry<'p> {
         if self.retries >= self.policy.max_retries {
             return Step::GiveUp(Reason::Attempts);
         }
-        self.started_at = self.started_at.earlier(now);
-        let drawn = self.policy.draw(self.retries, self.previous, rng);
+        let most = self.policy.capped(self.longest);
+        let drawn = self.policy.draw(most, rng);
         let at = now.after(match failure {
             Failure::RetryAfter(hint) => drawn.max(self.policy.capped(Span::new(hint))),
             Failure::Permanent | Failure::Transient => drawn,
         });
-        if at >= self.deadline(now) {
+        self.started_at = self.started_at.earlier(now);
+        if at >= self.started_at.after(self.policy.max_elapsed) {
             return Step::GiveUp(Reason::Elapsed);
         }
         if !admit() {
             return Step::GiveUp(Reason::Budget);
         }
-        self.previous = drawn;
+        self.longest = self.policy.grown(most, drawn);
         self.retries = self.retries.saturating_add(1);
         Step::RetryAt(at)
     }

@@ -170,12 +170,26 @@ impl RetryPolicy {
         shorter(delay, self.max_delay)
     }
 
-    /// The delay after attempt `attempt`, spread, at most [`max_delay`](Self::max_delay).
-    pub(super) fn draw<R: Rng + ?Sized>(&self, attempt: u32, previous: Span, rng: &mut R) -> Span {
-        let most = match self.jitter {
-            Jitter::Decorrelated => self.capped(previous.times(3)),
-            Jitter::Equal | Jitter::Full | Jitter::None => self.capped(self.growth_after(attempt)),
-        };
+    /// The longest first delay, before it is capped.
+    pub(super) const fn first(&self) -> Span {
+        match self.jitter {
+            Jitter::Decorrelated => self.base.times(3),
+            Jitter::Equal | Jitter::Full | Jitter::None => self.base,
+        }
+    }
+
+    /// The longest delay after one of at most `most` that was drawn as `drawn`, before it is capped.
+    pub(super) const fn grown(&self, most: Span, drawn: Span) -> Span {
+        match (self.jitter, self.growth) {
+            (Jitter::Decorrelated, _) => drawn.plus(drawn).plus(drawn),
+            (_, Growth::Constant) => most,
+            (_, Growth::Exponential) => most.plus(most),
+            (_, Growth::Linear) => most.plus(self.base),
+        }
+    }
+
+    /// A delay of at most `most`, spread.
+    pub(super) fn draw<R: Rng + ?Sized>(&self, most: Span, rng: &mut R) -> Span {
         let least = match self.jitter {
             Jitter::Decorrelated => shorter(self.base, most),
             Jitter::Equal => most.half(),
