@@ -2,7 +2,7 @@
 
 use super::{
     BreakerMode, BreakerState, BreakerStats, Consecutive, Open, Outcome, Permit, Reset, TripPolicy,
-    cell::{Cell, Control},
+    cell::{Cell, Control, Generation},
 };
 use crate::Instant;
 
@@ -122,7 +122,7 @@ impl<P: TripPolicy> CircuitBreaker<P> {
     #[doc(hidden)]
     #[must_use]
     pub fn calm_generation(&self) -> Option<u32> {
-        self.control.calm_generation(&self.cell)
+        self.control.calm_generation(&self.cell).map(Generation::get)
     }
 
     /// Counts calls that passed while the breaker was calm: so many were admitted, and so many succeeded.

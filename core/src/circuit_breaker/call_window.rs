@@ -1,6 +1,6 @@
 //! The last calls, one by one.
 
-use core::{num::NonZeroU32, time::Duration};
+use core::{mem, num::NonZeroU32, time::Duration};
 
 use super::{
     Percent,
@@ -80,23 +80,24 @@ impl<const N: usize> Policy for CallWindow<N> {
     const EMPTY: CallRing<N> = CallRing { counts: Counts::NONE, next: 0, flags: [0; N] };
 
     fn record(&self, ring: &mut CallRing<N>, failed: bool, slow: bool, _now: Instant) -> bool {
-        let Some(place) = ring.flags.get_mut(ring.next as usize) else {
+        let next = ring.next;
+        let Some(place) = ring.flags.get_mut(next as usize) else {
             return false; // never: `next` stays below `N`
         };
+        ring.next = if next == Self::CALLS.saturating_sub(1) { 0 } else { next.saturating_add(1) };
+        let new = if failed { FAILED } else { 0 } | if slow { SLOW } else { 0 };
+        let old = mem::replace(place, new);
         if ring.counts.calls == Self::CALLS {
-            let old = *place;
+            if old == new {
+                return false; // the counts stay what they were, and those did not open it
+            }
             ring.counts.subtract(Counts {
                 calls: 1,
                 failed: u32::from(old & FAILED != 0),
                 slow: u32::from(old & SLOW != 0),
             });
         }
-        *place = if failed { FAILED } else { 0 } | if slow { SLOW } else { 0 };
         ring.counts.add(failed, slow);
-        ring.next = ring.next.saturating_add(1);
-        if ring.next == Self::CALLS {
-            ring.next = 0;
-        }
         self.limits.are_reached(ring.counts)
     }
 

@@ -1,23 +1,31 @@
 //! What one breaker remembers, and what all breakers of a table share.
 
+use core::num::NonZeroU32;
+
 use super::{BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset, TripPolicy};
-use crate::{Instant, time::Span};
+use crate::{
+    Instant,
+    time::{Halves, Span},
+};
+
+/// Differs between any two states, so that a result finds only the state in which its call was admitted. Never zero, so
+/// that a permit or a refusal is no larger than either.
+pub(super) type Generation = NonZeroU32;
 
 /// The generation of a permit whose result is not judged.
-const UNTRACKED: u32 = 0;
+pub(super) const UNTRACKED: Generation = NonZeroU32::MIN;
 /// The generation of every breaker that has never opened. A key without a breaker has it too.
-pub(super) const NEW: u32 = 1;
+pub(super) const NEW: Generation = NonZeroU32::MIN.saturating_add(1);
 
 /// What one breaker remembers.
 #[derive(Clone, Debug)]
 pub(super) struct Cell<W> {
     /// Closed: when it was last told of a call. Open: when it becomes half-open. Half-open: when the places of the silent
     /// probes are given to others.
-    at: Instant,
-    /// Differs between any two states, so that a result finds only the state in which its call was admitted.
-    generation: u32,
+    at: Halves,
+    generation: Generation,
     /// The first generation of this state: a half-open one takes a new generation whenever a lease ends.
-    since: u32,
+    since: Generation,
     window: W,
     /// Places that are taken by probes, or were by those that succeeded.
     admitted: u16,
@@ -31,7 +39,7 @@ pub(super) struct Cell<W> {
 impl<W> Cell<W> {
     pub(super) const fn new(window: W) -> Self {
         Self {
-            at: Instant::ZERO,
+            at: Halves::ZERO,
             generation: NEW,
             since: NEW,
             window,
@@ -47,12 +55,12 @@ impl<W> Cell<W> {
         self.state
     }
 
-    pub(super) const fn has_opened(&self) -> bool {
+    pub(super) fn has_opened(&self) -> bool {
         self.generation != NEW
     }
 
     /// The generation for a result that comes without a permit.
-    const fn generation_without_permit(&self) -> u32 {
+    const fn generation_without_permit(&self) -> Generation {
         match self.state {
             BreakerState::HalfOpen if self.admitted <= self.succeeded => UNTRACKED,
             BreakerState::Closed | BreakerState::HalfOpen => self.generation,
@@ -62,12 +70,14 @@ impl<W> Cell<W> {
 
     /// Refuses until `at`, which no step of the clock puts further away than `span`.
     fn wait(&mut self, span: Span, now: Instant) -> Result<(), Open> {
-        self.at = self.at.earlier(now.after(span));
-        if now < self.at { Err(Open { retry_at: self.at }) } else { Ok(()) }
+        let at = self.at.get().earlier(now.after(span));
+        self.at = Halves::new(at);
+        if now < at { Err(Open { retry_at: at }) } else { Ok(()) }
     }
 
-    const fn is_current(&self, permit: u32) -> bool {
-        permit != UNTRACKED && permit.wrapping_sub(self.since) <= self.generation.wrapping_sub(self.since)
+    const fn is_current(&self, permit: Generation) -> bool {
+        let since = self.since.get();
+        permit.get().wrapping_sub(since) <= self.generation.get().wrapping_sub(since)
     }
 }
 
@@ -75,7 +85,7 @@ impl<W> Cell<W> {
 #[derive(Clone, Debug)]
 pub(super) struct Control<P> {
     trip: P,
-    last_generation: u32,
+    last_generation: Generation,
     reset: Reset,
     pub(super) mode: BreakerMode,
     pub(super) stats: BreakerStats,
@@ -111,7 +121,12 @@ impl<P: TripPolicy> Control<P> {
     }
 
     #[cold]
-    fn decide(&mut self, mode: BreakerMode, cell: Option<&mut Cell<P::Window>>, now: Instant) -> Result<u32, Open> {
+    fn decide(
+        &mut self,
+        mode: BreakerMode,
+        cell: Option<&mut Cell<P::Window>>,
+        now: Instant,
+    ) -> Result<Generation, Open> {
         match mode {
             BreakerMode::Automatic => self.ask(cell, now),
             BreakerMode::ForcedClosed => Ok(UNTRACKED),
@@ -123,7 +138,7 @@ impl<P: TripPolicy> Control<P> {
         }
     }
 
-    fn ask(&mut self, cell: Option<&mut Cell<P::Window>>, now: Instant) -> Result<u32, Open> {
+    fn ask(&mut self, cell: Option<&mut Cell<P::Window>>, now: Instant) -> Result<Generation, Open> {
         let Some(cell) = cell else { return Ok(NEW) };
         match cell.state {
             BreakerState::Closed => return Ok(cell.generation),
@@ -141,7 +156,7 @@ impl<P: TripPolicy> Control<P> {
             BreakerState::HalfOpen => {}
         }
         cell.admitted = cell.admitted.saturating_add(1);
-        cell.at = now.after(self.reset.lease_span());
+        cell.at = Halves::new(now.after(self.reset.lease_span()));
         Ok(cell.generation)
     }
 
@@ -159,18 +174,18 @@ impl<P: TripPolicy> Control<P> {
     fn record_tripped(
         &mut self,
         cell: &mut Cell<P::Window>,
-        generation: u32,
+        generation: Generation,
         outcome: Outcome,
         slow: bool,
         now: Instant,
     ) {
-        if generation == UNTRACKED {
-            self.count(outcome);
-        } else if cell.is_current(generation) {
-            self.count(outcome);
+        let is_tracked = generation != UNTRACKED;
+        if is_tracked && !cell.is_current(generation) {
+            return bump(&mut self.stats.stale);
+        }
+        self.count(outcome);
+        if is_tracked {
             self.judge_probe(cell, generation, outcome, slow, now);
-        } else {
-            bump(&mut self.stats.stale);
         }
     }
 
@@ -206,7 +221,7 @@ impl<P: TripPolicy> Control<P> {
     }
 
     /// The generation of a breaker that needs to be told of successes only when something else happens.
-    pub(super) fn calm_generation(&self, cell: &Cell<P::Window>) -> Option<u32> {
+    pub(super) fn calm_generation(&self, cell: &Cell<P::Window>) -> Option<Generation> {
         let is_calm = self.mode == BreakerMode::Automatic
             && cell.state == BreakerState::Closed
             && self.trip.is_calm(&cell.window);
@@ -230,8 +245,9 @@ impl<P: TripPolicy> Control<P> {
     pub(super) fn is_idle(&self, cell: &mut Cell<P::Window>, now: Instant) -> bool {
         let longest = self.reset.longest_open();
         // An instant that lies further ahead than it can is of a clock that has stepped back since.
-        cell.at = cell.at.earlier(now.after(longest.max(self.reset.lease_span())));
-        (cell.state == BreakerState::Closed && P::is_clean(&cell.window)) || now >= cell.at.after(longest)
+        let at = cell.at.get().earlier(now.after(longest.max(self.reset.lease_span())));
+        cell.at = Halves::new(at);
+        (cell.state == BreakerState::Closed && P::is_clean(&cell.window)) || now >= at.after(longest)
     }
 
     /// The result of a call of a closed breaker.
@@ -247,13 +263,20 @@ impl<P: TripPolicy> Control<P> {
                 false
             }
         };
-        cell.at = now;
+        cell.at = Halves::new(now);
         if self.trip.record(&mut cell.window, failed, slow, now) {
             self.open(cell, outcome, now);
         }
     }
 
-    fn judge_probe(&mut self, cell: &mut Cell<P::Window>, generation: u32, outcome: Outcome, slow: bool, now: Instant) {
+    fn judge_probe(
+        &mut self,
+        cell: &mut Cell<P::Window>,
+        generation: Generation,
+        outcome: Outcome,
+        slow: bool,
+        now: Instant,
+    ) {
         // A place that has gone to another probe is neither kept nor given back.
         let holds_place = generation == cell.generation;
         match outcome {
@@ -282,7 +305,7 @@ impl<P: TripPolicy> Control<P> {
             Outcome::Failure | Outcome::Ignored | Outcome::Success => Span::ZERO,
         };
         cell.hinted = hint > own;
-        cell.at = now.after(own.max(hint));
+        cell.at = Halves::new(now.after(own.max(hint)));
         self.enter(cell, BreakerState::Open);
         bump(&mut self.stats.opened);
     }
@@ -303,11 +326,11 @@ impl<P: TripPolicy> Control<P> {
     }
 
     /// One that no breaker has had before, until they have all been used.
-    const fn next_generation(&mut self) -> u32 {
-        self.last_generation = self.last_generation.wrapping_add(1);
-        if self.last_generation <= NEW {
-            self.last_generation = NEW.wrapping_add(1);
-        }
+    const fn next_generation(&mut self) -> Generation {
+        self.last_generation = match self.last_generation.checked_add(1) {
+            Some(next) => next,
+            None => NEW.saturating_add(1),
+        };
         self.last_generation
     }
 

@@ -2,6 +2,7 @@
 
 use core::{error::Error, fmt, time::Duration};
 
+use super::cell::{Generation, UNTRACKED};
 use crate::Instant;
 
 /// How a call ended, in the eyes of the breaker.
@@ -38,7 +39,7 @@ impl Outcome {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug, Eq, PartialEq)]
 pub struct Permit {
-    pub(super) generation: u32,
+    pub(super) generation: Generation,
     pub(super) started_at: Instant,
 }
 
@@ -46,6 +47,10 @@ impl Permit {
     /// A permit of a breaker that is [calm](super::CircuitBreaker::calm_generation).
     #[doc(hidden)]
     pub const fn calm(generation: u32) -> Self {
+        let generation = match Generation::new(generation) {
+            Some(generation) => generation,
+            None => UNTRACKED,
+        };
         Self { generation, started_at: Instant::ZERO }
     }
 
@@ -53,7 +58,7 @@ impl Permit {
     #[doc(hidden)]
     #[must_use]
     pub const fn generation(&self) -> u32 {
-        self.generation
+        self.generation.get()
     }
 }
 

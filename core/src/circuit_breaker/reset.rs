@@ -127,7 +127,8 @@ impl Reset {
         }
         let part = u64::from(self.next_random() >> 16).saturating_mul(u64::from(self.jitter)) >> 16;
         let nanos = span.as_nanos();
-        Span::from_nanos(nanos.saturating_sub((nanos >> 16).saturating_mul(part)))
+        // A part of 65,536 is less than the whole: neither can overflow.
+        Span::from_nanos(nanos.wrapping_sub((nanos >> 16).wrapping_mul(part)))
     }
 
     pub(super) const fn reseed(&mut self, seed: u64) {

@@ -612,9 +612,9 @@ fn sizes_are_as_stated() {
     assert_eq!(size_of::<CircuitBreaker>(), 144);
     assert_eq!(size_of::<CircuitBreaker<CallWindow<32>>>(), 144 + 48);
     assert_eq!(size_of::<CircuitBreaker<TimeWindow<10>>>(), 144 + 152);
-    assert_eq!(size_of::<cell::Cell<<Consecutive as trip::Policy>::Window>>(), 32);
+    assert_eq!(size_of::<cell::Cell<<Consecutive as trip::Policy>::Window>>(), 28);
     assert_eq!(size_of::<Permit>(), 16);
-    assert_eq!(size_of::<Result<Permit, Open>>(), 24);
+    assert_eq!(size_of::<Result<Permit, Open>>(), 16);
 }
 
 #[test]

@@ -109,8 +109,13 @@ impl Policy for Consecutive {
     const FORGETS_SUCCESS: bool = true;
 
     fn record(&self, run: &mut u32, failed: bool, _slow: bool, _now: Instant) -> bool {
-        *run = if failed { run.saturating_add(1) } else { 0 };
-        *run >= self.failures.get()
+        if failed {
+            *run = run.saturating_add(1);
+            *run >= self.failures.get()
+        } else {
+            *run = 0;
+            false
+        }
     }
 
     fn is_clean(run: &u32) -> bool {
