@@ -94,7 +94,7 @@ impl<T, const N: usize> BatchCollector<T, N> {
         }
         let _ = self.items.push(item); // a full batch has left with the push that filled it
         self.schedule.push(weight, now);
-        let reason = self.schedule.due(now)?;
+        let reason = self.schedule.due_with_last(now)?;
         Some(self.hand_out(reason))
     }
 

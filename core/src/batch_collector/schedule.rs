@@ -102,6 +102,13 @@ impl Schedule {
         Some(if self.age_at() <= self.idle_at() { FlushReason::Age } else { FlushReason::Idle })
     }
 
+    /// [`due`](Self::due) for the time of the last push.
+    pub(super) fn due_with_last(&self, now: Instant) -> Option<FlushReason> {
+        // No item came later, so neither sum of `due` is needed to see that none has waited long enough.
+        let waits = now.since(self.first_at) < self.max_wait && !self.idle_gap.is_zero();
+        if waits { self.closed() } else { self.due(now) }
+    }
+
     /// Why the batch takes no more items, if it does not.
     pub(super) const fn closed(&self) -> Option<FlushReason> {
         if self.len >= self.max_len {
