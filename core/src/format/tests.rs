@@ -47,7 +47,7 @@ const _: () = {
     format::<(AttemptPermit, CachedRateLimiterIn<u8, u8, Gcra, Inline<4>>, CachedRateLimiterStats)>();
 
     format::<(Failure, Jitter, Reason, Retry<'_>, RetryBudget, RetryBudgetStats, RetryError<u8>, RetryPolicy, Step)>();
-    format::<(NoBudget, Run<u8, u8>, Setup<u8, u8, u8, u8, u8, u8, u8>)>();
+    format::<(NoBudget, Plain, Run<u8, u8>, Setup<u8, u8, u8, u8, u8, u8, u8>)>();
 };
 
 #[cfg(feature = "aead")]
