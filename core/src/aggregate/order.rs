@@ -124,7 +124,7 @@ fn insertion_sort(values: &mut [i64], key: impl Fn(i64) -> u64) {
     }
 }
 
-/// The smallest quorum that outvotes two liars is worth a path without branches: a sorting network, all in registers.
+/// A sorting network: no branch, and all in registers.
 #[cfg(target_pointer_width = "64")]
 fn sort_five(five: &mut [i64; 5], key: impl Fn(i64) -> u64) {
     let order = |a: i64, b: i64| if key(a) <= key(b) { (a, b) } else { (b, a) };
@@ -139,6 +139,15 @@ fn sort_five(five: &mut [i64; 5], key: impl Fn(i64) -> u64) {
     let (d, e) = order(d, e);
     let (c, d) = order(c, d);
     *five = [a, b, c, d, e];
+}
+
+/// The third of five in ascending order, without a branch.
+#[cfg(target_pointer_width = "64")]
+pub(super) fn median_of_five([a, b, c, d, e]: [i64; 5]) -> i64 {
+    // The least and the greatest of any four are not it; it is the middle one of the other three.
+    let low = a.min(b).max(c.min(d));
+    let high = a.max(b).min(c.max(d));
+    low.min(e).max(low.max(e).min(high))
 }
 
 /// Sorts in O(n log n) steps (heapsort: the worst case is the usual case).

@@ -33,6 +33,24 @@ impl<const N: usize> Bytes<N> {
     }
 }
 
+/// Whether two texts are the same, in words: names are short, and the call of what compares slices is most of its cost.
+#[cfg_attr(target_pointer_width = "64", inline)]
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+    const WORD: usize = size_of::<usize>();
+
+    if a.len() != b.len() {
+        return false;
+    }
+    if let (Some(a_end), Some(b_end)) = (a.last_chunk::<WORD>(), b.last_chunk::<WORD>()) {
+        let (a_words, b_words) = (a.as_chunks::<WORD>().0, b.as_chunks::<WORD>().0);
+        return a_words.iter().zip(b_words).all(|(a, b)| a == b) && a_end == b_end;
+    }
+    if let (Some(a_end), Some(b_end)) = (a.last_chunk::<4>(), b.last_chunk::<4>()) {
+        return a.first_chunk::<4>() == b.first_chunk::<4>() && a_end == b_end;
+    }
+    a.iter().zip(b).all(|(a, b)| a == b)
+}
+
 /// Bytes of any capacity, so that what fills them exists only once in a program.
 #[derive(Debug)]
 pub(super) struct Room<'a> {
@@ -84,5 +102,19 @@ mod tests {
         // The last byte of the `é` still lies behind.
         bytes.room().truncate_chars(2);
         assert_eq!(bytes.as_slice(), b"bc");
+    }
+
+    #[test]
+    fn texts_are_the_same_if_every_byte_is() {
+        let text: [u8; 40] = core::array::from_fn(|at| at as u8);
+        for len in 0..=text.len() {
+            assert!(same(&text[..len], &text[..len]));
+            assert!(len == 0 || !same(&text[..len], &text[..len - 1]) && !same(&text[1..len], &text[..len]));
+            for place in 0..len {
+                let mut other = text;
+                other[place] ^= 0x80;
+                assert!(!same(&text[..len], &other[..len]), "{place} of {len}");
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use core::{cell::Cell, hash::BuildHasher};
 
 use super::{
-    bytes::{Bytes, Room},
+    bytes::{Bytes, Room, same},
     text::{escape, is_clean},
 };
 use crate::HashSeed;
@@ -152,9 +152,10 @@ impl<'a> Iterator for Records<'a> {
 }
 
 impl<'a> Record<'a> {
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
     fn is(&self, name: &Name<'_>) -> bool {
         // Text that is stored as it came is clean: whoever has the same needs no print.
-        if self.print == 0 { self.text == name.raw.as_bytes() } else { self.print == name.print() }
+        if self.print == 0 { same(self.text, name.raw.as_bytes()) } else { self.print == name.print() }
     }
 
     pub(super) fn as_str(&self) -> &'a str {

@@ -2,6 +2,7 @@
 
 use super::{
     Event, ServiceId,
+    bytes::same,
     entry::Events,
     names::{Name, Names},
     text::Text,
@@ -20,26 +21,32 @@ impl Key<'_> {
     /// A cheap filter before the exact comparison. It needs no secret: what somebody can win by making it collide is one
     /// comparison for each group, which is what the look-up costs anyway.
     pub(super) fn hash(&self) -> u32 {
-        let seed = u32::from(self.service.0);
-        mix(mix(seed, self.kind.as_bytes()), self.target.raw().as_bytes())
+        let seed = usize::from(self.service.0);
+        let hash = mix(mix(seed, self.kind.as_bytes()), self.target.raw().as_bytes());
+        // The high bits are the better ones.
+        (hash >> (usize::BITS - u32::BITS)) as u32
     }
 }
 
-fn mix(mut hash: u32, bytes: &[u8]) -> u32 {
-    /// An odd number without structure: 2^32 divided by the golden ratio.
-    const FACTOR: u32 = 0x9e37_79b9;
+/// A word at a time: a multiplication for each is most of what it costs.
+fn mix(hash: usize, bytes: &[u8]) -> usize {
     /// Names that differ only behind this many bytes share a hash.
     const MOST_BYTES: usize = 64;
 
     let bytes = bytes.get(..MOST_BYTES).unwrap_or(bytes);
     let (words, rest) = bytes.as_chunks();
-    for word in words {
-        hash = (hash.rotate_left(5) ^ u32::from_le_bytes(*word)).wrapping_mul(FACTOR);
-    }
-    for byte in rest {
-        hash = (hash.rotate_left(5) ^ u32::from(*byte)).wrapping_mul(FACTOR);
-    }
-    (hash.rotate_left(5) ^ bytes.len() as u32).wrapping_mul(FACTOR)
+    let hash = words.iter().fold(hash, |hash, word| mix_word(hash, usize::from_le_bytes(*word)));
+    // The length, and at least one byte less than a word.
+    let last = rest.iter().fold(bytes.len(), |last, byte| last << 8 | usize::from(*byte));
+    mix_word(hash, last)
+}
+
+const fn mix_word(hash: usize, word: usize) -> usize {
+    /// An odd number without structure: 2^64 divided by the golden ratio, or as much of it as a word holds.
+    const FACTOR: usize = 0x9e37_79b9_7f4a_7c15_u64 as usize;
+
+    // The high bits, which depend on most, go where the product spreads them.
+    (hash.rotate_left(usize::BITS / 32 * 13) ^ word).wrapping_mul(FACTOR)
 }
 
 /// How long a group collects.
@@ -81,13 +88,15 @@ impl<const NAMES: usize, const LINE: usize> Slot<NAMES, LINE> {
         slot
     }
 
+    #[cfg_attr(target_pointer_width = "64", inline)]
     pub(super) fn collects(&self, key: &Key<'_>) -> bool {
         !self.age.is_ready
             && self.service == key.service
-            && self.events.kind.is_some_and(|kind| kind == key.kind)
+            && self.events.kind.is_some_and(|kind| same(kind.as_bytes(), key.kind.as_bytes()))
             && self.events.names.has_target(&key.target)
     }
 
+    #[cfg_attr(target_pointer_width = "64", inline)]
     pub(super) fn add(&mut self, event: &Event<'_>, actor: &Name<'_>) {
         let events = &mut self.events;
         if !actor.is_none() && !events.names.has_actor(actor) && !events.names.push(actor) {
@@ -125,5 +134,30 @@ impl Age {
     pub(super) fn clamp(&mut self, now: Instant) {
         self.first_at = self.first_at.min(now);
         self.last_at = self.last_at.min(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, format};
+
+    use super::*;
+    use crate::HashSeed;
+
+    #[test]
+    fn names_that_differ_in_a_little_have_other_hashes() {
+        let seed = HashSeed::FIXED;
+        let hash =
+            |target: &str| Key { service: ServiceId(0), kind: "store", target: Name::new(target, 64, &seed) }.hash();
+        let mut hashes = BTreeSet::new();
+        for number in 0..1_000 {
+            hashes.insert(hash(&format!("peer-{number}")));
+            hashes.insert(hash(&format!("{number:04}@example.com")));
+            hashes.insert(hash(&format!("a name of more than one word, {number:04}, and of more than two")));
+        }
+        for len in 0..=64 {
+            hashes.insert(hash(&"\0".repeat(len)));
+        }
+        assert!(hashes.len() >= 3_060, "{} of 3,065", hashes.len());
     }
 }

@@ -2,7 +2,7 @@
 
 use core::{fmt, ops::Deref};
 
-use super::bytes::{Bytes, Room};
+use super::bytes::{Bytes, Room, same};
 
 /// At most `N` bytes of text on one line: escaped, never cut inside a character, a cut marked with `…`.
 ///
@@ -74,7 +74,7 @@ impl<const N: usize> Text<N> {
 
     /// True if it is all of `raw`, as it came.
     pub(super) fn is(&self, raw: &str) -> bool {
-        !self.is_cut && self.bytes.as_slice() == raw.as_bytes()
+        !self.is_cut && same(self.bytes.as_slice(), raw.as_bytes())
     }
 
     /// Replaces the text by `raw`, escaped.
