@@ -261,6 +261,7 @@ fn a_table_of_breakers_takes_its_jitter_at_run_time() {
 fn a_key_ends_its_being_empty() {
     let mut breakers = Four::new(Trip::consecutive(2), RESET);
     assert!(breakers.is_empty());
+    assert_eq!(breakers.capacity(), 4);
     assert!(call(&mut breakers, 1, Outcome::Failure, at(0)));
     assert!(!breakers.is_empty());
 }

@@ -642,3 +642,25 @@ fn a_window_of_time_is_never_calm_and_a_permit_tells_its_state() {
     assert_eq!(breaker().try_acquire(at(0)).unwrap().generation(), generation);
     assert_eq!(Permit::calm(7).generation(), 7);
 }
+
+#[test]
+fn a_window_forgets_of_its_oldest_call_what_it_counted_and_no_more() {
+    let trip = Trip::call_window::<2>(Percent::new(100)).slow_calls(SECOND, Percent::new(100));
+    let state = |slow_failed: [(bool, bool); 3]| {
+        let mut breaker = CircuitBreaker::new(trip, Reset::after(RESET));
+        for (slow, failed) in slow_failed {
+            let permit = breaker.try_acquire(at(0)).unwrap();
+            let outcome = if failed { Outcome::Failure } else { Outcome::Success };
+            breaker.record(permit, outcome, at(if slow { 2 } else { 0 }));
+        }
+        breaker.state()
+    };
+    let (well, slow, failed, both) = ((false, false), (true, false), (false, true), (true, true));
+    for (bad, other) in [(slow, failed), (failed, slow)] {
+        assert_eq!(state([well, bad, bad]), BreakerState::Open);
+        assert_eq!(state([other, bad, bad]), BreakerState::Open);
+        assert_eq!(state([well, both, bad]), BreakerState::Open);
+        assert_eq!(state([bad, well, bad]), BreakerState::Closed);
+        assert_eq!(state([both, well, bad]), BreakerState::Closed);
+    }
+}

@@ -1,4 +1,4 @@
-use core::{cell::RefCell, time::Duration};
+use core::{cell::RefCell, task::Waker, time::Duration};
 use std::{string::ToString, sync::Mutex, vec::Vec};
 
 use super::*;
@@ -258,4 +258,16 @@ fn a_shared_correlator_can_be_opened_again() {
     assert_eq!(calls.begin(1, SECOND).err(), Some(BeginError::Closed));
     calls.reopen();
     assert!(calls.begin(1, SECOND).is_ok());
+}
+
+#[test]
+fn a_future_whose_slot_another_call_has_does_not_wait_for_that() {
+    use super::phase::Calls as Phases;
+    let mut calls: Correlator<char, u32, 1> = Correlator::new(1);
+    let lost = begin(&mut calls);
+    assert!(calls.cancel(lost));
+    let pending = begin(&mut calls);
+    let mut stale = None;
+    assert!(Phases::look(&mut calls, lost, Waker::noop(), &mut stale).is_ready());
+    assert!(Phases::look(&mut calls, pending, Waker::noop(), &mut stale).is_pending());
 }
