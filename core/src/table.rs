@@ -18,7 +18,7 @@ use core::{
 use crate::storage::{Allocate, Inline, Link, Storage};
 
 /// The most slots that a link can tell apart.
-const MOST: usize = u32::MAX as usize - 1;
+const MOST: usize = 0xffff_fffe;
 
 pub(crate) struct Table<K, V, S: Storage, H> {
     heads: S::Of<S::Link>,

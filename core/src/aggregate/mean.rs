@@ -184,13 +184,6 @@ fn mean_between(values: &[i64], low: i64, high: i64) -> Option<i64> {
 }
 
 /// A fifth, rounded toward zero.
-#[cfg(target_pointer_width = "64")]
-const fn fifth(value: i64) -> i64 {
-    value / FACTOR
-}
-
-/// A fifth, rounded toward zero.
-#[cfg(not(target_pointer_width = "64"))]
 fn fifth(value: i64) -> i64 {
     signed(divide(value.unsigned_abs().into(), FACTOR.unsigned_abs()).unwrap_or(0), value < 0)
 }

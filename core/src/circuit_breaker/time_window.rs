@@ -128,6 +128,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_buckets_share_the_span() {
+        let policy = TimeWindow::<10>::new(Duration::from_secs(10), Percent::new(100));
+        assert_eq!(policy.bucket, Span::new(Duration::from_secs(1)));
+    }
+
+    #[test]
     fn at_the_most_calls_nothing_more_is_counted() {
         let policy = TimeWindow::<2>::new(Duration::from_secs(2), Percent::new(100));
         let mut window = TimeWindow::<2>::EMPTY;

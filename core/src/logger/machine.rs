@@ -92,7 +92,7 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
     Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>
 {
     /// The slots that groups may not take.
-    const RESERVED: usize = if GROUPS < 8 { 1 } else { GROUPS / 4 };
+    pub(super) const RESERVED: usize = if GROUPS < 8 { 1 } else { GROUPS / 4 };
 
     /// A logger without services: 3 s of quiet, 10 s at most.
     #[must_use]

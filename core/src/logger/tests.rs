@@ -203,6 +203,11 @@ fn the_window_is_half_open() {
 }
 
 #[test]
+fn every_logger_keeps_some_room_for_single_lines() {
+    assert_eq!([Logger::<2>::RESERVED, Logger::<8>::RESERVED, Logger::<40>::RESERVED], [1, 2, 10]);
+}
+
+#[test]
 fn a_window_of_nothing_groups_nothing() {
     let mut logger = Small::new().window(Duration::ZERO, Duration::MAX);
     let a = logger.service("a");
