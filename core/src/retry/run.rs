@@ -171,7 +171,7 @@ where
         }
     }
 
-    /// `hint` finds in an error how long the server asks to wait: see [`Failure::RetryAfter`].
+    /// `hint` finds in an error how long the server asks to wait: see [`Failure::RetryAfter`](super::Failure::RetryAfter).
     pub fn hint<I: FnMut(&E) -> Option<Duration>>(
         self,
         hint: I,
