@@ -264,3 +264,9 @@ fn a_result_is_settled_exactly_when_no_missing_vote_can_change_it() {
     assert!(settled::all_voted::<u8>(&mut [], 0));
     assert!(!settled::all_voted(&mut [1, 1, 1], 1));
 }
+
+#[test]
+fn a_fifth_of_a_negative_median_is_negative() {
+    assert_eq!(trimmed_mean(&mut [-100, -100, -19]), Some(-100));
+    assert_eq!(trimmed_mean(&mut [-100, -100, -20]), Some(-73));
+}
