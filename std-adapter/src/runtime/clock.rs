@@ -54,22 +54,127 @@ mod system {
 #[cfg(feature = "quanta")]
 #[cfg_attr(all(feature = "test-util", not(test)), expect(dead_code, reason = "the system's clock is read"))]
 mod counter {
-    use super::{FAR, Instant, OnceLock, START, time};
+    use portable_atomic::{AtomicI64, AtomicU64, Ordering};
 
-    pub(in super::super) fn now() -> Instant {
-        static FIRST: OnceLock<(quanta::Clock, u64)> = OnceLock::new();
-        let (clock, first) = FIRST.get_or_init(|| {
-            let clock = quanta::Clock::new();
-            let first = clock.raw();
-            (clock, first)
-        });
-        Instant::from_nanos(clock.delta_as_nanos(*first, clock.raw())).saturating_add(START)
+    use super::{Duration, FAR, Instant, OnceLock, START, time};
+
+    /// What both clocks showed when the counter was first read.
+    struct First {
+        clock: quanta::Clock,
+        raw: u64,
+        system: time::Instant,
     }
 
-    /// The system time of `at`, as far as can be told by now.
+    static FIRST: OnceLock<First> = OnceLock::new();
+    static DRIFT: Drift = Drift::new();
+
+    impl First {
+        fn get() -> &'static Self {
+            FIRST.get_or_init(|| {
+                let clock = quanta::Clock::new();
+                let (raw, system) = (clock.raw(), time::Instant::now());
+                Self { clock, raw, system }
+            })
+        }
+
+        #[inline]
+        fn counted(&self) -> u64 {
+            self.clock.delta_as_nanos(self.raw, self.clock.raw())
+        }
+
+        /// What both clocks show at one moment: the closest of a few pairs, for a thread may be held up between the two.
+        fn both(&self) -> (u64, u64) {
+            let pairs = (0..4).map(|_| {
+                let counted = self.counted();
+                let system = u64::try_from(self.system.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                (self.counted().saturating_sub(counted), (counted, system))
+            });
+            pairs.min_by_key(|(apart, _)| *apart).map_or((0, 0), |(_, both)| both)
+        }
+    }
+
+    #[inline]
+    pub(in super::super) fn now() -> Instant {
+        let first = First::get();
+        let counted = first.counted();
+        DRIFT.observe(counted, || first.both());
+        Instant::from_nanos(counted).saturating_add(START)
+    }
+
+    /// The system time of `at`, as it was to the last reading of the counter.
     pub(in super::super) fn to_system(at: Instant) -> time::Instant {
-        let now = time::Instant::now();
-        now.checked_add(at.saturating_duration_since(self::now()).min(FAR)).unwrap_or(now)
+        let since = at.saturating_duration_since(Instant::ZERO.saturating_add(START));
+        let nanos = u64::try_from(since.min(FAR).as_nanos()).unwrap_or(u64::MAX);
+        let system = First::get().system;
+        system.checked_add(Duration::from_nanos(DRIFT.apply(nanos))).unwrap_or(system)
+    }
+
+    /// How the two clocks move apart: by some millionths of the time, and by the length of a suspension.
+    ///
+    /// The second one is read at most once in [`Drift::FRESH`], so that a sleep does not have to.
+    struct Drift {
+        compared_at: AtomicU64,
+        /// By how much the system's clock is ahead. (Each of the two is right without the other.)
+        ahead: AtomicI64,
+    }
+
+    impl Drift {
+        /// A second in nanoseconds.
+        const FRESH: u64 = 1_000_000_000;
+
+        const fn new() -> Self {
+            Self { compared_at: AtomicU64::new(0), ahead: AtomicI64::new(0) }
+        }
+
+        /// Takes note of a reading of the counter; `both` reads the two together.
+        #[inline]
+        fn observe(&self, counted: u64, both: impl FnOnce() -> (u64, u64)) {
+            // A counter that began anew is far from what it was, too.
+            if counted.wrapping_sub(self.compared_at.load(Ordering::Relaxed)) >= Self::FRESH {
+                self.compare(both());
+            }
+        }
+
+        #[cold]
+        fn compare(&self, (counted, system): (u64, u64)) {
+            self.ahead.store(system.wrapping_sub(counted).cast_signed(), Ordering::Relaxed);
+            self.compared_at.store(counted, Ordering::Relaxed);
+        }
+
+        /// What the system's clock shows when the counter shows `counted`.
+        fn apply(&self, counted: u64) -> u64 {
+            counted.saturating_add_signed(self.ahead.load(Ordering::Relaxed))
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        const SECOND: u64 = Drift::FRESH;
+
+        #[test]
+        fn the_clocks_are_compared_once_a_second() {
+            let drift = Drift::new();
+            drift.observe(SECOND - 1, || unreachable!("the first reading was a comparison"));
+            assert_eq!(drift.apply(7 * SECOND), 7 * SECOND);
+            drift.observe(SECOND, || (SECOND + 1, SECOND + 301));
+            assert_eq!(drift.apply(7 * SECOND), 7 * SECOND + 300);
+            drift.observe(2 * SECOND, || unreachable!("less than a second ago"));
+            drift.observe(2 * SECOND + 1, || (2 * SECOND + 1, 2 * SECOND - 499));
+            assert_eq!(drift.apply(7 * SECOND), 7 * SECOND - 500);
+        }
+
+        #[test]
+        fn a_suspension_and_a_counter_that_begins_anew_are_noticed_at_once() {
+            let drift = Drift::new();
+            drift.observe(5 * SECOND, || (5 * SECOND, 5 * SECOND));
+            // The counter went on for an hour, the system's clock did not.
+            drift.observe(3_605 * SECOND, || (3_605 * SECOND, 5 * SECOND));
+            assert_eq!(drift.apply(3_606 * SECOND), 6 * SECOND);
+            drift.observe(SECOND, || (SECOND, 9 * SECOND));
+            assert_eq!(drift.apply(2 * SECOND), 10 * SECOND);
+        }
     }
 }
 
