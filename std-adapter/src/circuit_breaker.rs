@@ -14,7 +14,7 @@ use self::single::Single;
 use crate::{
     Heap, Mutex, SystemTimer,
     runtime::random_seed,
-    storage::{KeyHasher, Shards},
+    storage::{KeyHasher, Shards, Spread},
 };
 
 /// Refuses calls to something that keeps failing, and lets a few probes find out when it is back.
@@ -274,7 +274,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
 
     /// The breakers. Allocates all their memory; nothing else does later, but the keys themselves.
     pub fn build(self) -> Breakers<K, P, T> {
-        Breakers(Arc::new(Shards::new(self.max_keys, |room, hasher| {
+        Breakers(Arc::new(Shards::new(self.max_keys, Spread::Wide, |room, hasher| {
             let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, room, hasher);
             machine.reseed_jitter(random_seed());
             Shared::new(Mutex::new(machine), self.clock.clone())

@@ -111,6 +111,7 @@ where
     }
 
     /// Admits one call, which reports its end to `single`, this very breaker.
+    #[inline]
     pub(super) fn guard<S: Deref<Target = Self>>(
         single: S,
     ) -> Result<CallGuard<impl FnMut(Permit, Outcome) + use<P, T, L, W, S>>, Open> {
@@ -118,6 +119,7 @@ where
     }
 
     /// [`guard`](Self::guard) in the lane of this number.
+    #[inline]
     pub(super) fn guard_in<S: Deref<Target = Self>>(
         single: S,
         lane: usize,
@@ -125,16 +127,28 @@ where
         // Of a call that passes by a lane the machine hears when it ends.
         let (permit, is_counted) = match single.lane(lane).generation() {
             Some(generation) => (Permit::calm(generation), false),
-            None => (single.with(Machine::try_acquire)?, true),
+            None => (single.acquire_locked()?, true),
         };
         Ok(CallGuard::new(permit, move |permit, outcome| single.record(lane, permit, is_counted, outcome)))
     }
 
+    #[inline]
     fn record(&self, lane: usize, permit: Permit, is_counted: bool, outcome: Outcome) {
         let what = if is_counted { SUCCEEDED } else { ADMITTED | SUCCEEDED };
         if outcome == Outcome::Success && self.lane(lane).count(what, |generation| generation == permit.generation()) {
             return;
         }
+        self.record_locked(permit, is_counted, outcome);
+    }
+
+    // Apart, and never inlined, so that what nearly every call does is short enough to be.
+    #[inline(never)]
+    fn acquire_locked(&self) -> Result<Permit, Open> {
+        self.with(Machine::try_acquire)
+    }
+
+    #[inline(never)]
+    fn record_locked(&self, permit: Permit, is_counted: bool, outcome: Outcome) {
         self.with(|machine, now| {
             if !is_counted {
                 machine.settle(1, 0);
