@@ -10,7 +10,7 @@ use steadfast_core::{
 
 use crate::{
     Heap, Mutex, SystemTimer,
-    storage::{KeyHasher, Shards},
+    storage::{KeyHasher, Shards, Spread},
 };
 
 /// Lets each key make so many attempts in so much time, one at a time, and keeps the value of the last one for those who
@@ -94,7 +94,7 @@ impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuild
 
     /// The limiter. Allocates all its memory; nothing else does later, but the keys and values themselves.
     pub fn build(self) -> CachedRateLimiter<K, V, A, T> {
-        CachedRateLimiter(Arc::new(Shards::new(self.max_keys, |room, hasher| {
+        CachedRateLimiter(Arc::new(Shards::new(self.max_keys, Spread::Wide, |room, hasher| {
             let machine = Machine::allocate(self.quota.clone(), self.lease, room, hasher).with_on_full(self.on_full);
             Shared::new(Mutex::new(machine), self.clock.clone())
         })))

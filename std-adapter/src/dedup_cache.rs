@@ -9,7 +9,7 @@ use steadfast_core::{
 
 use crate::{
     Heap, Mutex, SystemTimer,
-    storage::{KeyHasher, Shards},
+    storage::{KeyHasher, Shards, Spread},
 };
 
 /// Tells whether an id was seen within its life, in memory that is fixed when it is built.
@@ -113,7 +113,7 @@ impl<K: Eq + Hash, T: Clock + Clone> DedupCacheBuilder<K, T> {
 
     /// The cache. Allocates all its memory; nothing else does later, but the ids themselves.
     pub fn build(self) -> DedupCache<K, T> {
-        DedupCache(Arc::new(Shards::new(self.capacity, |room, hasher| {
+        DedupCache(Arc::new(Shards::new(self.capacity, Spread::Wide, |room, hasher| {
             let machine = Machine::allocate(self.ttl, self.when_full, room, hasher).with_lease(self.lease);
             Shared::new(Mutex::new(machine), self.clock.clone())
         })))

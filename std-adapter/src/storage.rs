@@ -66,15 +66,22 @@ struct Apart<M>(M);
 /// Below this capacity one shard serves, and holds exactly its capacity.
 const WORTH_SHARDING: usize = 256;
 
-/// How many keys are worth a shard: the fewer they are, the less evenly their hashes fill the shards.
-const WORTH_A_SHARD: usize = 64;
+/// How many shards there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spread {
+    /// Few: the margins take little memory.
+    Wide,
+    /// Many, so that threads are rarely in each other's way. (Half of what a thread needs of a shard, it has to fetch from
+    /// another's cache while it holds the lock.)
+    Fine,
+}
 
 impl<M> Shards<M> {
     /// Machines for any `capacity` keys together, each made for so many keys and with what they all hash with.
-    pub(crate) fn new(capacity: usize, make: impl Fn(usize, KeyHasher) -> M) -> Self {
+    pub(crate) fn new(capacity: usize, spread: Spread, make: impl Fn(usize, KeyHasher) -> M) -> Self {
         let hasher = key_hasher();
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let (count, room) = plan(capacity.max(1), threads);
+        let (count, room) = plan(capacity.max(1), spread, threads);
         Self { machines: (0..count).map(|_| Apart(make(room, hasher.clone()))).collect(), hasher }
     }
 
@@ -91,14 +98,18 @@ impl<M> Shards<M> {
 /// How many shards, and for how many keys each has room, so that any `capacity` keys find some.
 ///
 /// A shard's share of keys that were not chosen by its secret hash is close to Poisson's. Room for six standard deviations
-/// and six keys more than its mean is too little in less than one of 50 million cases (Chernoff's bound, for means from 32
+/// and six keys more than its mean is too little in less than one of 50 million cases (Chernoff's bound, for means from 16
 /// on), for all of at most 256 shards in less than one of 200,000.
-fn plan(capacity: usize, threads: usize) -> (usize, usize) {
+fn plan(capacity: usize, spread: Spread, threads: usize) -> (usize, usize) {
     if capacity < WORTH_SHARDING {
         return (1, capacity);
     }
-    let wanted = threads.saturating_mul(16).next_power_of_two().min(256);
-    let count = wanted.min((capacity / WORTH_A_SHARD).next_power_of_two());
+    // So many for a processor; and so many keys are worth one, for the fewer they are, the less evenly they spread.
+    let (per_thread, worth_it) = match spread {
+        Spread::Wide => (16, capacity / 64),
+        Spread::Fine => (64, capacity / 32),
+    };
+    let count = threads.saturating_mul(per_thread).min(worth_it).next_power_of_two().min(256);
     let mean = capacity.div_ceil(count);
     (count, mean.saturating_add(mean.saturating_mul(36).isqrt()).saturating_add(6))
 }
@@ -133,18 +144,23 @@ mod tests {
 
     #[test]
     fn whatever_is_asked_for_finds_room_in_all_shards() {
-        for capacity in (256..5_000).chain([10_000, 65_536, 100_003, 1_000_000, 10_000_000]) {
-            for threads in [1, 2, 8, 64, 1_000] {
-                let (count, room) = plan(capacity, threads);
-                assert!(count.is_power_of_two() && (4..=256).contains(&count), "{count} for {capacity}");
-                let mean = capacity as f64 / count as f64;
-                let odds = odds(mean, (room + 1) as f64).exp() * count as f64;
-                assert!(odds < 5e-6, "{count} of {room} for {capacity}: {odds}");
-                assert!(room * count <= capacity * 12 / 5, "{count} of {room} for {capacity}");
+        for (spread, least, most) in [(Spread::Wide, 4, 2.4), (Spread::Fine, 8, 3.0)] {
+            for capacity in (256..5_000).chain([10_000, 65_536, 100_003, 1_000_000, 10_000_000]) {
+                for threads in [1, 2, 8, 64, 1_000] {
+                    let (count, room) = plan(capacity, spread, threads);
+                    assert!(count.is_power_of_two() && (least..=256).contains(&count), "{count} for {capacity}");
+                    let mean = capacity as f64 / count as f64;
+                    assert!(mean > 16.0, "{mean} keys in one of {count} shards");
+                    let odds = odds(mean, (room + 1) as f64).exp() * count as f64;
+                    assert!(odds < 5e-6, "{count} of {room} for {capacity}: {odds}");
+                    assert!((room * count) as f64 <= capacity as f64 * most, "{count} of {room} for {capacity}");
+                }
             }
+            assert_eq!([1, 255].map(|capacity| plan(capacity, spread, 64)), [(1, 1), (1, 255)]);
         }
-        assert_eq!([1, 255].map(|capacity| plan(capacity, 64)), [(1, 1), (1, 255)]);
-        assert_eq!([256, 1_000, 1_000_000].map(|capacity| plan(capacity, 2)), [(4, 118), (16, 116), (32, 32_316)]);
+        let plans = |spread| [256, 1_000, 65_536, 1_000_000].map(|capacity| plan(capacity, spread, 2));
+        assert_eq!(plans(Spread::Wide), [(4, 118), (16, 116), (32, 2_325), (32, 32_316)]);
+        assert_eq!(plans(Spread::Fine), [(8, 71), (32, 71), (128, 653), (128, 8_349)]);
     }
 
     #[test]
@@ -153,7 +169,7 @@ mod tests {
         let chosen: Vec<u64> = (0..2_000_000).filter(|key| known.hash_one(key) >> 54 == 0).take(1_500).collect();
         assert_eq!(most_in_a_chain(&chosen, &known), 1_500);
         for _ in 0..20 {
-            let theirs = Shards::new(1, |_, hasher| hasher).hasher;
+            let theirs = Shards::new(1, Spread::Fine, |_, hasher| hasher).hasher;
             let most = most_in_a_chain(&chosen, &theirs);
             assert!(most <= 20, "{most} of 1,500 keys in one of 1,024 chains");
         }

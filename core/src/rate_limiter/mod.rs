@@ -50,16 +50,18 @@ use crate::{
 pub type RateLimiter<K, A, const N: usize, H = HashSeed> = RateLimiterIn<K, A, Inline<N>, H>;
 
 /// A [`RateLimiter`] in any [`Storage`].
+// On servers, what each decision reads and writes lies beside the lock: a cache line less to fetch from another core.
+#[cfg_attr(target_pointer_width = "64", repr(C))]
 #[derive(Debug)]
 pub struct RateLimiterIn<K, A: Quota, S: Storage, H = HashSeed> {
     quota: A,
-    on_full: OnFull,
+    stats: RateLimiterStats,
     table: Table<K, A::State, S, H>,
     /// The quota that keys without an entry share.
     overflow: A::State,
     /// Where the search for an idle entry goes on.
     hand: usize,
-    stats: RateLimiterStats,
+    on_full: OnFull,
 }
 
 /// What a [`RateLimiter`] does with a new key when every entry is in use.
