@@ -164,6 +164,7 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
     }
 
     /// The slot of `key`, whose hash is `hash`.
+    #[inline]
     pub(crate) fn find<Q>(&self, hash: u64, key: &Q) -> Option<usize>
     where
         K: Borrow<Q>,
@@ -192,6 +193,7 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
     }
 
     /// Puts in a key that is not there yet, whose hash is `hash`, and tells its slot; a full table gives both back.
+    #[inline]
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Result<usize, (K, V)> {
         if S::WINDOW > 0 {
             return self.insert_near(hash, key, value);
@@ -240,6 +242,7 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
     }
 
     /// Takes an entry out of its slot.
+    #[inline]
     pub(crate) fn remove(&mut self, slot: usize) -> Option<(K, V)> {
         let Slot::Occupied { print, .. } = self.slots.as_ref().get(slot)? else { return None };
         if !self.is_near(*print, slot) {

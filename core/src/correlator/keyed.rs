@@ -226,6 +226,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     }
 
     /// [`begin`](Self::begin), for a future if there is a `waiter`; also the slot, which names the call while it lives.
+    #[inline]
     pub(super) fn begin_for(
         &mut self,
         id: Id,
@@ -253,6 +254,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     }
 
     /// [`resolve`](Self::resolve), with the waker of the future to be told.
+    #[inline]
     pub(super) fn resolve_for<Q>(&mut self, id: &Q, reply: R, now: Instant) -> (Resolution<R>, Option<Waker>)
     where
         Id: Borrow<Q>,
@@ -358,6 +360,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<I
         Poll::Ready(self.finish(slot, Ending::Cancelled).outcome)
     }
 
+    #[inline]
     fn finish(&mut self, slot: usize, ending: Ending) -> Finished<R> {
         let Some(phase) = self.calls.get_mut(slot) else { return Finished::LOST };
         let finished = phase.finish(ending, &mut self.ledger);
