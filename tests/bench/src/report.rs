@@ -26,9 +26,13 @@ pub fn table(lines: &[Line]) -> String {
     let head = ["work", "ours, ns", "beside", "theirs, ns", "ours is", "goal", "met"].map(str::to_owned);
     let mut rows = vec![head];
     for line in lines {
+        let floor = nearest_floor(line);
         for (index, (named, beside)) in line.rivals.iter().zip(&line.measured.rivals).enumerate() {
             let first = |text: String| if index == 0 { text } else { String::new() };
-            let (goal, met) = judge(*named, *beside);
+            let (goal, mut met) = judge(*named, *beside);
+            if let (Some(floor), false) = (floor, named.is_floor || ["", "yes"].contains(&met.as_str())) {
+                met += &format!("; the floor: {:.2}", beside.ratio.median / floor);
+            }
             rows.push([
                 first(line.work.clone()),
                 first(line.measured.ours.to_string()),
@@ -36,7 +40,7 @@ pub fn table(lines: &[Line]) -> String {
                 beside.theirs.to_string(),
                 relation(*named, *beside),
                 goal,
-                met.to_owned(),
+                met,
             ]);
         }
     }
@@ -59,6 +63,13 @@ pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
+/// What the nearest floor takes beside ours, of those that ours is not below.
+fn nearest_floor(line: &Line) -> Option<f64> {
+    let all = line.rivals.iter().zip(&line.measured.rivals);
+    let floors = all.filter(|(named, _)| named.is_floor).map(|(_, floor)| floor.ratio.median);
+    floors.filter(|ratio| *ratio <= 1.0).max_by(f64::total_cmp)
+}
+
 fn relation(named: Named, beside: Beside) -> String {
     let ratio = beside.ratio;
     match named {
@@ -74,8 +85,8 @@ fn precise(ratio: crate::stats::Quartiles) -> String {
 }
 
 /// The goal, and whether the median met it; if not, whether the better quarter did.
-fn judge(named: Named, beside: Beside) -> (String, &'static str) {
-    let Some(goal) = named.goal else { return (String::new(), "") };
+fn judge(named: Named, beside: Beside) -> (String, String) {
+    let Some(goal) = named.goal else { return (String::new(), String::new()) };
     let (text, wanted) = match goal {
         Goal::Faster(1.0) => ("not slower".to_owned(), 1.0),
         Goal::Faster(times) => (format!("{times} times faster"), times),
@@ -87,7 +98,7 @@ fn judge(named: Named, beside: Beside) -> (String, &'static str) {
         ratio if ratio.high >= wanted => "nearly",
         _ => "no",
     };
-    (text, met)
+    (text, met.to_owned())
 }
 
 #[cfg(test)]
@@ -110,8 +121,24 @@ mod tests {
         let met = |ratio| judge(faster, beside(ratio)).1;
         assert_eq!([met([2.4, 2.5, 2.6]), met([2.3, 2.4, 2.5]), met([2.1, 2.3, 2.4])], ["yes", "nearly", "no"]);
         let within = named(Goal::Within(1.5), true);
-        assert_eq!(judge(within, beside([0.6, 0.7, 0.8])), ("1.5 times".to_owned(), "yes"));
+        assert_eq!(judge(within, beside([0.6, 0.7, 0.8])), ("1.5 times".to_owned(), "yes".to_owned()));
         assert_eq!(judge(within, beside([0.5, 0.6, 0.66])).1, "no");
+    }
+
+    #[test]
+    fn a_goal_that_is_missed_stands_beside_what_the_nearest_floor_would_reach() {
+        let floor = Named { name: "floor", goal: None, is_floor: true };
+        let line = |goal| Line {
+            work: "work".to_owned(),
+            rivals: vec![named(Goal::Faster(goal), false), floor, floor, floor],
+            measured: Measured {
+                ours: Quartiles::of([50.0]),
+                // Ours is below the last, which is none to it.
+                rivals: [2.0, 0.5, 0.8, 1.2].map(|ratio| beside([ratio, ratio, ratio])).into(),
+            },
+        };
+        assert!(table(&[line(3.0)]).contains("| no; the floor: 2.50 |"));
+        assert!(!table(&[line(2.0)]).contains("the floor: 2"));
     }
 
     #[test]

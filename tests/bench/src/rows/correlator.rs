@@ -11,7 +11,7 @@ use std::{
 };
 
 use slab::Slab;
-use steadfast::{CallId, Correlator, KeyedCorrelator};
+use steadfast::{CallId, Clock, Correlator, KeyedCorrelator, SystemTimer};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
@@ -38,9 +38,14 @@ pub(super) fn rows() -> Vec<Plan> {
                 .peer("hash map, oneshot, timeout", Faster(3.0), by_hand())
                 .floor("slab, one lock", None, slab())
                 .floor("oneshot", None, repeat_async(async || one_shot().await))
+                .floor("three locks, two clocks", None, locks_and_clocks())
         }),
         Plan::new("correlator, one task, text ids, own clocks", || {
-            Row::new(ours_text()).peer("hash map, oneshot, timeout", Faster(3.0), by_hand_text())
+            Row::new(ours_text()).peer("hash map, oneshot, timeout", Faster(3.0), by_hand_text()).floor(
+                "three locks, two clocks",
+                None,
+                locks_and_clocks(),
+            )
         }),
         Plan::new("correlator, nobody waits, `now` given", || {
             Row::new(ours_given()).floor("slab, one lock", None, slab())
@@ -48,7 +53,8 @@ pub(super) fn rows() -> Vec<Plan> {
         Plan::new("correlator, 64 at once, responder task, own clocks", || {
             Row::new(ours_at_once())
                 .peer("hash map, oneshot, timeout", Faster(2.0), by_hand_at_once())
-                .floor("oneshot in the message", None, one_shot_at_once())
+                .floor("oneshot in the message", None, one_shot_at_once(async |waiting| waiting.await.ok()))
+                .floor("oneshot in the message, timeout", None, one_shot_at_once(in_time))
                 .step(AT_ONCE)
         }),
     ]
@@ -145,6 +151,18 @@ fn slab() -> Work {
     })
 }
 
+/// The least for a call that a task waits for: it begins, it is answered, and the task takes the answer; how long that took,
+/// and whether it was in time, two readings tell.
+fn locks_and_clocks() -> Work {
+    let calls = Mutex::new(0);
+    repeat(move || {
+        *calls.lock().unwrap() = SystemTimer.now().as_nanos();
+        let now = SystemTimer.now().as_nanos();
+        *calls.lock().unwrap() += now;
+        assert!(*calls.lock().unwrap() > 0);
+    })
+}
+
 /// The least that tokio takes to hand over a reply.
 async fn one_shot() {
     let (reply, wait) = oneshot::channel();
@@ -196,9 +214,12 @@ fn by_hand_at_once() -> Work {
     })
 }
 
-/// No ids and no limit of time: the message carries who waits, which no network can.
-fn one_shot_at_once() -> Work {
-    on_runtime(async |n| {
+/// No ids: the message carries who waits, which no network can.
+fn one_shot_at_once<W>(wait: impl Fn(oneshot::Receiver<u64>) -> W + Copy + Send + 'static) -> Work
+where
+    W: Future<Output = Option<u64>> + Send,
+{
+    on_runtime(async move |n| {
         let (wire, mut requests) = mpsc::unbounded_channel::<oneshot::Sender<u64>>();
         let responder = tokio::spawn(async move {
             while let Some(waiting) = requests.recv().await {
@@ -207,14 +228,19 @@ fn one_shot_at_once() -> Work {
         });
         let task = move || async move {
             for _ in 0..n / AT_ONCE {
-                let (reply, wait) = oneshot::channel();
+                let (reply, waiting) = oneshot::channel();
                 wire.send(reply).unwrap();
-                assert_eq!(wait.await, Ok(REPLY));
+                assert_eq!(wait(waiting).await, Some(REPLY));
             }
         };
         at_once(task).await;
         responder.await.unwrap();
     })
+}
+
+/// What a limit of time adds.
+async fn in_time(waiting: oneshot::Receiver<u64>) -> Option<u64> {
+    timeout(LIMIT, waiting).await.ok()?.ok()
 }
 
 /// So many tasks that each have a clone of the work.

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use ahash::RandomState;
 use governor::{
     RateLimiter as Governor,
     clock::{Clock as GovernorClock, DefaultClock},
@@ -31,6 +32,9 @@ use crate::{
 /// More than any key uses up while it is measured.
 const RATE: u32 = 1_000_000;
 
+const SLOT: &str = "a lock and a slot";
+const SLOT_AND_CLOCK: &str = "a lock, a clock and a slot";
+
 pub(super) fn rows(options: &Options) -> Vec<Plan> {
     let mut rows = Vec::new();
     for (keys, faster, threaded) in [(1_000, 2.5, 2.0), (100_000, 2.5, 2.0), (1_000_000, 3.0, 2.0)] {
@@ -38,7 +42,9 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
         let name = format!("keyed check, u64, {}", count(n));
         rows.push(Plan::new(format!("{name}, own clocks"), move || {
             let asked = requests(n, |key| key);
-            Row::new(over(&asked, ours(n))).peer("governor", goal, over(&asked, governor(n, DefaultClock::default())))
+            Row::new(over(&asked, ours(n)))
+                .peer("governor", goal, over(&asked, governor(n, DefaultClock::default())))
+                .floor(SLOT_AND_CLOCK, None, over(&asked, slots(|key| key, n, SystemTimer)))
         }));
         rows.push(Plan::new(format!("{name}, one clock"), move || {
             let asked = requests(n, |key| key);
@@ -46,11 +52,10 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
         }));
         rows.push(Plan::new(format!("{name}, `now` given"), move || {
             let asked = requests(n, |key| key);
-            Row::new(over(&asked, ours_given(n))).peer("governor", goal, over(&asked, governor(n, GivenClock))).floor(
-                "hash map, one lock",
-                Within(1.5),
-                over(&asked, map(n)),
-            )
+            Row::new(over(&asked, ours_given(n)))
+                .peer("governor", goal, over(&asked, governor(n, GivenClock)))
+                .floor("hash map, one lock", Within(1.5), over(&asked, map(n)))
+                .floor(SLOT, None, over(&asked, slots(|key| key, n, Given)))
         }));
         rows.push(Plan::new(format!("{name}, 2 threads"), move || {
             let asked = requests(n, |key| key);
@@ -58,6 +63,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
                 .peer("governor", Faster(threaded), over_two(&asked, governor(n, DefaultClock::default())))
                 .peer("ours from one thread", Faster(1.0), over_one(&asked, ours(n)))
                 .floor("hash map, one lock", None, over_two(&asked, map(n)))
+                .floor(SLOT_AND_CLOCK, None, over_two(&asked, slots(|key| key, n, SystemTimer)))
         }));
     }
     for (keys, faster) in [(1_000, 1.4), (1_000_000, 2.0)] {
@@ -65,21 +71,18 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
         let name = format!("keyed check, text, {}", count(n));
         rows.push(Plan::new(format!("{name}, own clocks"), move || {
             let asked = requests(n, text);
-            Row::new(over(&asked, ours_text(n))).peer(
-                "governor",
-                goal,
-                over(&asked, governor_text(n, DefaultClock::default())),
-            )
+            Row::new(over(&asked, ours_text(n)))
+                .peer("governor", goal, over(&asked, governor_text(n, DefaultClock::default())))
+                .floor(SLOT_AND_CLOCK, None, over(&asked, slots(text, n, SystemTimer)))
         }));
         rows.push(Plan::new(format!("{name}, `now` given"), move || {
             let asked = requests(n, text);
             let limiter = filled(text, n, Given);
             let ours = move |key: &String| limiter.allow_at(key.as_str(), Given::NOW).is_allowed();
-            Row::new(over(&asked, ours)).peer("governor", goal, over(&asked, governor_text(n, GivenClock))).floor(
-                "hash map, one lock",
-                None,
-                over(&asked, map_text(n)),
-            )
+            Row::new(over(&asked, ours))
+                .peer("governor", goal, over(&asked, governor_text(n, GivenClock)))
+                .floor("hash map, one lock", None, over(&asked, map_text(n)))
+                .floor(SLOT, None, over(&asked, slots(text, n, Given)))
         }));
         rows.push(Plan::new(format!("{name}, 5 an hour, one clock"), move || {
             let asked = requests(n, text);
@@ -171,6 +174,31 @@ pub(crate) fn map(keys: usize) -> impl Fn(&u64) -> bool + Sync {
         let state = map.get_mut(key).unwrap();
         *state += 1;
         *state < u64::MAX
+    }
+}
+
+/// The least that looks at its key: one slot for a hash, with a lock of its own in its cache line.
+///
+/// Keys whose hashes meet share a slot, and there is neither a bound nor a decision.
+fn slots<K, C>(make: impl Fn(u64) -> K, keys: usize, clock: C) -> impl Fn(&K) -> bool + Sync
+where
+    K: Eq + Hash + Send,
+    C: Clock + Sync,
+{
+    #[repr(align(64))]
+    struct Slot<K>(Mutex<(Option<K>, u64)>);
+
+    let hasher = RandomState::default();
+    let slots: Vec<_> = (0..keys.next_power_of_two()).map(|_| Slot(Mutex::new((None, 0)))).collect();
+    let place = move |key: &K| hasher.hash_one(key) as usize & (keys.next_power_of_two() - 1);
+    for key in all_keys(keys).map(make) {
+        let slot = &slots[place(&key)];
+        slot.0.lock().unwrap().0 = Some(key);
+    }
+    move |key| {
+        let slot = &mut *slots[place(key)].0.lock().unwrap();
+        slot.1 = clock.now().as_nanos() + u64::from(slot.0.as_ref() == Some(key));
+        slot.1 > 0
     }
 }
 

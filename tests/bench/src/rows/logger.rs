@@ -4,7 +4,7 @@ use std::{collections::HashMap, hint::black_box, io, sync::Mutex};
 
 use slog::Drain;
 use slog_async::OverflowStrategy;
-use steadfast::{Event, Logger, WriteSink};
+use steadfast::{Clock, Event, Instant, Logger, SystemTimer, WriteSink};
 use tracing::{Dispatch, dispatcher, info};
 
 use super::Plan;
@@ -21,7 +21,8 @@ pub(super) fn rows() -> Vec<Plan> {
                 .peer("tracing-subscriber", None, tracing(true))
                 .peer("tracing-subscriber, no time", None, tracing(false))
                 .peer("slog-async", None, slog())
-                .floor("map of names, one lock", Within(1.0), names())
+                .floor("map of names, one lock", Within(1.0), names(Given))
+                .floor("map of names and clock, one lock", None, names(SystemTimer))
         }),
         Plan::new("a log event, `now` given", || {
             let mut machine = Box::new(steadfast_core::Logger::<256, 320, 512, 64, 64>::new());
@@ -30,7 +31,7 @@ pub(super) fn rows() -> Vec<Plan> {
                 let event = Event::new("store", who()).target("bob").message("stored 2.3KB");
                 black_box(machine.record(service, black_box(&event), Given::NOW));
             }))
-            .floor("map of names, one lock", Within(1.0), names())
+            .floor("map of names, one lock", Within(1.0), names(Given))
         }),
     ]
 }
@@ -74,8 +75,12 @@ fn slog() -> Work {
     repeat(move || slog::info!(log, "stored 2.3KB"; "actor" => who(), "target" => "bob"))
 }
 
-/// The least for a group: find it by names that live for ever, and count.
-fn names() -> Work {
-    let (groups, mut who) = (Mutex::new(HashMap::<[&'static str; 3], u64>::new()), actors());
-    repeat(move || *groups.lock().unwrap().entry(["stash", "store", who()]).or_default() += 1)
+/// The least for a group: find it by names that live for ever, count, and note when.
+fn names(clock: impl Clock + 'static) -> Work {
+    let (groups, mut who) = (Mutex::new(HashMap::<[&'static str; 3], (u64, Instant)>::new()), actors());
+    repeat(move || {
+        let mut groups = groups.lock().unwrap();
+        let (count, last_at) = groups.entry(["stash", "store", who()]).or_default();
+        (*count, *last_at) = (*count + 1, clock.now());
+    })
 }
