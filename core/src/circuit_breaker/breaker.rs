@@ -57,6 +57,7 @@ impl<P: TripPolicy> CircuitBreaker<P> {
     /// # Errors
     ///
     /// [`Open`] if the call must not be made. Only the count of refused calls has changed.
+    #[inline]
     pub fn try_acquire(&mut self, now: Instant) -> Result<Permit, Open> {
         self.control.acquire(Some(&mut self.cell), now)
     }
@@ -64,6 +65,7 @@ impl<P: TripPolicy> CircuitBreaker<P> {
     /// Tells how the call ended that `permit` admitted.
     ///
     /// A permit of another breaker is taken for one of this: keep them apart.
+    #[inline]
     pub fn record(&mut self, permit: Permit, outcome: Outcome, now: Instant) {
         self.control.record(&mut self.cell, &permit, outcome, now);
     }

@@ -102,6 +102,7 @@ impl<P: TripPolicy> Control<P> {
     }
 
     /// Decides about one call; a breaker that is not there is a new one.
+    #[inline]
     pub(super) fn acquire(&mut self, cell: Option<&mut Cell<P::Window>>, now: Instant) -> Result<Permit, Open> {
         let decision = match (self.mode, cell) {
             (BreakerMode::Automatic, None) => Ok(NEW),
@@ -161,6 +162,7 @@ impl<P: TripPolicy> Control<P> {
     }
 
     /// Counts the result of a call that was admitted by `permit`.
+    #[inline]
     pub(super) fn record(&mut self, cell: &mut Cell<P::Window>, permit: &Permit, outcome: Outcome, now: Instant) {
         let slow = self.trip.is_slow(permit.started_at, now);
         if cell.state == BreakerState::Closed && permit.generation == cell.generation {
@@ -251,6 +253,7 @@ impl<P: TripPolicy> Control<P> {
     }
 
     /// The result of a call of a closed breaker.
+    #[inline]
     fn judge(&mut self, cell: &mut Cell<P::Window>, outcome: Outcome, slow: bool, now: Instant) {
         let failed = match outcome {
             Outcome::Failure | Outcome::RetryAfter(_) => {

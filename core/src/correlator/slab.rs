@@ -350,6 +350,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     }
 
     /// The slot that holds the call.
+    #[inline]
     fn find(&self, id: CallId) -> Option<usize> {
         let (index, named) = id.parts();
         match self.slots.as_ref().get(index)? {
@@ -359,6 +360,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     }
 
     /// The call and its slot.
+    #[inline]
     fn held_mut(&mut self, id: CallId) -> Option<(usize, &mut Phase<R, u32, P>)> {
         let (index, named) = id.parts();
         match self.slots.as_mut().get_mut(index)? {
@@ -394,6 +396,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     }
 
     /// Makes the slot of a call that is over the last of the free ones.
+    #[inline]
     fn free(&mut self, index: usize, answered: bool) {
         let Some(slot) = self.slots.as_mut().get_mut(index) else { return };
         let Slot::Live(phase) = slot else { return };
