@@ -185,7 +185,7 @@ mod tests {
         }
 
         fn begin<const N: usize>(&mut self, due: &mut Due<Inline<N>>, slot: usize, expires_at: Instant) {
-            self.slots[slot] = Some(Phase::begun((), (), Instant::ZERO, expires_at, None));
+            self.slots[slot] = Some(Phase::begun((), (), Instant::ZERO, expires_at, false));
             due.add(expires_at);
         }
     }

@@ -4,7 +4,7 @@ use core::{
     future::{Future, poll_fn},
     ops::ControlFlow,
     pin::{Pin, pin},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -174,8 +174,7 @@ where
             if before.iter().any(|other| other.peer == call.peer) {
                 continue;
             }
-            let waiter = Some(Waker::noop().clone());
-            let begun = self.shared.with(|calls, now| calls.begin_for(call.peer, timeout, waiter, now))?;
+            let begun = self.shared.with(|calls, now| calls.begin_for(call.peer, timeout, true, now))?;
             call.id = Some(begun.id);
             self.expires_at = begun.expires_at;
         }

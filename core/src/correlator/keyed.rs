@@ -159,7 +159,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     /// [`BeginError::Duplicate`] if `id` is in use, [`BeginError::Full`] if `N` ids are, [`BeginError::Closed`] after
     /// [`close`](Self::close). Nothing changed.
     pub fn begin(&mut self, id: Id, timeout: Duration, now: Instant) -> Result<Instant, BeginError> {
-        self.begin_for(id, Span::new(timeout), None, now).map(|(_, expires_at)| expires_at)
+        self.begin_for(id, Span::new(timeout), false, now).map(|(_, expires_at)| expires_at)
     }
 
     /// Takes a reply, if it is the one to a pending call; else gives it back with the reason.
@@ -225,13 +225,13 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         self.calls.rehash(hasher);
     }
 
-    /// [`begin`](Self::begin), for a future if there is a `waiter`; also the slot, which names the call while it lives.
+    /// [`begin`](Self::begin), for a future if it is `held`; also the slot, which names the call while it lives.
     #[inline]
     pub(super) fn begin_for(
         &mut self,
         id: Id,
         timeout: Span,
-        waiter: Option<Waker>,
+        held: bool,
         now: Instant,
     ) -> Result<(usize, Instant), BeginError> {
         self.observe(now);
@@ -243,7 +243,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
             return Err(self.ledger.refused(BeginError::Duplicate));
         }
         let expires_at = now.after(timeout);
-        match self.calls.insert(hash, id, Phase::begun((), (), now, expires_at, waiter)) {
+        match self.calls.insert(hash, id, Phase::begun((), (), now, expires_at, held)) {
             Ok(slot) => {
                 self.due.add(expires_at);
                 self.ledger.begun();
@@ -328,8 +328,8 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         if !phase.is_pending() {
             return None;
         }
-        let waiter = phase.end(ending, &mut self.ledger);
-        if waiter.is_none() {
+        let (held, waiter) = (phase.is_held(), phase.end(ending, &mut self.ledger));
+        if !held {
             self.calls.remove(slot);
         }
         waiter

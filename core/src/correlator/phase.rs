@@ -21,8 +21,17 @@ pub(super) enum Ending {
 /// `number` and `peer` are what the call is known by. They lie in here, because beside an enum of 64-bit times each of
 /// them would cost eight bytes.
 pub(super) enum Phase<R, N, P> {
-    /// `waiter` is there if a future waits for the call, `listed` tells that it is in the order of deadlines.
-    Pending { number: N, peer: P, listed: bool, begun_at: Instant, expires_at: Instant, waiter: Option<Waker> },
+    /// `held` tells that a future waits for the call, which has a `waiter` once it was polled in vain, `listed` that the
+    /// call is in the order of deadlines.
+    Pending {
+        number: N,
+        peer: P,
+        held: bool,
+        listed: bool,
+        begun_at: Instant,
+        expires_at: Instant,
+        waiter: Option<Waker>,
+    },
     /// The reply is there to be taken; by the future that waits for it, if it is `held`. (An option, so that it can be
     /// moved out without moving the slot.)
     Replied { number: N, peer: P, held: bool, reply: Option<R> },
@@ -77,14 +86,8 @@ impl<R> Finished<R> {
 }
 
 impl<R, N: Copy, P: Copy> Phase<R, N, P> {
-    pub(super) const fn begun(
-        number: N,
-        peer: P,
-        begun_at: Instant,
-        expires_at: Instant,
-        waiter: Option<Waker>,
-    ) -> Self {
-        Self::Pending { number, peer, listed: false, begun_at, expires_at, waiter }
+    pub(super) const fn begun(number: N, peer: P, begun_at: Instant, expires_at: Instant, held: bool) -> Self {
+        Self::Pending { number, peer, held, listed: false, begun_at, expires_at, waiter: None }
     }
 
     pub(super) const fn number(&self) -> N {
@@ -101,6 +104,14 @@ impl<R, N: Copy, P: Copy> Phase<R, N, P> {
 
     pub(super) const fn is_pending(&self) -> bool {
         matches!(self, Self::Pending { .. })
+    }
+
+    /// True if the call keeps its slot until the future that waits for it has been told.
+    pub(super) const fn is_held(&self) -> bool {
+        match self {
+            Self::Pending { held, .. } | Self::Replied { held, .. } => *held,
+            Self::Unanswered { .. } => true,
+        }
     }
 
     /// When a pending call times out.
@@ -137,8 +148,8 @@ impl<R, N: Copy, P: Copy> Phase<R, N, P> {
     /// Takes the reply; also the waker of the future to be told.
     pub(super) fn answer(&mut self, reply: R) -> Option<Waker> {
         let waiter = if let Self::Pending { waiter, .. } = self { waiter.take() } else { None };
-        let (number, peer) = (self.number(), self.peer());
-        *self = Self::Replied { number, peer, held: waiter.is_some(), reply: Some(reply) };
+        let (number, peer, held) = (self.number(), self.peer(), self.is_held());
+        *self = Self::Replied { number, peer, held, reply: Some(reply) };
         waiter
     }
 
@@ -158,7 +169,7 @@ impl<R, N: Copy, P: Copy> Phase<R, N, P> {
         }
     }
 
-    /// Ends a pending call. A waker means that the call keeps its slot until its future has been told.
+    /// Ends a pending call; also the waker of the future to be told.
     pub(super) fn end(&mut self, ending: Ending, ledger: &mut Ledger) -> Option<Waker> {
         let Self::Pending { number, peer, waiter, .. } = self else { return None };
         ledger.ended(ending);

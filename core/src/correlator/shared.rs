@@ -142,8 +142,8 @@ where
         D: Future<Output = Result<(), E>>,
     {
         async move {
-            let (waiter, timeout) = (Some(Waker::noop().clone()), Span::new(timeout));
-            let call = self.with(|calls, now| calls.begin_for(peer, timeout, waiter, now))?;
+            let timeout = Span::new(timeout);
+            let call = self.with(|calls, now| calls.begin_for(peer, timeout, true, now))?;
             let mut held = Held::new(self, call.id);
             let mut sending = pin!(Some(send(call.id)));
             let mut sleep = pin!(None);
@@ -277,8 +277,8 @@ where
         D: Future<Output = Result<(), E>>,
     {
         async move {
-            let (waiter, timeout) = (Some(Waker::noop().clone()), Span::new(timeout));
-            let (slot, expires_at) = self.with(|calls, now| calls.begin_for(id, timeout, waiter, now))?;
+            let timeout = Span::new(timeout);
+            let (slot, expires_at) = self.with(|calls, now| calls.begin_for(id, timeout, true, now))?;
             let mut held = Held::new(self, slot);
             let mut sending = pin!(Some(send()));
             let mut sleep = pin!(None);

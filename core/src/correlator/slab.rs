@@ -133,7 +133,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     #[doc(alias = "register")]
     #[inline]
     pub fn begin(&mut self, peer: P, timeout: Duration, now: Instant) -> Result<Call, BeginError> {
-        self.begin_for(peer, Span::new(timeout), None, now)
+        self.begin_for(peer, Span::new(timeout), false, now)
     }
 
     /// Takes a reply that came from `from`, if it is the one to a pending call; else gives it back with the reason.
@@ -246,15 +246,9 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         self.ledger.round_trips()
     }
 
-    /// [`begin`](Self::begin), for a future if there is a `waiter`.
+    /// [`begin`](Self::begin), for a future if it is `held`.
     #[inline]
-    pub(super) fn begin_for(
-        &mut self,
-        peer: P,
-        timeout: Span,
-        waiter: Option<Waker>,
-        now: Instant,
-    ) -> Result<Call, BeginError> {
+    pub(super) fn begin_for(&mut self, peer: P, timeout: Span, held: bool, now: Instant) -> Result<Call, BeginError> {
         self.observe(now);
         if self.ledger.is_closed() {
             return Err(self.ledger.refused(BeginError::Closed));
@@ -270,7 +264,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         let number = self.numbers.next();
         let expires_at = now.after(timeout);
         if let Some(slot) = self.slots.as_mut().get_mut(index) {
-            *slot = Slot::Live(Phase::begun(number, peer, now, expires_at, waiter));
+            *slot = Slot::Live(Phase::begun(number, peer, now, expires_at, held));
         }
         if fresh {
             self.unused = self.unused.wrapping_add(1);
@@ -379,8 +373,8 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         if !phase.is_pending() {
             return None;
         }
-        let waiter = phase.end(ending, &mut self.ledger);
-        if waiter.is_none() {
+        let (held, waiter) = (phase.is_held(), phase.end(ending, &mut self.ledger));
+        if !held {
             self.free(index, false);
         }
         waiter
