@@ -44,7 +44,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
             let asked = requests(n, |key| key);
             Row::new(over(&asked, ours(n)))
                 .peer("governor", goal, over(&asked, governor(n, DefaultClock::default())))
-                .floor(SLOT_AND_CLOCK, None, over(&asked, slots(|key| key, n, SystemTimer)))
+                .floor(SLOT_AND_CLOCK, None, over(&asked, slots::<u8, _, _>(|key| key, n, SystemTimer)))
         }));
         rows.push(Plan::new(format!("{name}, one clock"), move || {
             let asked = requests(n, |key| key);
@@ -55,7 +55,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
             Row::new(over(&asked, ours_given(n)))
                 .peer("governor", goal, over(&asked, governor(n, GivenClock)))
                 .floor("hash map, one lock", Within(1.5), over(&asked, map(n)))
-                .floor(SLOT, None, over(&asked, slots(|key| key, n, Given)))
+                .floor(SLOT, None, over(&asked, slots::<u8, _, _>(|key| key, n, Given)))
         }));
         rows.push(Plan::new(format!("{name}, 2 threads"), move || {
             let asked = requests(n, |key| key);
@@ -63,7 +63,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
                 .peer("governor", Faster(threaded), over_two(&asked, governor(n, DefaultClock::default())))
                 .peer("ours from one thread", Faster(1.0), over_one(&asked, ours(n)))
                 .floor("hash map, one lock", None, over_two(&asked, map(n)))
-                .floor(SLOT_AND_CLOCK, None, over_two(&asked, slots(|key| key, n, SystemTimer)))
+                .floor(SLOT_AND_CLOCK, None, over_two(&asked, slots::<Line, _, _>(|key| key, n, SystemTimer)))
         }));
     }
     for (keys, faster) in [(1_000, 1.4), (1_000_000, 2.0)] {
@@ -73,7 +73,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
             let asked = requests(n, text);
             Row::new(over(&asked, ours_text(n)))
                 .peer("governor", goal, over(&asked, governor_text(n, DefaultClock::default())))
-                .floor(SLOT_AND_CLOCK, None, over(&asked, slots(text, n, SystemTimer)))
+                .floor(SLOT_AND_CLOCK, None, over(&asked, slots::<u8, _, _>(text, n, SystemTimer)))
         }));
         rows.push(Plan::new(format!("{name}, `now` given"), move || {
             let asked = requests(n, text);
@@ -82,7 +82,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
             Row::new(over(&asked, ours))
                 .peer("governor", goal, over(&asked, governor_text(n, GivenClock)))
                 .floor("hash map, one lock", None, over(&asked, map_text(n)))
-                .floor(SLOT, None, over(&asked, slots(text, n, Given)))
+                .floor(SLOT, None, over(&asked, slots::<u8, _, _>(text, n, Given)))
         }));
         rows.push(Plan::new(format!("{name}, 5 an hour, one clock"), move || {
             let asked = requests(n, text);
@@ -177,28 +177,33 @@ pub(crate) fn map(keys: usize) -> impl Fn(&u64) -> bool + Sync {
     }
 }
 
-/// The least that looks at its key: one slot for a hash, with a lock of its own in its cache line.
+/// A cache line, so that threads do not wait for each other's neighbours.
+#[repr(align(64))]
+struct Line;
+
+/// The least that looks at its key: one slot for a hash, beside a lock of its own, as far apart as `A` is aligned.
 ///
 /// Keys whose hashes meet share a slot, and there is neither a bound nor a decision.
-fn slots<K, C>(make: impl Fn(u64) -> K, keys: usize, clock: C) -> impl Fn(&K) -> bool + Sync
+fn slots<A, K, C>(make: impl Fn(u64) -> K, keys: usize, clock: C) -> impl Fn(&K) -> bool + Sync
 where
+    A: Send + Sync,
     K: Eq + Hash + Send,
     C: Clock + Sync,
 {
-    #[repr(align(64))]
-    struct Slot<K>(Mutex<(Option<K>, u64)>);
+    type Slot<K, A> = (Mutex<(Option<K>, u64)>, [A; 0]);
 
     let hasher = RandomState::default();
-    let slots: Vec<_> = (0..keys.next_power_of_two()).map(|_| Slot(Mutex::new((None, 0)))).collect();
+    let slots: Box<[Slot<K, A>]> = (0..keys.next_power_of_two()).map(|_| (Mutex::new((None, 0)), [])).collect();
     let place = move |key: &K| hasher.hash_one(key) as usize & (keys.next_power_of_two() - 1);
     for key in all_keys(keys).map(make) {
-        let slot = &slots[place(&key)];
-        slot.0.lock().unwrap().0 = Some(key);
+        let (lock, []) = &slots[place(&key)];
+        lock.lock().unwrap().0 = Some(key);
     }
     move |key| {
-        let slot = &mut *slots[place(key)].0.lock().unwrap();
-        slot.1 = clock.now().as_nanos() + u64::from(slot.0.as_ref() == Some(key));
-        slot.1 > 0
+        let (lock, []) = &slots[place(key)];
+        let (owner, at) = &mut *lock.lock().unwrap();
+        *at = clock.now().as_nanos() + u64::from(owner.as_ref() == Some(key));
+        *at > 0
     }
 }
 
