@@ -1,25 +1,15 @@
 //! Every public type of the core and of the embassy adapter is `defmt::Format`: the assertions in the two files below
 //! compile, and here it is checked that they name every type.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+#[path = "support/sources.rs"]
+mod sources;
+
+use std::fs;
+
+use sources::{root, sources};
 
 const CRATES: [(&str, &str); 2] =
     [("core/src", "core/src/format/tests.rs"), ("embassy-adapter/src", "embassy-adapter/src/sink.rs")];
-
-fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder of the repository") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a plain name");
-        if path.is_dir() {
-            sources(&path, into);
-        } else if !name.ends_with("tests.rs") {
-            into.push(path);
-        }
-    }
-}
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').filter(|word| !word.is_empty())
@@ -40,19 +30,16 @@ fn asserted(text: &str) -> Vec<&str> {
 
 #[test]
 fn every_public_type_is_asserted_to_be_format() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut types = 0;
     let mut missing = Vec::new();
     for (folder, assertions) in CRATES {
-        let assertions = fs::read_to_string(root.join(assertions)).expect("a text");
+        let assertions = fs::read_to_string(root().join(assertions)).expect("a text");
         let asserted = asserted(&assertions);
-        let mut files = Vec::new();
-        sources(&root.join(folder), &mut files);
-        for path in files {
-            for name in fs::read_to_string(&path).expect("a text").lines().filter_map(public_type) {
+        for (path, text) in sources(folder).iter().filter(|(path, _)| !path.ends_with("tests.rs")) {
+            for name in text.lines().filter_map(public_type) {
                 types += 1;
                 if !asserted.contains(&name) {
-                    missing.push(format!("{name} of {}", path.strip_prefix(&root).expect("inside").display()));
+                    missing.push(format!("{name} of {path}"));
                 }
             }
         }

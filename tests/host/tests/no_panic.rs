@@ -1,9 +1,9 @@
 //! What `tests/firmware/no_panic` proves holds for what it calls: so it has to call every public function of the core.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+#[path = "support/sources.rs"]
+mod sources;
+
+use sources::sources;
 
 /// What the proof leaves out.
 const LEFT_OUT: [&str; 13] = [
@@ -22,20 +22,6 @@ const LEFT_OUT: [&str; 13] = [
     "try_with_lists", // lists of run-time size are the adapter's
 ];
 
-fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("a folder of the repository") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a plain name");
-        if path.is_dir() {
-            if !["encryptor", "test_util"].contains(&name) {
-                sources(&path, into);
-            }
-        } else if !name.ends_with("tests.rs") {
-            into.push(path);
-        }
-    }
-}
-
 /// The name of the public function that a line begins, unless it is `async`.
 fn function(line: &str) -> Option<&str> {
     let rest = line.trim_start().strip_prefix("pub ")?;
@@ -53,19 +39,16 @@ fn is_called(name: &str, text: &str) -> bool {
 
 #[test]
 fn every_public_function_is_in_the_proof() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let (mut core, mut probes) = (Vec::new(), Vec::new());
-    sources(&root.join("core/src"), &mut core);
-    sources(&root.join("tests/firmware/no_panic/src"), &mut probes);
-    let probes: String = probes.iter().map(|path| fs::read_to_string(path).expect("a text")).collect();
+    let is_proved = |path: &str| !["/encryptor/", "/test_util/", "tests.rs"].iter().any(|part| path.contains(part));
+    let probes: String = sources("tests/firmware/no_panic/src").into_iter().map(|(_, text)| text).collect();
 
     let mut functions = 0;
     let mut missing = Vec::new();
-    for path in core {
-        for name in fs::read_to_string(&path).expect("a text").lines().filter_map(function) {
+    for (path, text) in sources("core/src").iter().filter(|(path, _)| is_proved(path)) {
+        for name in text.lines().filter_map(function) {
             functions += 1;
             if !is_called(name, &probes) && !LEFT_OUT.contains(&name) {
-                missing.push(format!("{name} of {}", path.strip_prefix(&root).expect("inside").display()));
+                missing.push(format!("{name} of {path}"));
             }
         }
     }

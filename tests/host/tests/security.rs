@@ -1,14 +1,11 @@
 //! SECURITY.md names a test for each attack: each of them exists, and each row has one.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+#[path = "support/sources.rs"]
+mod sources;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use std::{collections::BTreeSet, fs};
+
+use sources::{root, sources};
 
 /// What a row says in its columns; nothing for other lines, the head and the headings of a part.
 fn columns(line: &str) -> Option<Vec<&str>> {
@@ -37,24 +34,11 @@ fn tests_in(source: &str) -> BTreeSet<String> {
     tests
 }
 
-fn sources(folder: &Path, found: &mut BTreeSet<String>) {
-    for entry in fs::read_dir(folder).expect("a folder of the repository") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() && !path.ends_with("target") {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.extend(tests_in(&fs::read_to_string(path).expect("a source")));
-        }
-    }
-}
-
 #[test]
 fn every_attack_has_tests_and_they_exist() {
     let text = fs::read_to_string(root().join("SECURITY.md")).expect("SECURITY.md");
-    let mut known = BTreeSet::new();
-    for folder in ["core", "std-adapter", "embassy-adapter", "tests", "examples"] {
-        sources(&root().join(folder), &mut known);
-    }
+    let folders = ["core", "std-adapter", "embassy-adapter", "tests", "examples"];
+    let known: BTreeSet<_> = folders.into_iter().flat_map(sources).flat_map(|(_, text)| tests_in(&text)).collect();
     let rows: Vec<_> = text.lines().filter_map(columns).collect();
     assert!(rows.len() >= 30, "{} attacks are listed", rows.len());
     for row in rows {
