@@ -128,7 +128,8 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.hasher.hash_one(key);
-        self.0.of(hash).with(|cache, now| cache.check_with(hash, key, Q::to_owned, now))
+        let shard = self.0.of(hash);
+        shard.with_lock(|cache| cache.check_with(hash, key, Q::to_owned, || shard.timer().now()))
     }
 
     /// [`check`](Self::check) at a time that the caller has read from this cache's clock.
@@ -138,7 +139,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.hasher.hash_one(key);
-        self.0.of(hash).with_lock(|cache| cache.check_with(hash, key, Q::to_owned, now))
+        self.0.of(hash).with_lock(|cache| cache.check_with(hash, key, Q::to_owned, || now))
     }
 
     /// True if `key` is marked or claimed; changes nothing.

@@ -128,7 +128,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        self.0.shards.of(hash).with(|limiter, now| limiter.allow_with(hash, key, Q::to_owned, now))
+        let shard = self.0.shards.of(hash);
+        shard.with_lock(|limiter| limiter.allow_with(hash, key, Q::to_owned, || shard.timer().now()))
     }
 
     /// [`allow`](Self::allow) at a time that the caller has read from this limiter's clock.
@@ -144,7 +145,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        self.0.shards.of(hash).with_lock(|limiter| limiter.allow_with(hash, key, Q::to_owned, now))
+        self.0.shards.of(hash).with_lock(|limiter| limiter.allow_with(hash, key, Q::to_owned, || now))
     }
 
     /// Decides a request that counts `cost` times, all or nothing.
@@ -158,7 +159,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        self.0.shards.of(hash).with(|limiter, now| limiter.allow_n_with(hash, key, Q::to_owned, cost, now))
+        let shard = self.0.shards.of(hash);
+        shard.with_lock(|limiter| limiter.allow_n_with(hash, key, Q::to_owned, cost, || shard.timer().now()))
     }
 
     /// Decides a request of `key` as [`allow`](Self::allow) would, and counts nothing.

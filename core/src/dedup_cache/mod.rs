@@ -224,19 +224,29 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     where
         K: Clone,
     {
-        self.check_with(self.hash(key), key, K::clone, now)
+        self.check_with(self.hash(key), key, K::clone, || now)
     }
 
     /// [`check`](Self::check) of a borrowed form of the key, for callers that have hashed it already.
     ///
-    /// `hash` is what this cache's [`hash`](Self::hash) returns; `own` makes the key of a new entry.
-    pub fn check_with<Q>(&mut self, hash: u64, key: &Q, own: impl FnOnce(&Q) -> K, now: Instant) -> Seen
+    /// `hash` is what this cache's [`hash`](Self::hash) returns; `own` makes the key of a new entry. `now` is asked for
+    /// when the key was looked up: where a processor reads its counter only after all that it loads, reading it first
+    /// would make the look-up wait.
+    #[inline]
+    pub fn check_with<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        own: impl FnOnce(&Q) -> K,
+        now: impl FnOnce() -> Instant,
+    ) -> Seen
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.observe(now);
         let known = self.table.find(hash, key);
+        let now = now();
+        self.observe(now);
         if let Some(entry) = known.and_then(|slot| self.table.get_mut(slot))
             && now < self.lives.end(entry)
         {
@@ -284,7 +294,7 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let seen = self.check_with(hash, key, own, now);
+        let seen = self.check_with(hash, key, own, || now);
         if matches!(seen, Seen::Duplicate { .. })
             && let Some(slot) = self.table.find(hash, key)
         {

@@ -259,7 +259,7 @@ fn a_text_is_looked_up_without_owning_it() {
             owned += 1;
             key.into()
         };
-        let _ = cache.check_with(hash, "a", own, at(0));
+        let _ = cache.check_with(hash, "a", own, || at(0));
     }
     assert_eq!(owned, 1);
     assert!(cache.seen("a", at(0)));
@@ -269,7 +269,7 @@ fn a_text_is_looked_up_without_owning_it() {
 fn a_refused_id_is_not_owned() {
     let mut cache: DedupCache<String, 1> = DedupCache::new(TTL, WhenFull::Refuse);
     assert!(cache.check(&"a".into(), at(0)).is_fresh());
-    let seen = cache.check_with(cache.hash("b"), "b", |_| panic!("owned"), at(0));
+    let seen = cache.check_with(cache.hash("b"), "b", |_| panic!("owned"), || at(0));
     assert_eq!(seen, Seen::Full);
 }
 

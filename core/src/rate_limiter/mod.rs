@@ -204,7 +204,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     where
         K: Clone,
     {
-        self.allow_with(self.hash(key), key, K::clone, now)
+        self.allow_with(self.hash(key), key, K::clone, || now)
     }
 
     /// Decides a request that counts `cost` times, all or nothing.
@@ -231,13 +231,22 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     where
         K: Clone,
     {
-        self.allow_n_with(self.hash(key), key, K::clone, cost, now)
+        self.allow_n_with(self.hash(key), key, K::clone, cost, || now)
     }
 
     /// [`allow`](Self::allow) for a borrowed form of the key, for adapters that have hashed it already.
     ///
-    /// `hash` is what this limiter's [`hash`](Self::hash) returns; `own` makes the key of a new entry.
-    pub fn allow_with<Q>(&mut self, hash: u64, key: &Q, own: impl FnOnce(&Q) -> K, now: Instant) -> Decision
+    /// `hash` is what this limiter's [`hash`](Self::hash) returns; `own` makes the key of a new entry. `now` is asked for
+    /// when the key was looked up: where a processor reads its counter only after all that it loads, reading it first
+    /// would make the look-up wait.
+    #[inline]
+    pub fn allow_with<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        own: impl FnOnce(&Q) -> K,
+        now: impl FnOnce() -> Instant,
+    ) -> Decision
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -257,13 +266,15 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         key: &Q,
         own: impl FnOnce(&Q) -> K,
         cost: NonZeroU32,
-        now: Instant,
+        now: impl FnOnce() -> Instant,
     ) -> Result<Decision, NeverFits>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let place = match self.table.find(hash, key) {
+        let known = self.table.find(hash, key);
+        let now = now();
+        let place = match known {
             Some(slot) => Place::Known(slot),
             None => self.place_for_new(hash, key, own, cost, now),
         };

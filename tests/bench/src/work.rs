@@ -20,8 +20,8 @@ pub const fn mix(index: u64) -> u64 {
 }
 
 /// All of `keys` keys.
-pub fn all_keys(keys: usize) -> impl Iterator<Item = u64> {
-    (0..keys as u64).map(mix)
+pub fn all_keys(keys: usize) -> impl ExactSizeIterator<Item = u64> {
+    (0..keys).map(|index| mix(index as u64))
 }
 
 /// A key as text, as long as an address with its port.

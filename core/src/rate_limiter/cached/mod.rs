@@ -215,7 +215,7 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
             kept.clamp(lease, now);
             kept.is_in_flight(now)
         });
-        let decision = if in_flight { None } else { Some(self.limiter.allow_with(hash, key, own, now)) };
+        let decision = if in_flight { None } else { Some(self.limiter.allow_with(hash, key, own, || now)) };
         if decision == Some(Decision::Allow) {
             count(&mut self.stats.allowed);
             return AllowOrCached::Allowed(self.begin(hash, key, now));

@@ -17,7 +17,7 @@ use governor::{
     nanos::Nanos,
     state::keyed::DashMapStateStore,
 };
-use steadfast::{Clock, Gcra, RateLimiter, SlidingLog, SystemTimer};
+use steadfast::{Clock, Gcra, Instant, RateLimiter, SlidingLog, SystemTimer};
 
 use super::{Plan, count};
 use crate::{
@@ -44,7 +44,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
             let asked = requests(n, |key| key);
             Row::new(over(&asked, ours(n)))
                 .peer("governor", goal, over(&asked, governor(n, DefaultClock::default())))
-                .floor(SLOT_AND_CLOCK, None, over(&asked, slots::<u8, _, _>(|key| key, n, SystemTimer)))
+                .floor(SLOT_AND_CLOCK, None, over(&asked, slots(all_keys(n), SystemTimer)))
         }));
         rows.push(Plan::new(format!("{name}, one clock"), move || {
             let asked = requests(n, |key| key);
@@ -55,7 +55,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
             Row::new(over(&asked, ours_given(n)))
                 .peer("governor", goal, over(&asked, governor(n, GivenClock)))
                 .floor("hash map, one lock", Within(1.5), over(&asked, map(n)))
-                .floor(SLOT, None, over(&asked, slots::<u8, _, _>(|key| key, n, Given)))
+                .floor(SLOT, None, over(&asked, slots(all_keys(n), Given)))
         }));
         rows.push(Plan::new(format!("{name}, 2 threads"), move || {
             let asked = requests(n, |key| key);
@@ -63,7 +63,11 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
                 .peer("governor", Faster(threaded), over_two(&asked, governor(n, DefaultClock::default())))
                 .peer("ours from one thread", Faster(1.0), over_one(&asked, ours(n)))
                 .floor("hash map, one lock", None, over_two(&asked, map(n)))
-                .floor(SLOT_AND_CLOCK, None, over_two(&asked, slots::<Line, _, _>(|key| key, n, SystemTimer)))
+                .floor(
+                    "a lock and a clock in each slot",
+                    None,
+                    over_two(&asked, locked_slots(all_keys(n), SystemTimer)),
+                )
         }));
     }
     for (keys, faster) in [(1_000, 1.4), (1_000_000, 2.0)] {
@@ -73,7 +77,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
             let asked = requests(n, text);
             Row::new(over(&asked, ours_text(n)))
                 .peer("governor", goal, over(&asked, governor_text(n, DefaultClock::default())))
-                .floor(SLOT_AND_CLOCK, None, over(&asked, slots::<u8, _, _>(text, n, SystemTimer)))
+                .floor(SLOT_AND_CLOCK, None, over(&asked, slots(all_keys(n).map(text), SystemTimer)))
         }));
         rows.push(Plan::new(format!("{name}, `now` given"), move || {
             let asked = requests(n, text);
@@ -82,7 +86,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
             Row::new(over(&asked, ours))
                 .peer("governor", goal, over(&asked, governor_text(n, GivenClock)))
                 .floor("hash map, one lock", None, over(&asked, map_text(n)))
-                .floor(SLOT, None, over(&asked, slots::<u8, _, _>(text, n, Given)))
+                .floor(SLOT, None, over(&asked, slots(all_keys(n).map(text), Given)))
         }));
         rows.push(Plan::new(format!("{name}, 5 an hour, one clock"), move || {
             let asked = requests(n, text);
@@ -177,33 +181,62 @@ pub(crate) fn map(keys: usize) -> impl Fn(&u64) -> bool + Sync {
     }
 }
 
-/// A cache line, so that threads do not wait for each other's neighbours.
-#[repr(align(64))]
-struct Line;
+/// A key, and when it last came.
+type Slot<K> = (Option<K>, u64);
 
-/// The least that looks at its key: one slot for a hash, beside a lock of its own, as far apart as `A` is aligned.
-///
-/// Keys whose hashes meet share a slot, and there is neither a bound nor a decision.
-fn slots<A, K, C>(make: impl Fn(u64) -> K, keys: usize, clock: C) -> impl Fn(&K) -> bool + Sync
-where
-    A: Send + Sync,
-    K: Eq + Hash + Send,
-    C: Clock + Sync,
-{
-    type Slot<K, A> = (Mutex<(Option<K>, u64)>, [A; 0]);
+/// The least that looks at its key: one slot for a hash. Keys whose hashes meet share it.
+struct Slots<K> {
+    hasher: RandomState,
+    all: Vec<Slot<K>>,
+}
 
-    let hasher = RandomState::default();
-    let slots: Box<[Slot<K, A>]> = (0..keys.next_power_of_two()).map(|_| (Mutex::new((None, 0)), [])).collect();
-    let place = move |key: &K| hasher.hash_one(key) as usize & (keys.next_power_of_two() - 1);
-    for key in all_keys(keys).map(make) {
-        let (lock, []) = &slots[place(&key)];
-        lock.lock().unwrap().0 = Some(key);
+impl<K: Eq + Hash> Slots<K> {
+    fn new(keys: impl ExactSizeIterator<Item = K>) -> Self {
+        let all = (0..keys.len().next_power_of_two()).map(|_| (None, 0)).collect();
+        let mut slots = Self { hasher: RandomState::default(), all };
+        for key in keys {
+            let place = place(&slots.hasher, &key, &slots.all);
+            slots.all[place].0 = Some(key);
+        }
+        slots
     }
+}
+
+fn place<K: Hash, S>(hasher: &RandomState, key: &K, all: &[S]) -> usize {
+    hasher.hash_one(key) as usize & (all.len() - 1)
+}
+
+/// No decision and no bound, but what both need: to look at the key, and to keep the time.
+fn touch<K: Eq>(slot: &mut Slot<K>, key: &K, now: Instant) -> bool {
+    slot.1 = now.as_nanos() + u64::from(slot.0.as_ref() == Some(key));
+    slot.1 > 0
+}
+
+/// The least from one thread: a lock that stays in its cache.
+fn slots<K: Eq + Hash>(keys: impl ExactSizeIterator<Item = K>, clock: impl Clock) -> impl Fn(&K) -> bool {
+    let Slots { hasher, all } = Slots::new(keys);
+    let all = Mutex::new(all);
     move |key| {
-        let (lock, []) = &slots[place(key)];
-        let (owner, at) = &mut *lock.lock().unwrap();
-        *at = clock.now().as_nanos() + u64::from(owner.as_ref() == Some(key));
-        *at > 0
+        let mut all = all.lock().unwrap();
+        let (now, place) = (clock.now(), place(&hasher, key, &all));
+        touch(&mut all[place], key, now)
+    }
+}
+
+/// The least from two: nothing but one cache line goes from one to the other.
+fn locked_slots<K: Eq + Hash + Send>(
+    keys: impl ExactSizeIterator<Item = K>,
+    clock: impl Clock + Sync,
+) -> impl Fn(&K) -> bool + Sync {
+    #[repr(align(64))]
+    struct Line<T>(T);
+
+    let Slots { hasher, all } = Slots::new(keys);
+    let all: Vec<_> = all.into_iter().map(|slot| Line(Mutex::new(slot))).collect();
+    move |key| {
+        let mut slot = all[place(&hasher, key, &all)].0.lock().unwrap();
+        let now = clock.now();
+        touch(&mut slot, key, now)
     }
 }
 

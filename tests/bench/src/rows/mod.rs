@@ -31,7 +31,7 @@ impl Plan {
 #[must_use]
 pub fn all(options: &Options) -> Vec<Plan> {
     let parts = [
-        clock::rows(),
+        clock::rows(options),
         limiter::rows(options),
         dedup::rows(options),
         breaker::rows(),

@@ -15,7 +15,7 @@ fn dedup_cache(when_full: WhenFull) {
         let key = any();
         see((cache.check(&key, now()).is_fresh(), cache.seen(&key, now()), cache.mark(&key, now())));
         let hash = cache.hash(&key);
-        see(cache.check_with(hash, &key, <[u8; 16]>::clone, now()));
+        see(cache.check_with(hash, &key, <[u8; 16]>::clone, now));
         see(cache.seen_with(hash, &key, now()));
         see(cache.mark_with(hash, &key, <[u8; 16]>::clone, now()));
         for claim in [cache.claim(&key, now()), cache.claim_with(hash, &key, <[u8; 16]>::clone, now())] {

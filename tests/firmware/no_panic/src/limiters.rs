@@ -26,8 +26,8 @@ fn rate_limiter<A: Quota + Clone>(quota: A) {
         let key: u64 = any();
         see(limiter.allow(&key, now()));
         see(limiter.allow_n(&key, cost(), now()));
-        see(limiter.allow_with(limiter.hash(&key), &key, u64::clone, now()));
-        see(limiter.allow_n_with(any(), &key, u64::clone, cost(), now()));
+        see(limiter.allow_with(limiter.hash(&key), &key, u64::clone, now));
+        see(limiter.allow_n_with(any(), &key, u64::clone, cost(), now));
         see(limiter.check(&key, now()));
         see(limiter.remaining(&key, now()));
         see(limiter.reset_at(&key, now()));
