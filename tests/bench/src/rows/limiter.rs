@@ -17,7 +17,7 @@ use governor::{
     nanos::Nanos,
     state::keyed::DashMapStateStore,
 };
-use steadfast::{Clock, Gcra, Instant, RateLimiter, SlidingLog, SystemTimer};
+use steadfast::{Clock, Gcra, RateLimiter, SlidingLog, SystemTimer};
 
 use super::{Plan, count};
 use crate::{
@@ -195,31 +195,32 @@ impl<K: Eq + Hash> Slots<K> {
         let all = (0..keys.len().next_power_of_two()).map(|_| (None, 0)).collect();
         let mut slots = Self { hasher: RandomState::default(), all };
         for key in keys {
-            let place = place(&slots.hasher, &key, &slots.all);
+            let place = place(&slots.hasher, &key, slots.all.len());
             slots.all[place].0 = Some(key);
         }
         slots
     }
 }
 
-fn place<K: Hash, S>(hasher: &RandomState, key: &K, all: &[S]) -> usize {
-    hasher.hash_one(key) as usize & (all.len() - 1)
+/// One of `len` places, a power of two of them.
+fn place<K: Hash>(hasher: &RandomState, key: &K, len: usize) -> usize {
+    hasher.hash_one(key) as usize & (len - 1)
 }
 
 /// No decision and no bound, but what both need: to look at the key, and to keep the time.
-fn touch<K: Eq>(slot: &mut Slot<K>, key: &K, now: Instant) -> bool {
-    slot.1 = now.as_nanos() + u64::from(slot.0.as_ref() == Some(key));
+fn touch<K: Eq>(slot: &mut Slot<K>, key: &K, clock: &impl Clock) -> bool {
+    let is_known = slot.0.as_ref() == Some(key);
+    slot.1 = clock.now().as_nanos() + u64::from(is_known);
     slot.1 > 0
 }
 
 /// The least from one thread: a lock that stays in its cache.
 fn slots<K: Eq + Hash>(keys: impl ExactSizeIterator<Item = K>, clock: impl Clock) -> impl Fn(&K) -> bool {
     let Slots { hasher, all } = Slots::new(keys);
-    let all = Mutex::new(all);
+    let (len, all) = (all.len(), Mutex::new(all));
     move |key| {
-        let mut all = all.lock().unwrap();
-        let (now, place) = (clock.now(), place(&hasher, key, &all));
-        touch(&mut all[place], key, now)
+        let place = place(&hasher, key, len);
+        touch(&mut all.lock().unwrap()[place], key, &clock)
     }
 }
 
@@ -233,11 +234,7 @@ fn locked_slots<K: Eq + Hash + Send>(
 
     let Slots { hasher, all } = Slots::new(keys);
     let all: Vec<_> = all.into_iter().map(|slot| Line(Mutex::new(slot))).collect();
-    move |key| {
-        let mut slot = all[place(&hasher, key, &all)].0.lock().unwrap();
-        let now = clock.now();
-        touch(&mut slot, key, now)
-    }
+    move |key| touch(&mut all[place(&hasher, key, all.len())].0.lock().unwrap(), key, &clock)
 }
 
 fn map_text(keys: usize) -> impl Fn(&String) -> bool {
