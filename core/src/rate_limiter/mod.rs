@@ -7,6 +7,8 @@ mod quota;
 mod settings;
 mod shared;
 mod sliding_log;
+mod until_allowed;
+mod waiting;
 
 use core::{
     borrow::Borrow,
@@ -21,6 +23,7 @@ pub use cached::{
 pub use gcra::{Gcra, GcraState};
 pub use quota::{Decision, NeverFits, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogState};
+pub use waiting::WaitError;
 
 use crate::{
     HashSeed, Instant,
@@ -272,6 +275,24 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        self.decide_with(hash, key, own, cost, now, A::allow)
+    }
+
+    /// [`allow_n_with`](Self::allow_n_with) with what asks the quota.
+    #[inline]
+    fn decide_with<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        own: impl FnOnce(&Q) -> K,
+        cost: NonZeroU32,
+        now: impl FnOnce() -> Instant,
+        ask: impl FnOnce(&A, &mut A::State, NonZeroU32, Instant) -> Result<Decision, NeverFits>,
+    ) -> Result<Decision, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         let known = self.table.find(hash, key);
         let now = now();
         let place = match known {
@@ -284,7 +305,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
             Place::Nowhere(_) => None,
         };
         let decision = match (state, place) {
-            (Some(state), _) => self.quota.allow(state, cost, now),
+            (Some(state), _) => ask(&self.quota, state, cost, now),
             (None, Place::Nowhere(refusal)) => refusal,
             (None, _) => Ok(Decision::Deny { retry_at: Instant::MAX }),
         };
