@@ -275,11 +275,13 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.decide_with(hash, key, own, cost, now, A::allow)
+        self.decide_with(hash, key, own, cost, now, A::allow, drop)
     }
 
-    /// [`allow_n_with`](Self::allow_n_with) with what asks the quota.
+    /// [`allow_n_with`](Self::allow_n_with) with what asks the quota, and with what takes an entry that had to go: it may
+    /// carry it out of a lock.
     #[inline]
+    #[expect(clippy::too_many_arguments, reason = "two more than `allow_n_with`")]
     fn decide_with<Q>(
         &mut self,
         hash: u64,
@@ -288,6 +290,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         cost: NonZeroU32,
         now: impl FnOnce() -> Instant,
         ask: impl FnOnce(&A, &mut A::State, NonZeroU32, Instant) -> Result<Decision, NeverFits>,
+        mut gone: impl FnMut((K, A::State)),
     ) -> Result<Decision, NeverFits>
     where
         K: Borrow<Q>,
@@ -297,7 +300,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         let now = now();
         let place = match known {
             Some(slot) => Place::Known(slot),
-            None => self.place_for_new(hash, key, own, cost, now),
+            None => self.place_for_new(hash, key, own, cost, now, &mut gone),
         };
         let state = match place {
             Place::Known(slot) | Place::New(slot) => self.table.get_mut(slot),
@@ -315,7 +318,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
             self.stats.denied = self.stats.denied.saturating_add(1);
             // A denied newcomer takes no entry: it would be an idle one.
             if let Place::New(slot) = place {
-                self.table.remove(slot);
+                self.table.remove(slot).into_iter().for_each(gone);
             }
         }
         decision
@@ -365,10 +368,15 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
 
     /// Forgets every idle entry, and tells how many; never needed, since a full table does it by itself. O(capacity).
     pub fn cleanup(&mut self, now: Instant) -> usize {
+        self.cleanup_with(now, drop)
+    }
+
+    /// [`cleanup`](Self::cleanup) with what takes each entry: it may carry it out of a lock.
+    fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut((K, A::State))) -> usize {
         let before = self.len();
         for slot in 0..self.table.slots() {
             if self.table.get(slot).is_some_and(|(_, state)| self.quota.is_idle(state, now)) {
-                self.table.remove(slot);
+                self.table.remove(slot).into_iter().for_each(&mut gone);
             }
         }
         before.saturating_sub(self.len())
@@ -414,6 +422,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         own: impl FnOnce(&Q) -> K,
         cost: NonZeroU32,
         now: Instant,
+        gone: &mut impl FnMut((K, A::State)),
     ) -> Place
     where
         K: Borrow<Q>,
@@ -427,7 +436,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         if self.table.is_full() {
             match self.find_idle(now) {
                 Ok(slot) => {
-                    self.table.remove(slot);
+                    self.table.remove(slot).into_iter().for_each(gone);
                     self.stats.reused = self.stats.reused.saturating_add(1);
                 }
                 Err(retry_at) => {

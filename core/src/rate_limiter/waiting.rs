@@ -68,10 +68,11 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         Q: Eq + ?Sized,
     {
         let (denied, overflowed) = (self.stats.denied, self.stats.overflowed);
-        let decision = self.decide_with(hash, key, own, cost, now, |quota, state, cost, now| {
+        let ask = |quota: &A, state: &mut A::State, cost, now: Instant| {
             let since = since.map_or(now, |since| since.max(now.before(LATE)).min(now));
             quota.allow_since(state, cost, since, now)
-        });
+        };
+        let decision = self.decide_with(hash, key, own, cost, now, ask, drop);
         if decision != Ok(Decision::Allow) {
             (self.stats.denied, self.stats.overflowed) = (denied, overflowed);
         }
