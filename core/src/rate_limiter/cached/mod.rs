@@ -122,17 +122,17 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
         self.stats
     }
 
-    /// Ends an attempt with its value, which is the answer for this key from now on; returns the value that it replaces, or
-    /// its own if the key has no entry.
+    /// Ends an attempt with its value, which is the answer for this key from now on.
     ///
-    /// Good even after the lease, as long as no other attempt has begun.
+    /// Good even after the lease, as long as no other attempt has begun. The value that it replaces is dropped, or its own if
+    /// the key has no entry.
     ///
     /// # Errors
     ///
     /// [`AttemptLost`] with the value if it came too late; nothing is changed.
     #[doc(alias = "SetCachedResult")]
-    pub fn complete(&mut self, permit: AttemptPermit, value: V, now: Instant) -> Result<Option<V>, AttemptLost<V>> {
-        self.end(permit, AttemptEnd::Complete(value), now)
+    pub fn complete(&mut self, permit: AttemptPermit, value: V, now: Instant) -> Result<(), AttemptLost<V>> {
+        self.end(permit, AttemptEnd::Complete(value), now).map(drop)
     }
 
     /// Ends an attempt that brought no value; it stays counted, and the last value stays.
@@ -150,7 +150,8 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
         let _ = self.end(permit, AttemptEnd::Refund, now);
     }
 
-    /// [`complete`](Self::complete), [`refund`](Self::refund) or [`release`](Self::release).
+    /// [`complete`](Self::complete), [`refund`](Self::refund) or [`release`](Self::release); what would be dropped is
+    /// returned, so that it can be dropped outside a lock.
     ///
     /// # Errors
     ///

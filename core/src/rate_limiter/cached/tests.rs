@@ -387,11 +387,11 @@ fn found_a13_a_full_table_lets_no_key_make_two_attempts_at_once() {
 fn found_a10_what_is_replaced_is_given_back() {
     let mut pings: CachedRateLimiter<u8, u8, Gcra, 1> = CachedRateLimiter::new(Gcra::per_minute(60), LEASE);
     let AllowOrCached::Allowed(first) = pings.allow_or_cached(&1, at(B)) else { panic!() };
-    assert_eq!(pings.complete(first, 1, at(B)), Ok(None));
+    assert_eq!(pings.end(first, AttemptEnd::Complete(1), at(B)), Ok(None));
     let AllowOrCached::Allowed(second) = pings.allow_or_cached(&1, at(B)) else { panic!() };
     let AllowOrCached::Allowed(shared) = pings.allow_or_cached(&2, at(B)) else { panic!() };
-    assert_eq!(pings.complete(second, 2, at(B)), Ok(Some(1)));
-    assert_eq!(pings.complete(shared, 3, at(B)), Ok(Some(3)));
+    assert_eq!(pings.end(second, AttemptEnd::Complete(2), at(B)), Ok(Some(1)));
+    assert_eq!(pings.end(shared, AttemptEnd::Complete(3), at(B)), Ok(Some(3)));
     let mut gone = Vec::new();
     assert_eq!(pings.cleanup_with(at(B + 60), |key, value| gone.push((key, value))), 1);
     assert_eq!(gone, [(1, Some(2))]);
@@ -399,30 +399,25 @@ fn found_a10_what_is_replaced_is_given_back() {
 
 #[test]
 fn found_a10_a_value_may_use_the_limiter_when_it_is_dropped() {
-    type Limiter<'a> = Shared<
-        CachedRateLimiter<u8, Value<'a>, SlidingLog<9>, 1>,
-        RefCell<CachedRateLimiter<u8, Value<'a>, SlidingLog<9>, 1>>,
-        ManualClock,
-    >;
+    type Machine = CachedRateLimiter<u8, Value, SlidingLog<9>, 1>;
+    type Limiter = Shared<Machine, RefCell<Machine>, ManualClock>;
 
     #[derive(Clone)]
-    struct Value<'a>(&'a core::cell::OnceCell<Limiter<'a>>);
+    struct Value(&'static core::cell::OnceCell<Limiter>);
 
-    impl Drop for Value<'_> {
+    impl Drop for Value {
         fn drop(&mut self) {
-            if let Some(limiter) = self.0.get() {
-                let _ = limiter.stats();
-            }
+            let _ = self.0.get().map(Limiter::stats);
         }
     }
 
-    let limiter = core::cell::OnceCell::new();
+    let limiter: &_ = std::boxed::Box::leak(std::boxed::Box::new(core::cell::OnceCell::new()));
     let pings = limiter.get_or_init(|| {
         Shared::new(RefCell::new(CachedRateLimiter::new(SlidingLog::per_minute(), LEASE)), ManualClock::new(at(B)))
     });
     for key in [1, 1, 2] {
         let AllowOrCached::Allowed(attempt) = pings.allow_or_cached(&key) else { panic!() };
-        assert!(attempt.complete(Value(&limiter)).is_ok());
+        assert!(attempt.complete(Value(limiter)).is_ok());
     }
     pings.timer().advance(Duration::from_secs(60));
     let AllowOrCached::Allowed(attempt) = pings.allow_or_cached(&3) else { panic!() };
