@@ -158,7 +158,8 @@ where
         let mut sleep = pin!(None);
         let mut wakes_at = None;
         poll_fn(|cx| {
-            loop {
+            // Once more if the sleep is over; a timer that wakes early must not keep the thread.
+            for _ in 0..2 {
                 let at = match self.look(&request, &mut waiter, deadline, cx.waker()) {
                     Look::Over(end) => return Poll::Ready(end),
                     Look::Again(at) => at,
@@ -171,6 +172,8 @@ where
                 }
                 wakes_at = None;
             }
+            cx.waker().wake_by_ref();
+            Poll::Pending
         })
         .await
     }

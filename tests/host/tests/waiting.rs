@@ -31,7 +31,7 @@ type Boxed<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 fn seeds() -> Range<u64> {
     let asked = std::env::var("STEADFAST_SEEDS").ok().and_then(|text| text.parse().ok());
-    0..asked.unwrap_or(300)
+    0..asked.unwrap_or(100)
 }
 
 fn n(cost: u32) -> NonZeroU32 {

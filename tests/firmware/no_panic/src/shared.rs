@@ -9,7 +9,7 @@ use core::{
 use steadfast_core::{
     AddError, AllowOrCached, BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CallId, CircuitBreaker, Claim,
     Clock, Correlator, DedupCache, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger, NotWritten, Outcome, Quorum,
-    RateLimiter, Shared, Show, Sink, SlidingLog, Timer, Trip, WhenFull, aggregate,
+    RateLimiter, Shared, Show, Sink, SlidingLog, Timer, Trip, WaitList, WhenFull, aggregate,
 };
 
 use crate::{
@@ -62,11 +62,16 @@ pub fn probe() {
 #[inline(never)]
 fn limiters() {
     let limiter = shared(RateLimiter::<u64, SlidingLog<5>, 32>::new(SlidingLog::new(span())));
+    let queue = Bare(UnsafeCell::new(WaitList::<4>::new()));
     let cached = shared(CachedRateLimiter::<u64, u32, Gcra, 32>::new(Gcra::every(span()), span()));
     for _ in 0..any::<u32>() {
         let key: u64 = any();
         see((limiter.allow(&key), limiter.allow_n(&key, cost()), limiter.check(&key), limiter.remaining(&key)));
         see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
+        see(limiter.refund_and_wake(&key, cost(), &queue));
+        limiter.set_quota(SlidingLog::new(span()), &queue);
+        WaitList::wake_all(&queue);
+        see(queue.with(|queue| (queue.len(), queue.is_empty())));
         if let AllowOrCached::Allowed(attempt) = cached.allow_or_cached(&key) {
             match any::<u8>() {
                 0 => see(attempt.complete(any())),
