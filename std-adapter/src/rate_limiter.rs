@@ -316,7 +316,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     }
 
     fn wake_all(&self) {
-        self.0.lines.iter().filter(|line| !line.is_empty()).for_each(Waiting::wake_all);
+        self.0.lines.iter().for_each(Waiting::wake_all);
     }
 
     /// Each key that has an entry, with how much of its quota is left. Each shard is locked for O(its capacity).

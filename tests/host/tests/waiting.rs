@@ -183,8 +183,8 @@ fn run<'a>(timer: &VirtualTimer, seed: u64, task: impl Future<Output = ()> + 'a)
 
 #[test]
 fn found_a1_a_waiter_that_nobody_polls_delays_others_by_a_bound_only() {
-    for interval in [10 * MILLI, SECOND, 60 * SECOND, 3_600 * SECOND] {
-        for held in [1, 9, 50] {
+    for interval in [10 * MILLI, SECOND, 20 * SECOND] {
+        for held in [1, 9, 30] {
             on_each_face(Gcra::every(interval), |limiter, timer| {
                 assert!(limiter.allow(1).is_allowed());
                 let mut waiters: Vec<_> = (0..held).map(|_| limiter.wait(&1)).collect();
@@ -554,7 +554,7 @@ fn found_a8_a_timer_that_wakes_late_costs_no_throughput() {
             for _ in 0..32 {
                 let timer = timer.clone();
                 simulator.spawn(async move {
-                    while timer.now() < Instant::from_secs(2) {
+                    while timer.now() < Instant::from_secs(1) {
                         limiter.wait(&1).await;
                         served.borrow_mut().push(timer.now());
                     }
@@ -562,8 +562,8 @@ fn found_a8_a_timer_that_wakes_late_costs_no_throughput() {
             }
             simulator.run();
             let served = served.borrow();
-            let within = served.iter().filter(|at| **at < Instant::from_secs(2)).count();
-            assert!(within >= 2 * rate as usize * 95 / 100, "{within} at {rate}/s");
+            let within = served.iter().filter(|at| **at < Instant::from_secs(1)).count();
+            assert!(within >= rate as usize * 95 / 100, "{within} at {rate}/s");
             at_most(&served, 1, Duration::from_secs(1) / rate);
         }
     }
@@ -603,7 +603,7 @@ fn a_clock_that_steps_back_stalls_those_who_wait_for_one_quota_at_most() {
 
 #[test]
 fn beyond_its_places_those_who_wait_longest_come_first() {
-    for seed in 0..10 {
+    for seed in 0..4 {
         let timer = VirtualTimer::default();
         let limiter = InCore::<4>::new(Gcra::every(10 * MILLI), timer.clone());
         let longest = Cell::new(Duration::ZERO);

@@ -1,11 +1,14 @@
 //! Turns of a limiter without a burst, for which 32 tasks wait: by the clock on the wall, as often as the quota lets them.
+//! And what it costs to wait where there is nothing to wait for.
 
 use std::{
     num::NonZeroU32,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Waker},
     time::Instant,
 };
 
@@ -15,8 +18,11 @@ use tokio::task::JoinSet;
 
 use super::{Plan, count};
 use crate::{
-    run::{Goal::Faster, Row},
-    slice::{Work, runtime},
+    run::{
+        Goal::{Faster, Within},
+        Row,
+    },
+    slice::{Work, on_two_threads, repeat_async, runtime},
 };
 
 const WAITERS: usize = 32;
@@ -28,7 +34,32 @@ pub(super) fn rows() -> Vec<Plan> {
             Row::new(ours(rate)).peer("governor", Faster(1.0), governor(rate)).step(turns)
         })
     };
-    [(100, 64), (1_000, 200), (10_000, 2_000)].into_iter().map(plan).collect()
+    let mut rows: Vec<_> = [(100, 64), (1_000, 200), (10_000, 2_000)].into_iter().map(plan).collect();
+    rows.push(Plan::new("until allowed, nothing to wait for", || {
+        let (waited, asked) = (endless(), endless());
+        Row::new(repeat_async(async move || waited.until_allowed(&KEY).await)).floor(
+            "allow",
+            Within(1.5),
+            repeat_async(async move || assert!(asked.allow(&KEY).is_allowed())),
+        )
+    }));
+    rows.push(Plan::new("until allowed, nothing to wait for, 2 threads", || {
+        let (waited, asked) = (endless(), endless());
+        let wait = move || {
+            let mut waiting = pin!(waited.until_allowed(&KEY));
+            assert!(waiting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        };
+        Row::new(Box::new(move |n| on_two_threads(n, |_, n| (0..n).for_each(|_| wait())))).floor(
+            "allow",
+            Within(1.5),
+            Box::new(move |n| on_two_threads(n, |_, n| (0..n).for_each(|_| assert!(asked.allow(&KEY).is_allowed())))),
+        )
+    }));
+    rows
+}
+
+fn endless() -> RateLimiter<u64, Gcra> {
+    RateLimiter::builder(Gcra::per_second(1_000_000_000)).build()
 }
 
 fn ours(rate: u32) -> Work {
