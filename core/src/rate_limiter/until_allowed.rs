@@ -120,8 +120,8 @@ where
 
     /// The waiting calls for a borrowed form of the key, for adapters that have hashed it already.
     ///
-    /// `hash` is what this limiter's [`hash`](RateLimiterIn::hash) returns; `own` makes the key of a new entry; without a
-    /// `longest` no wait is too long.
+    /// `hash` is what this limiter's [`hash`](RateLimiterIn::hash) returns, and says who waits for the same; `own` makes the
+    /// key of a new entry; without a `longest` no wait is too long.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let request = Request { hash, key, own, cost };
+        let request = Request { key, own, cost };
         // Nobody lines up where there is nothing to wait for.
         if queue.with(|queue| queue.is_clear(hash)) && self.ask(&request, None)?.is_allowed() {
             return Ok(());
@@ -225,12 +225,13 @@ where
     fn ask<Q, F>(&self, request: &Request<'_, Q, F>, since: Option<Instant>) -> Result<Decision, WaitError>
     where
         K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        Q: Eq + Hash + ?Sized,
         F: Fn(&Q) -> K,
     {
-        let Request { hash, key, own, cost } = request;
+        let Request { key, own, cost } = request;
         let now = || self.timer().now();
-        match self.with_lock(|limiter| limiter.admit_with(*hash, *key, own, *cost, since, now)) {
+        // Hashed anew: the limiter may have been reseeded since.
+        match self.with_lock(|limiter| limiter.admit_with(limiter.hash(*key), *key, own, *cost, since, now)) {
             Ok(decision) => Ok(decision),
             // As for `allow`.
             Err(_) if *cost == ONE => Ok(Decision::Deny { retry_at: Instant::MAX }),
@@ -257,7 +258,6 @@ const AT_LEAST: Span = Span::from_nanos(1_000_000);
 
 /// What is waited for.
 struct Request<'a, Q: ?Sized, F> {
-    hash: u64,
     key: &'a Q,
     own: F,
     cost: NonZeroU32,
