@@ -10,7 +10,7 @@ use core::{
 use super::*;
 use crate::{
     Breakers, Consecutive, Instant, Reset, Timer, Trip,
-    test_util::{ManualClock, Simulator, VirtualTimer, seeds},
+    test_util::{Simulator, VirtualTimer, seeds},
 };
 
 const RESET: Reset = Reset::after(Duration::from_secs(30)).lease(Duration::from_secs(3_600));
@@ -31,7 +31,7 @@ fn simulate(future: impl Future<Output = ()>) {
 #[test]
 fn seed_7_3_03_an_open_breaker_does_not_run_the_call() {
     simulate(async {
-        let breaker = single(3, RESET, ManualClock::default());
+        let breaker = single(3, RESET, VirtualTimer::default());
         let calls = Cell::new(0);
         let failing = async || {
             calls.set(calls.get() + 1);
@@ -50,7 +50,7 @@ fn seed_7_3_03_an_open_breaker_does_not_run_the_call() {
 #[test]
 fn the_breaker_is_asked_when_the_call_begins() {
     simulate(async {
-        let breaker = single(1, RESET, ManualClock::default());
+        let breaker = single(1, RESET, VirtualTimer::default());
         let prepared = breaker.call(ready(Ok::<_, ()>(())));
         assert_eq!(breaker.stats().permitted, 0);
         let _ = breaker.run(|| Err::<(), _>(()));
@@ -60,7 +60,7 @@ fn the_breaker_is_asked_when_the_call_begins() {
 
 #[test]
 fn seed_7_3_12_a_dropped_call_gives_its_place_back_and_counts_as_ignored() {
-    let clock = ManualClock::default();
+    let clock = VirtualTimer::default();
     let breaker = single(1, RESET, &clock);
     breaker.record_failure();
     clock.advance(Duration::from_secs(30));
@@ -74,7 +74,7 @@ fn seed_7_3_12_a_dropped_call_gives_its_place_back_and_counts_as_ignored() {
 
 #[test]
 fn a_call_that_panics_gives_its_place_back() {
-    let clock = ManualClock::default();
+    let clock = VirtualTimer::default();
     let breaker = single(1, RESET, &clock);
     breaker.record_failure();
     clock.advance(Duration::from_secs(30));
@@ -87,7 +87,7 @@ fn a_call_that_panics_gives_its_place_back() {
 #[test]
 fn the_caller_tells_what_is_a_failure() {
     simulate(async {
-        let breaker = single(1, RESET.up_to(Duration::from_secs(60)), ManualClock::default());
+        let breaker = single(1, RESET.up_to(Duration::from_secs(60)), VirtualTimer::default());
         let classify = |result: &Result<u16, &str>| match result {
             Ok(503) => Outcome::RetryAfter(Duration::from_secs(45)),
             Ok(_) => Outcome::Success,
@@ -104,7 +104,7 @@ fn the_caller_tells_what_is_a_failure() {
 #[test]
 fn each_key_has_its_own_breaker() {
     simulate(async {
-        let clock = ManualClock::default();
+        let clock = VirtualTimer::default();
         let machine: Breakers<u8, 4> = Breakers::new(Trip::consecutive(1), RESET);
         let breakers = Shared::new(RefCell::new(machine), &clock);
         assert_eq!(breakers.call(&1, ready(Err::<(), _>("down"))).await, Err(BreakerError::Inner("down")));
@@ -124,7 +124,7 @@ fn each_key_has_its_own_breaker() {
 
 #[test]
 fn an_operator_decides_through_the_lock_too() {
-    let breaker = single(1, RESET, ManualClock::default());
+    let breaker = single(1, RESET, VirtualTimer::default());
     breaker.set_mode(BreakerMode::ForcedOpen);
     assert!(!breaker.allow_request());
     breaker.set_mode(BreakerMode::Automatic);
@@ -230,6 +230,12 @@ fn a_shared_breaker_can_be_a_static() {
             Instant::ZERO
         }
     }
+    impl Timer for Never {
+        type Sleep = core::future::Pending<()>;
+        fn sleep_until(&self, _: Instant) -> core::future::Pending<()> {
+            core::future::pending()
+        }
+    }
     struct Locked(std::sync::Mutex<CircuitBreaker<Consecutive>>);
     impl Lock for Locked {
         type Target = CircuitBreaker;
@@ -250,13 +256,13 @@ fn a_shared_breaker_can_be_a_static() {
 
 #[test]
 fn a_success_without_a_permit_counts_and_a_key_without_an_entry_cannot_be_reset() {
-    let breaker = single(2, RESET, ManualClock::default());
+    let breaker = single(2, RESET, VirtualTimer::default());
     breaker.record_failure();
     breaker.record_success();
     breaker.record_failure();
     assert!(breaker.allow_request(), "a success lay between");
     let machine = Breakers::<u32, 4>::new(Trip::consecutive(1), RESET);
-    let breakers: Shared<Breakers<u32, 4>, _, _> = Shared::new(RefCell::new(machine), ManualClock::default());
+    let breakers: Shared<Breakers<u32, 4>, _, _> = Shared::new(RefCell::new(machine), VirtualTimer::default());
     assert!(!breakers.reset(&1));
     breakers.with_lock(|breakers| breakers.record_failure(&1, Instant::ZERO));
     assert!(breakers.reset(&1));

@@ -118,8 +118,17 @@ impl<const B: usize> Policy for TimeWindow<B> {
         self.limits.is_slow(started_at, now)
     }
 
-    fn is_clean(window: &Buckets<B>) -> bool {
-        window.sum.failed == 0 && window.sum.slow == 0
+    fn is_empty(&self, window: &Buckets<B>, now: Instant) -> bool {
+        // The newest bucket is the last to be forgotten.
+        window.sum.calls == 0 || now >= window.ends_at.after(self.bucket.times((B as u64).saturating_sub(1)))
+    }
+
+    fn is_clean(&self, window: &Buckets<B>, now: Instant) -> bool {
+        window.sum.failed == 0 && window.sum.slow == 0 || self.is_empty(window, now)
+    }
+
+    fn reaches_back_to(&self, then: Instant, now: Instant) -> bool {
+        now < then.after(self.bucket.times(B as u64))
     }
 }
 

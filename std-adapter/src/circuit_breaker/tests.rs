@@ -5,9 +5,14 @@ use core::{
 };
 use std::thread;
 
-use steadfast_core::test_util::ManualClock;
+use steadfast_core::test_util::{ManualClock, VirtualTimer};
 
 use super::*;
+
+#[cfg(feature = "tokio")]
+mod hangs;
+mod user_code;
+
 use crate::{Percent, Trip, block_on};
 
 const RESET: Reset = Reset::after(Duration::from_secs(30));
@@ -75,8 +80,8 @@ async fn a_slow_call_counts_as_slow() {
 
 #[test]
 fn without_a_runtime_it_works_the_same() {
-    let clock = ManualClock::default();
-    let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), RESET, &clock);
+    let clock = VirtualTimer::default();
+    let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), RESET, clock.clone());
     assert_eq!(block_on(breaker.call(ready(Err::<(), _>("down")))), Err(BreakerError::Inner("down")));
     assert!(block_on(breaker.call(ready(Ok::<_, ()>(())))).unwrap_err().is_open());
     clock.advance(Duration::from_secs(30));
@@ -115,7 +120,9 @@ fn seed_7_3_14_of_a_hundred_calls_on_four_threads_one_is_the_probe() {
 
 #[test]
 fn counts_add_up_over_shards_and_threads() {
-    let breakers = is_send_and_sync(Breakers::<u64>::builder(Trip::consecutive(3), RESET).max_keys(10_000).build());
+    let clock = Seconds::default();
+    let builder = Breakers::<u64>::builder(Trip::consecutive(3), RESET).max_keys(10_000).clock(&clock);
+    let breakers = is_send_and_sync(builder.build());
     thread::scope(|scope| {
         for thread in 0..4 {
             let breakers = &breakers;
@@ -135,7 +142,9 @@ fn counts_add_up_over_shards_and_threads() {
     assert_eq!((stats.opened, breakers.len(), breakers.tripped().len()), (10, 10, 10));
     assert_eq!((breakers.untracked(), breakers.cleanup()), (0, 0));
     assert!(breakers.reset(&3) && !breakers.reset(&20));
-    assert_eq!(breakers.cleanup(), 1);
+    assert_eq!(breakers.cleanup(), 0, "calls from before may still be under way");
+    clock.0.store(3_600, Ordering::Relaxed);
+    assert_eq!((breakers.cleanup(), breakers.len()), (10, 0));
 }
 
 #[test]
@@ -180,12 +189,11 @@ fn outcomes_can_be_told_by_key_without_a_permit() {
     let clock = ManualClock::default();
     let breakers = Breakers::<String>::builder(Trip::consecutive(2), RESET).max_keys(10).clock(&clock).build();
     assert_eq!((breakers.capacity(), breakers.mode()), (10, BreakerMode::Automatic));
-    let bob = "bob".to_owned();
-    breakers.record_failure(&bob);
-    breakers.record_success(&bob);
-    breakers.record_failure(&bob);
+    breakers.record_failure("bob");
+    breakers.record_success("bob");
+    breakers.record_failure("bob");
     assert!(breakers.allow_request("bob"), "no two failures in a row");
-    breakers.record_failure(&bob);
+    breakers.record_failure("bob");
     assert!(!breakers.allow_request("bob"));
     assert!(breakers.allow_request("carol"));
     breakers.set_mode(BreakerMode::ForcedClosed);
@@ -226,10 +234,10 @@ fn a_success_of_an_earlier_state_is_stale() {
 }
 
 /// Does the same to a breaker and to a machine of its kind, and sees no difference.
-fn differs_in_nothing<P: TripPolicy + Copy>(trip: P, seed: u64) {
-    let mut machine = Machine::new(trip, RESET);
+fn differs_in_nothing<P: TripPolicy + Copy>(trip: P, reset: Reset, seed: u64) {
+    let mut machine = Machine::new(trip, reset);
     let clock = ManualClock::new(Instant::from_secs(1_000));
-    let breaker = CircuitBreaker::with_clock(trip, RESET, &clock);
+    let breaker = CircuitBreaker::with_clock(trip, reset, &clock);
     let mut permits = Vec::new();
     let mut state = seed;
     for _ in 0..3_000 {
@@ -246,6 +254,7 @@ fn differs_in_nothing<P: TripPolicy + Copy>(trip: P, seed: u64) {
                 let outcome = match state >> 40 & 15 {
                     0..2 => Outcome::Failure,
                     2 => Outcome::Ignored,
+                    3 => Outcome::Dropped,
                     _ => Outcome::Success,
                 };
                 guard.record(outcome);
@@ -278,21 +287,20 @@ fn differs_in_nothing<P: TripPolicy + Copy>(trip: P, seed: u64) {
     }
     for (guard, permit) in permits {
         drop(guard);
-        machine.record(permit, Outcome::Ignored, clock.now());
+        machine.record(permit, Outcome::Dropped, clock.now());
     }
     assert_eq!(breaker.stats(), machine.stats());
 }
 
 #[test]
 fn it_does_what_its_machine_does() {
-    for seed in 0..20 {
-        differs_in_nothing(Trip::consecutive(2), seed);
-        differs_in_nothing(Trip::call_window::<8>(Percent::new(40)), seed);
-        differs_in_nothing(
-            Trip::call_window::<8>(Percent::new(40)).slow_calls(Duration::from_millis(9), Percent::new(40)),
-            seed,
-        );
-        differs_in_nothing(Trip::time_window::<4>(Duration::from_secs(2), Percent::new(30)), seed);
+    let (slow_after, share) = (Duration::from_millis(9), Percent::new(40));
+    let limited = RESET.call_timeout(Duration::from_secs(20)).on_drop(Outcome::Success);
+    for (seed, reset) in (0..20).flat_map(|seed| [(seed, RESET), (seed, limited)]) {
+        differs_in_nothing(Trip::consecutive(2), reset, seed);
+        differs_in_nothing(Trip::call_window::<8>(share), reset, seed);
+        differs_in_nothing(Trip::call_window::<8>(share).slow_calls(slow_after, share), reset, seed);
+        differs_in_nothing(Trip::time_window::<4>(Duration::from_secs(2), Percent::new(30)), reset, seed);
     }
 }
 

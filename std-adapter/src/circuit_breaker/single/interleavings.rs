@@ -9,7 +9,7 @@ use loom::{
     },
     thread,
 };
-use steadfast_core::{BreakerState, BreakerStats, Consecutive, Reset, Trip};
+use steadfast_core::{BreakerState, BreakerStats, CallGuard, Consecutive, Reset, Trip};
 
 use super::*;
 
@@ -64,8 +64,12 @@ fn breaker(failures: u32) -> Arc<Breaker> {
     Arc::new(Single::new(LoomMutex(loom::sync::Mutex::new(machine)), Stopped))
 }
 
+fn guard_in<S: Deref<Target = Breaker>>(breaker: S, lane: usize) -> Result<CallGuard<Reporter<S>>, Open> {
+    Single::acquire_in(breaker, lane).map(|(permit, reporter)| CallGuard::new(permit, reporter))
+}
+
 fn call(breaker: &Breaker, lane: usize, outcome: Outcome) {
-    if let Ok(guard) = Single::guard_in(breaker, lane) {
+    if let Ok(guard) = guard_in(breaker, lane) {
         guard.record(outcome);
     }
 }
@@ -118,7 +122,7 @@ fn no_call_passes_a_breaker_that_has_opened() {
         let other = breaker.clone();
         let thread = thread::spawn(move || {
             call(&other, 0, Outcome::Failure);
-            assert!(Single::guard_in(&*other, 0).is_err() && Single::guard_in(&*other, 1).is_err());
+            assert!(guard_in(&*other, 0).is_err() && guard_in(&*other, 1).is_err());
         });
         call(&breaker, 1, Outcome::Success);
         thread.join().unwrap();
@@ -131,7 +135,7 @@ fn no_call_passes_a_breaker_that_has_opened() {
 fn a_result_of_an_earlier_state_is_not_taken_for_one_of_this() {
     in_every_order(|| {
         let breaker = breaker(1);
-        let early = Single::guard_in(breaker.clone(), 0).unwrap();
+        let early = guard_in(breaker.clone(), 0).unwrap();
         let other = breaker.clone();
         let thread = thread::spawn(move || {
             other.with_lock(Machine::reset);
