@@ -139,9 +139,14 @@ impl<P: TripPolicy> Control<P> {
 
     fn ask(&mut self, cell: Option<&mut Cell<P::Window>>, now: Instant) -> Result<Generation, Open> {
         let Some(cell) = cell else { return Ok(NEW) };
-        if self.has_silent_probes(cell) && self.reset.silence_fails() && cell.wait(self.reset.lease_span(), now).is_ok()
-        {
-            self.reopen(cell, Outcome::Failure, now);
+        if self.has_silent_probes(cell) && self.reset.silence_fails() {
+            if let Err(open) = cell.wait(self.reset.lease_span(), now) {
+                let then_open_for = self.reset.open_for(cell.reopened.saturating_add(1));
+                return Err(Open { retry_at: open.retry_at.after(then_open_for) });
+            }
+            // They failed when their lease ended, whenever somebody notices.
+            let ended_at = cell.at.get();
+            self.reopen(cell, Outcome::Failure, ended_at);
         }
         match cell.state {
             BreakerState::Closed => return Ok(cell.generation),

@@ -176,8 +176,8 @@ impl Reset {
     /// By default twice the [`call_timeout`](Self::call_timeout); without one ten minutes, or the longest open time if that
     /// is longer. Make it no shorter than a call can take.
     ///
-    /// A lease that is at least the `call_timeout` ends in the breaker opening again, for the probe has failed by then. Any
-    /// other gives the silent probes' places to new ones; a result that comes later still counts while the breaker is
+    /// When a lease of at least the `call_timeout` ends the breaker opens again, for the probes have failed by then. Any
+    /// other lease gives the silent probes' places to new ones; a result that comes later still counts while the breaker is
     /// half-open. A permit that is dropped gives its place back at once, so only lost ones wait for this.
     #[must_use]
     pub const fn lease(mut self, lease: Duration) -> Self {

@@ -93,11 +93,12 @@ fn the_user_says_what_drops_and_panics_count_as() {
 fn found_a6_a_probe_that_hangs_opens_it_again() {
     let mut breaker = half_open(limited());
     let hung = breaker.try_acquire(at(30)).unwrap();
-    assert_eq!(breaker.try_acquire(at(33)), Err(Open { retry_at: at(34) }), "a lease of two timeouts");
-    // Nobody has told of it: it has failed, and the next is a probe of another half-open time.
-    assert_eq!(breaker.try_acquire(at(34)), Err(Open { retry_at: at(64) }));
+    let until = Err(Open { retry_at: at(64) });
+    assert_eq!(breaker.try_acquire(ms(33_999)), until, "a lease of two timeouts, and another open time");
+    assert_eq!(breaker.state(), BreakerState::HalfOpen);
+    assert_eq!(breaker.try_acquire(at(50)), until);
     assert_eq!((breaker.state(), breaker.stats().opened), (BreakerState::Open, 2));
-    breaker.record(hung, Outcome::Success, at(35));
+    breaker.record(hung, Outcome::Success, at(51));
     assert_eq!(breaker.stats().stale, 1);
     calls(&mut breaker, "S", at(64));
     assert_eq!(breaker.state(), BreakerState::Closed);
@@ -177,7 +178,7 @@ fn found_a13_a_forced_mode_judges_no_call_that_began_before() {
 fn a_clock_that_steps_back_makes_no_call_late_and_wedges_no_probe() {
     let mut breaker = half_open(limited());
     let probe = breaker.try_acquire(at(1_000)).unwrap();
-    assert_eq!(breaker.try_acquire(at(10)), Err(Open { retry_at: at(14) }));
+    assert_eq!(breaker.try_acquire(at(10)), Err(Open { retry_at: at(44) }));
     breaker.record(probe, Outcome::Success, at(11));
     assert_eq!(breaker.state(), BreakerState::Closed);
 }
