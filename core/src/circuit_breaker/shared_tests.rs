@@ -3,7 +3,7 @@ use core::{
     cell::{Cell, RefCell},
     error::Error,
     fmt,
-    future::ready,
+    future::{pending, ready},
     time::Duration,
 };
 
@@ -203,6 +203,90 @@ impl Drop for Running<'_> {
 }
 
 #[test]
+fn found_a6_a_hanging_service_opens_the_breaker() {
+    let timer = VirtualTimer::default();
+    let reset = RESET.call_timeout(Duration::from_millis(10));
+    let breaker = single(3, reset, timer.clone());
+    let machine: Breakers<u8, 4> = Breakers::new(Trip::consecutive(3), reset);
+    let breakers = Shared::new(RefCell::new(machine), timer.clone());
+    let mut simulator = Simulator::with_timer(1, timer);
+    simulator.spawn(async {
+        for _ in 0..3 {
+            assert_eq!(breaker.call(pending::<Result<(), ()>>()).await, Err(BreakerError::TimedOut));
+            assert_eq!(breakers.call(&7, pending::<Result<(), ()>>()).await, Err(BreakerError::TimedOut));
+        }
+        assert!(breaker.call(pending::<Result<(), ()>>()).await.unwrap_err().is_open());
+        assert!(breakers.call(&7, pending::<Result<(), ()>>()).await.unwrap_err().is_open());
+        assert_eq!(breaker.timer().now(), Instant::from_millis(60));
+    });
+    simulator.run();
+    drop(simulator);
+    assert_eq!((breaker.state(), breakers.state(&7)), (BreakerState::Open, BreakerState::Open));
+}
+
+/// Hangs, time limits of the callers and drops by chance: no more probes than configured, sums that add up, and once the
+/// service answers again the breaker closes within the longest time that it may take.
+#[test]
+fn found_a6_calls_that_hang_and_are_dropped_at_any_await() {
+    let limit = Duration::from_secs(2);
+    for seed in seeds(500) {
+        let timer = VirtualTimer::default();
+        let breaker: Single<_> = single(2, Reset::after(Duration::from_secs(5)).call_timeout(limit), timer.clone());
+        let (running, most) = (Cell::new(0_u8), Cell::new(0_u8));
+        let mut simulator = Simulator::with_timer(seed, timer);
+        let mut tasks = Vec::new();
+        for task in 0..6_u64 {
+            let (breaker, running, most) = (&breaker, &running, &most);
+            tasks.push(simulator.spawn(async move {
+                for step in 0..4_u64 {
+                    let pause = Duration::from_secs((task + step) % 3);
+                    breaker.timer().sleep_until(breaker.timer().now().saturating_add(pause)).await;
+                    let began_at = breaker.timer().now();
+                    let result = breaker
+                        .call(async {
+                            let _running = Running::enter(running, most, breaker.state());
+                            pending::<Result<(), ()>>().await
+                        })
+                        .await;
+                    let took = breaker.timer().now().saturating_duration_since(began_at);
+                    match result {
+                        Err(BreakerError::TimedOut) => assert_eq!(took, limit),
+                        Err(BreakerError::Open { .. }) => assert_eq!(took, Duration::ZERO),
+                        ended => panic!("{ended:?} of a call that hangs"),
+                    }
+                }
+            }));
+        }
+        simulator.run_dropping(&tasks);
+        drop(simulator);
+        assert!(most.get() <= 1, "seed {seed}: {} probes at once", most.get());
+        let stats = breaker.stats();
+        assert_eq!(stats.permitted, stats.failures + stats.ignored + stats.stale, "seed {seed}");
+        breaker.timer().advance(Duration::from_secs(5) + 2 * limit);
+        assert_eq!(breaker.run(|| Ok::<_, ()>(())), Ok(()), "seed {seed}");
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+}
+
+/// The permits of a shared breaker have types that can be written down.
+#[test]
+fn found_c3_permits_can_be_kept_in_a_struct() {
+    type Keyed = Shared<Breakers<u8, 4>, RefCell<Breakers<u8, 4>>, VirtualTimer>;
+    struct Jobs<'a> {
+        one: CallGuard<&'a Single<VirtualTimer>>,
+        by_key: CallGuard<(&'a Keyed, u8)>,
+    }
+
+    let breaker = single(1, RESET, VirtualTimer::default());
+    let breakers: Keyed =
+        Shared::new(RefCell::new(Breakers::new(Trip::consecutive(1), RESET)), VirtualTimer::default());
+    let jobs = Jobs { one: breaker.try_acquire().unwrap(), by_key: breakers.try_acquire(&7).unwrap() };
+    jobs.one.record(Outcome::Failure);
+    jobs.by_key.record(Outcome::Failure);
+    assert_eq!((breaker.state(), breakers.state(&7)), (BreakerState::Open, BreakerState::Open));
+}
+
+#[test]
 fn an_error_speaks_for_itself() {
     #[derive(Clone, Copy, Debug)]
     struct Down;
@@ -217,6 +301,10 @@ fn an_error_speaks_for_itself() {
     assert_eq!(BreakerError::Inner(Down).to_string(), "down");
     assert!(open.into_inner().is_none() && BreakerError::Inner(Down).into_inner().is_some());
     assert!(open.is_open() && !BreakerError::Inner(Down).is_open());
+    let timed_out = BreakerError::<Down>::TimedOut;
+    assert_eq!(timed_out.to_string(), "the call timed out");
+    assert!(!timed_out.is_open() && timed_out.source().is_none() && timed_out.into_inner().is_none());
+    assert_eq!(timed_out.retry_after(Instant::ZERO), None);
     let open = BreakerError::<Down>::from(Open { retry_at: Instant::from_secs(30) });
     assert_eq!(open.retry_after(Instant::from_secs(10)), Some(Duration::from_secs(20)));
     assert_eq!(BreakerError::Inner(Down).retry_after(Instant::ZERO), None);
@@ -233,7 +321,7 @@ fn a_shared_breaker_can_be_a_static() {
     impl Timer for Never {
         type Sleep = core::future::Pending<()>;
         fn sleep_until(&self, _: Instant) -> core::future::Pending<()> {
-            core::future::pending()
+            pending()
         }
     }
     struct Locked(std::sync::Mutex<CircuitBreaker<Consecutive>>);

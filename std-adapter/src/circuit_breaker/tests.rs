@@ -325,3 +325,67 @@ fn threads_lose_no_count() {
     assert_eq!(stats.permitted, stats.successes + stats.failures + stats.stale);
     assert!(stats.failures > 0 && stats.successes > CALLS, "{stats:?}");
 }
+
+/// The largest windows in a thread with half of the usual stack.
+#[test]
+fn found_a13_the_largest_windows_fit_a_stack() {
+    const HALF: Percent = Percent::new(50);
+    fn works<P: TripPolicy>(trip: P) {
+        let breaker = CircuitBreaker::new(trip.clone(), RESET);
+        let breakers = Breakers::<u64, P>::builder(trip, RESET).max_keys(2).build();
+        for key in 0..4 {
+            assert!(breaker.run(|| Err::<(), _>(())).is_err());
+            assert!(breakers.run(&key, || Err::<(), _>(())).is_err());
+        }
+        breaker.reset();
+        assert_eq!((breakers.cleanup(), breakers.untracked()), (0, 2));
+    }
+    let thread = thread::Builder::new().stack_size(1 << 20).spawn(|| {
+        works(Trip::time_window::<4_096>(Duration::from_secs(60), HALF));
+        works(Trip::call_window::<65_535>(HALF));
+    });
+    thread.unwrap().join().unwrap();
+}
+
+/// Rounds of calls that take 30 s and fail, to 50 peers at once, in a table that is full of idle entries.
+#[test]
+fn found_a5_slow_dead_peers_open_their_breakers_in_tables_of_every_size() {
+    for max_keys in [1, 8, 32, 64, 65_536] {
+        let clock = Seconds::default();
+        let breakers = Breakers::<u64>::builder(Trip::consecutive(3), RESET).max_keys(max_keys).clock(&clock).build();
+        let room = breakers.capacity() as u64;
+        // Made-up keys fill every shard.
+        for key in (1_000..).take(room as usize * 3 / 2) {
+            (0..3).for_each(|_| _ = breakers.run(&key, || Err::<(), _>(())));
+        }
+        assert!(breakers.len() as u64 * 100 >= room * 99);
+        clock.0.store(100, Ordering::Relaxed);
+        let untracked = breakers.untracked();
+        for _round in 0..8 {
+            let permits: Vec<_> = (0..50).filter_map(|key| breakers.try_acquire(&key).ok()).collect();
+            clock.0.fetch_add(30, Ordering::Relaxed);
+            permits.into_iter().for_each(|permit| permit.record(Outcome::Failure));
+        }
+        let open = (0..50).filter(|key| breakers.state(key) != BreakerState::Closed).count() as u64;
+        assert_eq!(open, room.min(50), "{max_keys} keys: {:?}", breakers.stats());
+        assert_eq!(breakers.stats().stale, 0);
+        assert_eq!(breakers.untracked() > untracked, room < 50);
+    }
+}
+
+#[test]
+fn found_a5_a_janitor_never_blinds_a_breaker() {
+    let clock = Seconds::default();
+    let reset = Reset::after(Duration::from_secs(5));
+    let breakers = Breakers::<u64>::builder(Trip::consecutive(3), reset).clock(&clock).build();
+    for failure in 1..=3 {
+        assert!(breakers.run(&7, || Err::<(), _>(())).is_err());
+        breakers.cleanup();
+        clock.0.fetch_add(10, Ordering::Relaxed);
+        assert_eq!(breakers.state(&7) == BreakerState::Open, failure == 3);
+    }
+    // Nor does it make an open one forget: the next call is a probe, and its failure opens it again.
+    breakers.cleanup();
+    assert!(breakers.run(&7, || Err::<(), _>(())).is_err());
+    assert_eq!((breakers.state(&7), breakers.stats().opened), (BreakerState::Open, 2));
+}
