@@ -84,23 +84,30 @@ pub(super) trait Word: Default {
     fn change(&self, old: u64, new: u64) -> Result<u64, u64>;
 }
 
-impl Word for AtomicU64 {
-    fn get(&self) -> u64 {
-        self.load(Ordering::Acquire)
-    }
+/// Written once, so that the orders that loom explores are those of the breaker.
+macro_rules! word {
+    ($atomic:ty) => {
+        impl Word for $atomic {
+            fn get(&self) -> u64 {
+                self.load(Ordering::Acquire)
+            }
 
-    fn set(&self, new: u64) {
-        self.store(new, Ordering::Release);
-    }
+            fn set(&self, new: u64) {
+                self.store(new, Ordering::Release);
+            }
 
-    fn replace(&self, new: u64) -> u64 {
-        self.swap(new, Ordering::AcqRel)
-    }
+            fn replace(&self, new: u64) -> u64 {
+                self.swap(new, Ordering::AcqRel)
+            }
 
-    fn change(&self, old: u64, new: u64) -> Result<u64, u64> {
-        self.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire)
-    }
+            fn change(&self, old: u64, new: u64) -> Result<u64, u64> {
+                self.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire)
+            }
+        }
+    };
 }
+
+word!(AtomicU64);
 
 impl<W: Word> Lane<W> {
     /// The breaker's generation, if the lane is open.

@@ -9,7 +9,7 @@ use core::{
 use steadfast_core::{
     AddError, AllowOrCached, BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CallId, CircuitBreaker, Claim,
     Clock, Correlator, DedupCache, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger, NotWritten, Outcome, Quorum,
-    RateLimiter, Shared, Show, Sink, SlidingLog, Timer, Trip, WhenFull, aggregate,
+    RateLimiter, ServiceLog, Shared, Show, Sink, SlidingLog, Timer, Trip, WhenFull, aggregate,
 };
 
 use crate::{
@@ -179,6 +179,8 @@ fn lines() {
         log.error(format_args!("{}", text()));
         drop(log.event(text(), text()).target(text()).message(text()).level(Level::Warn).count(any()));
         drop(log.event(text(), text()).instant());
+        let service = logger.with_lock(|logger| logger.service(text()));
+        ServiceLog::new(&logger, service).warn(format_args!("{}", text()));
         if let Some(entry) = logger.on_timeout() {
             logger.not_written(&entry);
         }
