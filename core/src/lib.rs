@@ -63,7 +63,7 @@ pub use batch_collector::{
 };
 pub use circuit_breaker::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, Breakers, BreakersIn, CallGuard, CallWindow, CircuitBreaker,
-    Consecutive, Open, Outcome, Percent, Permit, Reset, TimeWindow, Trip, TripPolicy,
+    Consecutive, Open, Outcome, Percent, Permit, ReportOutcome, Reset, TimeWindow, Trip, TripPolicy,
 };
 pub use correlator::{
     Asked, BeginError, Call, CallError, CallId, Correlator, CorrelatorIn, CorrelatorStats, Expired, KeyedCorrelator,

@@ -42,7 +42,9 @@ mod storage;
 
 pub use batch_collector::{Batch, BatchCollector, BatchCollectorBuilder, BatchIntoIter, Flushed};
 pub use cached_rate_limiter::{CachedRateLimiter, CachedRateLimiterBuilder};
-pub use circuit_breaker::{Breakers, BreakersBuilder, CircuitBreaker};
+pub use circuit_breaker::{
+    BreakerGuard, BreakerReporter, Breakers, BreakersBuilder, BreakersGuard, BreakersReporter, CircuitBreaker,
+};
 pub use correlator::{Correlator, KeyedCorrelator};
 pub use dedup_cache::{DedupCache, DedupCacheBuilder};
 #[cfg(feature = "aead")]
@@ -64,9 +66,9 @@ pub use steadfast_core::{
     CallWindow, Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, Consecutive, CorrelatorStats, Decision, DedupStats,
     Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock,
     LoggerStats, NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, QuorumError, QuorumStats, Quota,
-    RateLimiterStats, Reason, Recorded, Recorder, Report, Reset, Resolution, Retry, RetryBudgetStats, RetryError,
-    RetryPolicy, RoundTrips, Run, Seen, ServiceId, ServiceLog, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer,
-    Trip, TripPolicy, Vote, WhenFull, aggregate, earliest,
+    RateLimiterStats, Reason, Recorded, Recorder, Report, ReportOutcome, Reset, Resolution, Retry, RetryBudgetStats,
+    RetryError, RetryPolicy, RoundTrips, Run, Seen, ServiceId, ServiceLog, Show, Sink, SlidingLog, Step, Text,
+    TimeWindow, Timer, Trip, TripPolicy, Vote, WhenFull, aggregate, earliest,
 };
 #[cfg(feature = "aead")]
 #[doc(inline)]

@@ -4,6 +4,8 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 
 use stash_protocol::{Manifest, PeerId, Refusal};
 
+use super::sockets::canonical;
+
 /// Where a peer is, and whose key is expected there if that is known: `ADDRESS` or `KEY@ADDRESS`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerAddress {
@@ -24,7 +26,7 @@ impl FromStr for PeerAddress {
         let address = address
             .parse()
             .map_err(|error| format!("{error}: {address:?} is not like 127.0.0.1:7001 or [::1]:7001"))?;
-        Ok(Self { address, id })
+        Ok(Self { address: canonical(address), id })
     }
 }
 

@@ -86,7 +86,8 @@ async fn receive(link: Arc<Link>, vault: Arc<Vault>, assembly: Arc<Mutex<Option<
             tokio::time::sleep(Duration::from_millis(1)).await;
             continue;
         };
-        let Ok(message) = link.open(datagram) else { continue };
+        let Ok(opened) = link.open(datagram) else { continue };
+        let Some(message) = opened.message() else { continue };
         let (Body::Chunk(chunk), Some(id)) = (&message.body, message.in_reply_to) else {
             link.on_reply(&message, source);
             continue;

@@ -10,7 +10,7 @@ use loom::{
     sync::{Arc, atomic::AtomicU64},
     thread,
 };
-use steadfast_core::{BreakerState, BreakerStats, Consecutive, Reset, Trip};
+use steadfast_core::{BreakerState, BreakerStats, CallGuard, Consecutive, Reset, Trip};
 
 use super::*;
 
@@ -70,7 +70,7 @@ impl Ways {
     }
 
     fn call(&self, breaker: &Breaker, lane: usize, outcome: Outcome) {
-        if let (Ok(guard), admitted) = watched(|| Single::guard_in(breaker, lane)) {
+        if let (Ok(guard), admitted) = watched(|| guard_in(breaker, lane)) {
             let ((), reported) = watched(|| guard.record(outcome));
             self.note(admitted, reported);
         }
@@ -93,6 +93,10 @@ const EVERY_WAY: [(Way, Way); 4] = [(InLane, InLane), (InLane, InLock), (InLock,
 fn breaker(failures: u32) -> Arc<Breaker> {
     let machine = Machine::new(Trip::consecutive(failures), Reset::after(Duration::from_secs(30)));
     Arc::new(Single::new(LoomMutex(loom::sync::Mutex::new(machine)), Stopped))
+}
+
+fn guard_in<S: Deref<Target = Breaker>>(breaker: S, lane: usize) -> Result<CallGuard<Reporter<S>>, Open> {
+    Single::acquire_in(breaker, lane).map(|(permit, reporter)| CallGuard::new(permit, reporter))
 }
 
 /// The counts when all calls have ended.
@@ -181,7 +185,7 @@ fn no_call_passes_a_breaker_that_has_opened() {
         let (other, noted) = (breaker.clone(), ways.clone());
         let thread = thread::spawn(move || {
             noted.call(&other, 0, Outcome::Failure);
-            assert!(Single::guard_in(&*other, 0).is_err() && Single::guard_in(&*other, 1).is_err());
+            assert!(guard_in(&*other, 0).is_err() && guard_in(&*other, 1).is_err());
         });
         ways.call(&breaker, 1, Outcome::Success);
         thread.join().unwrap();
@@ -195,7 +199,7 @@ fn no_call_passes_a_breaker_that_has_opened() {
 fn a_result_of_an_earlier_state_is_not_taken_for_one_of_this() {
     let ways = in_every_order(|ways| {
         let breaker = breaker(1);
-        let (early, admitted) = watched(|| Single::guard_in(breaker.clone(), 0).unwrap());
+        let (early, admitted) = watched(|| guard_in(breaker.clone(), 0).unwrap());
         let (other, noted) = (breaker.clone(), ways.clone());
         let is_reset = sync::Arc::new(AtomicBool::new(false)); // none of loom's: it tells the order, and orders nothing
         let reset = is_reset.clone();
