@@ -95,7 +95,9 @@ fn breakers() {
             }
         }
         if let Ok(guard) = keyed.try_acquire(&key) {
-            guard.report_to(|permit, outcome| breaker.with(|breaker, now| breaker.record(permit, outcome, now))).record(outcome());
+            guard
+                .report_to(|permit, outcome| breaker.with(|breaker, now| breaker.record(permit, outcome, now)))
+                .record(outcome());
         }
         keyed.record_with(any(), &key, u64::clone, None, outcome());
         see((breaker.run(call), keyed.run(&key, call), breaker.allow_request(), breaker.state(), keyed.state(&key)));
@@ -172,6 +174,7 @@ fn lines() {
     let logger = shared(Logger::<8>::new());
     for _ in 0..any::<u32>() {
         let log = logger.service(text()).emoji(text());
+        see(log.has_settings());
         log.show(black_box(Show::Verbose));
         log.debug(format_args!("{}", text()));
         log.info(format_args!("{}", text()));
