@@ -176,7 +176,7 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "A probe that never reports wedges the breaker",
         "core/src/circuit_breaker/cell.rs",
-        ["cell.admitted = cell.succeeded;", ""],
+        ["cell.wait(self.reset.lease_span(), now)?;", "cell.wait(Span::MAX, Instant::ZERO)?;"],
         &["seed_7_3_12_a_lost_probe_does_not_wedge_it"],
     ),
     protection(
