@@ -68,24 +68,23 @@ fn main() -> ExitCode {
     if unnoticed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// A copy of the tree, and where its tests are.
+/// A copy of the tree, which is built in a target folder of its own: cargo would take what is made of the one for what is
+/// made of the other. And where the tests are.
 struct Bench {
     tree: PathBuf,
-    built: PathBuf,
     files: BTreeMap<String, Vec<String>>,
 }
 
 impl Bench {
     fn new() -> Self {
-        let built = env::current_exe().expect("a path");
-        let built = built.ancestors().nth(3).expect("the target folder").to_owned();
-        let tree = built.join("attacks");
+        let program = env::current_exe().expect("a path");
+        let tree = program.ancestors().nth(3).expect("the target folder").join("attacks");
         let list = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git runs");
         assert!(list.status.success(), "the list of files comes from git");
         for name in String::from_utf8(list.stdout).expect("plain names").split_terminator('\0') {
             copy(&root().join(name), &tree.join(name));
         }
-        Self { tree, built, files: names::tests() }
+        Self { tree, files: names::tests() }
     }
 
     /// Which of these tests fail.
@@ -99,8 +98,7 @@ impl Bench {
         let mut failed = BTreeSet::new();
         for (home, tests) in homes {
             let output = Command::new("timeout")
-                .args([MOST_SECONDS, "cargo", "test", "--quiet", "--no-fail-fast", "--target-dir"])
-                .arg(&self.built)
+                .args([MOST_SECONDS, "cargo", "test", "--quiet", "--no-fail-fast", "--target-dir", "target"])
                 .args(home)
                 .arg("--")
                 .args(["--format", "pretty"])

@@ -2,11 +2,11 @@
 
 use steadfast_core::{Asked, AttemptGuard, AttemptLost, CallGuard, ClaimGuard, ClaimLost, Permit, WaitList};
 
-use crate::{any, breakers::outcome, see};
+use crate::{any, breakers::outcome, now, see};
 
 #[inline(never)]
 pub fn probe() {
-    let call = CallGuard::new(Permit::calm(any()), |permit, outcome| see((permit, outcome)));
+    let call = CallGuard::new(Permit::calm(any(), now()), |permit, outcome| see((permit, outcome)));
     if any() {
         call.record(outcome())
     } else {

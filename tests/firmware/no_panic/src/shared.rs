@@ -95,7 +95,9 @@ fn breakers() {
             }
         }
         if let Ok(guard) = keyed.try_acquire(&key) {
-            guard.report_to(|permit, outcome| breaker.with(|breaker, now| breaker.record(permit, outcome, now))).record(outcome());
+            guard
+                .report_to(|permit, outcome| breaker.with(|breaker, now| breaker.record(permit, outcome, now)))
+                .record(outcome());
         }
         keyed.record_with(any(), &key, u64::clone, None, outcome());
         see((breaker.run(call), keyed.run(&key, call), breaker.allow_request(), breaker.state(), keyed.state(&key)));

@@ -57,7 +57,10 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "It closes breakers that are open, or blocks calls for want of room",
         "core/src/circuit_breaker/cell.rs",
-        ["|| now >= at.after(longest)", "|| at < Instant::MAX"],
+        [
+            "now >= self.quiet_since(cell, now).after(self.reset.longest_open())",
+            "self.quiet_since(cell, now) < Instant::MAX",
+        ],
         &["a_full_table_blocks_nothing_and_forgets_no_open_breaker"],
     )
     .quick(),
@@ -138,9 +141,9 @@ pub const PROTECTIONS: &[Protection] = &[
     .quick(),
     protection(
         "A step back resets a quota, or locks out",
-        "core/src/rate_limiter/cached/kept.rs",
-        ["attempt.ends_at = attempt.ends_at.earlier(now.after(lease));", "let _ = (&attempt, lease);"],
-        &["ping_08_a_step_back_keeps_the_answer_for_a_minute_at_most"],
+        "core/src/rate_limiter/sliding_log.rs",
+        ["log.forget_future(now);", ""],
+        &["seed_3_4_a_leap_ahead_and_back_costs_one_quota_and_one_window"],
     ),
     protection(
         "It keeps ids, calls, ballots, batches, groups or breakers for ever",
@@ -163,20 +166,23 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "A crowd storms a service that has just come back",
         "core/src/circuit_breaker/cell.rs",
-        ["if cell.admitted >= self.reset.probe_count() =>", "if cell.admitted > self.reset.probe_count() =>"],
+        [
+            "cell.state == BreakerState::HalfOpen && cell.admitted >= self.reset.probe_count()",
+            "cell.state == BreakerState::HalfOpen && cell.admitted > self.reset.probe_count()",
+        ],
         &["d13_half_open_admits_exactly_its_probes", "seed_7_3_14_of_a_hundred_threads_one_is_the_probe"],
     )
     .quick(),
     protection(
         "A probe that never reports wedges the breaker",
         "core/src/circuit_breaker/cell.rs",
-        ["cell.admitted = cell.succeeded;", ""],
+        ["cell.wait(self.reset.lease_span(), now)?;", "cell.wait(Span::MAX, Instant::ZERO)?;"],
         &["seed_7_3_12_a_lost_probe_does_not_wedge_it"],
     ),
     protection(
         "Results of old calls open or close it",
         "core/src/circuit_breaker/cell.rs",
-        ["if is_tracked && !cell.is_current(generation) {", "if is_tracked && false {"],
+        ["if !cell.is_current(generation) {", "if !cell.is_current(generation) && false {"],
         &["d12_a_late_failure_does_not_reopen"],
     ),
     protection(
@@ -244,7 +250,7 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "A name or message breaks the line, colours it, turns it around, or ends the terminal's patience",
         "core/src/logger/text.rs",
-        ["c if is_forbidden(c) => c.escape_unicode().all(add),", ""],
+        ["let is_shown = match rules {", "let is_shown = true || match rules {"],
         &["seed_4_4_no_field_can_forge_a_line", "a_formatter_cannot_break_the_line_either"],
     )
     .quick(),
@@ -280,8 +286,11 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A callback panics",
-        "std-adapter/src/logger/mod.rs",
-        ["catch_unwind(AssertUnwindSafe(|| entry.line()))", "Ok::<_, ()>(entry.line())"],
+        "std-adapter/src/logger/writing.rs",
+        [
+            "let payload = match catch_unwind(AssertUnwindSafe(f)) {",
+            "let payload: Box<dyn core::any::Any + Send> = match Ok(f()) {",
+        ],
         &["seed_4_4_a_formatter_that_panics_costs_nothing"],
     ),
     protection(
@@ -307,7 +316,7 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A victim is flooded with replies, by its address on the attacker's datagrams",
-        "examples/stash/protocol/src/confidant.rs",
+        "examples/stash/protocol/src/confidant/job.rs",
         [
             "if !self.cookies.accept(message.cookie, owner, source) {",
             "if !self.cookies.accept(message.cookie, owner, source) && false {",
