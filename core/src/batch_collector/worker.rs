@@ -73,7 +73,7 @@ where
     pub async fn next_batch(&mut self) -> Option<FlushReason> {
         self.items.remove_all();
         if self.attempt > 0 {
-            self.complete(FlushOutcome::Failed, false);
+            self.complete(FlushOutcome::Failed, 0, false);
         }
         let (queue, timer) = (self.queue, self.queue.timer());
         let (mut sleep, mut sleeps_until) = (pin!(None), None);
@@ -153,7 +153,7 @@ where
     /// After false, what is still in [`items`](Self::items) has failed for good.
     pub async fn settle(&mut self, outcome: FlushOutcome) -> bool {
         let (times, wait) = self.queue.with_lock(|queue| queue.retries());
-        let again = self.complete(outcome, self.attempt <= times);
+        let again = self.complete(outcome, self.items.count(), self.attempt <= times);
         if again {
             let timer = self.queue.timer();
             if wait.is_zero() {
@@ -165,12 +165,12 @@ where
         again
     }
 
-    /// Counts what became of the batch, without waiting. True if it is to be flushed again, because it failed, items are
-    /// left, and you want it `again`.
+    /// Counts what became of the batch, without waiting. True if it is to be flushed again, because it failed, some are
+    /// `left`, and you want it `again`.
     ///
-    /// After false, what is still in [`items`](Self::items) has failed for good; what was delivered is dropped.
-    pub fn complete(&mut self, outcome: FlushOutcome, again: bool) -> bool {
-        let left = self.items.count();
+    /// Of a batch that failed all but those that are left have arrived, or none if none is left. After false, what is still
+    /// in [`items`](Self::items) has failed for good; what was delivered is dropped.
+    pub fn complete(&mut self, outcome: FlushOutcome, left: usize, again: bool) -> bool {
         let done = self.queue.with_lock(|queue| queue.complete(outcome, left, again));
         self.attempt = if done.is_some() { 0 } else { self.attempt.saturating_add(1) };
         if outcome == FlushOutcome::Delivered {

@@ -51,16 +51,17 @@ where
             let batch = Batch::new(mem::take(&mut worker.items().open), reason, worker.attempt(), home.clone(), id);
             match worker.flushing(attempt(&mut flush, batch, Call { home: &home, keeps, cut_at })).await {
                 Attempt::Delivered => {
-                    worker.complete(FlushOutcome::Delivered, false);
+                    worker.complete(FlushOutcome::Delivered, 0, false);
                     break Vec::new();
                 }
                 Attempt::Failed(left) => break left,
                 Attempt::Again(left) => worker.items().open = left,
             }
             now = SystemTimer.now();
-            let wants = !worker.items().open.is_empty() && !inner.pause.gave_up();
+            let left = worker.items().open.len();
+            let wants = left > 0 && !inner.pause.gave_up();
             let at = match retries.next(Failure::Transient, now, &mut jitter) {
-                Step::RetryAt(at) if wants && worker.complete(FlushOutcome::Failed, true) => at,
+                Step::RetryAt(at) if wants && worker.complete(FlushOutcome::Failed, left, true) => at,
                 _ => break Vec::new(),
             };
             let items = mem::take(&mut worker.items().open);
@@ -73,17 +74,16 @@ where
             }
             now = SystemTimer.now();
         };
-        // What was delivered, or given back, is no longer in flight, and does not fail any more.
-        let attempt = worker.attempt();
-        worker.complete(FlushOutcome::Failed, false);
-        inner.flushes.settle(|| inner.queue.stats());
-        let mut failed = mem::take(&mut worker.items().open);
+        // Nobody who waits for these items goes on before the dead letters have been handed over.
+        let (mut failed, attempt) = (mem::take(&mut worker.items().open), worker.attempt());
+        let left = failed.len();
         failed.extend(lost);
-        if failed.is_empty() && failed.capacity() > 0 {
-            worker.items().open = failed;
-        } else if !failed.is_empty() {
+        if !failed.is_empty() {
             worker.flushing(async { this.bury(failed, reason, attempt) }).await;
         }
+        // What was delivered, or given back, is in flight no longer.
+        worker.complete(FlushOutcome::Failed, left, false);
+        inner.flushes.settle(|| inner.queue.stats());
         if worker.items().open.capacity() == 0 {
             worker.items().open = home.take(size);
         }
