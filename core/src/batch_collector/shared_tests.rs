@@ -5,7 +5,15 @@ mod inside;
 #[path = "waiting_tests.rs"]
 mod waiting;
 
-use alloc::{boxed::Box, collections::BTreeSet, rc::Rc, sync::Arc, task::Wake, vec, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+    task::Wake,
+    vec,
+    vec::Vec,
+};
 use core::{
     cell::{Cell, RefCell},
     future::Future,

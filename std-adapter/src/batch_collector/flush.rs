@@ -124,7 +124,8 @@ impl Flushes {
         });
         for waits in settled {
             let report = waits.since.report(&stats);
-            if let State::Waiting(Some(waker)) = mem::replace(&mut *lock(&waits.state), State::Done(report)) {
+            let former = mem::replace(&mut *lock(&waits.state), State::Done(report));
+            if let State::Waiting(Some(waker)) = former {
                 let _ = unless_it_panics(|| waker.wake());
             }
         }

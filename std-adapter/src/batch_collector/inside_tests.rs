@@ -21,10 +21,7 @@ fn ends(f: impl FnOnce() + Send + 'static) {
 }
 
 /// Runs it in a runtime of one thread, in one of two, and without one, where the worker is a thread.
-fn everywhere<F: Future>(f: fn() -> F)
-where
-    F: 'static,
-{
+fn everywhere<F: Future + 'static>(f: fn() -> F) {
     ends(move || _ = block_on(f()));
     #[cfg(feature = "tokio")]
     for threads in [None, Some(2)] {
@@ -178,7 +175,7 @@ fn found_b1_stop_and_flush_inside_the_flush_under_any_waker() {
 /// The items, the future of the flush and the dead letters add when they are dropped or handed over.
 #[test]
 fn found_b1_what_drops_and_dead_letters_add() {
-    struct Adds(Own<Adds>, Arc<Mutex<u32>>);
+    struct Adds(Own<Self>, Arc<Mutex<u32>>);
     impl Drop for Adds {
         fn drop(&mut self) {
             let mut left = self.1.lock().unwrap();
