@@ -40,7 +40,9 @@ mod retry;
 mod runtime;
 mod storage;
 
-pub use batch_collector::{Batch, BatchCollector, BatchCollectorBuilder, BatchIntoIter, Flushed};
+pub use batch_collector::{
+    Batch, BatchCollector, BatchCollectorBuilder, BatchFlush, BatchIntoIter, FlushReport, Flushed, WeakBatchCollector,
+};
 pub use cached_rate_limiter::{CachedRateLimiter, CachedRateLimiterBuilder};
 pub use circuit_breaker::{
     BreakerGuard, BreakerReporter, Breakers, BreakersBuilder, BreakersGuard, BreakersReporter, CircuitBreaker,
