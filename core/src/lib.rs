@@ -83,7 +83,7 @@ pub use quorum::{Ballot, List, ListStorage, Quorum, QuorumError, QuorumIn, Quoru
 pub use rate_limiter::{
     AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
     CachedRateLimiterStats, Decision, Gcra, GcraState, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn,
-    RateLimiterStats, SlidingLog, SlidingLogState,
+    RateLimiterStats, SlidingLog, SlidingLogState, Verdict,
 };
 #[doc(hidden)]
 pub use retry::{Drive, Hint, NoBudget, Notify, Plain, RetryIf, Setup};

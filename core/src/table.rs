@@ -132,9 +132,14 @@ impl<K, V, S: Storage, H> Table<K, V, S, H> {
         S::Link::scale(print, self.heads.as_ref().len())
     }
 
-    /// The first slot of the window that a print belongs to.
+    /// The first slot of the window that a print belongs to; without windows as good as any other.
     fn home(&self, print: Print<S>) -> usize {
         S::Link::scale(print, self.slots())
+    }
+
+    /// The slot from which on a full table is searched for an entry that the key of this hash may replace.
+    pub(crate) fn home_of(&self, hash: u64) -> usize {
+        self.home(S::Link::print(hash))
     }
 
     /// True if the entry in `slot` is in the window of its print, and so in no chain.

@@ -66,7 +66,7 @@ pub use steadfast_core::{
     LoggerStats, NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, QuorumError, QuorumStats, Quota,
     RateLimiterStats, Reason, Recorded, Recorder, Report, Reset, Resolution, Retry, RetryBudgetStats, RetryError,
     RetryPolicy, RoundTrips, Run, Seen, ServiceId, ServiceLog, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer,
-    Trip, TripPolicy, Vote, WhenFull, aggregate, earliest,
+    Trip, TripPolicy, Verdict, Vote, WhenFull, aggregate, earliest,
 };
 #[cfg(feature = "aead")]
 #[doc(inline)]
