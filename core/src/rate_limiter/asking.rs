@@ -102,6 +102,11 @@ where
         self.with(|limiter, now| limiter.check_verdict(key, cost, now))
     }
 
+    /// [`RateLimiterIn::set_quota`] now.
+    pub fn set_quota(&self, quota: A) {
+        self.with(|limiter, now| limiter.set_quota(quota, now));
+    }
+
     /// [`RateLimiterIn::reset`]; false if `key` has no entry of its own.
     pub fn reset<Q>(&self, key: &Q) -> bool
     where

@@ -161,10 +161,13 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         };
         let mut state = match place {
             Place::Known(slot) | Place::New(slot) => self.table.get_mut(slot),
-            Place::Shared => Some(&mut self.overflow),
+            Place::Shared(_) => Some(&mut self.overflow),
             Place::Nowhere(_) => None,
         };
         let decision = match (&mut state, place) {
+            (Some(state), Place::Shared(idle_at)) => {
+                self.quota.allow(state, cost, now).map(|it| it.no_later_than(idle_at))
+            }
             (Some(state), _) => self.quota.allow(state, cost, now),
             (None, Place::Nowhere(refusal)) => refusal,
             (None, _) => Ok(Decision::Deny { retry_at: Instant::MAX }),
@@ -235,7 +238,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.look(key, now, |quota, state| state.map_or(0, |state| quota.remaining(state, now)))
+        self.look(key, now, |quota, state, _| state.map_or(0, |state| quota.remaining(state, now)))
     }
 
     /// When `key` has its whole quota again if it does nothing until then.
@@ -244,8 +247,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let told = |quota: &A, state: Result<&A::State, _>| state.map(|state| quota.reset_at(state, now));
-        self.look(key, now, told).unwrap_or_else(|retry_at| retry_at)
+        self.look(key, now, |quota, state, idle_at| state.map_or(idle_at, |state| quota.reset_at(state, now)))
     }
 
     /// Gives back `cost` that was allowed and not used; false, and nothing given, if `key` has no entry of its own.
@@ -321,18 +323,19 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.look(key, now, |quota, state| match state {
-            Ok(state) => told(quota.check(state, cost, now), quota, Some(state), now),
-            Err(_) if cost.get() > quota.limit() && quota.limit() > 0 => {
-                told(Err(NeverFits { limit: quota.limit() }), quota, None, now)
-            }
-            Err(retry_at) => told(Ok(Decision::Deny { retry_at }), quota, None, now),
+        self.look(key, now, |quota, state, idle_at| {
+            let decision = match state {
+                Some(state) => quota.check(state, cost, now).map(|decision| decision.no_later_than(idle_at)),
+                None if cost.get() > quota.limit() && quota.limit() > 0 => Err(NeverFits { limit: quota.limit() }),
+                None => Ok(Decision::Deny { retry_at: idle_at }),
+            };
+            told(decision, quota, state, now)
         })
     }
 
-    /// Looks at the state that decides for `key`, or at when there can be one. If the clock has stepped back, it is cut to
-    /// what there can be: what is told of it must come true.
-    fn look<Q, R>(&mut self, key: &Q, now: Instant, told: impl FnOnce(&A, Result<&A::State, Instant>) -> R) -> R
+    /// Looks at the state that decides for `key`, if there is one, and at when there is an entry for it, if it has none. If
+    /// the clock has stepped back, the state is cut to what there can be: what is told of it must come true.
+    fn look<Q, R>(&mut self, key: &Q, now: Instant, told: impl FnOnce(&A, Option<&A::State>, Instant) -> R) -> R
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -340,17 +343,18 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         self.observe(now);
         let hash = self.table.hash(key);
         let known = self.table.find(hash, key);
+        let mut idle_at = Instant::MAX;
         if known.is_none() {
-            let taken = if self.table.is_full() { self.find_idle(hash, now).err() } else { None };
+            let taken = if self.table.is_full() { self.find_idle(hash, now).idle.err() } else { None };
             match (taken, self.on_full) {
-                (None, _) => return told(&self.quota, Ok(&A::IDLE)),
-                (Some(retry_at), OnFull::Deny) => return told(&self.quota, Err(retry_at)),
-                (Some(_), OnFull::Share) => {}
+                (None, _) => return told(&self.quota, Some(&A::IDLE), idle_at),
+                (Some(at), OnFull::Deny) => return told(&self.quota, None, at),
+                (Some(at), OnFull::Share) => idle_at = at,
             }
         }
         let state = known.and_then(|slot| self.table.get_mut(slot)).unwrap_or(&mut self.overflow);
         self.quota.mend(state, now);
-        told(&self.quota, Ok(state))
+        told(&self.quota, Some(state), idle_at)
     }
 }
 

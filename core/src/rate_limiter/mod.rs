@@ -62,6 +62,8 @@ pub struct RateLimiterIn<K, A: Quota, S: Storage, H = HashSeed> {
     table: Table<K, A::State, S, H>,
     /// The quota that keys without an entry share.
     overflow: A::State,
+    /// Where the search for an idle entry goes on.
+    hand: usize,
     /// The latest time that was seen since the clock last stepped back.
     latest: Instant,
     on_full: OnFull,
@@ -101,6 +103,7 @@ impl<K, A: Quota, H, const N: usize> RateLimiter<K, A, N, H> {
             on_full: OnFull::Share,
             table,
             overflow: A::IDLE,
+            hand: 0,
             latest: Instant::ZERO,
             stats: RateLimiterStats::NONE,
         }
@@ -116,6 +119,7 @@ impl<K, A: Quota, S: Allocate, H> RateLimiterIn<K, A, S, H> {
             on_full: OnFull::Share,
             table,
             overflow: A::IDLE,
+            hand: 0,
             latest: Instant::ZERO,
             stats: RateLimiterStats::NONE,
         }

@@ -23,8 +23,8 @@ pub enum Decision {
     Allow,
     /// Refuse it; nothing was counted.
     Deny {
-        /// When the same request is allowed, if no other is before; [`Instant::MAX`] if never. That of a key for which a
-        /// full table has no entry, too.
+        /// When the same request is allowed, if no other is before; [`Instant::MAX`] if never. A key for which a full table
+        /// has no entry may find one sooner.
         retry_at: Instant,
     },
 }
@@ -34,6 +34,14 @@ impl Decision {
     #[must_use]
     pub const fn is_allowed(self) -> bool {
         matches!(self, Self::Allow)
+    }
+
+    /// The same, but if it is denied, it is so until `at` at the latest.
+    pub(super) const fn no_later_than(self, at: Instant) -> Self {
+        match self {
+            Self::Allow => self,
+            Self::Deny { retry_at } => Self::Deny { retry_at: retry_at.earlier(at) },
+        }
     }
 
     /// How long to wait before the request is allowed, `None` if it is.

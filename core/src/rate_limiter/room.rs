@@ -18,12 +18,15 @@ pub(super) enum Place {
     New(usize),
     /// Nowhere, since there is no entry to be had.
     Nowhere(Result<Decision, NeverFits>),
-    /// The quota of all that have no entry.
-    Shared,
+    /// The quota of all that have no entry; at the latest at this instant there is one.
+    Shared(Instant),
 }
 
-/// At how many entries a newcomer to a full table looks to find an idle one.
+/// At how many entries a newcomer to a full table looks to find an idle one: in a table of no more, at all of them.
 const SEARCH: usize = 32;
+
+/// At how many of them at its home, in a larger table.
+const NEAR: usize = 8;
 
 /// A reading of the clock that is older than the latest one by no more than this may be that of a thread that was late,
 /// and ages nobody's state but that of its own key.
@@ -72,36 +75,56 @@ impl<K, A: Quota, S: Storage, H> RateLimiterIn<K, A, S, H> {
         if now < self.latest && self.latest.since(now) <= LATE { self.latest } else { now }
     }
 
-    /// An idle entry among the [`SEARCH`] that follow the home of a hash, or the first instant at which one of them is
-    /// idle.
+    /// An idle entry for a newcomer to a full table, or an instant at which there is one.
     ///
-    /// From the home on, so that what is freed is where it is needed: vacant slots stay as evenly spread as hashes are.
-    /// And always the same ones for a key, so that it finds an entry when it was told that it would.
-    pub(super) fn find_idle(&mut self, hash: u64, now: Instant) -> Result<usize, Instant> {
+    /// Where the hand is, which goes round: whoever came first goes first, so an idle entry is found as long as there are
+    /// some. Else at the newcomer's home: those entries are the same each time, so it is true when one of them is idle.
+    pub(super) fn find_idle(&mut self, hash: u64, now: Instant) -> Found {
+        let is_small = self.table.capacity() <= SEARCH;
+        let far = if is_small { SEARCH } else { SEARCH.saturating_sub(NEAR) };
+        let (mut idle, hand) = self.idle_from(self.hand, far, now);
+        if idle.is_err() && !is_small {
+            (idle, _) = self.idle_from(self.table.home_of(hash), NEAR, now);
+        }
+        Found { idle, hand }
+    }
+
+    /// An idle entry among the first `most` from a slot on, going round, or when one of them is; and the slot behind.
+    fn idle_from(&mut self, start: usize, most: usize, now: Instant) -> (Result<usize, Instant>, usize) {
         let slots = self.table.slots();
-        let mut slot = self.table.home_of(hash);
-        let (mut looked_at, mut idle_at) = (0_usize, Instant::MAX);
+        let (mut slot, mut looked_at, mut idle_at) = (start, 0_usize, Instant::MAX);
         for _ in 0..slots {
             if let Some(state) = self.table.get_mut(slot) {
+                if looked_at == most {
+                    break;
+                }
                 if now < self.latest {
                     self.quota.mend(state, now);
                 }
                 if self.quota.is_idle(state, now) {
-                    return Ok(slot);
+                    return (Ok(slot), after(slot, slots));
                 }
                 idle_at = idle_at.earlier(self.quota.reset_at(state, now));
                 looked_at = looked_at.saturating_add(1);
-                if looked_at == SEARCH {
-                    break;
-                }
             }
-            slot = slot.saturating_add(1);
-            if slot == slots {
-                slot = 0;
-            }
+            slot = after(slot, slots);
         }
-        Err(idle_at)
+        (Err(idle_at), slot)
     }
+}
+
+/// What the search for an idle entry came to.
+pub(super) struct Found {
+    /// Its slot, or an instant at which there is one.
+    pub(super) idle: Result<usize, Instant>,
+    /// Where the hand is then.
+    hand: usize,
+}
+
+/// The slot behind one, going round.
+const fn after(slot: usize, slots: usize) -> usize {
+    let next = slot.saturating_add(1);
+    if next < slots { next } else { 0 }
 }
 
 impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, H> {
@@ -126,22 +149,27 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
             let never = Decision::Deny { retry_at: Instant::MAX };
             return Some(Place::Nowhere(if limit == 0 { Ok(never) } else { Err(NeverFits { limit }) }));
         }
-        let idle = if self.table.is_full() { Some(self.find_idle(hash, now)) } else { None };
-        if let Some(Err(retry_at)) = idle {
+        let found = if self.table.is_full() { Some(self.find_idle(hash, now)) } else { None };
+        if let Some(Found { idle: Err(idle_at), hand }) = found {
+            self.hand = hand;
             self.stats.overflowed = self.stats.overflowed.saturating_add(1);
             return Some(match self.on_full {
-                OnFull::Deny => Place::Nowhere(Ok(Decision::Deny { retry_at })),
-                OnFull::Share => Place::Shared,
+                OnFull::Deny => Place::Nowhere(Ok(Decision::Deny { retry_at: idle_at })),
+                OnFull::Share => Place::Shared(idle_at),
             });
         }
         let owned = own(key)?;
-        if let Some(Ok(slot)) = idle {
+        let inserted = if let Some(Found { idle: Ok(slot), hand }) = found {
             if let Some((key, state)) = self.table.remove(slot) {
                 gone(key, state);
             }
+            self.hand = hand;
             self.stats.reused = self.stats.reused.saturating_add(1);
-        }
+            self.table.insert_in(slot, hash, owned, A::IDLE)
+        } else {
+            self.table.insert(hash, owned, A::IDLE)
+        };
         // Full it cannot be.
-        Some(self.table.insert(hash, owned, A::IDLE).map_or(Place::Shared, Place::New))
+        Some(inserted.map_or(Place::Shared(Instant::MAX), Place::New))
     }
 }

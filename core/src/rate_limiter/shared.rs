@@ -56,11 +56,6 @@ where
         self.with(|limiter, now| limiter.refund(key, cost, now))
     }
 
-    /// [`RateLimiterIn::set_quota`] now.
-    pub fn set_quota(&self, quota: A) {
-        self.with(|limiter, now| limiter.set_quota(quota, now));
-    }
-
     /// [`RateLimiterIn::stats`].
     pub fn stats(&self) -> RateLimiterStats {
         self.with_lock(|limiter| limiter.stats())
