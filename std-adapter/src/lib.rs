@@ -70,8 +70,8 @@ pub use steadfast_core::{
     Level, Lock, LoggerStats, NeverFits, NoBudget, NotWritten, Notify, OnFull, Open, Outcome, Percent, Permit, Plain,
     QuorumError, QuorumStats, Quota, RateLimiterStats, Reason, Recorded, Recorder, Report, ReportOutcome, Reset,
     Resolution, Retry, RetryBudgetStats, RetryError, RetryIf, RetryPolicy, RoundTrips, Run, Seen, ServiceId,
-    ServiceLog, Setup, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer, Trip, TripPolicy, Vote, WhenFull,
-    aggregate, earliest,
+    ServiceLog, Setup, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer, Trip, TripPolicy, Verdict, Vote,
+    WhenFull, aggregate, earliest,
 };
 #[cfg(feature = "aead")]
 #[doc(inline)]

@@ -67,6 +67,12 @@ fn limiters() {
     for _ in 0..any::<u32>() {
         let key: u64 = any();
         see((limiter.allow(&key), limiter.allow_n(&key, cost()), limiter.check(&key), limiter.remaining(&key)));
+        see((limiter.allow_verdict(&key, cost()), limiter.allow_at(&key, now()), limiter.reset(&key)));
+        see((limiter.check_n(&key, cost()), limiter.check_verdict(&key, cost())));
+        let hash = limiter.with_lock(|limiter| limiter.hash(&key));
+        see((limiter.allow_with(hash, &key, u64::clone), limiter.allow_n_with(hash, &key, u64::clone, cost())));
+        see((limiter.allow_at_with(hash, &key, u64::clone, now()), limiter.set_quota(SlidingLog::new(span()))));
+        see(limiter.allow_verdict_with(hash, &key, u64::clone, cost()));
         see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
         if let AllowOrCached::Allowed(attempt) = cached.allow_or_cached(&key) {
             match any::<u8>() {
