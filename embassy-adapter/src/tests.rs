@@ -133,7 +133,7 @@ fn found_a2_another_quota_and_a_refund_reach_those_who_sleep() {
         assert_eq!(now(), Instant::from_secs(10));
         join(LIMITER.until_allowed_n(&1, NonZeroU32::MIN, &WAITING), async {
             in_seconds(20).await;
-            LIMITER.set_quota(Gcra::every(SECOND), &WAITING);
+            LIMITER.set_quota_and_wake(Gcra::every(SECOND), &WAITING);
         })
         .await
         .0

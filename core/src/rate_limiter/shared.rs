@@ -6,7 +6,7 @@ use core::{
     num::NonZeroU32,
 };
 
-use super::{Decision, NeverFits, Quota, RateLimiterIn, RateLimiterStats};
+use super::{Decision, Quota, RateLimiterIn, RateLimiterStats};
 use crate::{Clock, Instant, Lock, Shared, Storage, WaitList};
 
 impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
@@ -18,26 +18,6 @@ where
     L: Lock<Target = RateLimiterIn<K, A, S, H>>,
     T: Clock,
 {
-    /// [`RateLimiterIn::allow`] now.
-    pub fn allow(&self, key: &K) -> Decision
-    where
-        K: Clone,
-    {
-        self.with(|limiter, now| limiter.allow(key, now))
-    }
-
-    /// [`RateLimiterIn::allow_n`] now.
-    ///
-    /// # Errors
-    ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota.
-    pub fn allow_n(&self, key: &K, cost: NonZeroU32) -> Result<Decision, NeverFits>
-    where
-        K: Clone,
-    {
-        self.with(|limiter, now| limiter.allow_n(key, cost, now))
-    }
-
     /// [`RateLimiterIn::check`] now.
     pub fn check<Q>(&self, key: &Q) -> Decision
     where
@@ -93,10 +73,23 @@ where
         is_given
     }
 
-    /// [`RateLimiterIn::set_quota`], for a limiter whose waiters are in `queue`: they wait by the new quota from now on.
-    pub fn set_quota<const W: usize>(&self, quota: A, queue: &impl Lock<Target = WaitList<W>>) {
-        self.with_lock(|limiter| limiter.set_quota(quota));
+    /// [`set_quota`](Self::set_quota), for a limiter whose waiters are in `queue`: they wait by the new quota from now on.
+    pub fn set_quota_and_wake<const W: usize>(&self, quota: A, queue: &impl Lock<Target = WaitList<W>>) {
+        self.set_quota(quota);
         WaitList::wake_all(queue);
+    }
+
+    /// [`reset`](Self::reset), for a limiter whose waiters are in `queue`: those who wait for `key` go on.
+    pub fn reset_and_wake<Q, const W: usize>(&self, key: &Q, queue: &impl Lock<Target = WaitList<W>>) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let is_reset = self.reset(key);
+        if is_reset {
+            WaitList::wake(queue, self.with_lock(|limiter| limiter.hash(key)));
+        }
+        is_reset
     }
 
     /// [`RateLimiterIn::stats`].

@@ -35,8 +35,9 @@ where
     /// - A waiter that nobody polls, though its turn has come, keeps each of those behind it waiting for 5 ms; then they go
     ///   before it, until it is polled again.
     /// - A turn counts from when it came, at most 5 ms back: a timer that wakes late costs no throughput. See [`Gcra`].
-    /// - [`set_quota`](Self::set_quota) and [`refund_and_wake`](Self::refund_and_wake) tell those who wait; of other changes
-    ///   they are told by [`WaitList::wake_all`], or notice within a second.
+    /// - [`set_quota_and_wake`](Self::set_quota_and_wake), [`refund_and_wake`](Self::refund_and_wake) and
+    ///   [`reset_and_wake`](Self::reset_and_wake) tell those who wait; of other changes they are told by
+    ///   [`WaitList::wake_all`], or notice within a second.
     /// - A quota of zero is waited for until there is another one.
     ///
     /// It counts as allowed when it is, and never as denied.
@@ -77,7 +78,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota, at once or when [`set_quota`](Self::set_quota) makes it so;
+    /// [`NeverFits`] if `cost` is above the limit of the quota, at once or when another quota makes it so;
     /// nothing was taken from the quota, and it counts as denied.
     pub async fn until_allowed_n<const W: usize>(
         &self,
@@ -229,9 +230,7 @@ where
         F: Fn(&Q) -> K,
     {
         let Request { key, own, cost } = request;
-        let now = || self.timer().now();
-        // Hashed anew: the limiter may have been reseeded since.
-        match self.with_lock(|limiter| limiter.admit_with(limiter.hash(*key), *key, own, *cost, since, now)) {
+        match self.allow_since(*key, own, *cost, since) {
             Ok(decision) => Ok(decision),
             // As for `allow`.
             Err(_) if *cost == ONE => Ok(Decision::Deny { retry_at: Instant::MAX }),

@@ -7,6 +7,7 @@ mod entropy;
 #[cfg(feature = "tokio")]
 mod held;
 mod lock;
+mod panics;
 mod timer;
 #[cfg(feature = "tokio")]
 mod tokio_timer;
@@ -15,4 +16,5 @@ pub use blocking::block_on;
 pub(crate) use entropy::random_seed;
 pub use entropy::{JitterRng, SystemRng};
 pub use lock::Mutex;
+pub(crate) use panics::unless_it_panics;
 pub use timer::{SystemSleep, SystemTimer};

@@ -111,7 +111,7 @@ impl<const W: usize, T: Timer> Face for InCore<W, T> {
     }
 
     fn set_quota(&self, quota: Gcra) {
-        self.limiter.set_quota(quota, &self.queue);
+        self.limiter.set_quota_and_wake(quota, &self.queue);
     }
 
     fn counts(&self) -> (u64, u64) {
@@ -339,7 +339,7 @@ fn found_a2_in_the_core_a_change_of_the_machine_itself_is_told_or_seen() {
         }
         simulator.spawn(async {
             timer.sleep_until(Instant::from_millis(100)).await;
-            face.limiter.with_lock(|limiter| limiter.set_quota(Gcra::every(MILLI)));
+            face.limiter.set_quota(Gcra::every(MILLI));
             if is_told {
                 WaitList::wake_all(&face.queue);
             }

@@ -15,7 +15,10 @@ use core::{
 pub use guard::{AttemptEnd, AttemptGuard};
 pub use outcome::{AllowOrCached, AttemptLost, AttemptPermit, CachedRateLimiterStats};
 
-use super::{Decision, ONE, OnFull, Quota, RateLimiter, RateLimiterIn};
+use super::{
+    Decision, ONE, OnFull, Quota, RateLimiter, RateLimiterIn,
+    decide::{Request, plain},
+};
 use crate::{
     HashSeed, Instant,
     storage::{Allocate, Inline, Storage},
@@ -223,6 +226,7 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        self.limiter.observe(now);
         let lease = self.limiter.quota.lease;
         let slot = self.limiter.table.find(hash, key);
         let kept = match slot {
@@ -238,9 +242,10 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
         let decision = if in_flight {
             None
         } else {
-            let take = |(key, kept): (K, Kept<A::State, V>)| gone(key, kept.value.map(|(value, _)| value));
-            let decision = self.limiter.decide_with(hash, key, own, ONE, || now, Keeping::allow, take);
-            Some(decision.unwrap_or(Decision::Deny { retry_at: Instant::MAX }))
+            let request = Request { hash, key, cost: ONE, since: None };
+            let take = |key, kept: Kept<A::State, V>| gone(key, kept.value.map(|(value, _)| value));
+            let decision = self.limiter.decide(request, |key| Some(own(key)), take, || now, plain);
+            Some(decision.and_then(Result::ok).unwrap_or(Decision::Deny { retry_at: Instant::MAX }))
         };
         if decision == Some(Decision::Allow) {
             let slot = slot.or_else(|| self.limiter.table.find(hash, key));
@@ -278,7 +283,7 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
 
     /// [`cleanup`](Self::cleanup) with what takes each entry, out of a lock perhaps.
     pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K, Option<V>)) -> usize {
-        self.limiter.cleanup_with(now, |(key, kept)| gone(key, kept.value.map(|(value, _)| value)))
+        self.limiter.forget_idle(now, |key, kept| gone(key, kept.value.map(|(value, _)| value)))
     }
 
     /// True if the key has an entry; for adapters that make the key of a new one outside their lock.
