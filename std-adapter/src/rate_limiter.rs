@@ -4,7 +4,8 @@ use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, num::NonZeroU32
 use std::sync::Arc;
 
 use steadfast_core::{
-    Clock, Decision, Instant, NeverFits, OnFull, Quota, RateLimiterIn, RateLimiterStats, Shared, Timer, WaitList,
+    Clock, Decision, Instant, NeverFits, OnFull, Quota, RateLimiterIn, RateLimiterStats, Shared, Timer, Verdict,
+    WaitList,
 };
 
 use crate::{
@@ -128,8 +129,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        let shard = self.0.shards.of(hash);
-        shard.with_lock(|limiter| limiter.allow_with(hash, key, Q::to_owned, || shard.timer().now()))
+        self.0.shards.of(hash).allow_with(hash, key, Q::to_owned)
     }
 
     /// [`allow`](Self::allow) at a time that the caller has read from this limiter's clock.
@@ -137,15 +137,16 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// For many requests that came together: a reading of the clock is a third of a check, and keeps the processor from
     /// beginning with the next one.
     ///
-    /// A time that is older than the one before it is a step back of the clock, for which [`Gcra`](crate::Gcra) may give
-    /// back as much: where threads contend for a key, `allow` is exact.
+    /// A reading that is older than the latest one that this key's shard has seen is late, however old it is: the clock is
+    /// read anew, so no quota is given back, and nobody else's is touched. Only if the clock itself shows an older time has
+    /// it stepped back; by up to a second that, too, counts as late, and the latest reading is the time.
     pub fn allow_at<Q>(&self, key: &Q, now: Instant) -> Decision
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        self.0.shards.of(hash).with_lock(|limiter| limiter.allow_with(hash, key, Q::to_owned, || now))
+        self.0.shards.of(hash).allow_at_with(hash, key, Q::to_owned, now)
     }
 
     /// Decides a request that counts `cost` times, all or nothing.
@@ -159,8 +160,35 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        let shard = self.0.shards.of(hash);
-        shard.with_lock(|limiter| limiter.allow_n_with(hash, key, Q::to_owned, cost, || shard.timer().now()))
+        self.0.shards.of(hash).allow_n_with(hash, key, Q::to_owned, cost)
+    }
+
+    /// [`allow_n`](Self::allow_n) with all that a client is told, decided in one step: the limit, what remains, and when it
+    /// is whole again. For the headers of an HTTP answer.
+    ///
+    /// ```
+    /// use std::num::NonZeroU32;
+    /// use steadfast::{Gcra, NeverFits, RateLimiter};
+    ///
+    /// let limiter = RateLimiter::builder(Gcra::per_minute(60)).build();
+    /// let verdict = limiter.allow_verdict("10.0.0.7", NonZeroU32::MIN)?;
+    /// assert!(verdict.is_allowed());
+    /// assert_eq!((verdict.limit, verdict.remaining), (60, 59)); // RateLimit-Limit, RateLimit-Remaining
+    /// let reset = verdict.reset_at.saturating_duration_since(limiter.now()); // RateLimit-Reset
+    /// assert!(reset.as_secs() <= 1);
+    /// # Ok::<(), NeverFits>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota; no quota changed.
+    pub fn allow_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.shards.hasher.hash_one(key);
+        self.0.shards.of(hash).allow_verdict_with(hash, key, Q::to_owned, cost)
     }
 
     /// Decides a request of `key` as [`allow`](Self::allow) would, and counts nothing.
@@ -170,6 +198,32 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         Q: Eq + Hash + ?Sized,
     {
         self.shard_of(key).with(|limiter, now| limiter.check(key, now))
+    }
+
+    /// Decides a request as [`allow_n`](Self::allow_n) would, and counts nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota.
+    pub fn check_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.shard_of(key).check_n(key, cost)
+    }
+
+    /// [`check_n`](Self::check_n) with all that a client is told.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota.
+    pub fn check_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.shard_of(key).check_verdict(key, cost)
     }
 
     /// How much `key` could do at once.
@@ -199,6 +253,15 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         self.shard_of(key).with(|limiter, now| limiter.refund(key, cost, now))
     }
 
+    /// Forgets what `key` has used, so that it has its whole quota again; false if it has no entry of its own.
+    pub fn reset<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.shard_of(key).reset(key)
+    }
+
     /// Waits until `key` is allowed, and counts it then.
     ///
     /// Those who wait for one key are served in the order of their arrival, as far as its queue has places: 64 for some
@@ -222,15 +285,22 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         self.0.shards.of(hash).until_allowed(&key.to_owned(), spread(&self.0.queues, hash)).await;
     }
 
-    /// Gives every key another quota from now on; what was counted stays counted.
+    /// Gives every key another quota from now on; what was counted stays counted, in requests.
+    ///
+    /// Who has used 7 of 10 has used 7 of what there is now, and all of it if that is less. Each shard is locked for O(its
+    /// capacity), one after the other: a decision is made by the former quota or by this one, never by a mixture.
     pub fn set_quota(&self, quota: A)
     where
         A: Clone,
     {
-        self.0.shards.iter().for_each(|shard| shard.with_lock(|limiter| limiter.set_quota(quota.clone())));
+        for shard in self.0.shards.iter() {
+            let quota = quota.clone(); // outside the lock
+            shard.set_quota(quota);
+        }
     }
 
-    /// Each key that has an entry, with how much of its quota is left. Each shard is locked for O(its capacity).
+    /// Each key that has an entry, with how much of its quota is left. Each shard is locked for O(its capacity), and keys
+    /// are cloned inside: a key whose `Clone` uses this limiter would wait for itself.
     #[must_use]
     pub fn usage(&self) -> Vec<(K, u32)>
     where
@@ -248,9 +318,13 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
 
     /// Forgets every idle key, and tells how many; never needed, but it frees the memory of the keys themselves.
     ///
-    /// Each shard is locked for O(its capacity).
+    /// Each shard is locked for O(its capacity); the keys are dropped outside.
     pub fn cleanup(&self) -> usize {
-        self.0.shards.iter().map(|shard| shard.with(|limiter, now| limiter.cleanup(now))).sum()
+        let clean = |shard: &Shard<K, A, T>| {
+            let mut keys = Vec::new();
+            shard.with(|limiter, now| limiter.cleanup_with(now, |key| keys.push(key)))
+        };
+        self.0.shards.iter().map(clean).sum()
     }
 
     /// How many keys have an entry.

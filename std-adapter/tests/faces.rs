@@ -8,8 +8,8 @@ use std::sync::{
 };
 
 use steadfast::{
-    AllowOrCached, BreakerMode, Breakers, CachedRateLimiter, Claim, Clock, DedupCache, Gcra, Heap, Instant,
-    OnFull, Outcome, RateLimiter, Reset, Trip, WhenFull,
+    AllowOrCached, BreakerMode, Breakers, CachedRateLimiter, Claim, Clock, DedupCache, Gcra, Heap, Instant, OnFull,
+    Outcome, RateLimiter, Reset, Trip, WhenFull,
 };
 use steadfast_core::{BreakersIn, CachedRateLimiterIn, DedupCacheIn, HashSeed, RateLimiterIn};
 

@@ -90,7 +90,16 @@ impl Gcra {
     }
 
     const fn new(interval: Span, burst: u32) -> Self {
-        Self { interval, tolerance: interval.times(burst as u64), burst }
+        // What a burst of zero keeps from another quota is never due: it says nothing about how long.
+        let tolerance = if burst == 0 { Span::MAX } else { interval.times(burst as u64) };
+        Self { interval, tolerance, burst }
+    }
+
+    /// The time for which a request is kept in a state: the interval, or an hour if no request is ever allowed, so that
+    /// what another quota has counted is still there when it returns.
+    const fn unit(&self) -> Span {
+        const HOUR: Span = Span::new(Duration::from_secs(3_600));
+        if self.burst == 0 || self.interval.as_nanos() == u64::MAX { HOUR } else { self.interval }
     }
 
     /// When the quota is whole again, never further ahead than a whole burst: what bounds a clock that stepped back.
@@ -141,6 +150,17 @@ impl Quota for Gcra {
     fn refund(&self, state: &mut GcraState, cost: NonZeroU32, now: Instant) {
         let whole_at = self.whole_at(state.0.get(), now).before(self.interval.times(u64::from(cost.get())));
         state.0 = Halves::new(whole_at);
+    }
+
+    fn mend(&self, state: &mut GcraState, now: Instant) {
+        state.0 = Halves::new(state.0.get().earlier(now.after(self.tolerance)));
+    }
+
+    /// What has to be paid back, in requests of the new interval, rounded up to a nanosecond and cut to the new burst.
+    fn carry_over(&self, former: &Self, state: &mut GcraState, now: Instant) {
+        let owed = former.whole_at(state.0.get(), now).since(now);
+        let owed = owed.scaled_up(former.unit(), self.unit()).shorter(self.tolerance);
+        state.0 = Halves::new(now.after(owed));
     }
 
     fn remaining(&self, state: &GcraState, now: Instant) -> u32 {

@@ -8,7 +8,7 @@ use core::{
     task::Poll,
 };
 
-use super::{Decision, NeverFits, Quota, RateLimiterIn, RateLimiterStats};
+use super::{Decision, Quota, RateLimiterIn, RateLimiterStats};
 use crate::{Clock, Instant, Lock, Shared, Storage, Timer, WaitList};
 
 impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
@@ -20,20 +20,6 @@ where
     L: Lock<Target = RateLimiterIn<K, A, S, H>>,
     T: Clock,
 {
-    /// [`RateLimiterIn::allow`] now.
-    pub fn allow(&self, key: &K) -> Decision {
-        self.with(|limiter, now| limiter.allow(key, now))
-    }
-
-    /// [`RateLimiterIn::allow_n`] now.
-    ///
-    /// # Errors
-    ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota.
-    pub fn allow_n(&self, key: &K, cost: NonZeroU32) -> Result<Decision, NeverFits> {
-        self.with(|limiter, now| limiter.allow_n(key, cost, now))
-    }
-
     /// [`RateLimiterIn::check`] now.
     pub fn check<Q>(&self, key: &Q) -> Decision
     where
@@ -105,7 +91,7 @@ where
         if let Some(place) = &place {
             place.until_first().await;
         }
-        while let Decision::Deny { retry_at } = self.allow(key) {
+        while let Decision::Deny { retry_at } = self.allow_waiting(hash, key) {
             self.timer().sleep_until(retry_at).await;
         }
     }

@@ -72,6 +72,14 @@ impl<const MAX: usize> SlidingLog<MAX> {
         now.since(at) < self.window
     }
 
+    /// Forgets what no longer counts.
+    fn forget(&self, log: &mut SlidingLogState<MAX>, now: Instant) {
+        log.forget_future(now);
+        while log.get(0).is_some_and(|oldest| !self.is_live(oldest, now)) {
+            log.pop_front();
+        }
+    }
+
     fn live(&self, log: &SlidingLogState<MAX>, now: Instant) -> usize {
         // `count` would be checked for an overflow that cannot be.
         log.iter().fold(0, |live, at| live.saturating_add(usize::from(self.is_live(at, now))))
@@ -106,10 +114,7 @@ impl<const MAX: usize> Quota for SlidingLog<MAX> {
 
     fn allow(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
         let cost = Self::fits(cost)?;
-        log.forget_future(now);
-        while log.get(0).is_some_and(|oldest| !self.is_live(oldest, now)) {
-            log.pop_front();
-        }
+        self.forget(log, now);
         let decision = self.decide(log, usize::from(log.len), cost, now);
         if decision.is_allowed() {
             (0..cost).for_each(|_| log.push_back(now));
@@ -122,9 +127,25 @@ impl<const MAX: usize> Quota for SlidingLog<MAX> {
         Ok(self.decide(log, self.live(log, now), cost, now))
     }
 
-    fn refund(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, _now: Instant) {
-        let cost = u16::try_from(cost.get()).unwrap_or(u16::MAX);
-        log.len = log.len.saturating_sub(cost);
+    /// The oldest that count go: whichever request was not made, those that were left the window no earlier.
+    fn refund(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) {
+        self.forget(log, now);
+        let cost = cost.get().min(u32::from(log.len));
+        (0..cost).for_each(|_| log.pop_front());
+    }
+
+    fn refund_last(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) {
+        self.forget(log, now);
+        log.len = log.len.saturating_sub(u16::try_from(cost.get()).unwrap_or(u16::MAX));
+    }
+
+    fn mend(&self, log: &mut SlidingLogState<MAX>, now: Instant) {
+        log.forget_future(now);
+    }
+
+    /// Instants are kept, and count in any window that they are in. What has left the former window may be forgotten.
+    fn carry_over(&self, former: &Self, log: &mut SlidingLogState<MAX>, now: Instant) {
+        former.forget(log, now);
     }
 
     fn remaining(&self, log: &SlidingLogState<MAX>, now: Instant) -> u32 {

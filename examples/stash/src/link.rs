@@ -164,9 +164,15 @@ impl Link {
         };
         let reply = Reply { from: message.from, cookie: message.cookie, answer };
         if let Some(id) = message.in_reply_to {
-            self.pace.with(|pace| pace.answered(id, source, Instant::now()));
+            self.heard(id, source);
         }
         message.in_reply_to.is_some_and(|id| self.calls.resolve(CallId::from_u64(id), from, reply).is_matched())
+    }
+
+    /// Notes that something has come from `source` in reply to the message `id`, be it too late: so a slow peer gets more
+    /// time for the next one.
+    pub fn heard(&self, id: u64, source: SocketAddr) {
+        self.pace.with(|pace| pace.answered(id, source, Instant::now()));
     }
 
     /// Ends the fetch with this message id: all of it has come from `peer`.

@@ -4,10 +4,12 @@ mod blocking;
 mod clock;
 mod entropy;
 mod lock;
+mod panics;
 mod timer;
 
 pub use blocking::block_on;
 pub(crate) use entropy::random_seed;
 pub use entropy::{JitterRng, SystemRng};
 pub use lock::Mutex;
+pub(crate) use panics::unless_it_panics;
 pub use timer::{SystemSleep, SystemTimer};

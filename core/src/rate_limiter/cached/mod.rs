@@ -208,6 +208,7 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        self.limiter.observe(now);
         let lease = self.limiter.quota.lease;
         let slot = self.limiter.table.find(hash, key);
         let kept = slot.and_then(|slot| self.limiter.table.get_mut(slot));

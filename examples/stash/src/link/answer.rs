@@ -4,8 +4,6 @@ use std::{fmt, net::SocketAddr, str::FromStr};
 
 use stash_protocol::{Manifest, PeerId, Refusal};
 
-use super::sockets::canonical;
-
 /// Where a peer is, and whose key is expected there if that is known: `ADDRESS` or `KEY@ADDRESS`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerAddress {
@@ -26,7 +24,7 @@ impl FromStr for PeerAddress {
         let address = address
             .parse()
             .map_err(|error| format!("{error}: {address:?} is not like 127.0.0.1:7001 or [::1]:7001"))?;
-        Ok(Self { address: canonical(address), id })
+        Ok(Self { address, id })
     }
 }
 

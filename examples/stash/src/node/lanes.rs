@@ -10,7 +10,7 @@ use std::{
 };
 
 use stash_protocol::{
-    Begun, Holding, Identity, Job, PeerId, Reply,
+    Begun, Body, Holding, Identity, Job, PeerId, Reply,
     wire::{MAX_DATAGRAM, Opened},
 };
 use steadfast::{Lock, Mutex};
@@ -22,7 +22,8 @@ use super::keeper::{Keeper, Medium};
 const WAITING: usize = 128;
 
 /// What is to be done for one owner, each thing after the one before it.
-pub(super) enum Task {
+#[expect(clippy::large_enum_variant, reason = "each waits in a queue that is bounded")]
+enum Task {
     /// An upload that has paused too long goes.
     Discard(u64),
     /// A message that the store has to work for.
@@ -64,9 +65,35 @@ impl<S: Medium, O: Output> Lanes<S, O> {
         Self { works: Arc::new(works), threads: JoinSet::new() }
     }
 
+    /// Takes a question. The reply, if it can be given at once; else it comes out of a lane.
+    pub(super) fn take(&mut self, opened: Opened, source: SocketAddr) -> Option<Reply> {
+        let message = opened.message()?;
+        let owner = message.from;
+        let needs_disk = matches!(message.body, Body::Store(_) | Body::Commit(_) | Body::Fetch { .. });
+        let opened = match if needs_disk { self.follow(&owner, opened, source) } else { Err((opened, false)) } {
+            Ok(()) => return None,
+            Err((opened, true)) => return Some(self.works.keeper.refuse_busy(&opened.message()?, source)),
+            Err((opened, false)) => opened,
+        };
+        let begun = self.works.keeper.begin(&opened.message()?, source);
+        match begun {
+            Begun::Job(job) => self.start(owner, Task::Job(opened, job)),
+            Begun::Replied(reply) if reply.reads_store() => self.start(owner, Task::Send(reply)),
+            Begun::Replied(reply) => return Some(reply),
+        }
+        None
+    }
+
+    /// Drops the uploads that have paused too long.
+    pub(super) fn drop_idle_uploads(&mut self) {
+        while let Some((owner, version)) = self.works.keeper.begin_timeout() {
+            self.start(owner, Task::Discard(version));
+        }
+    }
+
     /// Puts a message behind the others of its owner's. It comes back if none of them waits, or too many do; then the flag
     /// is true.
-    pub(super) fn follow(&self, owner: &PeerId, message: Opened, source: SocketAddr) -> Result<(), (Opened, bool)> {
+    fn follow(&self, owner: &PeerId, message: Opened, source: SocketAddr) -> Result<(), (Opened, bool)> {
         self.works.waiting.with(|waiting| match waiting.get_mut(owner) {
             None => Err((message, false)),
             Some(lane) if lane.len() >= WAITING => Err((message, true)),
@@ -78,7 +105,7 @@ impl<S: Medium, O: Output> Lanes<S, O> {
     }
 
     /// Has something done for an owner, behind what waits already, which may be one more than usual.
-    pub(super) fn start(&mut self, owner: PeerId, task: Task) {
+    fn start(&mut self, owner: PeerId, task: Task) {
         let opened = self.works.waiting.with(|waiting| match waiting.get_mut(&owner) {
             Some(lane) => {
                 lane.push_back(task);

@@ -2,10 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use stash_protocol::{
-    Begun, Body, Holding, Identity, Reply,
-    wire::{MAX_DATAGRAM, Opened},
-};
+use stash_protocol::{Holding, Identity, Reply, wire::MAX_DATAGRAM};
 use steadfast::{SystemTimer, Timer};
 use tokio::{
     select,
@@ -16,7 +13,7 @@ use tokio::{
 use super::{
     announcer::Announcer,
     keeper::Keeper,
-    lanes::{Lanes, Output, Task},
+    lanes::{Lanes, Output},
 };
 use crate::{disk::Disk, link::Link};
 
@@ -78,7 +75,7 @@ impl Server {
                 },
                 Some(letter) = self.letters.recv() => self.post(letter).await,
                 () = self.lanes.closed() => {} // what it did may have moved the deadline
-                () = idle => self.drop_idle_uploads(),
+                () = idle => self.lanes.drop_idle_uploads(),
                 () = stopping.notified() => break,
             }
         }
@@ -97,43 +94,16 @@ impl Server {
         }
     }
 
-    fn drop_idle_uploads(&mut self) {
-        while let Some((owner, version)) = self.keeper.begin_timeout() {
-            self.lanes.start(owner, Task::Discard(version));
-        }
-    }
-
     async fn take(&mut self, datagram: &[u8], source: SocketAddr) {
         let opened = match self.link.open(datagram) {
             Ok(opened) => opened,
             Err(error) => return self.keeper.dropped(source, error),
         };
-        if let Some(reply) = self.decide(opened, source) {
+        if let Some(message) = opened.message().filter(|message| message.body.is_reply()) {
+            self.link.on_reply(&message, source);
+        } else if let Some(reply) = self.lanes.take(opened, source) {
             self.answer(reply).await;
         }
-    }
-
-    /// The reply, if it can be given at once.
-    fn decide(&mut self, opened: Opened, source: SocketAddr) -> Option<Reply> {
-        let message = opened.message()?;
-        if message.body.is_reply() {
-            self.link.on_reply(&message, source);
-            return None;
-        }
-        let owner = message.from;
-        let needs_disk = matches!(message.body, Body::Store(_) | Body::Commit(_) | Body::Fetch { .. });
-        let opened = match if needs_disk { self.lanes.follow(&owner, opened, source) } else { Err((opened, false)) } {
-            Ok(()) => return None,
-            Err((opened, true)) => return Some(self.keeper.refuse_busy(&opened.message()?, source)),
-            Err((opened, false)) => opened,
-        };
-        let begun = self.keeper.begin(&opened.message()?, source);
-        match begun {
-            Begun::Job(job) => self.lanes.start(owner, Task::Job(opened, job)),
-            Begun::Replied(reply) if reply.reads_store() => self.lanes.start(owner, Task::Send(reply)),
-            Begun::Replied(reply) => return Some(reply),
-        }
-        None
     }
 
     /// Sends a reply that reads no chunks.

@@ -92,6 +92,7 @@ async fn receive(link: Arc<Link>, vault: Arc<Vault>, assembly: Arc<Mutex<Option<
             link.on_reply(&message, source);
             continue;
         };
+        link.heard(id, source);
         let piece = assembly.with(|assembly| Some(assembly.as_mut()?.take(&vault, id, message.from, chunk)));
         if let Some(Piece::Damaged { over: true } | Piece::Spare { over: true } | Piece::Taken { over: true }) = piece {
             link.finish_fetch(id, message.from, message.cookie);

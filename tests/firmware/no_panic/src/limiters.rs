@@ -28,16 +28,22 @@ fn rate_limiter<A: Quota + Clone>(quota: A) {
         see(limiter.allow_n(&key, cost(), now()));
         see(limiter.allow_with(limiter.hash(&key), &key, u64::clone, now));
         see(limiter.allow_n_with(any(), &key, u64::clone, cost(), now));
+        see(limiter.allow_n_waiting(&key, cost(), now()));
+        see(limiter.allow_verdict(&key, cost(), now()).map(|verdict| (verdict.is_allowed(), verdict.retry_at())));
         see(limiter.check(&key, now()));
+        see(limiter.check_n(&key, cost(), now()));
+        see(limiter.check_verdict(&key, cost(), now()));
         see(limiter.remaining(&key, now()));
         see(limiter.reset_at(&key, now()));
         see(limiter.refund(&key, cost(), now()));
+        see(limiter.reset(&key));
         see(limiter.cleanup(now()));
+        see(limiter.cleanup_with(now(), see));
         see_all(limiter.usage(now()));
         see((limiter.stats().plus(limiter.stats()), limiter.len(), limiter.is_empty(), limiter.capacity()));
         see(limiter.quota().limit());
         if any() {
-            limiter.set_quota(quota.clone());
+            limiter.set_quota(quota.clone(), now());
         }
     }
 }
