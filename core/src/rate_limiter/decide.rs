@@ -280,18 +280,18 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
 
     /// Forgets every idle entry, and tells how many; never needed, since a full table does it by itself. O(capacity).
     pub fn cleanup(&mut self, now: Instant) -> usize {
-        self.cleanup_with(now, drop)
+        self.cleanup_with(now, |_, _| ())
     }
 
-    /// [`cleanup`](Self::cleanup) that hands the keys to `gone`: whoever holds a lock drops them outside.
-    pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K)) -> usize {
+    /// [`cleanup`](Self::cleanup) that hands what goes to `gone`: whoever holds a lock drops it outside.
+    pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K, A::State)) -> usize {
         self.observe_all(now);
         let before = self.len();
         for slot in 0..self.table.slots() {
             if self.table.get(slot).is_some_and(|(_, state)| self.quota.is_idle(state, now))
-                && let Some((key, _)) = self.table.remove(slot)
+                && let Some((key, state)) = self.table.remove(slot)
             {
-                gone(key);
+                gone(key, state);
             }
         }
         before.saturating_sub(self.len())
