@@ -286,15 +286,11 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
 
     /// Forgets every idle entry, and tells how many; never needed, since a full table does it by itself. O(capacity).
     pub fn cleanup(&mut self, now: Instant) -> usize {
-        self.cleanup_with(now, drop)
+        self.cleanup_with(now, |_, _| ())
     }
 
-    /// [`cleanup`](Self::cleanup) that hands the keys to `gone`: whoever holds a lock drops them outside.
-    pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K)) -> usize {
-        self.forget_idle(now, |key, _| gone(key))
-    }
-
-    pub(super) fn forget_idle(&mut self, now: Instant, mut gone: impl FnMut(K, A::State)) -> usize {
+    /// [`cleanup`](Self::cleanup) that hands what goes to `gone`: whoever holds a lock drops it outside.
+    pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K, A::State)) -> usize {
         self.observe_all(now);
         let before = self.len();
         for slot in 0..self.table.slots() {
