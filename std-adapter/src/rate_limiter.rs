@@ -603,6 +603,18 @@ mod tests {
         (0..1_000).for_each(|key| assert_eq!(u64::from(limiter.remaining(&key)), 99 - key % 100));
     }
 
+    /// A log of 160 kB a key, on the stack of a thread as the standard library makes it.
+    #[test]
+    fn found_a13_a_long_log_fits_the_stack_of_a_thread() {
+        let small = thread::Builder::new().stack_size(2 << 20).spawn(|| {
+            let limiter = RateLimiter::<u64, _>::builder(SlidingLog::<20_000>::per_hour()).max_keys(3).build();
+            (0..4).for_each(|key| assert!(limiter.allow(&key).is_allowed()));
+            limiter.set_quota(SlidingLog::per_minute());
+            assert!(limiter.refund(&1, NonZeroU32::MIN) && limiter.reset(&2) && limiter.check(&4).is_allowed());
+        });
+        small.unwrap().join().unwrap();
+    }
+
     #[test]
     fn text_keys_are_looked_up_borrowed() {
         let limiter = RateLimiter::<String, _>::builder(Gcra::per_hour(2)).build();

@@ -184,10 +184,8 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         } else {
             self.stats.denied = self.stats.denied.saturating_add(1);
             // A denied newcomer takes no entry: it would be an idle one.
-            if let Place::New(slot) = place
-                && let Some((key, state)) = self.table.remove(slot)
-            {
-                gone(key, state);
+            if let Place::New(slot) = place {
+                self.forget(slot, gone);
             }
         }
         Some(told)
@@ -294,10 +292,8 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         self.observe_all(now);
         let before = self.len();
         for slot in 0..self.table.slots() {
-            if self.table.get(slot).is_some_and(|(_, state)| self.quota.is_idle(state, now))
-                && let Some((key, state)) = self.table.remove(slot)
-            {
-                gone(key, state);
+            if self.table.get(slot).is_some_and(|(_, state)| self.quota.is_idle(state, now)) {
+                self.forget(slot, &mut gone);
             }
         }
         before.saturating_sub(self.len())

@@ -21,8 +21,8 @@ use crate::{
 /// window. **Under another window** every instant that counted at the change is kept, and counts in the new window; what had
 /// left the old one may be forgotten.
 ///
-/// A key takes 8 bytes for each of `MAX`, and an unoptimized build moves its state over the stack some ten times: up to some
-/// 10,000 fit a thread of 2 MiB. For larger numbers take [`Gcra`](crate::Gcra).
+/// A key takes 8 bytes for each of `MAX`, and an unoptimized build has a few copies of a new state on its stack: 20,000 fit
+/// a thread of 2 MiB. For larger numbers take [`Gcra`](crate::Gcra).
 ///
 /// ```
 /// use core::time::Duration;
