@@ -4,9 +4,9 @@
 
 use core::net::SocketAddr;
 
-use heapless::{Deque, String};
+use heapless::String;
 use stash_protocol::{
-    Body, Capacity, Confidant, Identity, MemoryStore, Name, Outcome, PeerId, Reply, RunSecret, Settings, log,
+    Body, Capacity, Confidant, Identity, MemoryStore, Name, Names, Outcome, PeerId, Reply, RunSecret, Settings, log,
     serial::BoardStats,
     wire::{self, MAX_DATAGRAM},
 };
@@ -40,8 +40,8 @@ type Rules = Confidant<&'static mut Store, OWNERS, IDS>;
 pub struct Keeper {
     identity: Identity,
     confidant: &'static mut Rules,
-    /// What owners called themselves, for the log alone; the latest at the end.
-    names: Deque<(PeerId, String<{ Name::MAX }>), { 2 * OWNERS }>,
+    /// What owners, and the last others, called themselves, for the log alone.
+    names: Names<{ 2 * OWNERS }>,
     log: ServiceLog<&'static Shared<Logger<8>>>,
     dropped: u64,
     chunks_sent: u64,
@@ -61,7 +61,7 @@ impl Keeper {
         Self {
             identity: Identity::from_seed(seed),
             confidant: confidant(secret),
-            names: Deque::new(),
+            names: Names::new(),
             log: LOGGER.service("nina").emoji("📟"),
             dropped: 0,
             chunks_sent: 0,
@@ -86,7 +86,7 @@ impl Keeper {
         };
         let owner = message.from;
         if let Body::Refresh { name } = &message.body {
-            self.learn(owner, *name);
+            self.names.learn(owner, *name, |peer| self.confidant.has_place(peer));
         }
         let before = self.confidant.held(&owner);
         let reply = self.confidant.handle(&message, peer, EmbassyTimer.now());
@@ -130,17 +130,8 @@ impl Keeper {
 
     /// What a peer called itself, or the first digits of its key.
     fn name_of(&self, peer: &PeerId) -> String<{ Name::MAX }> {
-        let known = self.names.iter().find(|(known, _)| known == peer).map(|(_, name)| name.clone());
+        let known = self.names.get(peer).and_then(|name| String::try_from(name).ok());
         known.unwrap_or_else(|| heapless::format!("{peer:.8}").unwrap_or_default())
-    }
-
-    fn learn(&mut self, peer: PeerId, name: Name<'_>) {
-        let name = String::try_from(name.as_str()).unwrap_or_default();
-        self.names.retain(|(known, _)| *known != peer);
-        if self.names.is_full() {
-            self.names.pop_front();
-        }
-        let _there_is_room = self.names.push_back((peer, name));
     }
 }
 

@@ -1,8 +1,9 @@
-//! One UDP socket, and what is known of the peers behind it.
+//! UDP sockets, and what is known of the peers behind them.
 
 mod answer;
 mod ask;
 mod pace;
+mod sockets;
 
 use std::{
     collections::HashMap,
@@ -12,27 +13,26 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use self::answer::{Answer, AskError, Contact, Greeting, PeerAddress};
+use self::{pace::Pace, sockets::Sockets};
+use crate::{NO_NAME, seed::random};
 use stash_protocol::{
     Body, Identity, Message, Name, PeerId,
-    wire::{self, MAX_DATAGRAM, Verified, WireError},
+    wire::{self, MAX_DATAGRAM, Opened, Verified, WireError},
 };
 use steadfast::{
     BreakerStats, Breakers, CallId, Correlator, CorrelatorStats, Lock, Mutex, Reset, RetryBudget, RetryBudgetStats,
     Trip,
 };
-use tokio::net::UdpSocket;
 
-pub use self::answer::{Answer, AskError, Contact, Greeting, PeerAddress};
-use self::pace::Pace;
-use crate::{NO_NAME, seed::random};
-
-/// One UDP socket, and what is known of the peers behind it.
+/// A UDP socket, with another one for the other IP family where that is needed, and what is known of the peers behind
+/// them.
 ///
 /// Everything that leaves a question's answer in doubt is settled here: lost, late, doubled, forged and foreign replies
 /// by the correlator, loss by retries under one budget, dead peers by a breaker for each address.
 #[derive(Debug)]
 pub struct Link {
-    socket: UdpSocket,
+    sockets: Sockets,
     identity: Identity,
     name: String,
     calls: Correlator<Asked, Reply>,
@@ -89,7 +89,7 @@ impl Link {
             return Err(io::Error::new(ErrorKind::InvalidInput, NO_NAME));
         }
         Ok(Self {
-            socket: UdpSocket::bind(address).await?,
+            sockets: Sockets::bind(address).await?,
             identity,
             name: name.to_owned(),
             calls: Correlator::new(4_096),
@@ -115,7 +115,7 @@ impl Link {
     ///
     /// The system's.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        self.sockets.address()
     }
 
     /// Waits for a datagram, and for nothing else: [`open`](Self::open) tells whether it is a message.
@@ -124,7 +124,7 @@ impl Link {
     ///
     /// If the socket fails.
     pub async fn receive<'b>(&self, buffer: &'b mut [u8; MAX_DATAGRAM + 1]) -> io::Result<(&'b [u8], SocketAddr)> {
-        let (length, source) = self.socket.recv_from(buffer).await?;
+        let (length, source) = self.sockets.receive(buffer).await?;
         self.received.fetch_add(1, Ordering::Relaxed);
         Ok((buffer.get(..length).unwrap_or_default(), source))
     }
@@ -134,8 +134,8 @@ impl Link {
     /// # Errors
     ///
     /// [`WireError`].
-    pub fn open<'b>(&self, datagram: &'b [u8]) -> Result<Verified<'b>, WireError> {
-        wire::open(datagram, &self.identity.id()).inspect_err(|_| {
+    pub fn open(&self, datagram: &[u8]) -> Result<Opened, WireError> {
+        Opened::new(datagram, &self.identity.id()).inspect_err(|_| {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         })
     }
@@ -146,7 +146,7 @@ impl Link {
     ///
     /// The system's.
     pub async fn send_raw(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.socket.send_to(datagram, to).await.map(|_| ())
+        self.sockets.send_to(datagram, to).await
     }
 
     /// Hands a reply to the question that it answers. False if it answers none: forged, late, doubled, or of another run.
@@ -164,9 +164,15 @@ impl Link {
         };
         let reply = Reply { from: message.from, cookie: message.cookie, answer };
         if let Some(id) = message.in_reply_to {
-            self.pace.with(|pace| pace.answered(id, source, Instant::now()));
+            self.heard(id, source);
         }
         message.in_reply_to.is_some_and(|id| self.calls.resolve(CallId::from_u64(id), from, reply).is_matched())
+    }
+
+    /// Notes that something has come from `source` in reply to the message `id`, be it too late: so a slow peer gets more
+    /// time for the next one.
+    pub fn heard(&self, id: u64, source: SocketAddr) {
+        self.pace.with(|pace| pace.answered(id, source, Instant::now()));
     }
 
     /// Ends the fetch with this message id: all of it has come from `peer`.

@@ -5,7 +5,7 @@ mod terminal;
 
 use std::{
     fs::{self, File},
-    io::{self, ErrorKind, Read},
+    io::{self, ErrorKind, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -56,7 +56,7 @@ enum Command {
     Put(Put),
     /// Get back the newest file that was put with a seed
     ///
-    /// A majority of the peers has to answer. The whole verified file is written, or nothing.
+    /// A majority of the peers has to answer. The whole verified file is written, readable for its owner alone, or nothing.
     Get(Get),
 }
 
@@ -122,7 +122,9 @@ struct Put {
 
 #[derive(Args, Debug)]
 struct Get {
-    /// Where to write the file; it is replaced as a whole, or left as it is
+    /// Where to write the file: it is replaced as a whole, or left as it is; `-` for standard output
+    ///
+    /// Devices, pipes and symbolic links are refused.
     out: PathBuf,
     #[command(flatten)]
     owning: Owning,
@@ -130,6 +132,10 @@ struct Get {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if let Err(error) = bear_full_files() {
+        eprintln!("{ERROR}error:{ERROR:#} {error}");
+        return ExitCode::FAILURE;
+    }
     let done = match Cli::parse().command.unwrap_or_else(|| Command::Demo(Demo::default())) {
         Command::Demo(args) => demo(args).await,
         Command::Serve(args) => serve(args).await,
@@ -143,6 +149,19 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Where the system limits how long a file may be (`ulimit -f`), it ends who writes more. A handler, though it does nothing,
+/// makes it an error of that write instead: the same as a full disk.
+fn bear_full_files() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // The number of SIGXFSZ wherever there is one, but on MIPS. The handler stays for as long as the process does.
+        const FILE_TOO_LONG: SignalKind = SignalKind::from_raw(if cfg!(target_arch = "mips") { 31 } else { 25 });
+        drop(signal(FILE_TOO_LONG)?);
+    }
+    Ok(())
 }
 
 async fn demo(args: Demo) -> io::Result<()> {
@@ -182,6 +201,9 @@ async fn serve(args: Serve) -> io::Result<()> {
     let node = Node::start(config).await?;
     log.info(format_args!("{name} listens at {}, key {}, folder {kept_in}", node.addr, node.id));
     logger.flush();
+    for trouble in node.trouble() {
+        log.error(format_args!("cannot serve from {trouble}"));
+    }
     until_interrupted().await?;
     node.stop().await;
     log.info(format_args!("{name} has stopped"));
@@ -227,7 +249,10 @@ async fn put(args: Put) -> io::Result<()> {
 async fn get(args: Get) -> io::Result<()> {
     let Get { out, owning } = args;
     let seed = seed::read(&owning.seed_file)?;
-    check_place(&out).map_err(|error| in_file(&out, error))?;
+    let to_stdout = out.as_os_str() == "-";
+    if !to_stdout {
+        check_place(&out, &owning.seed_file).map_err(|error| in_file(&out, error))?;
+    }
     let owner = owning.owner(&seed).await?;
     let (started_at, bar) = (Instant::now(), Bar::new("asking and opening"));
     let recovered = owner.get(&owning.peers, bar.teller()).await;
@@ -245,9 +270,21 @@ async fn get(args: Get) -> io::Result<()> {
     if recovered.damaged > 0 {
         warn(format_args!("{} chunks came damaged, and were had elsewhere", recovered.damaged));
     }
-    durable::replace(&out, &recovered.file).map_err(|error| in_file(&out, error))?;
+    let written = if to_stdout {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(&recovered.file).and_then(|()| stdout.flush())
+    } else {
+        durable::replace(&out, &recovered.file)
+    };
+    written.map_err(|error| in_file(&out, error))?;
     let (length, version, seconds) = (recovered.file.len(), recovered.version, started_at.elapsed().as_secs_f64());
-    println!("recovered {length} bytes, version {version}, from {} in {seconds:.2} s", names(&recovered.kept_by));
+    let from = names(&recovered.kept_by);
+    let text = format!("recovered {length} bytes, version {version}, from {from} in {seconds:.2} s");
+    if to_stdout {
+        eprintln!("{text}");
+    } else {
+        println!("{text}");
+    }
     Ok(())
 }
 
@@ -283,13 +320,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     read().map_err(|error| in_file(path, error))
 }
 
-/// Whether a file can be written there, before anybody is asked for one.
-fn check_place(out: &Path) -> io::Result<()> {
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    if !fs::metadata(folder)?.is_dir() {
-        return Err(ErrorKind::NotADirectory.into());
-    }
-    if out.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { Ok(()) }
+/// Whether a file can be written there, before anybody is asked for one. The seed is not to be lost to it.
+fn check_place(out: &Path, seed_file: &Path) -> io::Result<()> {
+    durable::check_replaceable(out)?;
+    let is_seed = fs::canonicalize(out).is_ok_and(|out| fs::canonicalize(seed_file).is_ok_and(|seed| seed == out));
+    if is_seed { Err(io::Error::new(ErrorKind::InvalidInput, "this is the seed file")) } else { Ok(()) }
 }
 
 fn in_file(path: &Path, error: io::Error) -> io::Error {

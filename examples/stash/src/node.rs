@@ -2,6 +2,8 @@
 
 mod announcer;
 mod keeper;
+mod lanes;
+mod server;
 
 use std::{
     fmt,
@@ -11,11 +13,8 @@ use std::{
     sync::Arc,
 };
 
-use stash_protocol::{
-    Body, Capacity, ConfidantStats, Holding, Identity, Name, PeerId, Reply,
-    wire::{self, MAX_DATAGRAM, Verified},
-};
-use steadfast::{BatchQueueStats, DedupStats, Logger, RateLimiterStats, SystemTimer, Timer};
+use stash_protocol::{Capacity, ConfidantStats, Identity, Name, PeerId};
+use steadfast::{BatchQueueStats, DedupStats, Logger, RateLimiterStats};
 use tokio::{
     select,
     sync::Notify,
@@ -23,10 +22,10 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use self::{announcer::Announcer, keeper::Keeper};
+use self::{announcer::Announcer, keeper::Keeper, server::Server};
 use crate::{
     NO_NAME,
-    disk::Disk,
+    disk::{Disk, Trouble},
     link::{Link, LinkStats, PeerAddress},
     seed,
 };
@@ -58,8 +57,9 @@ pub struct Node {
     /// Its key, which is the same after a restart from the same folder.
     pub id: PeerId,
     link: Arc<Link>,
-    keeper: Arc<Keeper>,
+    keeper: Arc<Keeper<Disk>>,
     announcer: Arc<Announcer>,
+    trouble: Vec<Trouble>,
     stopping: Arc<Notify>,
     serving: JoinHandle<()>,
     repeating: JoinHandle<()>,
@@ -76,6 +76,8 @@ pub struct NodeStats {
     pub limits: [RateLimiterStats; 2],
     /// How many owners have a place here.
     pub owners: usize,
+    /// What was found in the folder and could not be served from.
+    pub trouble: usize,
     /// Datagrams, and questions to other peers.
     pub link: LinkStats,
     /// What the others were told is kept here.
@@ -83,7 +85,8 @@ pub struct NodeStats {
 }
 
 impl Node {
-    /// Opens the folder, adopts what was committed there, and serves.
+    /// Opens the folder, adopts what was committed there, and serves. What is damaged there is set aside:
+    /// [`trouble`](Self::trouble) tells of it.
     ///
     /// # Errors
     ///
@@ -97,7 +100,8 @@ impl Node {
         let in_folder = |error| at(&folder.display(), error);
         let (disk, found) = Disk::open(&folder).map_err(in_folder)?;
         let (seed, _) = seed::read_or_make(&folder.join("key"))?;
-        let keeper = Arc::new(Keeper::new(valid_name, capacity, disk, &found, &logger).map_err(in_folder)?);
+        let keeper = Keeper::new(valid_name, capacity, disk, &found.stashes, &logger).map_err(in_folder)?;
+        let keeper = Arc::new(keeper);
 
         let identity = Identity::from_seed(&seed);
         let id = identity.id();
@@ -105,10 +109,10 @@ impl Node {
         let addr = link.address()?;
         let announcer = Arc::new(Announcer::new(link.clone(), peers)?);
         let stopping = Arc::new(Notify::new());
-        let server = Server { link: link.clone(), keeper: keeper.clone(), announcer: announcer.clone() };
+        let server = Server::new(link.clone(), keeper.clone(), announcer.clone());
         let serving = tokio::spawn(server.run(stopping.clone()));
         let repeating = tokio::spawn(repeat(keeper.clone(), announcer.clone()));
-        Ok(Self { addr, id, link, keeper, announcer, stopping, serving, repeating })
+        Ok(Self { addr, id, link, keeper, announcer, trouble: found.trouble, stopping, serving, repeating })
     }
 
     /// Names the peers that are told what is kept here, from now on, and tells them at once.
@@ -131,11 +135,17 @@ impl Node {
         self.keeper.held(owner)
     }
 
+    /// What was found in the folder at the start and could not be served from.
+    #[must_use]
+    pub fn trouble(&self) -> &[Trouble] {
+        &self.trouble
+    }
+
     /// What it did so far.
     #[must_use]
     pub fn stats(&self) -> NodeStats {
-        let (link, announcements) = (self.link.stats(), self.announcer.stats());
-        NodeStats { link, announcements, ..self.keeper.stats() }
+        let (link, announcements, trouble) = (self.link.stats(), self.announcer.stats(), self.trouble.len());
+        NodeStats { link, announcements, trouble, ..self.keeper.stats() }
     }
 }
 
@@ -146,8 +156,9 @@ impl Drop for Node {
     }
 }
 
-/// Tells the peers again and again what is kept here: a datagram may be lost, and a peer forgets when it restarts.
-async fn repeat(keeper: Arc<Keeper>, announcer: Arc<Announcer>) {
+/// Tells the peers again and again what is kept here: a datagram may be lost, and a peer forgets when it restarts. And
+/// removes what could not be removed before.
+async fn repeat(keeper: Arc<Keeper<Disk>>, announcer: Arc<Announcer>) {
     const EVERY: Duration = Duration::from_secs(60);
     loop {
         announcer.tell_all(keeper.holdings()).await;
@@ -155,74 +166,7 @@ async fn repeat(keeper: Arc<Keeper>, announcer: Arc<Announcer>) {
             () = sleep(EVERY) => {}
             () = announcer.introduced() => {}
         }
-    }
-}
-
-/// What reads the socket.
-struct Server {
-    link: Arc<Link>,
-    keeper: Arc<Keeper>,
-    announcer: Arc<Announcer>,
-}
-
-impl Server {
-    async fn run(self, stopping: Arc<Notify>) {
-        let mut buffer = [0; MAX_DATAGRAM + 1];
-        loop {
-            let idle = async {
-                match self.keeper.next_deadline() {
-                    Some(at) => SystemTimer.sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            select! {
-                received = self.link.receive(&mut buffer) => match received {
-                    Ok((datagram, source)) => self.take(datagram, source).await,
-                    // Some systems report here that an earlier datagram reached nobody.
-                    Err(_) => sleep(Duration::from_millis(1)).await,
-                },
-                () = idle => self.keeper.on_timeout(),
-                () = stopping.notified() => return,
-            }
-        }
-    }
-
-    async fn take(&self, datagram: &[u8], source: SocketAddr) {
-        let message = match self.link.open(datagram) {
-            Ok(message) => message,
-            Err(error) => return self.keeper.dropped(source, error),
-        };
-        if message.body.is_reply() {
-            self.link.on_reply(&message, source);
-            return;
-        }
-        let Some((reply, committed)) = self.handle(&message, datagram, source).await else { return };
-        if let Some(holding) = committed {
-            self.announcer.tell(holding);
-        }
-        self.send(reply).await;
-    }
-
-    /// A commit waits for the disk, so it goes where waiting is allowed, and takes the datagram along.
-    async fn handle(
-        &self,
-        message: &Verified<'_>,
-        datagram: &[u8],
-        source: SocketAddr,
-    ) -> Option<(Reply, Option<Holding>)> {
-        if !matches!(message.body, Body::Commit(_)) {
-            return Some(self.keeper.handle(message, source));
-        }
-        let (keeper, me, datagram) = (self.keeper.clone(), self.link.identity().id(), datagram.to_vec());
-        let handling = spawn_blocking(move || Some(keeper.handle(&wire::open(&datagram, &me).ok()?, source)));
-        handling.await.ok().flatten()
-    }
-
-    async fn send(&self, mut reply: Reply) {
-        let mut buffer = [0; MAX_DATAGRAM];
-        while let Some(datagram) = self.keeper.next_reply(&mut reply, self.link.identity(), &mut buffer) {
-            // Whoever does not get it asks again.
-            let _ = self.link.send_raw(datagram, reply.destination()).await;
-        }
+        let disk = keeper.store();
+        let _ = spawn_blocking(move || disk.tidy()).await;
     }
 }

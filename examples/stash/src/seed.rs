@@ -1,8 +1,8 @@
 //! Seeds as files: 64 hexadecimal digits, readable for their owner alone.
 
 use std::{
-    fs,
-    io::{self, ErrorKind},
+    fs::File,
+    io::{self, ErrorKind, Read},
     path::Path,
 };
 
@@ -12,17 +12,29 @@ use steadfast::SystemRng;
 
 use crate::durable::create_private;
 
-/// Reads a seed.
+/// More than a seed has, whatever comes out of the file.
+const LONGEST: u64 = 1_024;
+
+/// Reads a seed. The file may be a pipe; no more is read of it than a seed could have.
 ///
 /// # Errors
 ///
-/// If the file cannot be read, or holds anything else. The error names the file.
+/// If the file cannot be read, or holds anything else. The error names the file, and says what to do.
 pub fn read(path: &Path) -> io::Result<[u8; 32]> {
     let in_file = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let text = fs::read(path).map_err(in_file)?;
+    let mut text = Vec::new();
+    File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut text)).map_err(in_file)?;
     // A seed is written as a key is.
     let seed = str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse::<PeerId>().ok());
-    let no_seed = || in_file(io::Error::new(ErrorKind::InvalidData, "not a seed, which is 64 hexadecimal digits"));
+    let no_seed = || {
+        let why = match text.trim_ascii().len() {
+            0 => ": the file is empty; remove it, and a new one can be made",
+            1..64 => ": the file is too short; if no copy of the seed is left, remove it, and a new one can be made",
+            _ => "",
+        };
+        let text = format!("not a seed, which is 64 hexadecimal digits{why}");
+        in_file(io::Error::new(ErrorKind::InvalidData, text))
+    };
     seed.map(|seed| *seed.as_bytes()).ok_or_else(no_seed)
 }
 
@@ -53,7 +65,29 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    #[test]
+    fn found_f6_an_empty_or_short_file_is_named_with_a_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("me.seed");
+        for (text, why) in [("", "empty"), ("\n", "empty"), ("0123", "too short")] {
+            fs::write(&path, text).unwrap();
+            let error = read_or_make(&path).unwrap_err().to_string();
+            assert!(error.contains("me.seed") && error.contains(why) && error.contains("remove it"), "{error}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(read_or_make(&path).unwrap().1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn found_f3_a_device_without_end_is_no_seed() {
+        let error = read(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
 
     #[test]
     fn a_seed_is_made_once_and_read_from_then_on() {

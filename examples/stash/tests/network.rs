@@ -20,7 +20,7 @@ use stash::{
     node::{Node, NodeConfig, NodeStats},
     owner::{GetError, Owner, PutError},
 };
-use stash_protocol::{Capacity, PeerId, Refusal};
+use stash_protocol::{Capacity, Identity, PeerId, Refusal};
 use steadfast::{Level, Lock, Logger, Mutex, NotWritten, Sink};
 use tempfile::TempDir;
 use tokio::{net::UdpSocket, task::yield_now, time::timeout};
@@ -309,6 +309,39 @@ async fn peers_tell_each_other_what_they_keep() {
     }
     assert_adds_up(&bob.stats());
     assert_adds_up(&carol.stats());
+}
+
+#[tokio::test]
+async fn found_f7_peers_of_different_families_tell_each_other_and_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let six: SocketAddr = "[::1]:0".parse().unwrap();
+    if UdpSocket::bind(six).await.is_err() {
+        return; // this machine has no IPv6
+    }
+    let [bob] = start(&folder, ["bob"]).await;
+    let carol = Node::start(NodeConfig { listen: six, ..config(&folder, "carol") }).await.unwrap();
+    owner(1).await.put(&file(1_000), &at([&bob]), 1, quiet).await.unwrap();
+    bob.introduce(at([&carol]));
+    until("carol hears of it", || carol.stats().confidant.noted > 0).await;
+    let recovered = owner(1).await.get(&at([&carol]), quiet).await.unwrap();
+    assert!(recovered.file == file(1_000) && recovered.kept_by[0].contact.id == bob.id);
+}
+
+#[tokio::test]
+async fn found_f4_what_is_damaged_is_counted_and_told_and_the_rest_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let [bob] = start(&folder, ["bob"]).await;
+    for seed in 1..=2 {
+        owner(seed).await.put(&file(1_000), &at([&bob]), 1, quiet).await.unwrap();
+    }
+    bob.stop().await;
+    let first = Identity::from_seed(&[1; 32]).id();
+    fs::write(folder.path().join("bob").join(first.to_string()).join("manifest"), "x").unwrap();
+    let [bob] = start(&folder, ["bob"]).await;
+    assert_eq!((bob.stats().trouble, bob.stats().owners, bob.held(&first)), (1, 1, None));
+    let [trouble] = bob.trouble() else { panic!("{:?}", bob.trouble()) };
+    assert!(trouble.set_aside.as_ref().unwrap().is_dir() && trouble.to_string().contains("damaged"), "{trouble}");
+    assert!(owner(2).await.get(&at([&bob]), quiet).await.unwrap().file == file(1_000));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use ed25519_dalek::{Signer, SigningKey};
 use stash_protocol::{
     Identity,
-    wire::{self, MAX_DATAGRAM, WireError},
+    wire::{self, MAX_DATAGRAM, Opened, WireError},
 };
 
 use crate::Script;
@@ -31,10 +31,15 @@ fn signed(payload: &[u8]) -> Vec<u8> {
 
 fn open(datagram: &[u8]) {
     let (alice, bob) = (Identity::from_seed(&ALICE), Identity::from_seed(&[2; 32]).id());
+    let kept = Opened::new(datagram, &bob);
     let message = match wire::open(datagram, &bob) {
         Ok(message) => message,
-        Err(error) => return assert_eq!(error == WireError::TooLong, datagram.len() > MAX_DATAGRAM),
+        Err(error) => {
+            assert_eq!(kept, Err(error));
+            return assert_eq!(error == WireError::TooLong, datagram.len() > MAX_DATAGRAM);
+        }
     };
+    assert_eq!(kept.expect("it is open").message().as_ref(), Some(&message));
     assert_eq!(message.from, alice.id(), "nobody else signs here");
     assert!(message.to.map_or(message.body.may_greet(), |to| to == bob), "meant for another");
     assert_eq!(message.in_reply_to.is_some(), message.body.is_reply());

@@ -2,6 +2,7 @@
 
 mod cookie;
 mod hints;
+mod job;
 mod ledger;
 mod reply;
 mod stats;
@@ -10,19 +11,22 @@ use core::{fmt, net::SocketAddr};
 
 use heapless::String;
 use steadfast_core::{
-    Claim, Decision, DedupCache, DedupStats, HashSeed, Instant, RateLimiter, RateLimiterStats, SlidingLog, WhenFull,
+    DedupCache, DedupStats, Gcra, HashSeed, Instant, RateLimiter, RateLimiterStats, SlidingLog, WhenFull,
 };
 
-use self::{
-    cookie::Cookies,
-    hints::Hints,
-    ledger::{Admission, Ledger},
-    reply::Pending,
+use self::{cookie::Cookies, hints::Hints, job::Payer, ledger::Ledger};
+pub use self::{
+    job::{Begun, Job},
+    reply::Reply,
+    stats::ConfidantStats,
 };
-pub use self::{reply::Reply, stats::ConfidantStats};
-use crate::{
-    Body, Chunk, ChunkId, ChunkStore, FETCH_CHUNKS, Holding, Manifest, Message, Name, PeerId, Refusal, wire::Verified,
-};
+use crate::{ChunkStore, Holding, Manifest, Name, PeerId, Refusal, wire::Verified};
+
+/// How many commits of one owner's may reach the medium within a minute: each waits for it several times.
+const COMMITS_OF_AN_OWNER: u32 = 20;
+
+/// How many from one address, or one /64 of IPv6, whoever owns what is committed.
+const COMMITS_FROM_A_NETWORK: u32 = 120;
 
 /// How many owners a confidant takes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -129,6 +133,9 @@ pub struct Confidant<S, const OWNERS: usize, const IDS: usize> {
     /// Recoveries of those who have a place here. Apart from the others', so that no flood of strangers uses it up.
     owners_limit: RateLimiter<PeerId, SlidingLog<5>, OWNERS>,
     strangers_limit: RateLimiter<PeerId, SlidingLog<5>, OWNERS>,
+    /// Commits that reach the medium; only who has a place here gets that far.
+    commits_of_owners: RateLimiter<Payer, Gcra, OWNERS>,
+    commits_from_networks: RateLimiter<Payer, Gcra, OWNERS>,
     next_id: u64,
     stats: ConfidantStats,
 }
@@ -146,7 +153,9 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
             cookies: Cookies::new(secret.word(0), secret.word(1)),
             seen: DedupCache::with_hasher(cookie::LIFE, WhenFull::ForgetOldest, hasher.clone()),
             owners_limit: RateLimiter::with_hasher(SlidingLog::per_minute(), hasher.clone()),
-            strangers_limit: RateLimiter::with_hasher(SlidingLog::per_minute(), hasher),
+            strangers_limit: RateLimiter::with_hasher(SlidingLog::per_minute(), hasher.clone()),
+            commits_of_owners: RateLimiter::with_hasher(Gcra::per_minute(COMMITS_OF_AN_OWNER), hasher.clone()),
+            commits_from_networks: RateLimiter::with_hasher(Gcra::per_minute(COMMITS_FROM_A_NETWORK), hasher),
             next_id: secret.word(4),
             stats: ConfidantStats::default(),
         }
@@ -159,18 +168,19 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
             && self.ledger.adopt(owner, manifest.clone())
     }
 
-    /// Takes a verified message that came from `source`, and tells what became of it. O(`OWNERS`), and O(chunks) for a
-    /// commit, beside what the store takes.
+    /// Takes a verified message that came from `source`, and tells what became of it. O(`OWNERS`), beside what the store
+    /// takes.
+    ///
+    /// It waits for the store. Where others must not wait meanwhile, use [`begin`](Self::begin).
     pub fn handle(&mut self, message: &Verified<'_>, source: SocketAddr, now: Instant) -> Reply {
-        self.cookies.advance(now);
-        self.ledger.clamp(now);
         while self.on_timeout(now).is_some() {}
-        let (outcome, pending) = match self.decide(message, source, now) {
-            Ok(decided) => decided,
-            Err(refusal) => (Outcome::Refused(refusal), Pending::One),
-        };
-        self.stats.count(outcome);
-        Reply::new(message, source, outcome, pending)
+        match self.begin(message, source, now) {
+            Begun::Replied(reply) => reply,
+            Begun::Job(mut job) => {
+                job.run(message, &mut self.store);
+                self.end(job, message, now)
+            }
+        }
     }
 
     /// When the first idle upload loses its place. Any `handle` may change it.
@@ -179,11 +189,12 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
         self.ledger.next_deadline()
     }
 
-    /// Drops one upload that has paused too long, and tells whose it was. Call it until there is none. O(`OWNERS`).
+    /// Drops one upload that has paused too long, and tells whose it was. Call it until there is none. O(`OWNERS`), beside
+    /// what the store takes.
     pub fn on_timeout(&mut self, now: Instant) -> Option<PeerId> {
-        let (owner, version) = self.ledger.expired_upload(now)?;
+        let (owner, version) = self.begin_timeout(now)?;
         self.store.discard(&owner, version);
-        self.ledger.stop_upload(&owner);
+        self.end_timeout(&owner);
         Some(owner)
     }
 
@@ -209,6 +220,12 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
         self.ledger.owners()
     }
 
+    /// Whether `owner` has a place here.
+    #[must_use]
+    pub fn has_place(&self, owner: &PeerId) -> bool {
+        self.ledger.has_place(owner)
+    }
+
     /// The version that is kept for `owner`.
     #[must_use]
     pub fn held(&self, owner: &PeerId) -> Option<u64> {
@@ -223,101 +240,6 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
     /// Where the bytes are.
     pub const fn store(&mut self) -> &mut S {
         &mut self.store
-    }
-
-    fn decide(
-        &mut self,
-        message: &Verified<'_>,
-        source: SocketAddr,
-        now: Instant,
-    ) -> Result<(Outcome, Pending), Refusal> {
-        let owner = &message.from;
-        match &message.body {
-            Body::Refresh { .. } => return Ok((Outcome::Welcomed, Pending::One)),
-            body if body.is_reply() => return Ok((Outcome::NotAQuestion, Pending::Nothing)),
-            _ => {}
-        }
-        if !self.cookies.accept(message.cookie, owner, source) {
-            return Err(Refusal::Unproven);
-        }
-        let claim = match self.seen.claim(&(*owner, message.id), now) {
-            Claim::Fresh(claim) => claim,
-            Claim::Full => return Err(Refusal::Busy),
-            Claim::Duplicate { .. } | Claim::InFlight => return Ok((Outcome::Duplicate, Pending::Nothing)),
-        };
-        let decided = self.act(message, source, now);
-        if decided == Err(Refusal::StorageFailed) {
-            self.seen.abort(claim, now); // so that the same message may come again
-        } else if self.seen.commit(claim, now).is_err() {
-            return Err(Refusal::Busy);
-        }
-        decided
-    }
-
-    fn act(&mut self, message: &Message<'_>, source: SocketAddr, now: Instant) -> Result<(Outcome, Pending), Refusal> {
-        let owner = &message.from;
-        match &message.body {
-            Body::Store(chunk) => self.keep(owner, chunk, now),
-            Body::Commit(manifest) => self.commit(owner, manifest),
-            Body::Request => self.request(owner, source, now),
-            &Body::Fetch { version, first, want } => {
-                let want = self.ledger.fetch(owner, source, (version, first, want), now)?;
-                Ok((Outcome::Sending { chunks: want.count_ones() }, Pending::Chunks { version, first, want }))
-            }
-            Body::Holding(holdings) => {
-                for holding in holdings {
-                    self.hints.note(holding.owner, source);
-                }
-                Ok((Outcome::Noted, Pending::Nothing))
-            }
-            _ => Ok((Outcome::NotAQuestion, Pending::Nothing)),
-        }
-    }
-
-    fn keep(&mut self, owner: &PeerId, chunk: &Chunk<'_>, now: Instant) -> Result<(Outcome, Pending), Refusal> {
-        let &Chunk { version, chunks, index, sealed } = chunk;
-        if index >= chunks {
-            return Err(Refusal::OutOfRange);
-        }
-        if let Admission::Write { replaces } = self.ledger.admit_chunk(owner, version, chunks)? {
-            if let Some(older) = replaces {
-                self.store.discard(owner, older);
-                self.ledger.stop_upload(owner);
-            }
-            let Ok(()) = self.store.put(&ChunkId { owner: *owner, version, index }, sealed) else {
-                return Err(Refusal::StorageFailed);
-            };
-            self.ledger.uploading(owner, version, chunks, now);
-        }
-        Ok((Outcome::Stored, Pending::One))
-    }
-
-    fn commit(&mut self, owner: &PeerId, manifest: &Manifest) -> Result<(Outcome, Pending), Refusal> {
-        let &Manifest { version, chunks, .. } = manifest;
-        if let Admission::Write { .. } = self.ledger.admit_commit(owner, manifest)? {
-            let uploading = self.ledger.is_uploading(owner, version, chunks);
-            let store = &mut self.store;
-            let mut is_missing = |index: u32| !uploading || !store.holds(&ChunkId { owner: *owner, version, index });
-            if let Some(first) = (0..chunks).find(|index| is_missing(*index)) {
-                let window = first..chunks.min(first.saturating_add(FETCH_CHUNKS));
-                let missing = window.zip(0..).fold(0, |bits, (index, bit)| bits | u32::from(is_missing(index)) << bit);
-                return Err(Refusal::Incomplete { first, missing });
-            }
-            let Ok(()) = self.store.commit(owner, manifest) else { return Err(Refusal::StorageFailed) };
-            self.ledger.committed(owner, manifest.clone());
-        }
-        Ok((Outcome::Committed { version }, Pending::One))
-    }
-
-    fn request(&mut self, owner: &PeerId, source: SocketAddr, now: Instant) -> Result<(Outcome, Pending), Refusal> {
-        let found = self.ledger.held(owner).is_some();
-        let limit = if found { &mut self.owners_limit } else { &mut self.strangers_limit };
-        if let Decision::Deny { retry_at } = limit.allow(owner, now) {
-            let wait = retry_at.saturating_duration_since(now).as_nanos().div_ceil(1_000_000);
-            return Err(Refusal::RateLimited { retry_after_millis: u32::try_from(wait).unwrap_or(u32::MAX) });
-        }
-        self.ledger.open_recovery(owner, source, now);
-        Ok((Outcome::Answered { found }, Pending::One))
     }
 }
 

@@ -20,14 +20,16 @@ mod field;
 mod identity;
 pub mod log;
 mod message;
+mod names;
 pub mod serial;
 mod store;
 mod vault;
 pub mod wire;
 
-pub use confidant::{Capacity, Confidant, ConfidantStats, Outcome, Reply, RunSecret, Settings};
+pub use confidant::{Begun, Capacity, Confidant, ConfidantStats, Job, Outcome, Reply, RunSecret, Settings};
 pub use field::{Name, Sealed};
 pub use identity::{Identity, ParsePeerIdError, PeerId};
 pub use message::{Body, Chunk, FETCH_CHUNKS, Holding, Manifest, Message, Refusal, SEALED_MANIFEST};
+pub use names::Names;
 pub use store::{ChunkId, ChunkStore, MemoryStore, StoreError};
 pub use vault::{CHUNK_BYTES, Summary, Vault};

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Manifest, PeerId, Sealed};
+use crate::{FETCH_CHUNKS, Manifest, PeerId, Sealed};
 
 /// Names one chunk in a [`ChunkStore`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,12 +34,26 @@ pub trait ChunkStore {
     /// Whether a chunk is there.
     fn holds(&mut self, id: &ChunkId) -> bool;
 
+    /// Which of the `chunks` of an upload are not there: the index of the first, and bit `i` for chunk `first + i`. Nothing
+    /// if all are there.
+    ///
+    /// Each commit asks this first, whoever sends it and however often. So it must cost little for any number of chunks,
+    /// and must not wait for the medium; what is given here is O(`chunks`) calls of [`holds`](Self::holds), for stores
+    /// of a few.
+    fn missing(&mut self, owner: &PeerId, version: u64, chunks: u32) -> Option<(u32, u32)> {
+        let mut is_missing = |index: &u32| !self.holds(&ChunkId { owner: *owner, version, index: *index });
+        let first = (0..chunks).find(&mut is_missing)?;
+        let window = first..chunks.min(first.saturating_add(FETCH_CHUNKS));
+        let bits = window.zip(0..).fold(0, |bits, (index, bit)| bits | u32::from(is_missing(&index)) << bit);
+        Some((first, bits))
+    }
+
     /// Makes an upload the owner's stash and drops the owner's other versions. Durable when it returns: after a loss of
     /// power either this version is there as a whole or the one before it.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; the version before is as it was.
+    /// [`StoreError`]; the version before is as it was, and the upload is still one, to be committed later or discarded.
     fn commit(&mut self, owner: &PeerId, manifest: &Manifest) -> Result<(), StoreError>;
 
     /// Drops the chunks of an upload that will not be committed.
@@ -58,6 +72,10 @@ impl<S: ChunkStore + ?Sized> ChunkStore for &mut S {
 
     fn holds(&mut self, id: &ChunkId) -> bool {
         (**self).holds(id)
+    }
+
+    fn missing(&mut self, owner: &PeerId, version: u64, chunks: u32) -> Option<(u32, u32)> {
+        (**self).missing(owner, version, chunks)
     }
 
     fn commit(&mut self, owner: &PeerId, manifest: &Manifest) -> Result<(), StoreError> {

@@ -2,6 +2,8 @@
 
 use core::{fmt, ops::Deref};
 
+use heapless::Vec;
+
 use crate::{Identity, Message, PeerId};
 
 /// The most bytes in one datagram: passes any link that carries IPv6 without being cut into pieces.
@@ -21,6 +23,28 @@ impl<'a> Deref for Verified<'a> {
 
     fn deref(&self) -> &Message<'a> {
         &self.0
+    }
+}
+
+/// A datagram that [`open`] takes, as it came: to be handed on and read elsewhere, without checking it again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Opened(Vec<u8, MAX_DATAGRAM>);
+
+impl Opened {
+    /// Checks a datagram as [`open`] does, and keeps it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`].
+    pub fn new(datagram: &[u8], me: &PeerId) -> Result<Self, WireError> {
+        open(datagram, me)?;
+        Vec::from_slice(datagram).map(Self).map_err(|_longer| WireError::TooLong)
+    }
+
+    /// The message in it, which is always there.
+    #[must_use]
+    pub fn message(&self) -> Option<Verified<'_>> {
+        Some(Verified(read(&self.0).ok()?.message))
     }
 }
 
@@ -73,21 +97,7 @@ fn write(message: &Message<'_>, identity: &Identity, buffer: &mut [u8; MAX_DATAG
 /// assert_eq!(wire::open(forged, &bob.id()), Err(wire::WireError::BadSignature));
 /// ```
 pub fn open<'a>(datagram: &'a [u8], me: &PeerId) -> Result<Verified<'a>, WireError> {
-    if datagram.len() > MAX_DATAGRAM {
-        return Err(WireError::TooLong);
-    }
-    let (signed, signature) = datagram.split_last_chunk::<SIGNATURE>().ok_or(WireError::Malformed)?;
-    let (version, payload) =
-        signed.strip_prefix(LABEL).and_then(|rest| rest.split_first()).ok_or(WireError::Malformed)?;
-    if *version != VERSION {
-        return Err(WireError::Version(*version));
-    }
-    let Ok((message, [])) = postcard::take_from_bytes::<Message<'a>>(payload) else {
-        return Err(WireError::Malformed);
-    };
-    if message.body.is_reply() != message.in_reply_to.is_some() {
-        return Err(WireError::Malformed);
-    }
+    let Parts { message, signed, signature } = read(datagram)?;
     let for_me = match message.to {
         Some(to) => to == *me,
         None => message.body.may_greet(),
@@ -99,6 +109,32 @@ pub fn open<'a>(datagram: &'a [u8], me: &PeerId) -> Result<Verified<'a>, WireErr
         return Err(WireError::BadSignature);
     }
     Ok(Verified(message))
+}
+
+/// A datagram whose signature is not checked yet.
+struct Parts<'a> {
+    message: Message<'a>,
+    signed: &'a [u8],
+    signature: &'a [u8; SIGNATURE],
+}
+
+fn read(datagram: &[u8]) -> Result<Parts<'_>, WireError> {
+    if datagram.len() > MAX_DATAGRAM {
+        return Err(WireError::TooLong);
+    }
+    let (signed, signature) = datagram.split_last_chunk::<SIGNATURE>().ok_or(WireError::Malformed)?;
+    let (version, payload) =
+        signed.strip_prefix(LABEL).and_then(|rest| rest.split_first()).ok_or(WireError::Malformed)?;
+    if *version != VERSION {
+        return Err(WireError::Version(*version));
+    }
+    let Ok((message, [])) = postcard::take_from_bytes::<Message<'_>>(payload) else {
+        return Err(WireError::Malformed);
+    };
+    if message.body.is_reply() != message.in_reply_to.is_some() {
+        return Err(WireError::Malformed);
+    }
+    Ok(Parts { message, signed, signature })
 }
 
 /// Why some bytes are not a message for this peer. They are to be counted and dropped.

@@ -11,7 +11,7 @@ use stash_protocol::{Body, Name, Refusal};
 use steadfast::{BreakerError, CallError, CallId, Lock, Outcome, RetryExt, RetryPolicy};
 use tokio::{select, time::sleep};
 
-use super::{Answer, AskError, Asked, Contact, Greeting, Link, PeerAddress, Question, Reply};
+use super::{Answer, AskError, Asked, Contact, Greeting, Link, PeerAddress, Question, Reply, sockets::canonical};
 
 /// How a question is tried again: soon, for the usual reason is a datagram that got lost.
 ///
@@ -42,20 +42,21 @@ const DISK: Duration = Duration::from_millis(100);
 const SLOWEST_DISK: Duration = Duration::from_secs(1);
 
 impl Link {
-    /// Greets whoever is at an address.
+    /// Greets whoever is at an address. An IPv4 address that is written as one of IPv6 is taken for itself.
     ///
     /// # Errors
     ///
     /// [`AskError`].
     pub async fn greet(&self, peer: PeerAddress) -> Result<Greeting, AskError> {
         let name = Name::new(&self.name).ok_or(AskError::Unexpected)?;
-        let question = Question { asked: Asked::At(peer.address), address: peer.address, to: peer.id };
+        let address = canonical(peer.address);
+        let question = Question { asked: Asked::At(address), address, to: peer.id };
         let reply = self.ask_with(question, &Body::Refresh { name }, GREET).await?;
         if peer.id.is_some_and(|id| id != reply.from) {
             return Err(AskError::ForeignKey(reply.from));
         }
         let Answer::Welcome { name, held, room } = reply.answer else { return Err(AskError::Unexpected) };
-        Ok(Greeting { contact: Contact { address: peer.address, id: reply.from }, name, held, room })
+        Ok(Greeting { contact: Contact { address, id: reply.from }, name, held, room })
     }
 
     /// Asks a peer until it answers, or seems dead.
@@ -153,6 +154,7 @@ impl Link {
         let verdict = |answered: &_| if is_silence(answered) { Outcome::Failure } else { Outcome::Success };
         match self.breakers.call_with(&question.address, answered, verdict).await {
             Err(BreakerError::Open { .. }) => Err(AskError::Dead),
+            Err(BreakerError::TimedOut) => Err(AskError::Silent),
             Err(BreakerError::Inner(error)) => Err(error),
             Ok(reply) => Ok(reply),
         }

@@ -1,20 +1,19 @@
 //! The confidant of a node, its disk, and what is said of both in the log.
 
 use std::{
-    collections::HashMap,
     io::{self, ErrorKind},
     net::SocketAddr,
 };
 
 use stash_protocol::{
-    Body, CHUNK_BYTES, Capacity, Confidant, Holding, Identity, Manifest, Name, Outcome, PeerId, Reply, RunSecret,
-    Settings, log,
-    wire::{MAX_DATAGRAM, Verified, WireError},
+    Begun, Body, Capacity, ChunkStore, Confidant, Holding, Job, Manifest, Name, Names, Outcome, PeerId, Reply,
+    RunSecret, Settings, log,
+    wire::{Verified, WireError},
 };
 use steadfast::{Clock, Instant, Lock, Logger, Mutex, ServiceLog, SystemTimer};
 
 use super::NodeStats;
-use crate::{MAX_FILE, disk::Disk, seed::random};
+use crate::{MAX_CHUNKS, disk::Disk, seed::random};
 
 /// As many as the highest capacity.
 const OWNERS: usize = 50;
@@ -22,28 +21,41 @@ const OWNERS: usize = 50;
 /// How many messages are remembered: an upload of three megabytes, of the last two minutes.
 const IDS: usize = 4_096;
 
-/// How many names of owners are remembered, for the log alone.
-const NAMES: usize = 1_024;
+/// How many names are remembered, for the log alone: those of all owners, and of the last who greeted.
+const NAMES: usize = 256;
 
-const MAX_CHUNKS: u32 = MAX_FILE.div_ceil(CHUNK_BYTES) as u32;
+/// A store whose clones are the same store, so that it can work while nobody waits for it.
+pub(super) trait Medium: ChunkStore + Clone + Send + Sync + 'static {
+    /// What went wrong last; once.
+    fn take_error(&mut self) -> Option<io::Error>;
+}
+
+impl Medium for Disk {
+    fn take_error(&mut self) -> Option<io::Error> {
+        Self::take_error(self)
+    }
+}
 
 #[derive(Debug)]
-pub(super) struct Keeper {
-    confidant: Mutex<Box<Confidant<Disk, OWNERS, IDS>>>,
-    names: Mutex<HashMap<PeerId, String>>,
+pub(super) struct Keeper<S> {
+    /// Never held while the store works, or a signature is made: whoever does that may take long.
+    confidant: Mutex<Box<Confidant<S, OWNERS, IDS>>>,
+    store: S,
+    names: Mutex<Names<NAMES>>,
     log: ServiceLog<Logger>,
 }
 
-impl Keeper {
+impl<S: Medium> Keeper<S> {
     pub(super) fn new(
         name: Name<'_>,
         capacity: Capacity,
-        disk: Disk,
+        store: S,
         found: &[(PeerId, Manifest)],
         logger: &Logger,
     ) -> io::Result<Self> {
         let settings = Settings { capacity, max_chunks: MAX_CHUNKS };
-        let mut confidant = Box::new(Confidant::new(name, settings, disk, &RunSecret::new(random()?)));
+        let secret = RunSecret::new(random()?);
+        let mut confidant = Box::new(Confidant::new(name, settings, store.clone(), &secret));
         if !found.iter().all(|(owner, manifest)| confidant.adopt(owner, manifest)) {
             let (many, places) = (found.len(), capacity.owners());
             let text = format!("{many} owners' files are kept here, more than the {places} that this capacity allows");
@@ -53,19 +65,37 @@ impl Keeper {
             let _ = logger.formatter("stash", kind, formatter); // there is room, and the default would say the same
         }
         let log = logger.service("stash").emoji("📦");
-        Ok(Self { confidant: Mutex::new(confidant), names: Mutex::new(HashMap::new()), log })
+        Ok(Self { confidant: Mutex::new(confidant), store, names: Mutex::new(Names::new()), log })
     }
 
-    /// Takes a question, and tells what is kept now if that has changed.
-    pub(super) fn handle(&self, message: &Verified<'_>, source: SocketAddr) -> (Reply, Option<Holding>) {
+    /// The store, to work with.
+    pub(super) fn store(&self) -> S {
+        self.store.clone()
+    }
+
+    /// Takes a question. It waits for nothing.
+    pub(super) fn begin(&self, message: &Verified<'_>, source: SocketAddr) -> Begun {
         let owner = message.from;
         if let Body::Refresh { name } = &message.body {
-            self.learn(owner, *name);
+            let is_kept = |peer: &PeerId| self.confidant.with(|confidant| confidant.has_place(peer));
+            self.names.with(|names| names.learn(owner, *name, is_kept));
         }
-        let now = SystemTimer.now();
-        let (reply, before, error) = self.confidant.with(|confidant| {
+        let (begun, before) = self.confidant.with(|confidant| {
             let before = confidant.held(&owner);
-            (confidant.handle(message, source, now), before, confidant.store().take_error())
+            (confidant.begin(message, source, SystemTimer.now()), before)
+        });
+        if let Begun::Replied(reply) = &begun {
+            log::report(&self.log, reply.outcome(), before, || self.name_of(&owner));
+        }
+        begun
+    }
+
+    /// Ends what began, and tells what is kept now if that has changed.
+    pub(super) fn end(&self, job: Job, message: &Verified<'_>, error: Option<io::Error>) -> (Reply, Option<Holding>) {
+        let owner = message.from;
+        let (reply, before) = self.confidant.with(|confidant| {
+            let before = confidant.held(&owner);
+            (confidant.end(job, message, SystemTimer.now()), before)
         });
         if let Some(error) = error {
             self.log.error(format_args!("the disk failed: {error}"));
@@ -78,13 +108,9 @@ impl Keeper {
         (reply, committed)
     }
 
-    pub(super) fn next_reply<'b>(
-        &self,
-        reply: &mut Reply,
-        identity: &Identity,
-        buffer: &'b mut [u8; MAX_DATAGRAM],
-    ) -> Option<&'b [u8]> {
-        self.confidant.with(|confidant| confidant.next_reply(reply, identity, buffer))
+    /// Refuses a message because too many of its owner's wait already.
+    pub(super) fn refuse_busy(&self, message: &Verified<'_>, source: SocketAddr) -> Reply {
+        self.confidant.with(|confidant| confidant.refuse_busy(message, source))
     }
 
     /// Counts a datagram that was no message.
@@ -96,11 +122,18 @@ impl Keeper {
         self.confidant.with(|confidant| confidant.next_deadline())
     }
 
-    /// Drops the uploads that have paused too long.
-    pub(super) fn on_timeout(&self) {
-        let now = SystemTimer.now();
-        while let Some(owner) = self.confidant.with(|confidant| confidant.on_timeout(now)) {
-            log::give_up(&self.log, &self.name_of(&owner));
+    /// Takes one upload that has paused too long; the store has to discard it.
+    pub(super) fn begin_timeout(&self) -> Option<(PeerId, u64)> {
+        let (owner, version) = self.confidant.with(|confidant| confidant.begin_timeout(SystemTimer.now()))?;
+        log::give_up(&self.log, &self.name_of(&owner));
+        Some((owner, version))
+    }
+
+    /// It is discarded.
+    pub(super) fn end_timeout(&self, owner: &PeerId, error: Option<io::Error>) {
+        self.confidant.with(|confidant| confidant.end_timeout(owner));
+        if let Some(error) = error {
+            self.log.error(format_args!("the disk failed: {error}"));
         }
     }
 
@@ -124,15 +157,7 @@ impl Keeper {
 
     /// What a peer called itself, or the first digits of its key.
     fn name_of(&self, peer: &PeerId) -> String {
-        let known = self.names.with(|names| names.get(peer).cloned());
+        let known = self.names.with(|names| names.get(peer).map(str::to_owned));
         known.unwrap_or_else(|| format!("{peer:.8}"))
-    }
-
-    fn learn(&self, peer: PeerId, name: Name<'_>) {
-        self.names.with(|names| {
-            if names.len() < NAMES || names.contains_key(&peer) {
-                names.insert(peer, name.to_string());
-            }
-        });
     }
 }

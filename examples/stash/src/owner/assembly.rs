@@ -21,7 +21,8 @@ pub(super) struct Assembly {
     fetches: HashMap<u64, Fetch>,
     /// Whom not to ask again for which chunk: it was damaged there, or not there at all.
     bad: HashSet<(PeerId, u32)>,
-    opened: u64,
+    /// How many chunks each has brought, those included that came too late for their question.
+    brought: HashMap<PeerId, u64>,
     damaged: u64,
 }
 
@@ -74,7 +75,7 @@ impl Assembly {
             open: open.collect(),
             fetches: HashMap::new(),
             bad: HashSet::new(),
-            opened: 0,
+            brought: HashMap::new(),
             damaged: 0,
         }
     }
@@ -135,7 +136,8 @@ impl Assembly {
             self.reopen(Stretch { first: chunk.index, want: 1 });
             return Piece::Damaged { over };
         };
-        self.opened = self.opened.saturating_add(1);
+        let brought = self.brought.entry(peer).or_default();
+        *brought = brought.saturating_add(1);
         if let Some(place) = self.file.get_mut(chunk.index as usize) {
             *place = Some(plain.to_vec());
         }
@@ -153,9 +155,14 @@ impl Assembly {
         (self.file.iter().flatten().count() as u64, self.file.len() as u64)
     }
 
+    /// How many chunks `peer` has brought.
+    pub(super) fn brought_by(&self, peer: PeerId) -> u64 {
+        self.brought.get(&peer).copied().unwrap_or(0)
+    }
+
     /// How many chunks were opened, and how many did not open.
-    pub(super) const fn counts(&self) -> (u64, u64) {
-        (self.opened, self.damaged)
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.brought.values().sum(), self.damaged)
     }
 
     /// The file, if it is whole and is what the owner once sealed.

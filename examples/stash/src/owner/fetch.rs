@@ -31,7 +31,7 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) async fn run(self, version: u64, progress: impl Fn(u64, u64)) {
-        let (mut in_vain, mut renewals) = (0_u32, 0_u32);
+        let (mut in_vain, mut renewals, mut brought) = (0_u32, 0_u32, 0);
         while in_vain < IN_VAIN {
             let stretch = match self.with(|assembly| assembly.next_for(self.contact.id)) {
                 Some(Next::Ask(stretch)) => stretch,
@@ -51,7 +51,9 @@ impl Worker {
             let body = Body::Fetch { version, first, want };
             let attempt = (in_vain, in_vain.saturating_add(1) >= IN_VAIN);
             let fetched = self.link.fetch(self.contact, &body, note, come, attempt).await;
-            let has_brought = come() > 0;
+            // Of this question, or of one before it that was given up too soon.
+            let before = std::mem::replace(&mut brought, self.brought());
+            let has_brought = come() > 0 || brought > before;
             self.with(|assembly| assembly.end(id.load(Ordering::Relaxed), stretch));
             if let Some((come, of)) = self.with(|assembly| assembly.progress()) {
                 progress(come, of);
@@ -71,6 +73,10 @@ impl Worker {
                 Err(_) => return,
             }
         }
+    }
+
+    fn brought(&self) -> u64 {
+        self.with(|assembly| assembly.brought_by(self.contact.id)).unwrap_or(0)
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Assembly) -> R) -> Option<R> {

@@ -86,11 +86,13 @@ async fn receive(link: Arc<Link>, vault: Arc<Vault>, assembly: Arc<Mutex<Option<
             tokio::time::sleep(Duration::from_millis(1)).await;
             continue;
         };
-        let Ok(message) = link.open(datagram) else { continue };
+        let Ok(opened) = link.open(datagram) else { continue };
+        let Some(message) = opened.message() else { continue };
         let (Body::Chunk(chunk), Some(id)) = (&message.body, message.in_reply_to) else {
             link.on_reply(&message, source);
             continue;
         };
+        link.heard(id, source);
         let piece = assembly.with(|assembly| Some(assembly.as_mut()?.take(&vault, id, message.from, chunk)));
         if let Some(Piece::Damaged { over: true } | Piece::Spare { over: true } | Piece::Taken { over: true }) = piece {
             link.finish_fetch(id, message.from, message.cookie);

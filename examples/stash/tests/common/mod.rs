@@ -72,8 +72,13 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts a peer on a free port, on the folder `name`, and waits until it serves.
     pub(crate) async fn start(place: &Place, name: &str) -> Self {
-        let mut child = stash()
-            .args(["serve", "--name", name, "--listen", "127.0.0.1:0", "--dir"])
+        Self::start_by(stash(), place, name, "127.0.0.1:0").await
+    }
+
+    /// The same by a command of one's own, at an address of one's own.
+    pub(crate) async fn start_by(mut stash: Command, place: &Place, name: &str, listen: &str) -> Self {
+        let mut child = stash
+            .args(["serve", "--name", name, "--listen", listen, "--dir"])
             .arg(place.path(name))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -156,6 +161,11 @@ pub(crate) async fn run(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> En
     ended(stash().args(args)).await
 }
 
+/// The same by a command of one's own.
+pub(crate) async fn run_by(mut stash: Command, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ended {
+    ended(stash.args(args)).await
+}
+
 /// The same where no other program can be found.
 pub(crate) async fn run_alone(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ended {
     ended(stash().args(args).env("PATH", "")).await
@@ -187,7 +197,7 @@ pub(crate) fn putting(file: &Path, seed: &Path, peers: &[SocketAddr]) -> Child {
     command.kill_on_drop(true).spawn().unwrap()
 }
 
-fn owning(command: &str, file: &Path, seed: &Path, peers: &[SocketAddr]) -> [OsString; 6] {
+pub(crate) fn owning(command: &str, file: &Path, seed: &Path, peers: &[SocketAddr]) -> [OsString; 6] {
     let peers = list(peers);
     [command.into(), file.into(), "--seed-file".into(), seed.into(), "--peers".into(), peers.into()]
 }
@@ -213,6 +223,13 @@ pub(crate) fn silent() -> (UdpSocket, SocketAddr) {
     (socket, address)
 }
 
-fn stash() -> Command {
+pub(crate) fn stash() -> Command {
     Command::new(env!("CARGO_BIN_EXE_stash"))
+}
+
+/// The command where no file may have more than so many blocks of 512 bytes.
+pub(crate) fn stash_with_blocks(blocks: u32) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -f {blocks} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_stash")]);
+    shell
 }

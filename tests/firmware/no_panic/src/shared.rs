@@ -10,7 +10,8 @@ use core::{
 use steadfast_core::{
     AddError, AllowOrCached, BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CallId, CircuitBreaker, Claim,
     Clock, Correlator, DedupCache, FlushOutcome, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger, NotWritten,
-    Outcome, Quorum, RateLimiter, Shared, Show, Sink, SlidingLog, Timer, Trip, WhenFull, aggregate,
+    Outcome, Quorum, RateLimiter, ServiceLog, Shared, Show, Sink, SlidingLog, Timer, Trip, WaitList, WhenFull,
+    aggregate,
 };
 
 use crate::{
@@ -63,11 +64,24 @@ pub fn probe() {
 #[inline(never)]
 fn limiters() {
     let limiter = shared(RateLimiter::<u64, SlidingLog<5>, 32>::new(SlidingLog::new(span())));
+    let queue = Bare(UnsafeCell::new(WaitList::<4>::new()));
     let cached = shared(CachedRateLimiter::<u64, u32, Gcra, 32>::new(Gcra::every(span()), span()));
     for _ in 0..any::<u32>() {
         let key: u64 = any();
         see((limiter.allow(&key), limiter.allow_n(&key, cost()), limiter.check(&key), limiter.remaining(&key)));
+        see((limiter.allow_verdict(&key, cost()), limiter.allow_at(&key, now()), limiter.reset(&key)));
+        see((limiter.check_n(&key, cost()), limiter.check_verdict(&key, cost())));
+        let hash = limiter.with_lock(|limiter| limiter.hash(&key));
+        see((limiter.allow_with(hash, &key, u64::clone), limiter.allow_n_with(hash, &key, u64::clone, cost())));
+        see((limiter.allow_at_with(hash, &key, u64::clone, now()), limiter.set_quota(SlidingLog::new(span()))));
+        see(limiter.allow_verdict_with(hash, &key, u64::clone, cost()));
         see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
+        see(limiter.refund_and_wake(&key, cost(), &queue));
+        limiter.set_quota_and_wake(SlidingLog::new(span()), &queue);
+        see(limiter.reset_and_wake(&key, &queue));
+        see(limiter.allow_n_waiting_with(hash, &key, u64::clone, cost()));
+        WaitList::wake_all(&queue);
+        see(queue.with(|queue| (queue.len(), queue.is_empty())));
         if let AllowOrCached::Allowed(attempt) = cached.allow_or_cached(&key) {
             match any::<u8>() {
                 0 => see(attempt.complete(any())),
@@ -96,8 +110,11 @@ fn breakers() {
             }
         }
         if let Ok(guard) = keyed.try_acquire(&key) {
-            guard.record(outcome());
+            guard
+                .report_to(|permit, outcome| breaker.with(|breaker, now| breaker.record(permit, outcome, now)))
+                .record(outcome());
         }
+        keyed.record_with(any(), &key, u64::clone, None, outcome());
         see((breaker.run(call), keyed.run(&key, call), breaker.allow_request(), breaker.state(), keyed.state(&key)));
         breaker.record_success();
         breaker.record_failure();
@@ -176,13 +193,15 @@ fn lines() {
     let logger = shared(Logger::<8>::new());
     for _ in 0..any::<u32>() {
         let log = logger.service(text()).emoji(text());
-        log.show(black_box(Show::Verbose));
+        see((log.show(black_box(Show::Verbose)), log.has_settings()));
         log.debug(format_args!("{}", text()));
         log.info(format_args!("{}", text()));
         log.warn(format_args!("{}", text()));
         log.error(format_args!("{}", text()));
         drop(log.event(text(), text()).target(text()).message(text()).level(Level::Warn).count(any()));
         drop(log.event(text(), text()).instant());
+        let service = logger.with_lock(|logger| logger.service(text()));
+        ServiceLog::new(&logger, service).warn(format_args!("{}", text()));
         if let Some(entry) = logger.on_timeout() {
             logger.not_written(&entry);
         }

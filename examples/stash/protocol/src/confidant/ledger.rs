@@ -5,7 +5,7 @@ use core::{net::SocketAddr, time::Duration};
 use heapless::Vec;
 use steadfast_core::Instant;
 
-use super::Settings;
+use super::{Settings, reply::bits_below};
 use crate::{Holding, Manifest, PeerId, Refusal};
 
 /// How long an upload may pause before it loses its place.
@@ -21,6 +21,8 @@ struct Record {
     held: Option<Manifest>,
     upload: Option<Upload>,
     recovery: Option<Recovery>,
+    /// The store is at work for this owner: until it is done, nothing else of the owner's reaches it.
+    busy: bool,
 }
 
 #[derive(Clone)]
@@ -76,9 +78,14 @@ impl<const OWNERS: usize> Ledger<OWNERS> {
         })
     }
 
+    /// Whether this owner has a place.
+    pub(super) fn has_place(&self, owner: &PeerId) -> bool {
+        self.find(owner).is_some()
+    }
+
     /// Whether a store of this owner's would find a place.
     pub(super) fn has_room(&self, owner: &PeerId) -> bool {
-        self.find(owner).is_some() || self.records.len() < self.max_owners.min(OWNERS)
+        self.has_place(owner) || self.records.len() < self.max_owners.min(OWNERS)
     }
 
     /// Enters a stash that is kept already; false if there is no place.
@@ -131,12 +138,28 @@ impl<const OWNERS: usize> Ledger<OWNERS> {
         }
     }
 
-    /// Forgets an upload.
-    pub(super) fn stop_upload(&mut self, owner: &PeerId) {
-        if let Some(record) = self.find_mut(owner) {
-            record.upload = None;
+    /// Whether the store is at work for this owner.
+    pub(super) fn is_busy(&self, owner: &PeerId) -> bool {
+        self.find(owner).is_some_and(|record| record.busy)
+    }
+
+    /// The store goes to work for this owner, who has a place from now on. An upload that this replaces, or ends, is
+    /// forgotten.
+    pub(super) fn work(&mut self, owner: &PeerId, forget_upload: bool) {
+        if let Some(record) = self.find_or_add(owner) {
+            record.busy = true;
+            if forget_upload {
+                record.upload = None;
+            }
         }
-        self.records.retain(|record| record.held.is_some() || record.upload.is_some());
+    }
+
+    /// The store is done; an owner of whom nothing is kept has no place any more.
+    pub(super) fn rest(&mut self, owner: &PeerId) {
+        if let Some(record) = self.find_mut(owner) {
+            record.busy = false;
+        }
+        self.records.retain(|record| record.busy || record.held.is_some() || record.upload.is_some());
     }
 
     /// Notes that an upload became the owner's stash. A recovery of what it replaced is over.
@@ -179,11 +202,7 @@ impl<const OWNERS: usize> Ledger<OWNERS> {
         if now >= recovery.expires_at {
             return Err(Refusal::NoRecovery);
         }
-        let there = match held.chunks.saturating_sub(first) {
-            0 => 0,
-            rest => u32::MAX.checked_shr(u32::BITS.saturating_sub(rest)).unwrap_or(0),
-        };
-        let want = want & there;
+        let want = want & bits_below(held.chunks.saturating_sub(first));
         if want == 0 {
             return Err(Refusal::OutOfRange);
         }
@@ -191,14 +210,15 @@ impl<const OWNERS: usize> Ledger<OWNERS> {
         Ok(want)
     }
 
-    /// When the first upload loses its place.
+    /// When the first upload loses its place. One that the store is at work on loses none.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.records.iter().filter_map(|record| Some(record.upload.as_ref()?.expires_at)).min()
+        let idle = self.records.iter().filter(|record| !record.busy);
+        idle.filter_map(|record| Some(record.upload.as_ref()?.expires_at)).min()
     }
 
     /// An upload that has paused too long, if there is one.
     pub(super) fn expired_upload(&self, now: Instant) -> Option<(PeerId, u64)> {
-        self.records.iter().find_map(|record| {
+        self.records.iter().filter(|record| !record.busy).find_map(|record| {
             let upload = record.upload.as_ref().filter(|upload| now >= upload.expires_at)?;
             Some((record.owner, upload.version))
         })
@@ -225,7 +245,7 @@ impl<const OWNERS: usize> Ledger<OWNERS> {
             if !self.has_room(owner) {
                 return None;
             }
-            let record = Record { owner: *owner, held: None, upload: None, recovery: None };
+            let record = Record { owner: *owner, held: None, upload: None, recovery: None, busy: false };
             self.records.push(record).ok()?;
         }
         self.find_mut(owner)

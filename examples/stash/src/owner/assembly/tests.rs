@@ -138,3 +138,13 @@ fn a_file_with_a_hole_is_no_file() {
     assert_eq!(world.assembly.progress(), (39, 40));
     assert_eq!(world.assembly.finish(), None);
 }
+
+#[test]
+fn what_comes_too_late_speaks_for_its_peer_all_the_same() {
+    let mut world = World::new();
+    let stretch = world.ask(1, BOB);
+    world.assembly.end(1, stretch);
+    assert_eq!(world.assembly.brought_by(BOB), 0);
+    assert_eq!(world.bring(1, BOB, 3), Piece::Taken { over: false });
+    assert_eq!((world.assembly.brought_by(BOB), world.assembly.brought_by(CAROL)), (1, 0));
+}
