@@ -34,7 +34,7 @@ format_as_debug! {
     [M, L, T] Shared<M, L, T>;
     [P, R, S: Storage] CorrelatorIn<P, R, S>;
     [P: TripPolicy] CircuitBreaker<P>;
-    [R: FnMut(Permit, Outcome)] CallGuard<R>;
+    [R: ReportOutcome] CallGuard<R>;
     [S, D] Run<S, D>;
     [V, E: FnOnce(AttemptEnd<V>) -> Result<(), AttemptLost<V>>] AttemptGuard<V, E>;
     [V, T, S: ListStorage] QuorumIn<V, T, S>;

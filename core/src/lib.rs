@@ -63,7 +63,7 @@ pub use batch_collector::{
 };
 pub use circuit_breaker::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, Breakers, BreakersIn, CallGuard, CallWindow, CircuitBreaker,
-    Consecutive, Open, Outcome, Percent, Permit, Reset, TimeWindow, Trip, TripPolicy,
+    Consecutive, Open, Outcome, Percent, Permit, ReportOutcome, Reset, TimeWindow, Trip, TripPolicy,
 };
 pub use correlator::{
     Asked, BeginError, Call, CallError, CallId, Correlator, CorrelatorIn, CorrelatorStats, Expired, KeyedCorrelator,
@@ -83,11 +83,12 @@ pub use quorum::{Ballot, List, ListStorage, Quorum, QuorumError, QuorumIn, Quoru
 pub use rate_limiter::{
     AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
     CachedRateLimiterStats, Decision, Gcra, GcraState, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn,
-    RateLimiterStats, SlidingLog, SlidingLogState,
+    RateLimiterStats, SlidingLog, SlidingLogState, Verdict, WaitError,
 };
-#[doc(hidden)]
-pub use retry::{Drive, Hint, NoBudget, Notify, Plain, RetryIf, Setup};
-pub use retry::{Failure, Jitter, Reason, Retry, RetryBudget, RetryBudgetStats, RetryError, RetryPolicy, Run, Step};
+pub use retry::{
+    Drive, Failure, Hint, Jitter, NoBudget, Notify, Plain, Reason, Retry, RetryBudget, RetryBudgetStats, RetryError,
+    RetryIf, RetryPolicy, Run, Setup, Step,
+};
 pub use shared::{Clock, Lock, Shared, Timer};
 pub use storage::{Allocate, Inline, Link, Storage};
 pub use time::{Instant, earliest};

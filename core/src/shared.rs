@@ -35,6 +35,21 @@ pub trait Lock {
 
     /// Runs `f` with exclusive access.
     fn with<R>(&self, f: impl FnOnce(&mut Self::Target) -> R) -> R;
+
+    /// Which thread calls, or other context of execution; `None`, as here, if the lock cannot tell.
+    ///
+    /// What is polled while something else is being polled in the same context is polled by it: so a
+    /// [`BatchQueue`](crate::BatchQueue) sees who calls it inside the flush.
+    fn context(&self) -> Option<usize> {
+        None
+    }
+
+    /// Calls what belongs to the user, such as a waker, outside the lock.
+    ///
+    /// Where panics can be caught, override it to let none through, so that nobody pays for another's code.
+    fn outside(&self, f: impl FnOnce()) {
+        f();
+    }
 }
 
 impl<L: Lock + ?Sized> Lock for &L {
@@ -42,6 +57,14 @@ impl<L: Lock + ?Sized> Lock for &L {
 
     fn with<R>(&self, f: impl FnOnce(&mut Self::Target) -> R) -> R {
         (**self).with(f)
+    }
+
+    fn context(&self) -> Option<usize> {
+        (**self).context()
+    }
+
+    fn outside(&self, f: impl FnOnce()) {
+        (**self).outside(f);
     }
 }
 
@@ -69,6 +92,11 @@ impl<T> Lock for RefCell<T> {
 
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         f(&mut self.borrow_mut())
+    }
+
+    /// There is one thread.
+    fn context(&self) -> Option<usize> {
+        Some(0)
     }
 }
 
@@ -119,6 +147,10 @@ impl<M, L, T> Shared<M, L, T> {
     /// The clock or timer.
     pub const fn timer(&self) -> &T {
         &self.timer
+    }
+
+    pub(crate) const fn lock(&self) -> &L {
+        &self.lock
     }
 }
 

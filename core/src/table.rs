@@ -132,9 +132,14 @@ impl<K, V, S: Storage, H> Table<K, V, S, H> {
         S::Link::scale(print, self.heads.as_ref().len())
     }
 
-    /// The first slot of the window that a print belongs to.
+    /// The first slot of the window that a print belongs to; without windows as good as any other.
     fn home(&self, print: Print<S>) -> usize {
         S::Link::scale(print, self.slots())
+    }
+
+    /// The slot where the search for an entry begins that the key of this hash may replace.
+    pub(crate) fn home_of(&self, hash: u64) -> usize {
+        self.home(S::Link::print(hash))
     }
 
     /// True if the entry in `slot` is in the window of its print, and so in no chain.
@@ -196,7 +201,7 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Result<usize, (K, V)> {
         if S::WINDOW > 0 {
-            return self.insert_near(hash, key, value);
+            return self.insert_near(hash, key, value, None);
         }
         let link = if self.freed != S::Link::NONE {
             self.freed
@@ -223,13 +228,20 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         Ok(link.index())
     }
 
-    /// [`insert`](Self::insert) into the first vacant slot from the home of the hash on, going round.
-    fn insert_near(&mut self, hash: u64, key: K, value: V) -> Result<usize, (K, V)> {
+    /// [`insert`](Self::insert) where there is a slot that was freed just now: no search goes beyond the window.
+    pub(crate) fn insert_in(&mut self, freed: usize, hash: u64, key: K, value: V) -> Result<usize, (K, V)> {
+        if S::WINDOW > 0 { self.insert_near(hash, key, value, Some(freed)) } else { self.insert(hash, key, value) }
+    }
+
+    /// [`insert`](Self::insert) into the first vacant slot from the home of the hash on, going round; beyond the window into
+    /// the one that was freed, if there is one.
+    fn insert_near(&mut self, hash: u64, key: K, value: V, freed: Option<usize>) -> Result<usize, (K, V)> {
         let print = S::Link::print(hash);
         let home = self.home(print);
         let is_vacant = |slot: &usize| matches!(self.slots.as_ref().get(*slot), Some(Slot::Vacant { .. }));
+        let near = (home..self.slots()).take(S::WINDOW).find(is_vacant);
         // A quarter is vacant, unless the table is full.
-        let vacant = (home..self.slots()).chain(0..home).find(is_vacant);
+        let vacant = near.or(freed).or_else(|| (home..self.slots()).chain(0..home).find(is_vacant));
         let Some(slot) = vacant.filter(|_| !self.is_full()) else { return Err((key, value)) };
         let (is_near, chain) = (self.is_near(print, slot), self.chain(print));
         let Some(head) = self.head_mut(chain) else { return Err((key, value)) };

@@ -207,6 +207,30 @@ impl Span {
         }
     }
 
+    /// The shorter of two spans.
+    pub(crate) const fn shorter(self, other: Self) -> Self {
+        if self.0 <= other.0 { self } else { other }
+    }
+
+    /// This span times `to / from`, rounded up, at most [`MAX`](Self::MAX); nothing if `from` is.
+    pub(crate) const fn scaled_up(self, from: Self, to: Self) -> Self {
+        const fn rounded_up(whole: u128, from: u128) -> u64 {
+            let Some(parts) = whole.saturating_add(from.saturating_sub(1)).checked_div(from) else { return 0 };
+            if parts > u64::MAX as u128 { u64::MAX } else { parts as u64 }
+        }
+
+        match self.0.checked_mul(to.0) {
+            // All that there is in practice, without a division of 128 bits.
+            Some(whole) if whole.checked_add(from.0).is_some() => {
+                match whole.saturating_add(from.0.saturating_sub(1)).checked_div(from.0) {
+                    Some(parts) => Self(parts),
+                    None => Self::ZERO,
+                }
+            }
+            _ => Self(rounded_up((self.0 as u128).saturating_mul(to.0 as u128), from.0 as u128)),
+        }
+    }
+
     pub(crate) const fn half(self) -> Self {
         Self(self.0 >> 1)
     }

@@ -40,9 +40,13 @@ mod retry;
 mod runtime;
 mod storage;
 
-pub use batch_collector::{Batch, BatchCollector, BatchCollectorBuilder, BatchIntoIter, Flushed};
+pub use batch_collector::{
+    Batch, BatchCollector, BatchCollectorBuilder, BatchFlush, BatchIntoIter, FlushReport, Flushed, WeakBatchCollector,
+};
 pub use cached_rate_limiter::{CachedRateLimiter, CachedRateLimiterBuilder};
-pub use circuit_breaker::{Breakers, BreakersBuilder, CircuitBreaker};
+pub use circuit_breaker::{
+    BreakerGuard, BreakerReporter, Breakers, BreakersBuilder, BreakersGuard, BreakersReporter, CircuitBreaker,
+};
 pub use correlator::{Correlator, KeyedCorrelator};
 pub use dedup_cache::{DedupCache, DedupCacheBuilder};
 #[cfg(feature = "aead")]
@@ -62,11 +66,12 @@ pub use steadfast_core::{
     Actors, AddError, AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, Ballot, BatchQueueStats, BeginError,
     BreakerError, BreakerMode, BreakerState, BreakerStats, CachedRateLimiterStats, Call, CallError, CallGuard, CallId,
     CallWindow, Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, Consecutive, CorrelatorStats, Decision, DedupStats,
-    Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock,
-    LoggerStats, NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, QuorumError, QuorumStats, Quota,
-    RateLimiterStats, Reason, Recorded, Recorder, Report, Reset, Resolution, Retry, RetryBudgetStats, RetryError,
-    RetryPolicy, RoundTrips, Run, Seen, ServiceId, ServiceLog, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer,
-    Trip, TripPolicy, Vote, WhenFull, aggregate, earliest,
+    Drive, Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Hint, Instant, Jitter,
+    Level, Lock, LoggerStats, NeverFits, NoBudget, NotWritten, Notify, OnFull, Open, Outcome, Percent, Permit, Plain,
+    QuorumError, QuorumStats, Quota, RateLimiterStats, Reason, Recorded, Recorder, Report, ReportOutcome, Reset,
+    Resolution, Retry, RetryBudgetStats, RetryError, RetryIf, RetryPolicy, RoundTrips, Run, Seen, ServiceId,
+    ServiceLog, Setup, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer, Trip, TripPolicy, Verdict, Vote,
+    WaitError, WhenFull, aggregate, earliest,
 };
 #[cfg(feature = "aead")]
 #[doc(inline)]

@@ -178,8 +178,7 @@ impl RetryBudget {
     /// Takes out one retry; false, and nothing taken, if there is none. [`Run::budget`] does it.
     #[must_use = "a retry that was refused must not run"]
     pub fn withdraw(&self) -> bool {
-        let now = SystemTimer.now();
-        self.0.with(|budget| budget.withdraw(now))
+        self.0.with(|budget| budget.withdraw(SystemTimer.now()))
     }
 
     /// Gives back a retry that was taken out and never ran. [`Run::budget`] does it.
@@ -190,8 +189,7 @@ impl RetryBudget {
     /// How many retries could be taken out now.
     #[must_use]
     pub fn available(&self) -> u32 {
-        let now = SystemTimer.now();
-        self.0.with(|budget| budget.available(now))
+        self.0.with(|budget| budget.available(SystemTimer.now()))
     }
 
     /// What it has done so far.

@@ -308,7 +308,8 @@ fn a_batch_that_nobody_settled_has_failed_and_is_not_tried_again() {
     assert_eq!(ready(worker.next_batch()), Some(FlushReason::Size));
     ready(queue.add(3)).unwrap();
     queue.flush();
-    assert_eq!(ready(worker.next_batch()), Some(FlushReason::Manual));
+    let (next, _) = polled(worker.next_batch());
+    assert_eq!(ready(next), Some(FlushReason::Manual));
     assert_eq!(worker.items().as_slice(), [3]);
     let stats = queue.stats();
     assert_eq!((stats.failed, stats.in_flight, stats.retries, stats.batches), (3, 1, 0, 2));

@@ -8,7 +8,8 @@ use crate::{Allocate, Inline, Storage};
 ///
 /// Whoever leaves from the middle leaves a gap that closes when the head reaches it. The caller says how many places
 /// from the head on may go ([`next_within`](Self::next_within)), so that several can be on their way at once and nobody
-/// has to hand over to the next.
+/// has to hand over to the next. Whoever does not come is [let go](Self::let_go). Wakers are cloned and dropped by the
+/// caller, outside the lock.
 pub(super) struct Line<S: Storage> {
     ring: S::Of<Slot>,
     /// Makes a ring of another length, where the memory allows it.
@@ -20,6 +21,9 @@ pub(super) struct Line<S: Storage> {
     len: usize,
     /// Slots from the head on in which no waker waits.
     awake: usize,
+    /// How many were woken and have not come back.
+    woken: usize,
+    round: u32,
 }
 
 pub(super) enum Slot {
@@ -27,8 +31,8 @@ pub(super) enum Slot {
     Gone,
     /// To be woken.
     Waiting(Waker),
-    /// Was woken and has not come back yet.
-    Woken,
+    /// Was woken, in this round, and has not come back yet.
+    Woken(u32),
 }
 
 /// A place in line.
@@ -37,7 +41,7 @@ pub(super) struct Ticket(u64);
 
 impl<const W: usize> Line<Inline<W>> {
     pub(super) const fn new() -> Self {
-        Self { ring: [const { Slot::Gone }; W], allocate: None, head: 0, head_ticket: 0, len: 0, awake: 0 }
+        Self::with([const { Slot::Gone }; W], None)
     }
 }
 
@@ -45,23 +49,27 @@ impl<S: Allocate> Line<S> {
     /// A line that grows with the number of those who wait.
     pub(super) fn growing() -> Self {
         let allocate = |len| S::allocate(len, || Slot::Gone);
-        Self { ring: allocate(0), allocate: Some(allocate), head: 0, head_ticket: 0, len: 0, awake: 0 }
+        Self::with(allocate(0), Some(allocate))
     }
 }
 
 impl<S: Storage> Line<S> {
+    const fn with(ring: S::Of<Slot>, allocate: Option<fn(usize) -> S::Of<Slot>>) -> Self {
+        Self { ring, allocate, head: 0, head_ticket: 0, len: 0, awake: 0, woken: 0, round: 0 }
+    }
+
     /// Slots in use; at least as many as there are tasks in line.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// Joins the end of the line; `None` if the ring is full.
-    pub(super) fn join(&mut self, waker: &Waker) -> Option<Ticket> {
+    /// Joins the end of the line with a waker; `None`, and the waker stays where it is, if the ring is full.
+    pub(super) fn join(&mut self, waker: &mut Option<Waker>) -> Option<Ticket> {
         if self.len >= self.ring.as_ref().len() {
             self.grow()?;
         }
         let index = self.index(self.len);
-        *self.ring.as_mut().get_mut(index)? = Slot::Waiting(waker.clone());
+        *self.ring.as_mut().get_mut(index)? = Slot::Waiting(waker.take()?);
         let ticket = self.end();
         self.len = self.len.saturating_add(1);
         Some(ticket)
@@ -73,32 +81,21 @@ impl<S: Storage> Line<S> {
         (ahead < self.len).then_some(ahead)
     }
 
-    /// Goes on waiting; returns the former waker, to be dropped outside the lock.
-    pub(super) fn stay(&mut self, ticket: Ticket, waker: &Waker) -> Option<Waker> {
-        let ahead = self.ahead(ticket)?;
+    /// Goes on waiting with another waker; the former one is left in its place, to be dropped outside the lock.
+    pub(super) fn stay(&mut self, ticket: Ticket, waker: &mut Option<Waker>) {
+        let Some(ahead) = self.ahead(ticket) else { return };
         let index = self.index(ahead);
-        let slot = self.ring.as_mut().get_mut(index)?;
-        if matches!(slot, Slot::Waiting(known) if known.will_wake(waker)) {
-            return None;
-        }
+        let (Some(slot), Some(new)) = (self.ring.as_mut().get_mut(index), waker.take()) else { return };
         self.awake = self.awake.min(ahead);
-        match mem::replace(slot, Slot::Waiting(waker.clone())) {
-            Slot::Waiting(former) => Some(former),
-            Slot::Gone | Slot::Woken => None,
-        }
+        *waker = mem::replace(slot, Slot::Waiting(new)).vacate(&mut self.woken);
     }
 
     /// Leaves the line; returns the waker, to be dropped outside the lock. O(gaps at the head).
     pub(super) fn leave(&mut self, ticket: Ticket) -> Option<Waker> {
         let index = self.index(self.ahead(ticket)?);
         let left = mem::replace(self.ring.as_mut().get_mut(index)?, Slot::Gone);
-        while self.len > 0 && matches!(self.ring.as_ref().get(self.head), Some(Slot::Gone)) {
-            self.advance();
-        }
-        match left {
-            Slot::Waiting(waker) => Some(waker),
-            Slot::Gone | Slot::Woken => None,
-        }
+        self.close_gap();
+        left.vacate(&mut self.woken)
     }
 
     /// The next to be woken among the first `places` in line. Amortised O(1).
@@ -108,12 +105,41 @@ impl<S: Storage> Line<S> {
             self.awake = self.awake.saturating_add(1);
             let slot = self.ring.as_mut().get_mut(index)?;
             if matches!(slot, Slot::Waiting(_))
-                && let Slot::Waiting(waker) = mem::replace(slot, Slot::Woken)
+                && let Slot::Waiting(waker) = mem::replace(slot, Slot::Woken(self.round))
             {
+                self.woken = self.woken.saturating_add(1);
                 return Some(waker);
             }
         }
         None
+    }
+
+    /// True if somebody was woken and has not come back yet.
+    pub(super) const fn has_woken(&self) -> bool {
+        self.woken > 0
+    }
+
+    /// Begins a round of wake-ups, and returns the number of the one before.
+    pub(super) const fn begin_round(&mut self) -> u32 {
+        let before = self.round;
+        self.round = before.wrapping_add(1);
+        before
+    }
+
+    /// Lets those go who were woken in this round or before and have not come back; true if there were any. O(len).
+    pub(super) fn let_go(&mut self, round: u32) -> bool {
+        let woken = self.woken;
+        for ahead in 0..self.len {
+            let index = self.index(ahead);
+            if let Some(slot) = self.ring.as_mut().get_mut(index)
+                && matches!(slot, Slot::Woken(woken_in) if round.wrapping_sub(*woken_in) <= u32::MAX / 2)
+            {
+                *slot = Slot::Gone;
+                self.woken = self.woken.saturating_sub(1);
+            }
+        }
+        self.close_gap();
+        self.woken < woken
     }
 
     /// The ticket of whoever joins next.
@@ -126,11 +152,17 @@ impl<S: Storage> Line<S> {
         while self.len > 0 && Ticket(self.head_ticket) < end {
             let slot = mem::replace(self.ring.as_mut().get_mut(self.head)?, Slot::Gone);
             self.advance();
-            if let Slot::Waiting(waker) = slot {
+            if let Some(waker) = slot.vacate(&mut self.woken) {
                 return Some(waker);
             }
         }
         None
+    }
+
+    fn close_gap(&mut self) {
+        while self.len > 0 && matches!(self.ring.as_ref().get(self.head), Some(Slot::Gone)) {
+            self.advance();
+        }
     }
 
     fn advance(&mut self) {
@@ -155,6 +187,18 @@ impl<S: Storage> Line<S> {
         self.ring = ring;
         self.head = 0;
         Some(())
+    }
+}
+
+impl Slot {
+    /// The waker in it; one that was woken is no longer among the `woken`.
+    fn vacate(self, woken: &mut usize) -> Option<Waker> {
+        match self {
+            Self::Waiting(waker) => return Some(waker),
+            Self::Woken(_) => *woken = woken.saturating_sub(1),
+            Self::Gone => {}
+        }
+        None
     }
 }
 

@@ -18,6 +18,8 @@ struct Known {
     ticket: Ticket,
     waits: bool,
     here: bool,
+    /// Was woken before the round that can be let go ended.
+    is_late: bool,
     woken: Arc<Count>,
 }
 
@@ -25,25 +27,24 @@ struct Known {
 fn compare<S: Storage>(mut line: Line<S>, most: usize, seed: u64) {
     let mut random = Simulator::new(seed);
     let mut known: VecDeque<Known> = VecDeque::new();
+    let mut round = line.begin_round();
     for _ in 0..200 {
         let choice = random.next_random();
         let pick = (choice >> 8) as usize % known.len().max(1);
         match choice % 8 {
             0..3 => {
                 let woken = Arc::new(Count::default());
-                let ticket = line.join(&Waker::from(woken.clone()));
+                let ticket = line.join(&mut Some(Waker::from(woken.clone())));
                 assert_eq!(ticket.is_none(), known.len() == most);
-                known.extend(ticket.map(|ticket| Known { ticket, waits: true, here: true, woken }));
+                known.extend(ticket.map(|ticket| Known { ticket, waits: true, here: true, is_late: false, woken }));
             }
             3 if !known.is_empty() && known[pick].here => {
                 let one = &mut known[pick];
-                if choice >> 63 == 0 {
-                    assert!(line.stay(one.ticket, &Waker::from(one.woken.clone())).is_none(), "it is the same");
-                } else {
-                    one.woken = Arc::default();
-                    assert_eq!(line.stay(one.ticket, &Waker::from(one.woken.clone())).is_some(), one.waits);
-                }
-                one.waits = true;
+                one.woken = Arc::default();
+                let mut waker = Some(Waker::from(one.woken.clone()));
+                line.stay(one.ticket, &mut waker);
+                assert_eq!(waker.is_some(), one.waits, "the former one comes back");
+                (one.waits, one.is_late) = (true, false);
             }
             4 | 5 if !known.is_empty() => {
                 let one = &mut known[pick];
@@ -66,6 +67,19 @@ fn compare<S: Storage>(mut line: Line<S>, most: usize, seed: u64) {
                     one.waits = false;
                 }
             }
+            7 if choice >> 61 == 7 => {
+                if choice >> 40 & 1 == 0 {
+                    round = line.begin_round();
+                    known.iter_mut().for_each(|one| one.is_late = one.here && !one.waits);
+                } else {
+                    let late = |one: &Known| one.here && !one.waits && one.is_late;
+                    assert_eq!(line.let_go(round), known.iter().any(late));
+                    known.iter_mut().for_each(|one| one.here &= !late(one));
+                }
+                while known.front().is_some_and(|one| !one.here) {
+                    known.pop_front();
+                }
+            }
             7 if choice >> 60 == 0 => {
                 let end = known.get(pick).map_or_else(|| line.end(), |one| one.ticket);
                 let dismissed = if known.is_empty() { 0 } else { pick };
@@ -83,6 +97,7 @@ fn compare<S: Storage>(mut line: Line<S>, most: usize, seed: u64) {
             _ => {}
         }
         assert_eq!(line.len(), known.len());
+        assert_eq!(line.has_woken(), known.iter().any(|one| one.here && !one.waits));
         for (place, one) in known.iter().enumerate() {
             assert_eq!(line.ahead(one.ticket), Some(place));
         }
@@ -101,12 +116,14 @@ fn a_line_does_what_a_naive_one_does() {
 #[test]
 fn a_void_ticket_does_nothing() {
     let mut line = Line::<Inline<2>>::new();
-    let ticket = line.join(Waker::noop()).unwrap();
+    let ticket = line.join(&mut Some(Waker::noop().clone())).unwrap();
     assert!(line.dismiss(line.end()).is_some());
-    let next = line.join(Waker::noop()).unwrap();
+    let next = line.join(&mut Some(Waker::noop().clone())).unwrap();
     assert_eq!((line.ahead(ticket), line.ahead(next)), (None, Some(0)));
     assert!(line.leave(ticket).is_none());
-    assert!(line.stay(ticket, Waker::noop()).is_none());
+    let mut waker = Some(Waker::noop().clone());
+    line.stay(ticket, &mut waker);
+    assert!(waker.is_some(), "it was not needed");
     assert_eq!(line.len(), 1);
     assert_eq!(line.ahead(line.end()), None, "nobody has this one yet");
 }

@@ -9,6 +9,7 @@ mod settings;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod worker;
 
 use core::{
@@ -34,7 +35,7 @@ pub use worker::BatchWorker;
 /// and after an idle gap: [`BatchSettings`].
 ///
 /// There is no timer that could go stale: [`next_deadline`](Self::next_deadline) always speaks of the batch being filled.
-/// A clock that steps back delays a batch by at most one wait from the next push on.
+/// A clock that steps back delays a batch by at most one wait, from the next push or `on_timeout` on.
 ///
 /// ```
 /// use core::time::Duration;
@@ -108,8 +109,10 @@ impl<T, const N: usize> BatchCollector<T, N> {
 
     /// Hands out the batch if its first item has waited long enough or no item has come for the idle gap.
     ///
-    /// O(1). Early it changes nothing; late is enough.
+    /// O(1). Early it changes nothing; late is enough. If the clock has stepped back, even a call that is early sees it:
+    /// the batch then waits from `now` on, not for the length of the step.
     pub fn on_timeout(&mut self, now: Instant) -> Option<Batch<'_, T>> {
+        self.schedule.step_back(now);
         let reason = self.schedule.due(now)?;
         Some(self.hand_out(reason))
     }

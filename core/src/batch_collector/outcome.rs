@@ -39,14 +39,14 @@ pub struct BatchQueueStats {
     pub in_flight: usize,
     /// Items that were flushed.
     pub delivered: u64,
-    /// Items whose flush failed for good, or was dropped midway. What a failed flush took out of the list, but not all of
-    /// it, was delivered.
+    /// Items whose flush failed for good, or was dropped midway, or whose worker ended for good. What a failed flush took out
+    /// of the list, but not all of it, was delivered.
     pub failed: u64,
-    /// Items that were given back unflushed.
+    /// Items that were given back unflushed, to somebody who has them now.
     pub returned: u64,
     /// Batches that were handed out, retries not counted.
     pub batches: u64,
-    /// Flushes that were retries.
+    /// Retries, counted when they are decided on.
     pub retries: u64,
 }
 
@@ -57,8 +57,8 @@ pub struct BatchQueueStats {
 pub enum AddError<T> {
     /// There is no room at present.
     ///
-    /// An `add` that may wait fails so only inside the flush itself: room comes with the next flush, which would wait
-    /// for this one.
+    /// An `add` that may wait fails so only inside the flush itself, where it would wait for itself, and once a flush has
+    /// [stalled](crate::BatchQueueIn::stall_timeout).
     Full(T),
     /// The queue was stopped.
     Stopped(T),

@@ -6,16 +6,33 @@ use heapless::Vec;
 
 use super::{
     AddError, BatchBuffer, BatchQueueStats, BatchSettings, FlushOutcome, FlushReason,
-    line::{Line, Ticket},
+    line::Line,
     schedule::Schedule,
+    waiting::{Place, Turns, Wake, Worker},
 };
-use crate::{Allocate, Inline, Instant, Storage, time::Span};
+use crate::{Allocate, Inline, Instant, Storage, earliest, time::Span};
+
+/// How long a flush may take before adders no longer wait for it.
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The state of a batch collector between tasks; used through [`Shared`](crate::Shared).
 ///
 /// Unlike [`BatchCollector`](super::BatchCollector) it keeps a batch that is due until its worker has time, and makes
-/// adders wait while that batch is full: at most two batches are in memory, the one being filled and the one being
-/// flushed.
+/// adders wait while that batch is full (backpressure): at most two batches are in memory, the one being filled and the
+/// one being flushed.
+///
+/// # Waiting
+///
+/// Those who wait for room go in the order in which they came. One whose turn has come and who is not polled delays those
+/// behind it by 10 ms at most, and any number of them in a row by 10 ms for each doubling; it then loses its place, and
+/// goes as soon as it is polled and there is room.
+///
+/// Nothing waits for itself. An [`add`](crate::Shared::add) inside the flush, which would wait for that flush to end, is
+/// refused with [`AddError::Full`]; a [`stop`](crate::Shared::stop) inside it does not wait. What is polled while the flush
+/// is polled, in the same [context](crate::Lock::context), is inside it, whatever wakes it. Where the lock cannot tell
+/// contexts apart, it is inside it if it also has the worker's own waker. What else the flush waits for, a task that it
+/// spawned or another thread, cannot be told from any other: there, `add` is refused once the flush has taken longer than
+/// [`stall_timeout`](Self::stall_timeout).
 ///
 /// ```
 /// # use core::{future::{Future, Pending, pending, poll_fn}, pin::pin, task::{Context, Poll, Waker}};
@@ -61,16 +78,20 @@ pub type BatchQueue<T, const N: usize, const W: usize> = BatchQueueIn<Vec<T, N>,
 
 /// A [`BatchQueue`] in any memory: `B` is where the items lie, `W` where the wakers of waiting adders do.
 pub struct BatchQueueIn<B, W: Storage> {
-    items: B,
-    schedule: Schedule,
+    pub(super) items: B,
+    pub(super) schedule: Schedule,
     retry_times: u32,
     retry_wait: Span,
+    pub(super) stall_timeout: Span,
     /// Adders that wait for room; once stopped, those who wait for the end.
-    line: Line<W>,
-    worker: Worker,
-    /// Once stopped: where in line the adders end.
-    stopped: Option<Ticket>,
+    pub(super) line: Line<W>,
+    pub(super) turns: Turns,
+    pub(super) worker: Worker,
+    /// When the flush under way began.
+    pub(super) flushes_since: Option<Instant>,
     flush_asked: bool,
+    /// Items in batches that were full and were set aside.
+    set_aside: usize,
     in_flight: usize,
     failed: u64,
     returned: u64,
@@ -79,63 +100,28 @@ pub struct BatchQueueIn<B, W: Storage> {
     retries: u64,
 }
 
-/// What the worker is doing.
-enum Worker {
-    /// There is none.
-    Absent,
-    /// It is somewhere between two polls of what it waits for.
-    Busy,
-    /// It waits to be woken when something is due, or the time when it will be changes.
-    Waiting(Waker),
-    /// It polls the flush: whoever is polled with this waker just now is inside the flush.
-    Flushing(Waker),
-}
-
-/// Where a task waits.
-#[derive(Default)]
-pub(super) struct Place {
-    pub(super) ticket: Option<Ticket>,
-    /// A former waker, to be dropped outside the lock.
-    pub(super) former: Option<Waker>,
-}
-
 /// What became of an item that was offered.
 pub(super) enum Push<T> {
     /// It was taken.
     Accepted(Wake),
-    /// There is no place in line left to wait in.
-    Crowded(T),
     /// It was not taken.
     Refused(AddError<T>),
     /// It would be taken, but its time is needed.
     Untimed(T),
-    /// It waits in line.
-    Waiting(T),
-}
-
-/// Whom to wake outside the lock.
-pub(super) struct Wake {
-    pub(super) worker: Option<Waker>,
-    /// One of those in line; there may be more, see [`BatchQueueIn::next_in_line`].
-    pub(super) in_line: Option<Waker>,
-}
-
-/// What follows a flush.
-pub(super) enum Settled {
-    /// The same batch again after this.
-    Again(Span),
-    /// The next batch.
-    Done(Wake),
+    /// It waits to be woken, or until then.
+    Waiting(T, Option<Instant>),
 }
 
 /// What the worker finds.
 pub(super) enum Fetch {
     /// A batch, moved into the worker's list, and those in line who have room now.
     Batch(FlushReason, Wake),
+    /// There is one, but the worker has had its turn.
+    LetOthersGo,
     /// An item came at this instant, after `now`: read the clock again, it cannot be earlier.
     Behind(Instant),
-    /// Nothing until then, or until woken.
-    Nothing(Option<Instant>),
+    /// Nothing until then, or until woken; and those in line whose turn has come.
+    Nothing(Option<Instant>, Wake),
     /// Nothing ever again.
     Stopped,
 }
@@ -166,10 +152,13 @@ impl<B, W: Storage> BatchQueueIn<B, W> {
             schedule,
             retry_times: 0,
             retry_wait: Span::ZERO,
+            stall_timeout: Span::new(STALL_TIMEOUT),
             line,
+            turns: Turns::new(),
             worker: Worker::Absent,
-            stopped: None,
+            flushes_since: None,
             flush_asked: false,
+            set_aside: 0,
             in_flight: 0,
             failed: 0,
             returned: 0,
@@ -187,12 +176,30 @@ impl<B, W: Storage> BatchQueueIn<B, W> {
         self
     }
 
+    /// After how long a flush counts as stalled: from then on, and until it ends, adders are refused instead of waiting.
+    ///
+    /// 30 s unless set; [`Duration::MAX`] for never. Only a single call of the flush counts, so adders wait as long as
+    /// flushes end at all, and retries begin. Without this limit, an adder that the flush itself waits for, in another
+    /// task or thread, would wait for ever.
+    #[must_use]
+    pub const fn stall_timeout(mut self, stall_timeout: Duration) -> Self {
+        self.stall_timeout = Span::new(stall_timeout);
+        self
+    }
+
+    /// Gathers in `items`, an empty list, instead of one with room for a single batch.
+    #[must_use]
+    pub fn gather_in(mut self, items: B) -> Self {
+        self.items = items;
+        self
+    }
+
     /// What has gone through so far.
     #[must_use]
     pub const fn stats(&self) -> BatchQueueStats {
         BatchQueueStats {
             accepted: self.schedule.pushed(),
-            pending: self.schedule.len(),
+            pending: self.pending(),
             in_flight: self.in_flight,
             delivered: self.delivered,
             failed: self.failed,
@@ -205,7 +212,21 @@ impl<B, W: Storage> BatchQueueIn<B, W> {
     /// True once it takes no more items.
     #[must_use]
     pub const fn is_stopped(&self) -> bool {
-        self.stopped.is_some()
+        self.turns.stopped.is_some()
+    }
+
+    /// True once it was stopped and nothing is left to be done.
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_stopped() && self.pending() == 0 && self.in_flight == 0
+    }
+
+    /// How many times a failed flush is tried again, and how long after.
+    pub(super) const fn retries(&self) -> (u32, Span) {
+        (self.retry_times, self.retry_wait)
+    }
+
+    const fn pending(&self) -> usize {
+        self.schedule.len().saturating_add(self.set_aside)
     }
 }
 
@@ -221,8 +242,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         if self.is_stopped() {
             return Push::Refused(AddError::Stopped(item));
         }
-        let ahead = place.ticket.and_then(|ticket| self.line.ahead(ticket)).unwrap_or(self.line.len());
-        if ahead >= self.schedule.room() {
+        if self.ahead(place) >= self.places() {
             return Push::Refused(AddError::Full(item));
         }
         if now.is_none() && self.schedule.wants_time() {
@@ -231,77 +251,17 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         if let Err(item) = self.items.append(item) {
             return Push::Refused(AddError::Full(item));
         }
-        let was_empty = self.schedule.len() == 0;
+        let mut is_news = self.schedule.len() == 0 || now.is_some_and(|now| self.schedule.is_ahead_of(now));
         match now {
             Some(now) => self.schedule.push(weight, now),
             None => self.schedule.push_untimed(weight),
         }
-        let worker = if was_empty || self.schedule.closed().is_some() { self.wake_worker() } else { None };
-        Push::Accepted(Wake { worker, in_line: self.leave(place) })
-    }
-
-    /// [`push`](Self::push), or else waiting in line.
-    pub(super) fn push_or_wait(
-        &mut self,
-        item: B::Item,
-        weight: u32,
-        now: Option<Instant>,
-        place: &mut Place,
-        waker: &Waker,
-    ) -> Push<B::Item> {
-        match self.push(item, weight, now, place) {
-            Push::Refused(AddError::Full(item)) if !self.is_inside_the_flush(waker) => {
-                if self.wait(place, waker) {
-                    Push::Waiting(item)
-                } else {
-                    Push::Crowded(item)
-                }
-            }
-            other => other,
+        if self.schedule.closed().is_some() {
+            is_news = true;
+            self.close_batch();
         }
-    }
-
-    /// True once it was stopped and nothing is left to be done.
-    pub(super) const fn is_over(&self) -> bool {
-        self.is_stopped() && self.schedule.len() == 0 && self.in_flight == 0
-    }
-
-    /// True once it is over, or if waiting for that inside the flush would be waiting for oneself.
-    pub(super) fn is_over_for(&self, waker: &Waker) -> bool {
-        self.is_over() || self.is_inside_the_flush(waker)
-    }
-
-    /// Waits in line; false if there is no place left.
-    pub(super) fn wait(&mut self, place: &mut Place, waker: &Waker) -> bool {
-        match place.ticket {
-            Some(ticket) if self.line.ahead(ticket).is_some() => place.former = self.line.stay(ticket, waker),
-            _ => place.ticket = self.line.join(waker),
-        }
-        place.ticket.is_some()
-    }
-
-    /// Leaves the line, if in it, so that others may go on; its waker is left in `place`.
-    pub(super) fn leave(&mut self, place: &mut Place) -> Option<Waker> {
-        place.former = self.line.leave(place.ticket.take()?);
-        self.next_in_line()
-    }
-
-    /// One more of those in line who can go on: as many as there is room for; the adders, once it is stopped; those who
-    /// wait for the end, once it is over.
-    pub(super) fn next_in_line(&mut self) -> Option<Waker> {
-        match self.stopped {
-            None => self.line.next_within(self.schedule.room()),
-            Some(_) if self.is_over() => self.line.dismiss(self.line.end()),
-            Some(adders_end) => self.line.dismiss(adders_end),
-        }
-    }
-
-    /// [`next_in_line`](Self::next_in_line) as often as there is room in `next`.
-    pub(super) fn more_in_line<const M: usize>(&mut self, next: &mut Vec<Waker, M>) {
-        while !next.is_full() {
-            let Some(waker) = self.next_in_line() else { return };
-            let _ = next.push(waker);
-        }
+        let worker = if is_news { self.wake_worker() } else { None };
+        Push::Accepted(self.leave(place).beside(worker))
     }
 
     /// Has the worker fetch what is pending, whether it is due or not.
@@ -312,15 +272,22 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
 
     /// Takes no more items.
     pub(super) fn close(&mut self) -> Wake {
-        self.stopped.get_or_insert_with(|| self.line.end());
+        self.turns.stopped.get_or_insert_with(|| self.line.end());
         Wake { worker: self.wake_worker(), in_line: self.next_in_line() }
     }
 
-    /// Takes no more items, and moves those that are pending into `empty`.
+    /// Takes no more items, and exchanges the list of those that are pending for `empty`.
     pub(super) fn withdraw(&mut self, empty: &mut B) -> Wake {
-        self.items.move_into(empty);
-        self.returned = self.returned.saturating_add(self.schedule.take() as u64);
+        mem::swap(&mut self.items, empty);
+        let pending = self.schedule.take().saturating_add(mem::take(&mut self.set_aside));
+        self.returned = self.returned.saturating_add(pending as u64);
         self.close()
+    }
+
+    /// Counts what the worker has in hand as given back.
+    pub(super) fn withdraw_in_flight(&mut self) -> Wake {
+        self.returned = self.returned.saturating_add(mem::take(&mut self.in_flight) as u64);
+        Wake { worker: None, in_line: self.next_in_line() }
     }
 
     /// Becomes the one worker; false if there is one.
@@ -340,6 +307,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         empty: &mut B,
         now: Instant,
         read_after: Option<Instant>,
+        owes_turn: bool,
         waker: &mut Option<Waker>,
     ) -> Fetch {
         if read_after.is_some_and(|seen_at| now < seen_at) {
@@ -347,33 +315,46 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         } else if let Some(at) = self.schedule.latest_at().filter(|at| now < *at) {
             return Fetch::Behind(at);
         }
-        let Some(reason) = self.due(now) else {
+        let due = if self.set_aside > 0 { None } else { self.due(now) };
+        if self.set_aside == 0 && due.is_none() {
             if self.is_stopped() {
                 return Fetch::Stopped;
             }
             if let Some(new) = waker.take() {
                 *waker = mem::replace(&mut self.worker, Worker::Waiting(new)).into_waker();
             }
-            return Fetch::Nothing(self.schedule.next_deadline());
-        };
+            let (turn_at, wake) = self.take_turns(now);
+            return Fetch::Nothing(earliest([turn_at, self.schedule.next_deadline()]), wake);
+        }
         *waker = mem::replace(&mut self.worker, Worker::Busy).into_waker();
+        if owes_turn {
+            return Fetch::LetOthersGo;
+        }
         self.items.move_into(empty);
-        self.in_flight = self.schedule.take();
+        let reason = if let Some(reason) = due {
+            self.in_flight = self.schedule.take();
+            self.flush_asked = false;
+            reason
+        } else {
+            self.in_flight = empty.count().min(self.set_aside);
+            self.set_aside = self.set_aside.saturating_sub(self.in_flight);
+            let is_full = self.in_flight >= self.schedule.max_len();
+            if self.schedule.closed().is_some() {
+                self.close_batch();
+            }
+            if is_full { FlushReason::Size } else { FlushReason::Weight }
+        };
         self.batches = self.batches.saturating_add(1);
-        self.flush_asked = false;
+        self.turns.begin_batch();
         Fetch::Batch(reason, Wake { worker: None, in_line: self.next_in_line() })
     }
 
-    /// Marks whom the worker polls: the flush, with this waker, or nothing. Returns the former waker.
-    pub(super) fn polls_flush(&mut self, waker: Option<Waker>) -> Option<Waker> {
-        mem::replace(&mut self.worker, waker.map_or(Worker::Busy, Worker::Flushing)).into_waker()
-    }
-
-    /// Counts a flush that ended with `left` items in the worker's list.
-    pub(super) fn settle(&mut self, outcome: FlushOutcome, left: usize, tries: u32) -> Settled {
+    /// Counts a flush that ended with `left` items in the worker's list. `None` if they are to be tried again, as `again`
+    /// wants it; else whom to wake.
+    pub(super) fn complete(&mut self, outcome: FlushOutcome, left: usize, again: bool) -> Option<Wake> {
         let delivered = outcome == FlushOutcome::Delivered;
         let left = if delivered { 0 } else { left.min(self.in_flight) };
-        let again = left > 0 && tries <= self.retry_times;
+        let again = left > 0 && again;
         let settled = self.in_flight.saturating_sub(left) as u64;
         self.in_flight = if again { left } else { 0 };
         // A list that was emptied does not tell what arrived; of one that was not, all but the rest has.
@@ -387,15 +368,16 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         }
         if again {
             self.retries = self.retries.saturating_add(1);
-            return Settled::Again(self.retry_wait);
+            return None;
         }
-        Settled::Done(Wake { worker: None, in_line: self.next_in_line() })
+        Some(Wake { worker: None, in_line: self.next_in_line() })
     }
 
     /// The worker ends, perhaps in the middle of a flush. Its waker is to be dropped outside the lock.
     pub(super) fn end_work(&mut self) -> (Option<Waker>, Wake) {
         self.failed = self.failed.saturating_add(self.in_flight as u64);
         self.in_flight = 0;
+        self.flushes_since = None;
         let wake = Wake { worker: None, in_line: self.next_in_line() };
         (mem::replace(&mut self.worker, Worker::Absent).into_waker(), wake)
     }
@@ -403,6 +385,14 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
     /// How many items make a batch full.
     pub(super) const fn batch_size(&self) -> usize {
         self.schedule.max_len()
+    }
+
+    /// Sets the batch that is full aside, if there is room for another one beside it.
+    fn close_batch(&mut self) {
+        if self.items.set_aside() {
+            self.set_aside = self.set_aside.saturating_add(self.schedule.take());
+            self.flush_asked = false;
+        }
     }
 
     fn due(&self, now: Instant) -> Option<FlushReason> {
@@ -416,36 +406,11 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         };
         self.schedule.due(now).or(asked)
     }
-
-    /// The worker's waker, if it waits.
-    fn wake_worker(&mut self) -> Option<Waker> {
-        match mem::replace(&mut self.worker, Worker::Busy) {
-            Worker::Waiting(waker) => Some(waker),
-            other => {
-                self.worker = other;
-                None
-            }
-        }
-    }
-
-    /// True if this waker's task waits inside the flush: the worker polls that, with the same waker.
-    fn is_inside_the_flush(&self, waker: &Waker) -> bool {
-        matches!(&self.worker, Worker::Flushing(worker) if worker.will_wake(waker))
-    }
 }
 
 impl<B, W: Storage> fmt::Debug for BatchQueueIn<B, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stopped = &self.is_stopped();
         f.debug_struct("BatchQueue").field("stats", &self.stats()).field("stopped", stopped).finish_non_exhaustive()
-    }
-}
-
-impl Worker {
-    fn into_waker(self) -> Option<Waker> {
-        match self {
-            Self::Absent | Self::Busy => None,
-            Self::Flushing(waker) | Self::Waiting(waker) => Some(waker),
-        }
     }
 }

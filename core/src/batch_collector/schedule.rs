@@ -85,6 +85,11 @@ impl Schedule {
         (self.len > 0).then_some(self.first_at.max(self.last_at))
     }
 
+    /// True if an item that comes `now` brings the deadline nearer, because the clock has stepped back.
+    pub(super) fn is_ahead_of(&self, now: Instant) -> bool {
+        self.len > 0 && now < self.first_at
+    }
+
     /// Waits from `now` on at the latest: the clock has stepped back.
     pub(super) const fn step_back(&mut self, now: Instant) {
         self.first_at = self.first_at.earlier(now);

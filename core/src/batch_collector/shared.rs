@@ -1,20 +1,19 @@
 //! The queue behind a lock: adding that waits for room, and the worker that flushes.
 
 use core::{
-    future::poll_fn,
+    future::{Future, poll_fn},
+    mem,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use super::{
     AddError, BatchBuffer, BatchQueueIn, BatchQueueStats, FlushOutcome, FlushReason, WorkerRuns,
-    queue::{Place, Push, Wake},
+    queue::Push,
+    waiting::{CROWDED, Place, Wake},
     worker::{BatchWorker, poll_flush},
 };
 use crate::{Clock, Instant, Lock, Shared, Storage, Timer};
-
-/// How often those look again for whom there is no place in line.
-const CROWDED: Duration = Duration::from_millis(1);
 
 pub(super) type Queue<B, W, L, T> = Shared<BatchQueueIn<B, W>, L, T>;
 
@@ -46,7 +45,7 @@ where
                 Ok(())
             }
             Push::Refused(error) => Err(error),
-            Push::Crowded(item) | Push::Untimed(item) | Push::Waiting(item) => Err(AddError::Full(item)),
+            Push::Untimed(item) | Push::Waiting(item, _) => Err(AddError::Full(item)),
         }
     }
 
@@ -66,9 +65,22 @@ where
     /// Takes no more items from now on, and gives back those that are pending: for when no worker will run again.
     #[must_use = "these items have not been flushed"]
     pub fn abandon(&self) -> B {
-        let mut items = B::with_capacity(self.with_lock(|queue| queue.batch_size()));
+        let mut items = B::with_capacity(0);
         self.wake(self.with_lock(|queue| queue.withdraw(&mut items)));
         items
+    }
+
+    /// Counts what the worker has in hand as given back: for a [`BatchWorker`] that lets go of it between two tries.
+    pub fn abandon_in_flight(&self) {
+        self.wake(self.with_lock(BatchQueueIn::withdraw_in_flight));
+    }
+
+    /// True inside the flush, where waiting for this queue would be waiting for oneself.
+    ///
+    /// [`BatchQueueIn`] says what is inside.
+    pub fn is_inside_flush(&self, cx: &Context<'_>) -> bool {
+        let context = self.lock().context();
+        self.with_lock(|queue| queue.is_inside(cx.waker(), context))
     }
 
     /// [`BatchQueueIn::stats`].
@@ -98,9 +110,10 @@ where
     }
 
     pub(super) fn wake(&self, wake: Wake) {
-        wake.worker.into_iter().for_each(Waker::wake);
+        let wake_one = |waker: Waker| self.lock().outside(|| waker.wake());
+        wake.worker.into_iter().for_each(wake_one);
         let Some(first) = wake.in_line else { return };
-        first.wake();
+        wake_one(first);
         // Locking for each one costs more than waking it.
         loop {
             let mut next = heapless::Vec::<Waker, 16>::new();
@@ -108,7 +121,7 @@ where
             if next.is_empty() {
                 return;
             }
-            next.into_iter().for_each(Waker::wake);
+            next.into_iter().for_each(wake_one);
         }
     }
 }
@@ -122,13 +135,13 @@ where
 {
     /// Adds an item of weight 1 as soon as there is room.
     ///
-    /// Those who wait go in the order in which they came, as far as there are places in line. A future that is dropped
-    /// before it is ready has added nothing.
+    /// Those who wait go in the order in which they came, as far as there are places in line; [`BatchQueueIn`] says what
+    /// becomes of one that is not polled. A future that is dropped before it is ready has added nothing.
     ///
     /// # Errors
     ///
-    /// [`AddError::Stopped`] with the item, once the queue is stopped; [`AddError::Full`] with the item, inside the flush
-    /// itself, if there is no room.
+    /// [`AddError::Stopped`] with the item, once the queue is stopped. [`AddError::Full`] with the item, if there is no room,
+    /// inside the flush itself, and anywhere once a flush has [stalled](BatchQueueIn::stall_timeout).
     #[doc(alias = "Add")]
     pub async fn add(&self, item: B::Item) -> Result<(), AddError<B::Item>> {
         self.add_weighted(item, 1).await
@@ -141,25 +154,17 @@ where
     /// Those of [`add`](Self::add).
     pub async fn add_weighted(&self, item: B::Item, weight: u32) -> Result<(), AddError<B::Item>> {
         let mut item = Some(item);
-        let mut in_line = InLine { queue: self, place: Place::default() };
-        loop {
-            if let Some(result) = poll_fn(|cx| in_line.poll_add(&mut item, weight, cx)).await {
-                return result;
-            }
-            self.look_again_later().await;
-        }
+        self.wait_in_line(|in_line, cx| in_line.poll_add(&mut item, weight, cx)).await
     }
 
     /// Takes no more items from now on, and waits until what is pending has been flushed.
     ///
-    /// Stopping again only waits. Without a worker it waits for one to come; inside the flush it does not wait.
+    /// Stopping again only waits. Without a worker it waits for one to come; inside the flush it does not wait. In a task
+    /// or thread that the flush waits for, it would wait for itself.
     #[doc(alias = "Stop")]
     pub async fn stop(&self) {
         self.close();
-        let mut in_line = InLine { queue: self, place: Place::default() };
-        while !poll_fn(|cx| in_line.poll_stop(cx)).await {
-            self.look_again_later().await;
-        }
+        self.wait_in_line(|in_line, cx| in_line.poll_stop(cx)).await;
     }
 
     /// Flushes batches, in order and one at a time, until the queue is stopped and empty.
@@ -168,7 +173,8 @@ where
     /// after it they are gone, unless it fails ([`FlushOutcome`]) and is to be [retried](BatchQueueIn::retry). Then it is
     /// called again with what it left in the list, so one that takes out what has arrived has only the rest retried; a
     /// failure does not end the worker. It may add to the queue. If this future is dropped during a flush, that batch is
-    /// lost, and counts as failed; at any other time nothing is, and another worker may go on.
+    /// lost, and counts as failed; at any other time nothing is, and another worker may go on. After each try and each
+    /// batch other tasks of the executor have their turn.
     ///
     /// # Errors
     ///
@@ -180,7 +186,8 @@ where
         let mut worker = self.worker()?;
         while let Some(reason) = worker.next_batch().await {
             loop {
-                let outcome = poll_flush(self, flush(worker.items(), reason)).await.into();
+                // Called inside, too: a closure may do its work before it returns a future.
+                let outcome = poll_flush(self, async { flush(worker.items(), reason).await }).await.into();
                 if !worker.settle(outcome).await {
                     break;
                 }
@@ -199,9 +206,52 @@ where
         Ok(BatchWorker::new(self, size))
     }
 
-    fn look_again_later(&self) -> T::Sleep {
-        self.timer().sleep_until(self.timer().now().saturating_add(CROWDED))
+    /// Asks until there is an answer, instead of which `poll` may say when to ask again without being woken.
+    async fn wait_in_line<'a, R>(
+        &'a self,
+        mut poll: impl FnMut(&mut InLine<'a, B, W, L, T>, &Context<'_>) -> Result<R, Option<Instant>>,
+    ) -> R {
+        let mut in_line = InLine { queue: self, place: Place::default() };
+        let (mut sleep, mut sleeps_until) = (pin!(None), None);
+        poll_fn(|cx| {
+            let mut was_asleep = false;
+            loop {
+                let until = match poll(&mut in_line, cx) {
+                    Ok(result) => return Poll::Ready(result),
+                    Err(until) => until,
+                };
+                let slept = poll_sleep(self.timer(), sleep.as_mut(), &mut sleeps_until, until, cx);
+                if slept.is_pending() {
+                    return Poll::Pending;
+                }
+                if mem::replace(&mut was_asleep, true) {
+                    cx.waker().wake_by_ref(); // a timer that is always early must not keep the executor
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
     }
+}
+
+/// Sleeps until then, if at all: ready when that is over. What was set before is used again as long as it is the same.
+pub(super) fn poll_sleep<T: Timer>(
+    timer: &T,
+    mut sleep: Pin<&mut Option<T::Sleep>>,
+    sleeps_until: &mut Option<Instant>,
+    until: Option<Instant>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    if mem::replace(sleeps_until, until) != until {
+        sleep.set(until.map(|at| timer.sleep_until(at)));
+    }
+    match sleep.as_mut().as_pin_mut().map(|sleep| sleep.poll(cx)) {
+        None | Some(Poll::Pending) => return Poll::Pending,
+        Some(Poll::Ready(())) => {}
+    }
+    *sleeps_until = None;
+    sleep.set(None);
+    Poll::Ready(())
 }
 
 /// A place in line, left when dropped.
@@ -223,48 +273,58 @@ where
     L: Lock<Target = BatchQueueIn<B, W>>,
     T: Clock,
 {
-    /// Ready with `None` if there is no place in line.
+    /// What became of the item; else when to ask again without being woken.
     fn poll_add(
         &mut self,
         item: &mut Option<B::Item>,
         weight: u32,
         cx: &Context<'_>,
-    ) -> Poll<Option<Result<(), AddError<B::Item>>>> {
-        let Some(offered) = item.take() else { return Poll::Pending };
-        let place = &mut self.place;
-        let push =
-            self.queue.offer(offered, |queue, item, now| queue.push_or_wait(item, weight, now, place, cx.waker()));
+    ) -> Result<Result<(), AddError<B::Item>>, Option<Instant>> {
+        let (queue, place) = (self.queue, &mut self.place);
+        let Some(offered) = item.take() else { return Err(None) };
+        let mut push = queue.offer(offered, |queue, item, now| queue.push(item, weight, now, place));
+        if let Push::Refused(AddError::Full(back)) = push {
+            let (now, context) = (queue.timer().now(), queue.lock().context());
+            let mut waker = Some(cx.waker().clone());
+            push = queue.offer(back, |queue, item, pushed_at| match queue.push(item, weight, pushed_at, place) {
+                Push::Refused(AddError::Full(item)) if !queue.is_inside(cx.waker(), context) => {
+                    queue.wait_for_room(item, now, place, &mut waker)
+                }
+                other => other,
+            });
+        }
         self.place.former = None;
         match push {
             Push::Accepted(wake) => {
-                self.queue.wake(wake);
-                Poll::Ready(Some(Ok(())))
+                queue.wake(wake);
+                Ok(Ok(()))
             }
-            Push::Refused(error) => Poll::Ready(Some(Err(error))),
-            Push::Crowded(back) => {
+            Push::Refused(error) => Ok(Err(error)),
+            Push::Untimed(back) => {
                 *item = Some(back);
-                Poll::Ready(None)
+                Err(None)
             }
-            Push::Untimed(back) | Push::Waiting(back) => {
+            Push::Waiting(back, until) => {
                 *item = Some(back);
-                Poll::Pending
+                Err(until)
             }
         }
     }
 
-    /// Ready with `false` if there is no place in line.
-    fn poll_stop(&mut self, cx: &Context<'_>) -> Poll<bool> {
-        let poll = self.queue.with_lock(|queue| {
-            if queue.is_over_for(cx.waker()) {
-                Poll::Ready(true)
-            } else if queue.wait(&mut self.place, cx.waker()) {
-                Poll::Pending
-            } else {
-                Poll::Ready(false)
-            }
+    /// Whether there is nothing to wait for any more; else when to ask again without being woken.
+    fn poll_stop(&mut self, cx: &Context<'_>) -> Result<(), Option<Instant>> {
+        let context = self.queue.lock().context();
+        let mut waker = Some(cx.waker().clone());
+        let place = &mut self.place;
+        let waits = self.queue.with_lock(|queue| {
+            let is_over = queue.is_over() || queue.is_inside(cx.waker(), context);
+            (!is_over).then(|| queue.wait(place, &mut waker))
         });
-        self.place.former = None;
-        poll
+        match waits {
+            None => Ok(()),
+            Some(true) => Err(None),
+            Some(false) => Err(Some(self.queue.timer().now().after(CROWDED))),
+        }
     }
 }
 
@@ -277,8 +337,8 @@ where
 {
     fn drop(&mut self) {
         if self.place.ticket.is_some() {
-            let in_line = self.queue.with_lock(|queue| queue.leave(&mut self.place));
-            self.queue.wake(Wake { worker: None, in_line });
+            let wake = self.queue.with_lock(|queue| queue.leave(&mut self.place));
+            self.queue.wake(wake);
         }
     }
 }

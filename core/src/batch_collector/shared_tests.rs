@@ -1,9 +1,19 @@
 #[path = "flush_tests.rs"]
 mod flush;
+#[path = "inside_tests.rs"]
+mod inside;
 #[path = "waiting_tests.rs"]
 mod waiting;
 
-use alloc::{boxed::Box, collections::BTreeSet, rc::Rc, sync::Arc, task::Wake, vec, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+    task::Wake,
+    vec,
+    vec::Vec,
+};
 use core::{
     cell::{Cell, RefCell},
     future::Future,
@@ -139,9 +149,11 @@ fn an_item_that_came_after_the_clock_was_read_is_not_flushed_early() {
     clock.advance(Duration::from_secs(2));
     let Push::Accepted(_) = machine.push(1, 1, Some(clock.now()), &mut Place::default()) else { panic!("room") };
     let (mut items, mut waker) = (Items::new(), None);
-    let Fetch::Behind(at) = machine.fetch(&mut items, read, None, &mut waker) else { panic!("read again") };
+    let Fetch::Behind(at) = machine.fetch(&mut items, read, None, false, &mut waker) else { panic!("read again") };
     assert_eq!(at, clock.now());
-    let Fetch::Nothing(until) = machine.fetch(&mut items, clock.now(), Some(at), &mut waker) else { panic!("not due") };
+    let Fetch::Nothing(until, _) = machine.fetch(&mut items, clock.now(), Some(at), false, &mut waker) else {
+        panic!("not due")
+    };
     assert_eq!(until, Some(Instant::from_secs(12)));
 }
 
@@ -319,7 +331,9 @@ fn an_item_that_came_while_the_clock_was_read_again_is_no_step_back() {
         let Push::Accepted(_) = machine.push(1, 1, at, &mut Place::default()) else { panic!("room") };
     }
     let seen = Instant::from_secs(2);
-    let Fetch::Behind(at) = machine.fetch(&mut items, seen, Some(seen), &mut waker) else { panic!("read again") };
+    let Fetch::Behind(at) = machine.fetch(&mut items, seen, Some(seen), false, &mut waker) else {
+        panic!("read again")
+    };
     assert_eq!(at, Instant::from_secs(3));
 }
 

@@ -6,16 +6,21 @@ use super::{
 };
 use crate::Instant;
 
-/// Refuses calls to something that keeps failing, and lets a few probes find out when it is back.
+/// A circuit breaker: refuses calls to something that keeps failing, and lets a few probes find out when it is back.
 ///
 /// It is closed at first: calls pass, and it counts how they end. When its [`Trip`](super::Trip) says so it opens, and
 /// refuses every call for the time that its [`Reset`] says. After that it is half-open: it admits a few probes, closes
 /// when they succeed, and opens again when one fails.
 ///
 /// A half-open breaker admits exactly [`Reset::probes`] calls; a result that belongs to an earlier state changes
-/// nothing; a probe that never reports loses its place after [`Reset::lease`]. Every operation is O(1), except that
-/// [`TimeWindow`](super::TimeWindow) takes O(buckets) after a pause. With [`Consecutive`] it is 144 bytes, of which 64
-/// are counts and 40 settings; [`Breakers`](super::Breakers) have those once for all keys. If the clock steps back, an
+/// nothing; a probe that never reports loses its place after [`Reset::lease`].
+///
+/// A call that hangs fails only if its time is limited: set [`Reset::call_timeout`]. Then a permit that comes back, or is
+/// dropped in its guard, at that age or later is a failure.
+///
+/// Every operation is O(1), except that
+/// [`TimeWindow`](super::TimeWindow) takes O(buckets) after a pause. With [`Consecutive`] it is 152 bytes, of which 64
+/// are counts and 48 settings; [`Breakers`](super::Breakers) have those once for all keys. If the clock steps back, an
 /// open breaker stays open, at most for one more open time.
 ///
 /// ```
@@ -62,7 +67,7 @@ impl<P: TripPolicy> CircuitBreaker<P> {
         self.control.acquire(Some(&mut self.cell), now)
     }
 
-    /// Tells how the call ended that `permit` admitted.
+    /// Tells how the call ended that `permit` admitted. At [`Reset::call_timeout`] or later it is a failure in any case.
     ///
     /// A permit of another breaker is taken for one of this: keep them apart.
     #[inline]
@@ -118,17 +123,22 @@ impl<P: TripPolicy> CircuitBreaker<P> {
         self.control.reseed(seed);
     }
 
+    /// When a call that begins at `now` has failed, by [`Reset::call_timeout`]; `None` for never. Cut it off then.
+    #[must_use]
+    pub fn call_deadline(&self, now: Instant) -> Option<Instant> {
+        self.control.call_deadline(now)
+    }
+
     /// For adapters that let the calls of a healthy breaker pass without its lock. While this is some generation, calls
     /// may be admitted by [`Permit::calm`] and succeed without a word here, if [`settle`](Self::settle) tells of them
-    /// before anything else is done with the breaker.
-    #[doc(hidden)]
+    /// before anything else is done with the breaker, and none succeeds at its [`call_deadline`](Self::call_deadline) or
+    /// later.
     #[must_use]
     pub fn calm_generation(&self) -> Option<u32> {
         self.control.calm_generation(&self.cell).map(Generation::get)
     }
 
-    /// Counts calls that passed while the breaker was calm: so many were admitted, and so many succeeded.
-    #[doc(hidden)]
+    /// For adapters: counts calls that passed while the breaker was calm. So many were admitted, and so many succeeded.
     pub fn settle(&mut self, permitted: u64, successes: u64) {
         self.control.settle(&mut self.cell, permitted, successes);
     }

@@ -21,13 +21,22 @@ use crate::{
 /// result on). Every call is O(1) expected, plus what [`TripPolicy`] states. An entry is the key, 32 bytes and the
 /// policy's window.
 ///
-/// **When all `N` entries are in use**, an idle one is given to the next key that needs one: a closed breaker with
-/// nothing against its key, or any that nobody has asked for during the longest open time after they might have. 32
-/// entries are looked at, going round, so for up to 32 keys an idle one is always found. If there is none, the result
-/// is only counted, in [`untracked`](BreakersIn::untracked), and the key's calls pass: no call is ever refused for lack
-/// of memory, and no open breaker is forgotten before it is due. Once the entry of a breaker that had opened is given
-/// away, results of calls that began before are stale if their keys have no entry: they may be of the time before it
-/// opened.
+/// # When it is full
+///
+/// The next key that needs an entry takes over one of the first kind that is found; 32 entries are looked at, going round,
+/// so with up to 32 entries one is always found if there is any:
+///
+/// - a closed breaker with nothing against its key: no failure, and no failed or slow call in its window;
+/// - an open or half-open one that nobody has asked for during the longest open time after they might have;
+/// - one that nobody has told anything for its *memory*: two [leases](Reset::lease), and at least ten minutes, the longest
+///   open time and the window's span.
+///
+/// If there is none, the result is only counted, in [`untracked`](BreakersIn::untracked), and the key's calls pass: no call
+/// is ever refused for lack of memory, no open breaker is forgotten before it is due, and no failure that has been counted
+/// within the memory. [`cleanup`](BreakersIn::cleanup) is stricter: it lets go only of what is as good as new.
+///
+/// A result whose key has no entry counts for a new one, whenever its call began. So results of slow calls are never lost;
+/// one whose breaker had opened and was forgotten while the call was under way counts once more.
 ///
 /// ```
 /// use core::time::Duration;
@@ -51,8 +60,6 @@ pub struct BreakersIn<K, P: TripPolicy, S: Storage, H = HashSeed> {
     table: Table<K, Cell<P::Window>, S, H>,
     /// Where the search for an idle entry goes on.
     hand: usize,
-    /// When a breaker that had opened last lost its entry: a key without one no longer knows its earlier calls.
-    forgotten_at: Option<Instant>,
     untracked: u64,
     reused: u64,
 }
@@ -73,14 +80,7 @@ impl<K, P: TripPolicy, H, const N: usize> Breakers<K, N, P, H> {
     /// As [`new`](Breakers::new), with a hasher of the caller's choice.
     #[must_use]
     pub const fn with_hasher(trip: P, reset: Reset, hasher: H) -> Self {
-        Self {
-            control: Control::new(trip, reset),
-            table: Table::new(hasher),
-            hand: 0,
-            forgotten_at: None,
-            untracked: 0,
-            reused: 0,
-        }
+        Self { control: Control::new(trip, reset), table: Table::new(hasher), hand: 0, untracked: 0, reused: 0 }
     }
 }
 
@@ -88,7 +88,7 @@ impl<K, P: TripPolicy, S: Allocate, H> BreakersIn<K, P, S, H> {
     /// Breakers for `max_keys` keys, at least one, in storage of run-time size.
     pub fn allocate(trip: P, reset: Reset, max_keys: usize, hasher: H) -> Self {
         let table = Table::allocate(max_keys, hasher);
-        Self { control: Control::new(trip, reset), table, hand: 0, forgotten_at: None, untracked: 0, reused: 0 }
+        Self { control: Control::new(trip, reset), table, hand: 0, untracked: 0, reused: 0 }
     }
 }
 
@@ -138,6 +138,11 @@ impl<K, P: TripPolicy, S: Storage, H> BreakersIn<K, P, S, H> {
         self.reused
     }
 
+    /// When a call that begins at `now` has failed, by [`Reset::call_timeout`]; `None` for never. Cut it off then.
+    pub fn call_deadline(&self, now: Instant) -> Option<Instant> {
+        self.control.call_deadline(now)
+    }
+
     /// Each key that has an entry, and where its breaker stands. O(capacity).
     pub fn iter(&self) -> impl Iterator<Item = (&K, BreakerState)> {
         self.table.iter().map(|(_, key, cell)| (key, cell.state()))
@@ -174,45 +179,76 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         self.control.acquire(cell, now)
     }
 
-    /// Tells how the call ended that `permit` admitted for `key`.
+    /// Tells how the call ended that `permit` admitted for `key`. At [`Reset::call_timeout`] or later it is a failure in any
+    /// case.
     ///
-    /// A permit of another key is taken for one of this key: keep them apart.
+    /// A permit of another key is taken for one of this key: keep them apart. A key that loses its entry to this one is
+    /// dropped here; behind a lock, [`record_existing`](Self::record_existing) and [`record_new`](Self::record_new) keep
+    /// what keys do when they are cloned and dropped out of it.
     pub fn record(&mut self, key: &K, permit: Permit, outcome: Outcome, now: Instant)
     where
         K: Clone,
     {
-        self.record_with(self.hash(key), key, K::clone, permit, outcome, now);
+        self.record_cloned(key, Some(&permit), outcome, now);
     }
 
-    /// [`record`](Self::record) for a borrowed form of the key, for adapters that have hashed it already.
+    /// For adapters: [`record`](Self::record), or without a permit [`record_success`](Self::record_success) and
+    /// [`record_failure`](Self::record_failure), for a borrowed form of the key whose [`hash`](Self::hash) is known.
     ///
-    /// `hash` is what [`hash`](Self::hash) returns; `own` makes the key of a new entry.
-    pub fn record_with<Q>(
+    /// False, and nothing done, if the key needs an entry that it has not: call [`record_new`](Self::record_new) then.
+    #[must_use = "if it is false, nothing is recorded yet"]
+    pub fn record_existing<Q>(
         &mut self,
         hash: u64,
         key: &Q,
-        own: impl FnOnce(&Q) -> K,
-        permit: Permit,
+        permit: Option<&Permit>,
         outcome: Outcome,
         now: Instant,
-    ) where
+    ) -> bool
+    where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        if let Some(cell) = self.table.find(hash, key).and_then(|slot| self.table.get_mut(slot)) {
-            self.control.record(cell, &permit, outcome, now);
-        } else if self.control.leaves_new(&permit, outcome) {
-            self.control.pass_over(&permit, outcome);
-        } else if self.may_be_of_another_life(&permit, now) {
-            self.control.pass_over_stale();
-        } else if self.make_room(now) {
-            let mut cell = Cell::new(P::EMPTY);
-            self.control.record(&mut cell, &permit, outcome, now);
-            let _ = self.table.insert(hash, own(key), cell);
-        } else {
-            self.control.pass_over(&permit, outcome);
-            self.untracked = self.untracked.saturating_add(1);
+        let cell = self.table.find(hash, key).and_then(|slot| self.table.get_mut(slot));
+        match (cell, permit) {
+            (Some(cell), Some(permit)) => self.control.record(cell, permit, outcome, now),
+            (Some(cell), None) => self.control.record_bare(cell, outcome, now),
+            (None, Some(permit)) => return self.control.pass_over(permit, outcome, now),
+            (None, None) => return self.control.pass_over(&self.control.bare_permit(now), outcome, now),
         }
+        true
+    }
+
+    /// For adapters: [`record_existing`](Self::record_existing) with a key to keep. A key for which there is no use (this
+    /// one, or one that has lost its entry to it) is given back, to be dropped where that does no harm.
+    #[must_use = "drop it outside the lock"]
+    pub fn record_new(
+        &mut self,
+        hash: u64,
+        key: K,
+        permit: Option<&Permit>,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Option<K> {
+        if self.record_existing(hash, &key, permit, outcome, now) {
+            return Some(key);
+        }
+        let permit = permit.map_or_else(|| self.control.bare_permit(now), Permit::copy);
+        let Ok(displaced) = self.make_room(now) else {
+            self.count_untracked(&permit, outcome, now);
+            return Some(key);
+        };
+        let mut cell = Cell::new(P::EMPTY);
+        self.control.record(&mut cell, &permit, outcome, now);
+        let _ = self.table.insert(hash, key, cell);
+        displaced
+    }
+
+    /// For adapters: counts a result that cannot be recorded, because its key could not be had, as
+    /// [`untracked`](Self::untracked).
+    pub fn record_untracked(&mut self, permit: Option<&Permit>, outcome: Outcome, now: Instant) {
+        let permit = permit.map_or_else(|| self.control.bare_permit(now), Permit::copy);
+        self.count_untracked(&permit, outcome, now);
     }
 
     /// [`try_acquire`](Self::try_acquire) for callers that keep no permit; see
@@ -231,7 +267,7 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
     where
         K: Clone,
     {
-        self.record_bare(key, Outcome::Success, now);
+        self.record_cloned(key, None, Outcome::Success, now);
     }
 
     /// A failure for the current state of `key`: it counts while closed, or if a probe is out.
@@ -239,7 +275,7 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
     where
         K: Clone,
     {
-        self.record_bare(key, Outcome::Failure, now);
+        self.record_cloned(key, None, Outcome::Failure, now);
     }
 
     /// Where the breaker of `key` stands. A pure read: `Open` stays until somebody asks for a permit.
@@ -252,8 +288,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         slot.and_then(|slot| self.table.get(slot)).map_or(BreakerState::Closed, |(_, cell)| cell.state())
     }
 
-    /// Closes the breaker of `key` and forgets its past; calls that are under way no longer count. False, and nothing
-    /// done, if it has no entry, which is as good as new.
+    /// Closes the breaker of `key` and forgets its past; calls that are under way no longer count, as long as it has its
+    /// entry. False, and nothing done, if it has none, which is as good as new.
     pub fn reset<Q>(&mut self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -265,16 +301,34 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         true
     }
 
-    /// Forgets every idle entry, and tells how many; never needed, since a full table does it by itself. O(capacity).
+    /// Forgets every breaker that is as good as new, and tells how many; never needed, since a full table makes room by
+    /// itself. O(capacity).
+    ///
+    /// As good as new is one that has never opened and in which no call counts, and one that nobody has told anything for
+    /// its memory (see [`Breakers`]). No decision is another for it, so it may be called as often as one likes.
+    #[doc(alias("purge", "evict"))]
     pub fn cleanup(&mut self, now: Instant) -> usize {
         let before = self.len();
-        for slot in 0..self.table.slots() {
-            self.remove_idle(slot, now);
+        let mut from = 0;
+        while let Some((slot, _key)) = self.forget_next(from, now) {
+            from = slot.saturating_add(1);
         }
         before.saturating_sub(self.len())
     }
 
-    /// The hash of a key, as [`try_acquire_with`](Self::try_acquire_with) and [`record_with`](Self::record_with) want it.
+    /// For adapters: one step of [`cleanup`](Self::cleanup), which forgets the first such breaker in slot `from` or later,
+    /// and gives the slot and the key, to be dropped outside a lock. O(capacity).
+    pub fn forget_next(&mut self, from: usize, now: Instant) -> Option<(usize, K)> {
+        (from..self.table.slots()).find_map(|slot| {
+            let is_as_new = self.control.is_as_new(self.table.get_mut(slot)?, now);
+            if !is_as_new {
+                return None;
+            }
+            self.table.remove(slot).map(|(key, _)| (slot, key))
+        })
+    }
+
+    /// The hash of a key, as [`try_acquire_with`](Self::try_acquire_with) and [`record_existing`](Self::record_existing) want it.
     pub fn hash<Q>(&self, key: &Q) -> u64
     where
         K: Borrow<Q>,
@@ -288,39 +342,26 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         self.table.rehash(hasher);
     }
 
-    fn record_bare(&mut self, key: &K, outcome: Outcome, now: Instant)
+    fn record_cloned(&mut self, key: &K, permit: Option<&Permit>, outcome: Outcome, now: Instant)
     where
         K: Clone,
     {
-        let slot = self.table.find(self.hash(key), key);
-        match slot.and_then(|slot| self.table.get_mut(slot)) {
-            Some(cell) => self.control.record_bare(cell, outcome, now),
-            None => self.record(key, self.control.bare_permit(now), outcome, now),
+        let hash = self.hash(key);
+        if !self.record_existing(hash, key, permit, outcome, now) {
+            drop(self.record_new(hash, key.clone(), permit, outcome, now));
         }
     }
 
-    /// True if the breaker of this call's key may have opened and lost its entry since: nobody can tell any more.
-    fn may_be_of_another_life(&mut self, permit: &Permit, now: Instant) -> bool {
-        self.forgotten_at = self.forgotten_at.map(|at| at.earlier(now));
-        self.forgotten_at.is_some_and(|at| permit.started_at < at)
+    fn count_untracked(&mut self, permit: &Permit, outcome: Outcome, now: Instant) {
+        self.control.count_unjudged(permit, outcome, now);
+        self.untracked = self.untracked.saturating_add(1);
     }
 
-    fn remove_idle(&mut self, slot: usize, now: Instant) -> bool {
-        let Some(cell) = self.table.get_mut(slot) else { return false };
-        if !self.control.is_idle(cell, now) {
-            return false;
-        }
-        if cell.has_opened() {
-            self.forgotten_at = Some(now);
-        }
-        self.table.remove(slot);
-        true
-    }
-
-    /// False if every entry is taken, and none of the next [`SEARCH`] is idle.
-    fn make_room(&mut self, now: Instant) -> bool {
+    /// The key that has lost its entry, if one had to; an error if every entry is taken, and none of the next [`SEARCH`] is
+    /// idle.
+    fn make_room(&mut self, now: Instant) -> Result<Option<K>, ()> {
         if !self.table.is_full() {
-            return true;
+            return Ok(None);
         }
         for _ in 0..self.table.slots().min(slots_for::<S>(SEARCH)) {
             let slot = self.hand;
@@ -328,12 +369,12 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
             if self.hand >= self.table.slots() {
                 self.hand = 0;
             }
-            if self.remove_idle(slot, now) {
+            if self.table.get_mut(slot).is_some_and(|cell| self.control.is_idle(cell, now)) {
                 self.reused = self.reused.saturating_add(1);
-                return true;
+                return Ok(self.table.remove(slot).map(|(key, _)| key));
             }
         }
-        false
+        Err(())
     }
 }
 

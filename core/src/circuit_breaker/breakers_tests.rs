@@ -97,9 +97,9 @@ fn made_up_keys_that_all_fail_give_their_entries_back() {
     for key in 0..4 {
         assert!(call(&mut breakers, key, Outcome::Failure, at(0)));
     }
-    assert!(call(&mut breakers, 7, Outcome::Failure, at(29)));
-    assert_eq!(breakers.untracked(), 1, "one failure is not forgotten at once");
-    assert!(call(&mut breakers, 7, Outcome::Failure, at(30)));
+    assert!(call(&mut breakers, 7, Outcome::Failure, at(1_199)));
+    assert_eq!(breakers.untracked(), 1, "one failure is not forgotten before its memory ends");
+    assert!(call(&mut breakers, 7, Outcome::Failure, at(1_200)));
     assert_eq!((breakers.untracked(), breakers.reused()), (1, 1));
 }
 
@@ -116,35 +116,125 @@ fn entries_of_a_clock_that_has_stepped_back_are_not_kept_for_ever() {
 }
 
 #[test]
-fn a_probe_of_a_breaker_that_was_reused_is_stale() {
+fn a_probe_of_a_breaker_that_was_forgotten_counts_for_a_new_one() {
     let mut breakers = full_of_open_ones();
-    let lost = breakers.try_acquire(&0, at(30)).unwrap();
+    let late = breakers.try_acquire(&0, at(30)).unwrap();
     assert_eq!(breakers.cleanup(at(10_000)), 4);
-    breakers.record(&0, lost, Outcome::Failure, at(10_000));
-    assert_eq!((breakers.stats().stale, breakers.len()), (1, 0));
+    breakers.record(&0, late, Outcome::Failure, at(10_000));
+    assert_eq!((breakers.stats().stale, breakers.state(&0)), (0, BreakerState::Open));
 }
 
 /// A failure from before the breaker opened says nothing about the other side after it has closed again.
 #[test]
-fn d12_a_late_failure_opens_no_breaker_whose_entry_was_given_away() {
+fn d12_a_late_failure_opens_no_breaker_that_was_cleaned_up() {
     let mut breakers = Four::new(Trip::consecutive(1), RESET);
-    let late = [0, 0, 5].map(|key| (key, breakers.try_acquire(&key, at(0)).unwrap()));
+    let late = [0, 0].map(|key| (key, breakers.try_acquire(&key, at(0)).unwrap()));
     assert!(call(&mut breakers, 0, Outcome::Failure, at(1)));
     assert!(call(&mut breakers, 0, Outcome::Success, at(31)));
-    assert_eq!(breakers.cleanup(at(31)), 1);
+    assert_eq!(breakers.cleanup(at(31)), 0, "calls from before may still be under way");
     for (key, permit) in late {
         breakers.record(&key, permit, Outcome::Failure, at(32));
         assert_eq!(breakers.state(&key), BreakerState::Closed);
     }
-    assert_eq!(breakers.stats().stale, 3);
-    // What began after that counts, and so does everything once the clock has stepped back.
-    assert!(call(&mut breakers, 0, Outcome::Failure, at(31)));
-    assert_eq!(breakers.state(&0), BreakerState::Open);
-    let permit = breakers.try_acquire(&6, at(3)).unwrap();
-    breakers.record(&6, permit, Outcome::Failure, at(4));
-    let permit = breakers.try_acquire(&6, at(4)).unwrap();
-    breakers.record(&6, permit, Outcome::Failure, at(4));
-    assert_eq!(breakers.state(&6), BreakerState::Open);
+    assert_eq!(breakers.stats().stale, 2);
+    assert_eq!(breakers.cleanup(at(31 + 1_200)), 1);
+}
+
+#[test]
+fn found_a5_an_entry_that_is_given_away_makes_no_other_keys_result_stale() {
+    let mut breakers = Four::new(Trip::consecutive(1), RESET);
+    let slow = breakers.try_acquire(&5, at(0)).unwrap();
+    assert!(call(&mut breakers, 0, Outcome::Failure, at(1)));
+    assert_eq!(breakers.cleanup(at(10_000)), 1);
+    breakers.record(&5, slow, Outcome::Failure, at(10_000));
+    assert_eq!((breakers.state(&5), breakers.stats().stale), (BreakerState::Open, 0));
+}
+
+/// Rounds of calls that take 30 s and fail, to so many peers at once, in a table that is full of idle entries.
+fn breakers_open_for_slow_dead_peers(mut breakers: BreakersIn<u32, Consecutive, impl Storage>, peers: u32) {
+    let room = breakers.capacity() as u32;
+    for key in 0..room {
+        for _ in 0..3 {
+            assert!(call(&mut breakers, 1_000_000 + key, Outcome::Failure, at(0)));
+        }
+    }
+    assert_eq!(breakers.iter().filter(|(_, state)| *state == BreakerState::Open).count() as u32, room);
+    let (mut now, mut out) = (100, Vec::new());
+    for _round in 0..8 {
+        out.extend((0..peers).filter_map(|key| Some((key, breakers.try_acquire(&key, at(now)).ok()?))));
+        now += 30;
+        for (key, permit) in out.drain(..) {
+            breakers.record(&key, permit, Outcome::Failure, at(now));
+        }
+    }
+    let open = (0..peers).filter(|key| breakers.state(key) != BreakerState::Closed).count() as u32;
+    assert_eq!(open, peers.min(room), "{:?}", breakers.stats());
+    let stats = breakers.stats();
+    assert_eq!(stats.permitted, stats.failures + stats.stale);
+    assert_eq!((stats.stale, breakers.untracked() > 0), (0, peers > room));
+}
+
+#[test]
+fn found_a5_slow_dead_peers_open_their_breakers_in_a_table_full_of_idle_ones() {
+    let trip = Trip::consecutive(3);
+    breakers_open_for_slow_dead_peers(Breakers::<u32, 1>::new(trip, RESET), 50);
+    breakers_open_for_slow_dead_peers(Breakers::<u32, 8>::new(trip, RESET), 50);
+    breakers_open_for_slow_dead_peers(Breakers::<u32, 32>::new(trip, RESET), 50);
+    breakers_open_for_slow_dead_peers(Breakers::<u32, 64>::new(trip, RESET), 50);
+}
+
+/// The same happens to a table with a janitor as to a breaker alone.
+fn a_janitor_changes_nothing<P: TripPolicy + Copy>(trip: P, script: &[(u64, Outcome)]) {
+    let reset = Reset::after(Duration::from_secs(5)).doubling().up_to(Duration::from_secs(20));
+    let mut breakers: Breakers<u32, 4, P> = Breakers::new(trip, reset);
+    let mut alone = crate::CircuitBreaker::new(trip, reset);
+    let mut now = at(0);
+    for (pause, outcome) in script.iter().cycle().take(300) {
+        now = now.saturating_add(Duration::from_secs(*pause));
+        match (breakers.try_acquire(&1, now), alone.try_acquire(now)) {
+            (Ok(permit), Ok(other)) => {
+                now = now.saturating_add(Duration::from_secs(2));
+                breakers.record(&1, permit, *outcome, now);
+                alone.record(other, *outcome, now);
+            }
+            (ours, theirs) => assert_eq!(ours.map(drop), theirs.map(drop)),
+        }
+        breakers.cleanup(now);
+        assert_eq!(breakers.state(&1), alone.state());
+    }
+    assert!(alone.stats().opened > 0);
+}
+
+#[test]
+fn found_a5_a_janitor_never_blinds_a_breaker() {
+    use Outcome::{Failure as F, Success as S};
+    a_janitor_changes_nothing(Trip::consecutive(3), &[(10, F)]);
+    a_janitor_changes_nothing(Trip::consecutive(2), &[(500, F), (3, F), (40, S)]);
+    let half = Percent::new(50);
+    a_janitor_changes_nothing(Trip::call_window::<4>(half), &[(10, S), (10, S), (90, F), (400, F), (7, S)]);
+    let window = Trip::time_window::<4>(Duration::from_secs(3_600), half).min_calls(NonZeroU32::MIN.saturating_add(3));
+    a_janitor_changes_nothing(window, &[(10, S), (10, S), (1_300, F), (400, F), (7, S)]);
+}
+
+#[test]
+fn a_result_of_a_call_that_is_slower_than_its_entry_is_never_lost() {
+    for peers in [1_u32, 2, 5, 9] {
+        let mut breakers = Four::new(Trip::consecutive(1), RESET);
+        let mut now = 0;
+        for round in 0..50 {
+            let permits: Vec<_> = (0..peers)
+                .filter_map(|key| breakers.try_acquire(&(key + round % 3), at(now)).ok().map(|permit| (key, permit)))
+                .collect();
+            now += 700;
+            breakers.cleanup(at(now));
+            for (key, permit) in permits {
+                let outcome = if key % 2 == 0 { Outcome::Failure } else { Outcome::Success };
+                breakers.record(&(key + round % 3), permit, outcome, at(now));
+            }
+        }
+        let stats = breakers.stats();
+        assert_eq!(stats.permitted, stats.successes + stats.failures + stats.ignored + stats.stale);
+    }
 }
 
 #[test]

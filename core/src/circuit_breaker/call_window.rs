@@ -105,7 +105,11 @@ impl<const N: usize> Policy for CallWindow<N> {
         self.limits.is_slow(started_at, now)
     }
 
-    fn is_clean(ring: &CallRing<N>) -> bool {
+    fn is_empty(&self, ring: &CallRing<N>, _now: Instant) -> bool {
+        ring.counts.calls == 0
+    }
+
+    fn is_clean(&self, ring: &CallRing<N>, _now: Instant) -> bool {
         ring.counts.failed == 0 && ring.counts.slow == 0
     }
 

@@ -55,10 +55,6 @@ impl<W> Cell<W> {
         self.state
     }
 
-    pub(super) fn has_opened(&self) -> bool {
-        self.generation != NEW
-    }
-
     /// The generation for a result that comes without a permit.
     const fn generation_without_permit(&self) -> Generation {
         match self.state {
@@ -75,9 +71,11 @@ impl<W> Cell<W> {
         if now < at { Err(Open { retry_at: at }) } else { Ok(()) }
     }
 
-    const fn is_current(&self, permit: Generation) -> bool {
+    /// True if a result of this permit belongs to this state. To a breaker that has never opened every result does: its
+    /// key may have had another before, which was forgotten while the call was under way.
+    fn is_current(&self, permit: Generation) -> bool {
         let since = self.since.get();
-        permit.get().wrapping_sub(since) <= self.generation.get().wrapping_sub(since)
+        self.generation == NEW || permit.get().wrapping_sub(since) <= self.generation.get().wrapping_sub(since)
     }
 }
 
@@ -141,6 +139,15 @@ impl<P: TripPolicy> Control<P> {
 
     fn ask(&mut self, cell: Option<&mut Cell<P::Window>>, now: Instant) -> Result<Generation, Open> {
         let Some(cell) = cell else { return Ok(NEW) };
+        if self.has_silent_probes(cell) && self.reset.silence_fails() {
+            if let Err(open) = cell.wait(self.reset.lease_span(), now) {
+                let then_open_for = self.reset.open_for(cell.reopened.saturating_add(1));
+                return Err(Open { retry_at: open.retry_at.after(then_open_for) });
+            }
+            // They failed when their lease ended, whenever somebody notices.
+            let ended_at = cell.at.get();
+            self.reopen(cell, Outcome::Failure, ended_at);
+        }
         match cell.state {
             BreakerState::Closed => return Ok(cell.generation),
             BreakerState::Open => {
@@ -148,7 +155,7 @@ impl<P: TripPolicy> Control<P> {
                 cell.wait(longest, now)?;
                 self.enter(cell, BreakerState::HalfOpen);
             }
-            BreakerState::HalfOpen if cell.admitted >= self.reset.probe_count() => {
+            BreakerState::HalfOpen if self.has_silent_probes(cell) => {
                 cell.wait(self.reset.lease_span(), now)?;
                 // The verdict of a silent probe may still come, so the state remains; only its place is taken.
                 cell.generation = self.next_generation();
@@ -161,19 +168,48 @@ impl<P: TripPolicy> Control<P> {
         Ok(cell.generation)
     }
 
+    /// All probes have been admitted, and some have neither succeeded nor given their places back.
+    fn has_silent_probes(&self, cell: &Cell<P::Window>) -> bool {
+        cell.state == BreakerState::HalfOpen && cell.admitted >= self.reset.probe_count()
+    }
+
+    /// When a call that begins at `now` has failed; `None` for never.
+    pub(super) fn call_deadline(&self, now: Instant) -> Option<Instant> {
+        self.reset.call_deadline(now)
+    }
+
     /// Counts the result of a call that was admitted by `permit`.
     #[inline]
     pub(super) fn record(&mut self, cell: &mut Cell<P::Window>, permit: &Permit, outcome: Outcome, now: Instant) {
-        let slow = self.trip.is_slow(permit.started_at, now);
-        if cell.state == BreakerState::Closed && permit.generation == cell.generation {
+        let (outcome, slow) = self.verdict(permit, outcome, now);
+        if cell.state == BreakerState::Closed && permit.generation == cell.generation && !self.is_forced() {
             self.judge(cell, outcome, slow, now);
         } else {
-            self.record_tripped(cell, permit.generation, outcome, slow, now);
+            self.record_elsewhere(cell, permit.generation, outcome, slow, now);
         }
     }
 
+    /// What an outcome means after so long a call, and whether that was slow. It is [`Outcome::Dropped`] only for a call
+    /// that counts for nothing but its slowness, and never [`Outcome::Panicked`].
+    #[inline]
+    fn verdict(&self, permit: &Permit, outcome: Outcome, now: Instant) -> (Outcome, bool) {
+        let slow = self.trip.is_slow(permit.started_at, now);
+        if now.since(permit.started_at) >= self.reset.call_timeout {
+            let wish = matches!(outcome, Outcome::RetryAfter(_));
+            return (if wish { outcome } else { Outcome::Failure }, slow);
+        }
+        let outcome = match outcome {
+            Outcome::Dropped if slow && self.reset.dropped() == Outcome::Ignored => Outcome::Dropped,
+            Outcome::Dropped => self.reset.dropped(),
+            Outcome::Panicked => self.reset.panicked(),
+            Outcome::Failure | Outcome::Ignored | Outcome::RetryAfter(_) | Outcome::Success => outcome,
+        };
+        (outcome, slow)
+    }
+
+    /// A result that is not simply one more of a closed breaker.
     #[cold]
-    fn record_tripped(
+    fn record_elsewhere(
         &mut self,
         cell: &mut Cell<P::Window>,
         generation: Generation,
@@ -181,32 +217,41 @@ impl<P: TripPolicy> Control<P> {
         slow: bool,
         now: Instant,
     ) {
-        let is_tracked = generation != UNTRACKED;
-        if is_tracked && !cell.is_current(generation) {
+        if generation == UNTRACKED {
+            return self.count(outcome);
+        }
+        if !cell.is_current(generation) {
             return bump(&mut self.stats.stale);
         }
+        match cell.state {
+            BreakerState::Closed if self.is_forced() => self.count(outcome),
+            BreakerState::Closed => self.judge(cell, outcome, slow, now),
+            BreakerState::HalfOpen | BreakerState::Open => {
+                self.count(outcome);
+                // What an operator keeps from being judged still gives its place back.
+                let judged = if self.is_forced() { Outcome::Ignored } else { outcome };
+                self.judge_probe(cell, generation, judged, slow, now);
+            }
+        }
+    }
+
+    /// Counts a result whose breaker is not there, if a breaker that is not there would not differ from a new one after it.
+    pub(super) fn pass_over(&mut self, permit: &Permit, outcome: Outcome, now: Instant) -> bool {
+        let (outcome, _slow) = self.verdict(permit, outcome, now);
+        let says_nothing = permit.generation == UNTRACKED
+            || self.is_forced()
+            || outcome == Outcome::Ignored
+            || outcome == Outcome::Success && P::FORGETS_SUCCESS;
+        if says_nothing {
+            self.count(outcome);
+        }
+        says_nothing
+    }
+
+    /// Counts a result that no breaker is told.
+    pub(super) fn count_unjudged(&mut self, permit: &Permit, outcome: Outcome, now: Instant) {
+        let (outcome, _slow) = self.verdict(permit, outcome, now);
         self.count(outcome);
-        if is_tracked {
-            self.judge_probe(cell, generation, outcome, slow, now);
-        }
-    }
-
-    /// Counts a result whose breaker is not there.
-    pub(super) const fn pass_over(&mut self, permit: &Permit, outcome: Outcome) {
-        match permit.generation {
-            UNTRACKED | NEW => self.count(outcome),
-            _ => bump(&mut self.stats.stale),
-        }
-    }
-
-    /// Counts a result of a state that is over.
-    pub(super) const fn pass_over_stale(&mut self) {
-        bump(&mut self.stats.stale);
-    }
-
-    /// True if a breaker that is not there would not differ from a new one after this result.
-    pub(super) fn leaves_new(&self, permit: &Permit, outcome: Outcome) -> bool {
-        permit.generation != NEW || outcome == Outcome::Ignored || outcome == Outcome::Success && P::FORGETS_SUCCESS
     }
 
     /// Counts a result that comes without a permit.
@@ -242,14 +287,38 @@ impl<P: TripPolicy> Control<P> {
         Permit { generation: if self.is_forced() { UNTRACKED } else { NEW }, started_at: now }
     }
 
-    /// True if a table may give the place of this breaker to another: there is nothing against its key, or nobody has
-    /// asked for it for a whole open time after they might have.
+    /// True if no decision would be another without this breaker: it has never opened and counts no call, or nobody has
+    /// told it anything for so long that the calls of its past are over and what they came to is too old to matter.
+    pub(super) fn is_as_new(&self, cell: &mut Cell<P::Window>, now: Instant) -> bool {
+        let is_untouched =
+            cell.generation == NEW && cell.state == BreakerState::Closed && self.trip.is_empty(&cell.window, now);
+        let since = self.quiet_since(cell, now);
+        is_untouched || now >= since.after(self.reset.memory()) && !self.trip.reaches_back_to(since, now)
+    }
+
+    /// True if a full table may give the place of this breaker to another key: besides, nothing speaks against its key, or
+    /// nobody has asked for it for a whole open time after they might have.
     pub(super) fn is_idle(&self, cell: &mut Cell<P::Window>, now: Instant) -> bool {
-        let longest = self.reset.longest_open();
+        let may_go = match cell.state {
+            BreakerState::Closed => self.trip.is_clean(&cell.window, now),
+            BreakerState::HalfOpen | BreakerState::Open => {
+                now >= self.quiet_since(cell, now).after(self.reset.longest_open())
+            }
+        };
+        may_go || self.is_as_new(cell, now)
+    }
+
+    /// Since when a breaker only waits to be asked or told.
+    fn quiet_since(&self, cell: &mut Cell<P::Window>, now: Instant) -> Instant {
         // An instant that lies further ahead than it can is of a clock that has stepped back since.
-        let at = cell.at.get().earlier(now.after(longest.max(self.reset.lease_span())));
+        let furthest = match cell.state {
+            BreakerState::Closed => now,
+            BreakerState::HalfOpen => now.after(self.reset.lease_span()),
+            BreakerState::Open => now.after(self.reset.longest_open()),
+        };
+        let at = cell.at.get().earlier(furthest);
         cell.at = Halves::new(at);
-        (cell.state == BreakerState::Closed && P::is_clean(&cell.window)) || now >= at.after(longest)
+        at
     }
 
     /// The result of a call of a closed breaker.
@@ -260,11 +329,16 @@ impl<P: TripPolicy> Control<P> {
                 bump(&mut self.stats.failures);
                 true
             }
-            Outcome::Ignored => return bump(&mut self.stats.ignored),
             Outcome::Success => {
                 bump(&mut self.stats.successes);
                 false
             }
+            // Slow, or it would be ignored.
+            Outcome::Dropped => {
+                bump(&mut self.stats.failures);
+                false
+            }
+            Outcome::Ignored | Outcome::Panicked => return bump(&mut self.stats.ignored),
         };
         cell.at = Halves::new(now);
         if self.trip.record(&mut cell.window, failed, slow, now) {
@@ -283,21 +357,29 @@ impl<P: TripPolicy> Control<P> {
         // A place that has gone to another probe is neither kept nor given back.
         let holds_place = generation == cell.generation;
         match outcome {
-            Outcome::Ignored if holds_place => cell.admitted = cell.admitted.saturating_sub(1).max(cell.succeeded),
-            Outcome::Ignored => {}
+            Outcome::Ignored | Outcome::Panicked => {
+                if holds_place {
+                    cell.admitted = cell.admitted.saturating_sub(1).max(cell.succeeded);
+                }
+            }
             Outcome::Success if !slow => {
                 cell.succeeded = cell.succeeded.saturating_add(1);
                 let admitted = if holds_place { cell.admitted } else { cell.admitted.saturating_add(1) };
                 cell.admitted = admitted.max(cell.succeeded);
                 if cell.succeeded >= self.reset.probe_count() {
                     self.close(cell);
+                    cell.at = Halves::new(now);
                 }
             }
-            Outcome::Failure | Outcome::RetryAfter(_) | Outcome::Success => {
-                cell.reopened = cell.reopened.saturating_add(1);
-                self.open(cell, outcome, now);
+            Outcome::Dropped | Outcome::Failure | Outcome::RetryAfter(_) | Outcome::Success => {
+                self.reopen(cell, outcome, now);
             }
         }
+    }
+
+    fn reopen(&mut self, cell: &mut Cell<P::Window>, outcome: Outcome, now: Instant) {
+        cell.reopened = cell.reopened.saturating_add(1);
+        self.open(cell, outcome, now);
     }
 
     #[cold]
@@ -305,7 +387,7 @@ impl<P: TripPolicy> Control<P> {
         let own = self.reset.next_open_for(cell.reopened);
         let hint = match outcome {
             Outcome::RetryAfter(hint) => Span::new(hint).min(self.reset.longest_open()),
-            Outcome::Failure | Outcome::Ignored | Outcome::Success => Span::ZERO,
+            _ => Span::ZERO,
         };
         cell.hinted = hint > own;
         cell.at = Halves::new(now.after(own.max(hint)));
@@ -339,8 +421,8 @@ impl<P: TripPolicy> Control<P> {
 
     const fn count(&mut self, outcome: Outcome) {
         bump(match outcome {
-            Outcome::Failure | Outcome::RetryAfter(_) => &mut self.stats.failures,
-            Outcome::Ignored => &mut self.stats.ignored,
+            Outcome::Dropped | Outcome::Failure | Outcome::RetryAfter(_) => &mut self.stats.failures,
+            Outcome::Ignored | Outcome::Panicked => &mut self.stats.ignored,
             Outcome::Success => &mut self.stats.successes,
         });
     }

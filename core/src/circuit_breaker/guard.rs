@@ -1,23 +1,53 @@
 //! A permit that reports itself.
 
-use core::{fmt, future::Future};
+use core::{
+    fmt,
+    future::{Future, poll_fn},
+    mem,
+    pin::pin,
+    task::Poll,
+};
 
 use super::{BreakerError, Open, Outcome, Permit};
+use crate::Instant;
+
+/// Brings a permit and its call's outcome back to the breaker: what a [`CallGuard`] reports to.
+pub trait ReportOutcome {
+    /// Tells how the call ended. It is called once for each permit.
+    fn report_outcome(&mut self, permit: Permit, outcome: Outcome);
+}
+
+impl<R: FnMut(Permit, Outcome)> ReportOutcome for R {
+    fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
+        self(permit, outcome);
+    }
+}
 
 /// A permit for one call that tells the breaker how the call ended, at the latest when it is dropped.
 ///
-/// Dropped without an outcome it counts as [`Outcome::Ignored`]: a call that was cancelled, or that panicked, says nothing
-/// about the other side, and a probe's place is free for another.
+/// Dropped without an outcome it counts as [`Outcome::Dropped`]: as a failure at
+/// [`Reset::call_timeout`](super::Reset::call_timeout) or later, as slow after the limit of slow calls, and before that as
+/// [`Reset::on_drop`](super::Reset::on_drop) says, which is to ignore it. A call that panics counts as
+/// [`Outcome::Panicked`]. A probe's place is free for another in any case.
+///
+/// Its type can be written down, so that it can be kept in a struct: see `try_acquire` of each breaker.
 #[must_use = "dropping it means that the call said nothing"]
-pub struct CallGuard<R: FnMut(Permit, Outcome)> {
+pub struct CallGuard<R: ReportOutcome> {
     permit: Option<Permit>,
+    /// The user's code runs: if the guard is dropped now, it has panicked.
+    is_running: bool,
     report: R,
 }
 
-impl<R: FnMut(Permit, Outcome)> CallGuard<R> {
+impl<R: ReportOutcome> CallGuard<R> {
     /// Guards a permit; `report` brings it back to its breaker.
     pub const fn new(permit: Permit, report: R) -> Self {
-        Self { permit: Some(permit), report }
+        Self { permit: Some(permit), is_running: false, report }
+    }
+
+    /// For adapters: the same permit, which now reports elsewhere.
+    pub fn report_to<O: ReportOutcome>(mut self, report: O) -> CallGuard<O> {
+        CallGuard { permit: self.permit.take(), is_running: false, report }
     }
 
     /// Tells how the call ended.
@@ -25,7 +55,7 @@ impl<R: FnMut(Permit, Outcome)> CallGuard<R> {
         self.report(outcome);
     }
 
-    /// Makes the call: `Ok` is a success, `Err` a failure.
+    /// Makes the call: `Ok` is a success, `Err` a failure. It is not cut off.
     ///
     /// # Errors
     ///
@@ -34,7 +64,7 @@ impl<R: FnMut(Permit, Outcome)> CallGuard<R> {
         self.call_with(call, Outcome::of)
     }
 
-    /// Makes the call; `classify` tells its outcome.
+    /// Makes the call; `classify` tells its outcome. It is not cut off.
     ///
     /// # Errors
     ///
@@ -46,28 +76,51 @@ impl<R: FnMut(Permit, Outcome)> CallGuard<R> {
         classify: impl FnOnce(&Result<V, E>) -> Outcome,
     ) -> impl Future<Output = Result<V, E>> {
         async move {
-            let result = call.await;
-            self.report(classify(&result));
+            let mut call = pin!(call);
+            let result = poll_fn(|cx| self.run_user_code(|| call.as_mut().poll(cx))).await;
+            self.report_classified(&result, classify);
             result
         }
     }
 
-    /// Makes the call under the permit that `acquire` gets: the `call_with` of every breaker.
-    #[doc(hidden)]
+    /// For adapters: makes the call under the permit that `acquire` gets, and cuts it off at the deadline that comes with
+    /// it; the `call_with` of every breaker.
+    ///
+    /// # Errors
+    ///
+    /// [`BreakerError::Open`] if there is no permit, [`BreakerError::TimedOut`] if the call was cut off, and else what the
+    /// call returns.
     #[expect(
         clippy::manual_async_fn,
         reason = "an `async fn`, and each one in another, moves the guard and the call from its arguments into variables \
                   once more, which takes longer than all that the breaker does"
     )]
-    pub fn acquire_and_call<V, E>(
-        acquire: impl FnOnce() -> Result<Self, Open>,
+    pub fn acquire_and_call<V, E, S: Future<Output = ()>>(
+        acquire: impl FnOnce() -> Result<(Self, Option<Instant>), Open>,
+        sleep_until: impl FnOnce(Instant) -> S,
         call: impl Future<Output = Result<V, E>>,
         classify: impl FnOnce(&Result<V, E>) -> Outcome,
     ) -> impl Future<Output = Result<V, BreakerError<E>>> {
         async move {
-            let mut guard = acquire()?;
-            let result = call.await;
-            guard.report(classify(&result));
+            let (mut guard, deadline) = acquire()?;
+            let mut call = pin!(call);
+            let result = match deadline {
+                None => poll_fn(|cx| guard.run_user_code(|| call.as_mut().poll(cx))).await,
+                Some(at) => {
+                    let mut sleep = pin!(sleep_until(at));
+                    // The call comes first: one that ends late has still ended.
+                    let ended = poll_fn(|cx| match guard.run_user_code(|| call.as_mut().poll(cx)) {
+                        Poll::Ready(result) => Poll::Ready(Some(result)),
+                        Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
+                    });
+                    let Some(result) = ended.await else {
+                        guard.report(Outcome::Failure);
+                        return Err(BreakerError::TimedOut);
+                    };
+                    result
+                }
+            };
+            guard.report_classified(&result, classify);
             result.map_err(BreakerError::Inner)
         }
     }
@@ -87,30 +140,61 @@ impl<R: FnMut(Permit, Outcome)> CallGuard<R> {
     ///
     /// What the call returns.
     pub fn run_with<V, E>(
-        self,
+        mut self,
         call: impl FnOnce() -> Result<V, E>,
         classify: impl FnOnce(&Result<V, E>) -> Outcome,
     ) -> Result<V, E> {
-        let result = call();
-        self.record(classify(&result));
+        let result = self.run_user_code(call);
+        self.report_classified(&result, classify);
         result
+    }
+
+    fn report_classified<V, E>(&mut self, result: &Result<V, E>, classify: impl FnOnce(&Result<V, E>) -> Outcome) {
+        let outcome = self.run_user_code(|| classify(result));
+        self.report(outcome);
+    }
+
+    fn run_user_code<V>(&mut self, code: impl FnOnce() -> V) -> V {
+        self.is_running = true;
+        let value = code();
+        self.is_running = false;
+        value
     }
 
     fn report(&mut self, outcome: Outcome) {
         if let Some(permit) = self.permit.take() {
-            (self.report)(permit, outcome);
+            self.report.report_outcome(permit, outcome);
         }
     }
 }
 
-impl<R: FnMut(Permit, Outcome)> Drop for CallGuard<R> {
+impl<R: ReportOutcome> Drop for CallGuard<R> {
     fn drop(&mut self) {
-        self.report(Outcome::Ignored);
+        self.report(if self.is_running { Outcome::Panicked } else { Outcome::Dropped });
     }
 }
 
-impl<R: FnMut(Permit, Outcome)> fmt::Debug for CallGuard<R> {
+impl<R: ReportOutcome> fmt::Debug for CallGuard<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallGuard").field("permit", &self.permit).finish_non_exhaustive()
+    }
+}
+
+/// Runs unless it is disarmed: for what must be done even if the user's code panics.
+pub(super) struct OnUnwind<F: FnMut()>(F);
+
+impl<F: FnMut()> OnUnwind<F> {
+    pub(super) const fn new(undo: F) -> Self {
+        Self(undo)
+    }
+
+    pub(super) fn disarm(self) {
+        mem::forget(self);
+    }
+}
+
+impl<F: FnMut()> Drop for OnUnwind<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }

@@ -20,7 +20,7 @@ pub use breakers::{Breakers, BreakersIn};
 #[cfg(all(test, feature = "defmt"))]
 pub(crate) use call_window::CallRing;
 pub use call_window::CallWindow;
-pub use guard::CallGuard;
+pub use guard::{CallGuard, ReportOutcome};
 pub use outcome::{BreakerError, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit};
 pub use reset::Reset;
 #[cfg(all(test, feature = "defmt"))]

@@ -10,10 +10,15 @@ use crate::Instant;
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Outcome {
+    /// It was dropped before it ended, as a future is that loses a `select`: counts as
+    /// [`Reset::on_drop`](super::Reset::on_drop) says, and as slow if it lasted so long. Guards report it.
+    Dropped,
     /// It failed in a way that speaks against the other side.
     Failure,
     /// It says nothing about the other side: cancelled, or the caller's own mistake. A probe gives its place back.
     Ignored,
+    /// It panicked: counts as [`Reset::on_panic`](super::Reset::on_panic) says. Guards report it.
+    Panicked,
     /// It failed, and the other side asked to be left alone for this long (`Retry-After`).
     ///
     /// If this failure opens the breaker, it stays open at least that long, within [`Reset::up_to`](super::Reset::up_to).
@@ -24,7 +29,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// `Ok` is a success, `Err` a failure.
-    #[doc(hidden)]
+    #[must_use]
     pub const fn of<V, E>(result: &Result<V, E>) -> Self {
         if result.is_ok() { Self::Success } else { Self::Failure }
     }
@@ -44,18 +49,22 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// A permit of a breaker that is [calm](super::CircuitBreaker::calm_generation).
-    #[doc(hidden)]
-    pub const fn calm(generation: u32) -> Self {
+    /// For adapters: a permit of a breaker that is [calm](super::CircuitBreaker::calm_generation), for a call that begins
+    /// now. Where there is no [`call_timeout`](super::Reset::call_timeout), any instant will do.
+    pub const fn calm(generation: u32, now: Instant) -> Self {
         let generation = match Generation::new(generation) {
             Some(generation) => generation,
             None => UNTRACKED,
         };
-        Self { generation, started_at: Instant::ZERO }
+        Self { generation, started_at: now }
     }
 
-    /// What tells the states of a breaker apart.
-    #[doc(hidden)]
+    /// Another one, for a result that is told in two steps.
+    pub(super) const fn copy(&self) -> Self {
+        Self { generation: self.generation, started_at: self.started_at }
+    }
+
+    /// For adapters: what tells the states of a breaker apart.
     #[must_use]
     pub const fn generation(&self) -> u32 {
         self.generation.get()
@@ -65,7 +74,6 @@ impl Permit {
 /// The breaker refuses the call.
 #[must_use = "the call must not be made"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Open {
     /// The first instant at which a call is admitted if nothing else happens; [`Instant::MAX`] while forced open.
@@ -102,14 +110,17 @@ pub enum BreakerError<E> {
         /// As in [`Open::retry_at`].
         retry_at: Instant,
     },
+    /// The call was cut off at [`Reset::call_timeout`](super::Reset::call_timeout), which counts as a failure. What it did
+    /// at the other side is unknown.
+    TimedOut,
 }
 
 impl<E> BreakerError<E> {
-    /// The call's own error, if the call was made.
+    /// The call's own error, if the call was made and ended.
     pub fn into_inner(self) -> Option<E> {
         match self {
             Self::Inner(error) => Some(error),
-            Self::Open { .. } => None,
+            Self::Open { .. } | Self::TimedOut => None,
         }
     }
 
@@ -131,7 +142,7 @@ impl<E> BreakerError<E> {
     #[must_use]
     pub const fn retry_after(&self, now: Instant) -> Option<Duration> {
         match self {
-            Self::Inner(_) => None,
+            Self::Inner(_) | Self::TimedOut => None,
             Self::Open { retry_at } => Some(retry_at.saturating_duration_since(now)),
         }
     }
@@ -148,6 +159,7 @@ impl<E: fmt::Display> fmt::Display for BreakerError<E> {
         match self {
             Self::Inner(error) => error.fmt(f),
             Self::Open { retry_at } => Open { retry_at: *retry_at }.fmt(f),
+            Self::TimedOut => f.write_str("the call timed out"),
         }
     }
 }
@@ -156,7 +168,7 @@ impl<E: Error> Error for BreakerError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Inner(error) => error.source(),
-            Self::Open { .. } => None,
+            Self::Open { .. } | Self::TimedOut => None,
         }
     }
 }
@@ -195,9 +207,10 @@ pub enum BreakerMode {
     /// The breaker decides.
     #[default]
     Automatic,
-    /// Every call passes, and none is judged. The state beneath stays as it is.
+    /// Every call passes, and no result is judged, those of calls that began before included. The state beneath stays as
+    /// it is.
     ForcedClosed,
-    /// No call passes. The state beneath stays as it is.
+    /// No call passes, and no result is judged. The state beneath stays as it is.
     ForcedOpen,
     /// The breaker goes through its states as if it decided, but every call passes; those that it would have refused
     /// count as [`BreakerStats::overridden`].
@@ -219,7 +232,7 @@ pub struct BreakerStats {
     pub rejected: u64,
     /// Calls that succeeded.
     pub successes: u64,
-    /// Calls that failed.
+    /// Calls that failed, took their [`call_timeout`](super::Reset::call_timeout) or longer, or were slow when dropped.
     pub failures: u64,
     /// Calls that said nothing about the other side.
     pub ignored: u64,

@@ -2,10 +2,14 @@
 
 use core::{num::NonZeroU8, time::Duration};
 
-use super::Percent;
-use crate::time::Span;
+use super::{Outcome, Percent};
+use crate::{Instant, time::Span};
 
-/// How a breaker comes back: how long it stays open, and what closes it.
+/// The settings of a breaker beside its [`Trip`](super::Trip): how long it stays open, what closes it again, and how long
+/// a call may take.
+///
+/// **Set [`call_timeout`](Self::call_timeout)** for whatever can hang: a call that never ends cannot fail, so without it a
+/// breaker is blind to a service that takes requests and never answers.
 ///
 /// ```
 /// use core::time::Duration;
@@ -13,6 +17,7 @@ use crate::time::Span;
 ///
 /// // 30 s, 1 min, 2 min, ... 10 min; each up to a fifth shorter, so that a fleet does not come back in step
 /// const RESET: Reset = Reset::after(Duration::from_secs(30))
+///     .call_timeout(Duration::from_secs(2))
 ///     .doubling()
 ///     .up_to(Duration::from_secs(600))
 ///     .jitter(Percent::new(20), 0x5eed)
@@ -25,13 +30,55 @@ use crate::time::Span;
 pub struct Reset {
     pub(super) first: Span,
     pub(super) longest: Span,
+    /// Zero if nothing is said.
     pub(super) lease: Span,
+    /// The longest span if nothing is said.
+    pub(super) call_timeout: Span,
     pub(super) probes: NonZeroU8,
-    pub(super) doubling: bool,
+    choices: Choices,
     /// Of 65,536, the largest part by which an open time is shortened.
     pub(super) jitter: u16,
     /// The state of the random numbers; at first their seed.
     pub(super) random: u32,
+}
+
+/// How long a call may take, and how long a table remembers, if nothing is said.
+const LONG: Span = Span::new(Duration::from_secs(600));
+
+/// What is doubled, and what drops and panics count as, in one byte: a breaker is eight bytes smaller for it.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Choices(u8);
+
+impl Choices {
+    const DOUBLING: u8 = 1;
+    const ON_DROP: Verdict = Verdict { failure: 2, success: 4 };
+    const ON_PANIC: Verdict = Verdict { failure: 8, success: 16 };
+
+    const fn with(self, verdict: Verdict, outcome: Outcome) -> Self {
+        let rest = self.0 & !(verdict.failure | verdict.success);
+        Self(match outcome {
+            Outcome::Failure | Outcome::RetryAfter(_) => rest | verdict.failure,
+            Outcome::Dropped | Outcome::Ignored | Outcome::Panicked => rest,
+            Outcome::Success => rest | verdict.success,
+        })
+    }
+
+    const fn outcome(self, verdict: Verdict) -> Outcome {
+        if self.0 & verdict.failure != 0 {
+            Outcome::Failure
+        } else if self.0 & verdict.success != 0 {
+            Outcome::Success
+        } else {
+            Outcome::Ignored
+        }
+    }
+}
+
+/// The bits of one choice; neither means to ignore it.
+struct Verdict {
+    failure: u8,
+    success: u8,
 }
 
 impl Reset {
@@ -39,14 +86,22 @@ impl Reset {
     #[must_use]
     pub const fn after(open_for: Duration) -> Self {
         let first = Span::new(open_for);
-        let probes = NonZeroU8::MIN;
-        Self { first, longest: first, lease: first, probes, doubling: false, jitter: 0, random: 0 }
+        Self {
+            first,
+            longest: first,
+            lease: Span::ZERO,
+            call_timeout: Span::MAX,
+            probes: NonZeroU8::MIN,
+            choices: Choices(0),
+            jitter: 0,
+            random: 0,
+        }
     }
 
     /// Doubles the open time each time that a probe fails, until [`up_to`](Self::up_to). Closing starts over.
     #[must_use]
     pub const fn doubling(mut self) -> Self {
-        self.doubling = true;
+        self.choices.0 |= Choices::DOUBLING;
         self
     }
 
@@ -83,24 +138,99 @@ impl Reset {
         self
     }
 
-    /// How long a half-open breaker waits for probes that do not report, before it admits others in their place, counted
-    /// from the last probe that it admitted; the first open time by default. Make it longer than a call can take.
+    /// How long one call may take; no limit by default.
     ///
-    /// A result that comes after the lease still counts while the breaker is half-open, so a short lease costs more probes
-    /// and nothing else.
+    /// A call that is recorded, dropped or lost at `call_timeout` or later is a failure, whatever its outcome; of a
+    /// [`RetryAfter`](Outcome::RetryAfter) the wish is kept. `call` and `call_with` cut it off then, and return
+    /// [`BreakerError::TimedOut`](super::BreakerError::TimedOut). Under a time limit of the caller's own (a retry's
+    /// [`attempt_timeout`](crate::RetryPolicy::attempt_timeout), a `select`), let this be the shorter one: a call that is
+    /// dropped earlier counts as [`on_drop`](Self::on_drop) says.
+    ///
+    /// A half-open breaker whose probes are silent opens again after the [`lease`](Self::lease).
+    #[doc(alias("timeout", "time limiter"))]
+    #[must_use]
+    pub const fn call_timeout(mut self, call_timeout: Duration) -> Self {
+        self.call_timeout = Span::new(call_timeout);
+        self
+    }
+
+    /// How a call counts that is dropped before it ended and before [`call_timeout`](Self::call_timeout):
+    /// [`Outcome::Ignored`] by default, or [`Outcome::Failure`], or [`Outcome::Success`].
+    ///
+    /// If it is ignored, one that lasted as long as a slow call (`slow_calls` of the windows) still counts as slow.
+    #[must_use]
+    pub const fn on_drop(mut self, outcome: Outcome) -> Self {
+        self.choices = self.choices.with(Choices::ON_DROP, outcome);
+        self
+    }
+
+    /// How a call counts that panics (or the closure that classifies it): [`Outcome::Ignored`] by default, or
+    /// [`Outcome::Failure`], or [`Outcome::Success`].
+    #[must_use]
+    pub const fn on_panic(mut self, outcome: Outcome) -> Self {
+        self.choices = self.choices.with(Choices::ON_PANIC, outcome);
+        self
+    }
+
+    /// How long a half-open breaker waits for probes that do not report, counted from the last probe that it admitted.
+    /// By default twice the [`call_timeout`](Self::call_timeout); without one ten minutes, or the longest open time if that
+    /// is longer. Make it no shorter than a call can take.
+    ///
+    /// When a lease of at least the `call_timeout` ends the breaker opens again, for the probes have failed by then. Any
+    /// other lease gives the silent probes' places to new ones; a result that comes later still counts while the breaker is
+    /// half-open. A permit that is dropped gives its place back at once, so only lost ones wait for this.
     #[must_use]
     pub const fn lease(mut self, lease: Duration) -> Self {
-        self.lease = Span::new(lease);
+        let lease = Span::new(lease);
+        // Never zero: two calls at one instant must not both be the only probe.
+        self.lease = if lease.is_zero() { Span::from_nanos(1) } else { lease };
         self
+    }
+
+    pub(super) const fn is_doubling(&self) -> bool {
+        self.choices.0 & Choices::DOUBLING != 0
+    }
+
+    /// What a drop counts as: a failure, a success, or nothing.
+    pub(super) const fn dropped(&self) -> Outcome {
+        self.choices.outcome(Choices::ON_DROP)
+    }
+
+    /// What a panic counts as: a failure, a success, or nothing.
+    pub(super) const fn panicked(&self) -> Outcome {
+        self.choices.outcome(Choices::ON_PANIC)
     }
 
     pub(super) fn probe_count(&self) -> u16 {
         u16::from(self.probes.get())
     }
 
-    /// Never zero: two calls at one instant must not both be the only probe.
+    /// Never zero.
     pub(super) fn lease_span(&self) -> Span {
-        self.lease.max(Span::from_nanos(1))
+        if !self.lease.is_zero() {
+            self.lease
+        } else if self.call_timeout < Span::MAX {
+            self.call_timeout.plus(self.call_timeout).max(Span::from_nanos(1))
+        } else {
+            self.longest_open().max(LONG)
+        }
+    }
+
+    /// True if a probe that has been silent for a lease has failed.
+    pub(super) fn silence_fails(&self) -> bool {
+        self.call_timeout <= self.lease_span()
+    }
+
+    /// When a call that begins at `now` has failed; `None` for never.
+    pub(super) fn call_deadline(&self, now: Instant) -> Option<Instant> {
+        (self.call_timeout < Span::MAX).then(|| now.after(self.call_timeout))
+    }
+
+    /// For how long a table remembers a breaker that nobody tells anything: results are never further apart than two calls
+    /// that follow each other.
+    pub(super) fn memory(&self) -> Span {
+        let lease = self.lease_span();
+        lease.plus(lease).max(self.longest_open()).max(LONG)
     }
 
     pub(super) fn longest_open(&self) -> Span {
@@ -110,7 +240,7 @@ impl Reset {
     /// The open time after so many failed probes, before jitter.
     pub(super) fn open_for(&self, reopened: u8) -> Span {
         let (first, longest) = (self.first.as_nanos(), self.longest_open().as_nanos());
-        let doublings = if self.doubling { u32::from(reopened) } else { 0 };
+        let doublings = if self.is_doubling() { u32::from(reopened) } else { 0 };
         // `first << doublings` is at most `longest`, so nothing is shifted out.
         match longest.checked_shr(doublings) {
             Some(room) if first <= room => Span::from_nanos(first << doublings),

@@ -5,9 +5,11 @@ use core::{
     time::Duration,
 };
 
-use super::{CallWindow, Percent, Reset, TimeWindow, trip::Limits};
+use super::{CallWindow, Outcome, Percent, Reset, TimeWindow, trip::Limits};
+use crate::time::Span;
 
 #[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ResetSettings {
     after: Duration,
     #[serde(default)]
@@ -17,15 +19,21 @@ pub(super) struct ResetSettings {
     seed: Option<u64>,
     probes: Option<NonZeroU8>,
     lease: Option<Duration>,
+    call_timeout: Option<Duration>,
+    on_drop: Option<Outcome>,
+    on_panic: Option<Outcome>,
 }
 
 impl From<ResetSettings> for Reset {
     fn from(settings: ResetSettings) -> Self {
         let mut reset = Self::after(settings.after);
-        reset.doubling = settings.doubling;
         reset.probes = settings.probes.unwrap_or(reset.probes);
+        let reset = if settings.doubling { reset.doubling() } else { reset };
         let reset = settings.up_to.map_or(reset, |longest| reset.up_to(longest));
         let reset = settings.lease.map_or(reset, |lease| reset.lease(lease));
+        let reset = settings.call_timeout.map_or(reset, |call_timeout| reset.call_timeout(call_timeout));
+        let reset = settings.on_drop.map_or(reset, |outcome| reset.on_drop(outcome));
+        let reset = settings.on_panic.map_or(reset, |outcome| reset.on_panic(outcome));
         settings.jitter.map_or(reset, |percent| reset.jitter(percent, settings.seed.unwrap_or(0)))
     }
 }
@@ -33,19 +41,24 @@ impl From<ResetSettings> for Reset {
 impl From<Reset> for ResetSettings {
     fn from(reset: Reset) -> Self {
         let jitter = Percent::from_65536(reset.jitter);
+        let said = |outcome: Outcome| (outcome != Outcome::Ignored).then_some(outcome);
         Self {
             after: reset.first.to_duration(),
-            doubling: reset.doubling,
+            doubling: reset.is_doubling(),
             up_to: Some(reset.longest.to_duration()),
             jitter,
             seed: jitter.map(|_| u64::from(reset.random)),
             probes: Some(reset.probes),
-            lease: Some(reset.lease.to_duration()),
+            lease: (!reset.lease.is_zero()).then(|| reset.lease.to_duration()),
+            call_timeout: (reset.call_timeout < Span::MAX).then(|| reset.call_timeout.to_duration()),
+            on_drop: said(reset.dropped()),
+            on_panic: said(reset.panicked()),
         }
     }
 }
 
 #[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CallWindowSettings {
     failures: Percent,
     min_calls: Option<NonZeroU32>,
@@ -53,6 +66,7 @@ pub(super) struct CallWindowSettings {
 }
 
 #[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
 struct SlowCalls {
     limit: Duration,
     share: Percent,
@@ -74,6 +88,7 @@ impl<const N: usize> From<CallWindow<N>> for CallWindowSettings {
 }
 
 #[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TimeWindowSettings {
     span: Duration,
     failures: Percent,

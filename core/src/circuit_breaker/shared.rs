@@ -1,40 +1,47 @@
 //! Breakers behind a lock: the same calls without `now`, and calls that report themselves.
 
 use core::{
+    borrow::Borrow,
     future::Future,
     hash::{BuildHasher, Hash},
 };
 
 use super::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, CircuitBreaker, Open, Outcome,
-    Permit, TripPolicy,
+    Permit, ReportOutcome, TripPolicy, guard::OnUnwind,
 };
-use crate::{Clock, Lock, Shared, Storage};
+use crate::{Clock, Lock, Shared, Storage, Timer};
 
-impl<P, L, T> Shared<CircuitBreaker<P>, L, T>
+impl<P, L, T> ReportOutcome for &Shared<CircuitBreaker<P>, L, T>
 where
     P: TripPolicy,
     L: Lock<Target = CircuitBreaker<P>>,
     T: Clock,
 {
-    /// [`CircuitBreaker::try_acquire`] now. The guard reports the outcome.
-    ///
-    /// # Errors
-    ///
-    /// [`Open`] if the call must not be made.
-    pub fn try_acquire(&self) -> Result<CallGuard<impl FnMut(Permit, Outcome)>, Open> {
-        let permit = self.with(CircuitBreaker::try_acquire)?;
-        Ok(CallGuard::new(permit, |permit, outcome| self.with(|breaker, now| breaker.record(permit, outcome, now))))
+    fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
+        self.with(|breaker, now| breaker.record(permit, outcome, now));
     }
+}
 
+impl<P, L, T> Shared<CircuitBreaker<P>, L, T>
+where
+    P: TripPolicy,
+    L: Lock<Target = CircuitBreaker<P>>,
+    T: Timer,
+{
     /// Makes a call unless the breaker is open: `Ok` is a success, `Err` a failure.
     ///
-    /// The breaker is asked when this is first polled; `call` is not polled if it is open. If this is dropped, the call
-    /// counts as [`Outcome::Ignored`].
+    /// The breaker is asked when this is first polled; `call` is not polled if it is open. It is cut off at
+    /// [`Reset::call_timeout`](super::Reset::call_timeout), if that is set.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
     ///
     /// # Errors
     ///
-    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
+    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
+    /// it was cut off.
     pub fn call<V, E>(
         &self,
         call: impl Future<Output = Result<V, E>>,
@@ -52,7 +59,29 @@ where
         call: impl Future<Output = Result<V, E>>,
         classify: impl FnOnce(&Result<V, E>) -> Outcome,
     ) -> impl Future<Output = Result<V, BreakerError<E>>> {
-        CallGuard::acquire_and_call(move || self.try_acquire(), call, classify)
+        let acquire = move || {
+            let (permit, deadline) =
+                self.with(|breaker, now| breaker.try_acquire(now).map(|permit| (permit, breaker.call_deadline(now))))?;
+            Ok((CallGuard::new(permit, self), deadline))
+        };
+        CallGuard::acquire_and_call(acquire, |at| self.timer().sleep_until(at), call, classify)
+    }
+}
+
+impl<P, L, T> Shared<CircuitBreaker<P>, L, T>
+where
+    P: TripPolicy,
+    L: Lock<Target = CircuitBreaker<P>>,
+    T: Clock,
+{
+    /// [`CircuitBreaker::try_acquire`] now. The guard reports the outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Open`] if the call must not be made.
+    pub fn try_acquire(&self) -> Result<CallGuard<&Self>, Open> {
+        let permit = self.with(CircuitBreaker::try_acquire)?;
+        Ok(CallGuard::new(permit, self))
     }
 
     /// Makes a call that blocks, unless the breaker is open: `Ok` is a success, `Err` a failure.
@@ -103,6 +132,56 @@ where
 
 impl<K, P, S, H, L, T> Shared<BreakersIn<K, P, S, H>, L, T>
 where
+    K: Eq + Hash,
+    P: TripPolicy,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = BreakersIn<K, P, S, H>>,
+    T: Clock,
+{
+    /// For adapters: records what became of a call, or of one without a permit, for a borrowed form of the key whose
+    /// [`hash`](BreakersIn::hash) is known; `own` makes the key of a new entry.
+    ///
+    /// Keys are made and dropped outside the lock.
+    pub fn record_with<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        own: impl FnOnce(&Q) -> K,
+        permit: Option<Permit>,
+        outcome: Outcome,
+    ) where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.record_in_two_steps(|_| hash, key, own, permit, outcome);
+    }
+
+    fn record_in_two_steps<Q>(
+        &self,
+        hash: impl Fn(&BreakersIn<K, P, S, H>) -> u64,
+        key: &Q,
+        own: impl FnOnce(&Q) -> K,
+        permit: Option<Permit>,
+        outcome: Outcome,
+    ) where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let permit = permit.as_ref();
+        if self.with(|breakers, now| breakers.record_existing(hash(breakers), key, permit, outcome, now)) {
+            return;
+        }
+        // If the key's own code panics, the result still counts.
+        let unwinding = OnUnwind::new(|| self.with(|breakers, now| breakers.record_untracked(permit, outcome, now)));
+        let key = own(key);
+        unwinding.disarm();
+        drop(self.with(|breakers, now| breakers.record_new(hash(breakers), key, permit, outcome, now)));
+    }
+}
+
+impl<K, P, S, H, L, T> ReportOutcome for (&Shared<BreakersIn<K, P, S, H>, L, T>, K)
+where
     K: Clone + Eq + Hash,
     P: TripPolicy,
     S: Storage,
@@ -110,25 +189,34 @@ where
     L: Lock<Target = BreakersIn<K, P, S, H>>,
     T: Clock,
 {
-    /// [`BreakersIn::try_acquire`] now. The guard reports the outcome.
-    ///
-    /// # Errors
-    ///
-    /// [`Open`] if the call must not be made.
-    pub fn try_acquire(&self, key: &K) -> Result<CallGuard<impl FnMut(Permit, Outcome)>, Open> {
-        let permit = self.with(|breakers, now| breakers.try_acquire(key, now))?;
-        let report = move |permit, outcome| self.with(|breakers, now| breakers.record(key, permit, outcome, now));
-        Ok(CallGuard::new(permit, report))
+    fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
+        let (breakers, key) = self;
+        breakers.record(key, permit, outcome);
     }
+}
 
+impl<K, P, S, H, L, T> Shared<BreakersIn<K, P, S, H>, L, T>
+where
+    K: Clone + Eq + Hash,
+    P: TripPolicy,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = BreakersIn<K, P, S, H>>,
+    T: Timer,
+{
     /// Makes a call to `key` unless its breaker is open: `Ok` is a success, `Err` a failure.
     ///
-    /// The breaker is asked when this is first polled; `call` is not polled if it is open. If this is dropped, the call
-    /// counts as [`Outcome::Ignored`].
+    /// The breaker is asked when this is first polled; `call` is not polled if it is open. It is cut off at
+    /// [`Reset::call_timeout`](super::Reset::call_timeout), if that is set.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
     ///
     /// # Errors
     ///
-    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
+    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
+    /// it was cut off.
     pub fn call<V, E>(
         &self,
         key: &K,
@@ -148,7 +236,36 @@ where
         call: impl Future<Output = Result<V, E>>,
         classify: impl FnOnce(&Result<V, E>) -> Outcome,
     ) -> impl Future<Output = Result<V, BreakerError<E>>> {
-        CallGuard::acquire_and_call(move || self.try_acquire(key), call, classify)
+        let acquire = move || {
+            let (permit, deadline) = self.with(|breakers, now| {
+                breakers.try_acquire(key, now).map(|permit| (permit, breakers.call_deadline(now)))
+            })?;
+            Ok((CallGuard::new(permit, move |permit, outcome| self.record(key, permit, outcome)), deadline))
+        };
+        CallGuard::acquire_and_call(acquire, |at| self.timer().sleep_until(at), call, classify)
+    }
+}
+
+impl<K, P, S, H, L, T> Shared<BreakersIn<K, P, S, H>, L, T>
+where
+    K: Clone + Eq + Hash,
+    P: TripPolicy,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = BreakersIn<K, P, S, H>>,
+    T: Clock,
+{
+    /// [`BreakersIn::try_acquire`] now. The guard keeps the key and reports the outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Open`] if the call must not be made.
+    pub fn try_acquire(&self, key: &K) -> Result<CallGuard<(&Self, K)>, Open> {
+        let permit = self.with(|breakers, now| breakers.try_acquire(key, now))?;
+        // Guarded first, in case that the key's `clone` panics.
+        let guard = CallGuard::new(permit, |permit, outcome| self.record(key, permit, outcome));
+        let key = key.clone();
+        Ok(guard.report_to((self, key)))
     }
 
     /// Makes a call to `key` that blocks, unless its breaker is open: `Ok` is a success, `Err` a failure.
@@ -157,7 +274,13 @@ where
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
     pub fn run<V, E>(&self, key: &K, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>> {
-        self.try_acquire(key)?.run(call).map_err(BreakerError::Inner)
+        let permit = self.with(|breakers, now| breakers.try_acquire(key, now))?;
+        let guard = CallGuard::new(permit, |permit, outcome| self.record(key, permit, outcome));
+        guard.run(call).map_err(BreakerError::Inner)
+    }
+
+    fn record(&self, key: &K, permit: Permit, outcome: Outcome) {
+        self.record_in_two_steps(|breakers| breakers.hash(key), key, K::clone, Some(permit), outcome);
     }
 
     /// [`BreakersIn::state`].

@@ -3,14 +3,14 @@ use core::{
     cell::{Cell, RefCell},
     error::Error,
     fmt,
-    future::ready,
+    future::{pending, ready},
     time::Duration,
 };
 
 use super::*;
 use crate::{
     Breakers, Consecutive, Instant, Reset, Timer, Trip,
-    test_util::{ManualClock, Simulator, VirtualTimer, seeds},
+    test_util::{Simulator, VirtualTimer, seeds},
 };
 
 const RESET: Reset = Reset::after(Duration::from_secs(30)).lease(Duration::from_secs(3_600));
@@ -31,7 +31,7 @@ fn simulate(future: impl Future<Output = ()>) {
 #[test]
 fn seed_7_3_03_an_open_breaker_does_not_run_the_call() {
     simulate(async {
-        let breaker = single(3, RESET, ManualClock::default());
+        let breaker = single(3, RESET, VirtualTimer::default());
         let calls = Cell::new(0);
         let failing = async || {
             calls.set(calls.get() + 1);
@@ -50,7 +50,7 @@ fn seed_7_3_03_an_open_breaker_does_not_run_the_call() {
 #[test]
 fn the_breaker_is_asked_when_the_call_begins() {
     simulate(async {
-        let breaker = single(1, RESET, ManualClock::default());
+        let breaker = single(1, RESET, VirtualTimer::default());
         let prepared = breaker.call(ready(Ok::<_, ()>(())));
         assert_eq!(breaker.stats().permitted, 0);
         let _ = breaker.run(|| Err::<(), _>(()));
@@ -60,7 +60,7 @@ fn the_breaker_is_asked_when_the_call_begins() {
 
 #[test]
 fn seed_7_3_12_a_dropped_call_gives_its_place_back_and_counts_as_ignored() {
-    let clock = ManualClock::default();
+    let clock = VirtualTimer::default();
     let breaker = single(1, RESET, &clock);
     breaker.record_failure();
     clock.advance(Duration::from_secs(30));
@@ -74,7 +74,7 @@ fn seed_7_3_12_a_dropped_call_gives_its_place_back_and_counts_as_ignored() {
 
 #[test]
 fn a_call_that_panics_gives_its_place_back() {
-    let clock = ManualClock::default();
+    let clock = VirtualTimer::default();
     let breaker = single(1, RESET, &clock);
     breaker.record_failure();
     clock.advance(Duration::from_secs(30));
@@ -87,7 +87,7 @@ fn a_call_that_panics_gives_its_place_back() {
 #[test]
 fn the_caller_tells_what_is_a_failure() {
     simulate(async {
-        let breaker = single(1, RESET.up_to(Duration::from_secs(60)), ManualClock::default());
+        let breaker = single(1, RESET.up_to(Duration::from_secs(60)), VirtualTimer::default());
         let classify = |result: &Result<u16, &str>| match result {
             Ok(503) => Outcome::RetryAfter(Duration::from_secs(45)),
             Ok(_) => Outcome::Success,
@@ -104,7 +104,7 @@ fn the_caller_tells_what_is_a_failure() {
 #[test]
 fn each_key_has_its_own_breaker() {
     simulate(async {
-        let clock = ManualClock::default();
+        let clock = VirtualTimer::default();
         let machine: Breakers<u8, 4> = Breakers::new(Trip::consecutive(1), RESET);
         let breakers = Shared::new(RefCell::new(machine), &clock);
         assert_eq!(breakers.call(&1, ready(Err::<(), _>("down"))).await, Err(BreakerError::Inner("down")));
@@ -124,7 +124,7 @@ fn each_key_has_its_own_breaker() {
 
 #[test]
 fn an_operator_decides_through_the_lock_too() {
-    let breaker = single(1, RESET, ManualClock::default());
+    let breaker = single(1, RESET, VirtualTimer::default());
     breaker.set_mode(BreakerMode::ForcedOpen);
     assert!(!breaker.allow_request());
     breaker.set_mode(BreakerMode::Automatic);
@@ -203,6 +203,90 @@ impl Drop for Running<'_> {
 }
 
 #[test]
+fn found_a6_a_hanging_service_opens_the_breaker() {
+    let timer = VirtualTimer::default();
+    let reset = RESET.call_timeout(Duration::from_millis(10));
+    let breaker = single(3, reset, timer.clone());
+    let machine: Breakers<u8, 4> = Breakers::new(Trip::consecutive(3), reset);
+    let breakers = Shared::new(RefCell::new(machine), timer.clone());
+    let mut simulator = Simulator::with_timer(1, timer);
+    simulator.spawn(async {
+        for _ in 0..3 {
+            assert_eq!(breaker.call(pending::<Result<(), ()>>()).await, Err(BreakerError::TimedOut));
+            assert_eq!(breakers.call(&7, pending::<Result<(), ()>>()).await, Err(BreakerError::TimedOut));
+        }
+        assert!(breaker.call(pending::<Result<(), ()>>()).await.unwrap_err().is_open());
+        assert!(breakers.call(&7, pending::<Result<(), ()>>()).await.unwrap_err().is_open());
+        assert_eq!(breaker.timer().now(), Instant::from_millis(60));
+    });
+    simulator.run();
+    drop(simulator);
+    assert_eq!((breaker.state(), breakers.state(&7)), (BreakerState::Open, BreakerState::Open));
+}
+
+/// Hangs, time limits of the callers and drops by chance: no more probes than configured, sums that add up, and once the
+/// service answers again the breaker closes within the longest time that it may take.
+#[test]
+fn found_a6_calls_that_hang_and_are_dropped_at_any_await() {
+    let limit = Duration::from_secs(2);
+    for seed in seeds(500) {
+        let timer = VirtualTimer::default();
+        let breaker: Single<_> = single(2, Reset::after(Duration::from_secs(5)).call_timeout(limit), timer.clone());
+        let (running, most) = (Cell::new(0_u8), Cell::new(0_u8));
+        let mut simulator = Simulator::with_timer(seed, timer);
+        let mut tasks = Vec::new();
+        for task in 0..6_u64 {
+            let (breaker, running, most) = (&breaker, &running, &most);
+            tasks.push(simulator.spawn(async move {
+                for step in 0..4_u64 {
+                    let pause = Duration::from_secs((task + step) % 3);
+                    breaker.timer().sleep_until(breaker.timer().now().saturating_add(pause)).await;
+                    let began_at = breaker.timer().now();
+                    let result = breaker
+                        .call(async {
+                            let _running = Running::enter(running, most, breaker.state());
+                            pending::<Result<(), ()>>().await
+                        })
+                        .await;
+                    let took = breaker.timer().now().saturating_duration_since(began_at);
+                    match result {
+                        Err(BreakerError::TimedOut) => assert_eq!(took, limit),
+                        Err(BreakerError::Open { .. }) => assert_eq!(took, Duration::ZERO),
+                        ended => panic!("{ended:?} of a call that hangs"),
+                    }
+                }
+            }));
+        }
+        simulator.run_dropping(&tasks);
+        drop(simulator);
+        assert!(most.get() <= 1, "seed {seed}: {} probes at once", most.get());
+        let stats = breaker.stats();
+        assert_eq!(stats.permitted, stats.failures + stats.ignored + stats.stale, "seed {seed}");
+        breaker.timer().advance(Duration::from_secs(5) + 2 * limit);
+        assert_eq!(breaker.run(|| Ok::<_, ()>(())), Ok(()), "seed {seed}");
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+}
+
+/// The permits of a shared breaker have types that can be written down.
+#[test]
+fn found_c3_permits_can_be_kept_in_a_struct() {
+    type Keyed = Shared<Breakers<u8, 4>, RefCell<Breakers<u8, 4>>, VirtualTimer>;
+    struct Jobs<'a> {
+        one: CallGuard<&'a Single<VirtualTimer>>,
+        by_key: CallGuard<(&'a Keyed, u8)>,
+    }
+
+    let breaker = single(1, RESET, VirtualTimer::default());
+    let breakers: Keyed =
+        Shared::new(RefCell::new(Breakers::new(Trip::consecutive(1), RESET)), VirtualTimer::default());
+    let jobs = Jobs { one: breaker.try_acquire().unwrap(), by_key: breakers.try_acquire(&7).unwrap() };
+    jobs.one.record(Outcome::Failure);
+    jobs.by_key.record(Outcome::Failure);
+    assert_eq!((breaker.state(), breakers.state(&7)), (BreakerState::Open, BreakerState::Open));
+}
+
+#[test]
 fn an_error_speaks_for_itself() {
     #[derive(Clone, Copy, Debug)]
     struct Down;
@@ -217,6 +301,10 @@ fn an_error_speaks_for_itself() {
     assert_eq!(BreakerError::Inner(Down).to_string(), "down");
     assert!(open.into_inner().is_none() && BreakerError::Inner(Down).into_inner().is_some());
     assert!(open.is_open() && !BreakerError::Inner(Down).is_open());
+    let timed_out = BreakerError::<Down>::TimedOut;
+    assert_eq!(timed_out.to_string(), "the call timed out");
+    assert!(!timed_out.is_open() && timed_out.source().is_none() && timed_out.into_inner().is_none());
+    assert_eq!(timed_out.retry_after(Instant::ZERO), None);
     let open = BreakerError::<Down>::from(Open { retry_at: Instant::from_secs(30) });
     assert_eq!(open.retry_after(Instant::from_secs(10)), Some(Duration::from_secs(20)));
     assert_eq!(BreakerError::Inner(Down).retry_after(Instant::ZERO), None);
@@ -228,6 +316,12 @@ fn a_shared_breaker_can_be_a_static() {
     impl Clock for Never {
         fn now(&self) -> Instant {
             Instant::ZERO
+        }
+    }
+    impl Timer for Never {
+        type Sleep = core::future::Pending<()>;
+        fn sleep_until(&self, _: Instant) -> core::future::Pending<()> {
+            pending()
         }
     }
     struct Locked(std::sync::Mutex<CircuitBreaker<Consecutive>>);
@@ -250,13 +344,13 @@ fn a_shared_breaker_can_be_a_static() {
 
 #[test]
 fn a_success_without_a_permit_counts_and_a_key_without_an_entry_cannot_be_reset() {
-    let breaker = single(2, RESET, ManualClock::default());
+    let breaker = single(2, RESET, VirtualTimer::default());
     breaker.record_failure();
     breaker.record_success();
     breaker.record_failure();
     assert!(breaker.allow_request(), "a success lay between");
     let machine = Breakers::<u32, 4>::new(Trip::consecutive(1), RESET);
-    let breakers: Shared<Breakers<u32, 4>, _, _> = Shared::new(RefCell::new(machine), ManualClock::default());
+    let breakers: Shared<Breakers<u32, 4>, _, _> = Shared::new(RefCell::new(machine), VirtualTimer::default());
     assert!(!breakers.reset(&1));
     breakers.with_lock(|breakers| breakers.record_failure(&1, Instant::ZERO));
     assert!(breakers.reset(&1));

@@ -1,3 +1,4 @@
+mod hangs;
 mod peers;
 mod vectors;
 
@@ -19,7 +20,7 @@ fn at(secs: u64) -> Instant {
 }
 
 fn breaker() -> CircuitBreaker {
-    CircuitBreaker::new(Trip::consecutive(3), Reset::after(RESET))
+    CircuitBreaker::new(Trip::consecutive(3), Reset::after(RESET).lease(RESET))
 }
 
 fn call<P: TripPolicy>(breaker: &mut CircuitBreaker<P>, outcome: Outcome, now: Instant) -> bool {
@@ -101,7 +102,7 @@ fn a_place_is_not_given_back_twice() {
 
 #[test]
 fn calls_longer_than_a_short_lease_still_close_it() {
-    let reset = Reset::after(Duration::from_millis(100)).probes(2);
+    let reset = Reset::after(Duration::from_millis(100)).lease(Duration::from_millis(100)).probes(2);
     let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
     calls(&mut breaker, "F", ms(0));
     let mut out = Vec::new();
@@ -120,7 +121,8 @@ fn calls_longer_than_a_short_lease_still_close_it() {
 
 #[test]
 fn a_lease_of_nothing_still_admits_one_probe_at_one_instant() {
-    let mut breaker = CircuitBreaker::new(Trip::consecutive(1), Reset::after(Duration::ZERO));
+    let reset = Reset::after(Duration::ZERO).lease(Duration::ZERO);
+    let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
     calls(&mut breaker, "F", at(0));
     let _probe = breaker.try_acquire(at(0)).unwrap();
     assert_eq!(breaker.try_acquire(at(0)), Err(Open { retry_at: Instant::from_nanos(1) }));
@@ -399,10 +401,11 @@ fn each_kind_of_breaker_can_be_a_static() {
 }
 
 #[test]
+#[cfg_attr(target_arch = "x86", ignore = "all is smaller where a `u64` is aligned to four bytes")]
 fn sizes_are_as_stated() {
-    assert_eq!(size_of::<CircuitBreaker>(), 144);
-    assert_eq!(size_of::<CircuitBreaker<CallWindow<32>>>(), 144 + 48);
-    assert_eq!(size_of::<CircuitBreaker<TimeWindow<10>>>(), 144 + 152);
+    assert_eq!(size_of::<CircuitBreaker>(), 152);
+    assert_eq!(size_of::<CircuitBreaker<CallWindow<32>>>(), 152 + 48);
+    assert_eq!(size_of::<CircuitBreaker<TimeWindow<10>>>(), 152 + 152);
     assert_eq!(size_of::<cell::Cell<<Consecutive as trip::Policy>::Window>>(), 28);
     assert_eq!(size_of::<Permit>(), 16);
     assert_eq!(size_of::<Result<Permit, Open>>(), 16);
@@ -431,7 +434,7 @@ fn a_window_of_time_is_never_calm_and_a_permit_tells_its_state() {
     assert_eq!(CircuitBreaker::new(trip, Reset::after(RESET)).calm_generation(), None);
     let generation = breaker().calm_generation().unwrap();
     assert_eq!(breaker().try_acquire(at(0)).unwrap().generation(), generation);
-    assert_eq!(Permit::calm(7).generation(), 7);
+    assert_eq!(Permit::calm(7, at(0)).generation(), 7);
 }
 
 #[test]

@@ -17,7 +17,7 @@ const MIN_CALLS: u32 = 20;
 /// Opens by the share of failed or slow calls within a span of time: 12 bytes a bucket and 24 a breaker, O(1) a call
 /// however many calls there are (amortized; O(`B`) after a pause).
 ///
-/// The span is cut into `B` buckets that are forgotten whole: a call counts for at least `B - 1` of their lengths, and
+/// The span is cut into `B` buckets, at most 4,096, that are forgotten whole: a call counts for at least `B - 1` of their lengths, and
 /// is never counted once it is as old as the span. If the clock steps back, the newest bucket lasts at most its
 /// own length longer.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -34,7 +34,8 @@ pub struct TimeWindow<const B: usize> {
 
 impl<const B: usize> TimeWindow<B> {
     const BUCKETS: NonZeroU64 = {
-        assert!(0 < B && B <= 65_535, "a window has from 1 to 65,535 buckets");
+        // More would be no more exact, and more than a stack holds: a window is moved when its breaker is made.
+        assert!(0 < B && B <= 4_096, "a window has from 1 to 4,096 buckets");
         NonZeroU64::MIN.saturating_add(B as u64 - 1)
     };
 
@@ -118,8 +119,17 @@ impl<const B: usize> Policy for TimeWindow<B> {
         self.limits.is_slow(started_at, now)
     }
 
-    fn is_clean(window: &Buckets<B>) -> bool {
-        window.sum.failed == 0 && window.sum.slow == 0
+    fn is_empty(&self, window: &Buckets<B>, now: Instant) -> bool {
+        // The newest bucket is the last to be forgotten.
+        window.sum.calls == 0 || now >= window.ends_at.after(self.bucket.times((B as u64).saturating_sub(1)))
+    }
+
+    fn is_clean(&self, window: &Buckets<B>, now: Instant) -> bool {
+        window.sum.failed == 0 && window.sum.slow == 0 || self.is_empty(window, now)
+    }
+
+    fn reaches_back_to(&self, then: Instant, now: Instant) -> bool {
+        now < then.after(self.bucket.times(B as u64))
     }
 }
 

@@ -75,8 +75,16 @@ pub trait Policy {
         false
     }
 
+    /// True if no call counts in the window any more.
+    fn is_empty(&self, window: &Self::Window, now: Instant) -> bool;
+
     /// True if nothing in the window speaks against the other side.
-    fn is_clean(window: &Self::Window) -> bool;
+    fn is_clean(&self, window: &Self::Window, now: Instant) -> bool;
+
+    /// True if a call that ended at `then` still counts because of its time alone.
+    fn reaches_back_to(&self, _then: Instant, _now: Instant) -> bool {
+        false
+    }
 
     /// True if successes can be counted later, all at once: nothing else is in the window, and time does not matter.
     fn is_calm(&self, _window: &Self::Window) -> bool {
@@ -89,7 +97,7 @@ pub trait Policy {
 
 /// Opens after a number of failures without a success between them: 4 bytes a breaker.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(deny_unknown_fields))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Consecutive {
     failures: NonZeroU32,
@@ -118,7 +126,11 @@ impl Policy for Consecutive {
         }
     }
 
-    fn is_clean(run: &u32) -> bool {
+    fn is_empty(&self, run: &u32, _now: Instant) -> bool {
+        *run == 0
+    }
+
+    fn is_clean(&self, run: &u32, _now: Instant) -> bool {
         *run == 0
     }
 

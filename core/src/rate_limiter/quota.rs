@@ -23,7 +23,8 @@ pub enum Decision {
     Allow,
     /// Refuse it; nothing was counted.
     Deny {
-        /// When the same request is allowed, if no other is before; [`Instant::MAX`] if never.
+        /// When the same request is allowed, if no other is before; [`Instant::MAX`] if never. A key for which a full table
+        /// has no entry may find one sooner.
         retry_at: Instant,
     },
 }
@@ -33,6 +34,14 @@ impl Decision {
     #[must_use]
     pub const fn is_allowed(self) -> bool {
         matches!(self, Self::Allow)
+    }
+
+    /// The same, but if it is denied, it is so until `at` at the latest.
+    pub(super) const fn no_later_than(self, at: Instant) -> Self {
+        match self {
+            Self::Allow => self,
+            Self::Deny { retry_at } => Self::Deny { retry_at: retry_at.earlier(at) },
+        }
     }
 
     /// How long to wait before the request is allowed, `None` if it is.
@@ -82,6 +91,37 @@ pub trait Quota {
     /// [`NeverFits`] if `cost` is above the [`limit`](Self::limit); the state is unchanged.
     fn allow(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits>;
 
+    /// [`allow`](Self::allow) for a request that has been waiting since `since`, a few milliseconds ago at most: a quota that
+    /// can say when it became free counts the request from then on, so that a timer that wakes late costs no throughput.
+    ///
+    /// # Errors
+    ///
+    /// As for `allow`.
+    fn allow_since(
+        &self,
+        state: &mut Self::State,
+        cost: NonZeroU32,
+        since: Instant,
+        now: Instant,
+    ) -> Result<Decision, NeverFits> {
+        let _ = since;
+        self.allow(state, cost, now)
+    }
+
+    /// When a request of size `cost` would be allowed if others, of a size of `ahead` together, went before it one by one;
+    /// `now` if it would be at once, [`Instant::MAX`] if never. A quota that cannot tell leaves them out.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the [`limit`](Self::limit).
+    fn ready_at(&self, state: &Self::State, ahead: u32, cost: NonZeroU32, now: Instant) -> Result<Instant, NeverFits> {
+        let _ = ahead;
+        Ok(match self.check(state, cost, now)? {
+            Decision::Allow => now,
+            Decision::Deny { retry_at } => retry_at,
+        })
+    }
+
     /// Decides a request of size `cost` without counting it.
     ///
     /// # Errors
@@ -89,8 +129,15 @@ pub trait Quota {
     /// [`NeverFits`] if `cost` is above the [`limit`](Self::limit).
     fn check(&self, state: &Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits>;
 
-    /// Gives back `cost` that was counted and not used; never more than was counted.
+    /// Gives back `cost` that was counted and not used; never more than still counts, and whichever request it was for,
+    /// no more is allowed than without it.
     fn refund(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant);
+
+    /// [`refund`](Self::refund) of what was counted last, where that is known; the same unless the quota makes a
+    /// difference.
+    fn refund_last(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) {
+        self.refund(state, cost, now);
+    }
 
     /// How much would be allowed at once.
     fn remaining(&self, state: &Self::State, now: Instant) -> u32;
@@ -101,5 +148,25 @@ pub trait Quota {
     /// True if the state decides as [`IDLE`](Self::IDLE) does, from `now` on.
     fn is_idle(&self, state: &Self::State, now: Instant) -> bool {
         self.reset_at(state, now) <= now
+    }
+
+    /// Cuts what lies further ahead of `now` than it can, because the clock has stepped back, so that `reset_at` and
+    /// `retry_at` no longer move with `now`. A quota whose state holds no time has nothing to do.
+    fn mend(&self, state: &mut Self::State, now: Instant) {
+        let _ = (state, now);
+    }
+
+    /// Makes of a state of the quota that held until `now` one of this quota, with the same requests counted.
+    ///
+    /// Unless a quota knows better: as many requests as were counted, and at most all that there are now, count as made
+    /// at `now`; a state in which this quota sees just as many is left as it is.
+    fn carry_over(&self, former: &Self, state: &mut Self::State, now: Instant) {
+        let used = former.limit().saturating_sub(former.remaining(state, now)).min(self.limit());
+        if self.limit().saturating_sub(self.remaining(state, now)) != used {
+            *state = Self::IDLE;
+            if let Some(used) = NonZeroU32::new(used) {
+                let _ = self.allow(state, used, now);
+            }
+        }
     }
 }

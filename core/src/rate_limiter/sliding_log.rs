@@ -72,6 +72,14 @@ impl<const MAX: usize> SlidingLog<MAX> {
         now.since(at) < self.window
     }
 
+    /// Forgets what no longer counts.
+    fn forget(&self, log: &mut SlidingLogState<MAX>, now: Instant) {
+        log.forget_future(now);
+        while log.get(0).is_some_and(|oldest| !self.is_live(oldest, now)) {
+            log.pop_front();
+        }
+    }
+
     fn live(&self, log: &SlidingLogState<MAX>, now: Instant) -> usize {
         // `count` would be checked for an overflow that cannot be.
         log.iter().fold(0, |live, at| live.saturating_add(usize::from(self.is_live(at, now))))
@@ -106,10 +114,7 @@ impl<const MAX: usize> Quota for SlidingLog<MAX> {
 
     fn allow(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
         let cost = Self::fits(cost)?;
-        log.forget_future(now);
-        while log.get(0).is_some_and(|oldest| !self.is_live(oldest, now)) {
-            log.pop_front();
-        }
+        self.forget(log, now);
         let decision = self.decide(log, usize::from(log.len), cost, now);
         if decision.is_allowed() {
             (0..cost).for_each(|_| log.push_back(now));
@@ -122,9 +127,44 @@ impl<const MAX: usize> Quota for SlidingLog<MAX> {
         Ok(self.decide(log, self.live(log, now), cost, now))
     }
 
-    fn refund(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, _now: Instant) {
-        let cost = u16::try_from(cost.get()).unwrap_or(u16::MAX);
-        log.len = log.len.saturating_sub(cost);
+    fn ready_at(
+        &self,
+        log: &SlidingLogState<MAX>,
+        ahead: u32,
+        cost: NonZeroU32,
+        now: Instant,
+    ) -> Result<Instant, NeverFits> {
+        let (cost, live) = (Self::fits(cost)?, self.live(log, now));
+        let all = live.saturating_add(ahead as usize).saturating_add(cost);
+        let Some(last) = all.saturating_sub(MAX).checked_sub(1) else { return Ok(now) };
+        // Those of the log leave the window one by one, and a window later those who came in their places, and so on.
+        let (Some(rounds), Some(rank)) = (last.checked_div(MAX), last.checked_rem(MAX)) else {
+            return Ok(Instant::MAX);
+        };
+        let rank = usize::from(log.len).saturating_sub(live).saturating_add(rank);
+        let counted = log.get(rank).map_or(now, |at| at.earlier(now));
+        Ok(counted.after(self.window.times((rounds as u64).saturating_add(1))))
+    }
+
+    /// The oldest that count go: whichever request was not made, those that were left the window no earlier.
+    fn refund(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) {
+        self.forget(log, now);
+        let cost = cost.get().min(u32::from(log.len));
+        (0..cost).for_each(|_| log.pop_front());
+    }
+
+    fn refund_last(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) {
+        self.forget(log, now);
+        log.len = log.len.saturating_sub(u16::try_from(cost.get()).unwrap_or(u16::MAX));
+    }
+
+    fn mend(&self, log: &mut SlidingLogState<MAX>, now: Instant) {
+        log.forget_future(now);
+    }
+
+    /// Instants are kept, and count in any window that they are in. What has left the former window may be forgotten.
+    fn carry_over(&self, former: &Self, log: &mut SlidingLogState<MAX>, now: Instant) {
+        former.forget(log, now);
     }
 
     fn remaining(&self, log: &SlidingLogState<MAX>, now: Instant) -> u32 {

@@ -5,9 +5,10 @@ use crate::{Instant, time::Span};
 /// Limits the retries of many operations to a share of their requests, so that an outage is not met with a multiple of
 /// the usual load.
 ///
-/// A bucket of retries: every request puts in a share of one ([`percent`](Self::percent)), every second some
+/// A token bucket of retries: every request puts in a share of one ([`percent`](Self::percent)), every second some
 /// ([`floor_per_second`](Self::floor_per_second)), every retry takes one out, and no more than [`burst`](Self::burst)
-/// are ever in it. So in any time, retries ≤ burst + requests × percent / 100 + seconds × floor. It starts full.
+/// are ever in it. Shares count when they make a whole retry. It starts full. So from its beginning on, retries ≤ burst +
+/// requests × percent / 100 + seconds × floor; in any part of that time less than one more, for shares from before it.
 ///
 /// Every operation is O(1), in integers, without a division. A clock that steps back refills nothing twice for a step of
 /// up to a second; after a longer one refilling stands still for at most a second, and at most one burst is granted
@@ -37,7 +38,11 @@ pub struct RetryBudget {
     /// In billionths of a retry: a floor of one a second then adds one for each nanosecond, and nothing is divided.
     balance: u64,
     burst: u64,
-    deposit: u64,
+    /// What one request puts in: so many whole retries, and a part of one.
+    whole: u32,
+    part: u32,
+    /// The parts that do not make a whole one yet. Beside the balance, so that a full one does not cut them off.
+    parts: u32,
     floor_per_second: u32,
     refilled_at: Instant,
     stats: RetryBudgetStats,
@@ -73,7 +78,9 @@ impl RetryBudget {
         Self {
             balance: burst,
             burst,
-            deposit: (percent as u64).saturating_mul(RETRY / 100),
+            whole: percent / 100,
+            part: (percent % 100).saturating_mul(RETRY as u32 / 100),
+            parts: 0,
             floor_per_second: 1,
             refilled_at: Instant::ZERO,
             stats: RetryBudgetStats { deposits: 0, refunded: 0, refused: 0, withdrawn: 0 },
@@ -98,7 +105,13 @@ impl RetryBudget {
     /// Puts in the share of one request: call it once for each operation, not for its retries.
     pub fn deposit(&mut self) {
         self.stats.deposits = self.stats.deposits.saturating_add(1);
-        self.add(self.deposit);
+        self.parts = self.parts.saturating_add(self.part);
+        let mut whole = self.whole;
+        if self.parts >= RETRY as u32 {
+            self.parts = self.parts.saturating_sub(RETRY as u32);
+            whole = whole.saturating_add(1);
+        }
+        self.add(u64::from(whole).wrapping_mul(RETRY)); // at most 2^32 times 2^30
     }
 
     /// Takes out one retry; false, and nothing taken, if there is none.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{Instant, Lock, Timer};
 
-/// An operation failed for good.
+/// An operation failed for good. It says what the last error says, so its [`source`](Error::source) is that error's.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetryError<E> {
@@ -42,7 +42,8 @@ impl<E: fmt::Display> fmt::Display for RetryError<E> {
 
 impl<E: Error + 'static> Error for RetryError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.last.as_ref().map(|error| error as &(dyn Error + 'static))
+        // What the error itself says is said above.
+        self.last.as_ref().and_then(Error::source)
     }
 }
 
@@ -90,8 +91,9 @@ where
                 let now = self.timer.now();
                 let retry = failed.get_or_insert_with(|| self.policy.start(started_at));
                 let attempts = retry.attempts();
-                let budget = self.budget.as_ref();
-                let admit = || budget.is_none_or(|budget| budget.with(|budget| budget.withdraw(now)));
+                let (budget, timer) = (self.budget.as_ref(), &self.timer);
+                // The time by its lock: no other task has brought a later one.
+                let admit = || budget.is_none_or(|budget| budget.with(|budget| budget.withdraw(timer.now())));
                 let at = match retry.next_if(failure, now, &mut self.rng, admit) {
                     Step::GiveUp(reason) => return Err(RetryError { last, attempts, reason }),
                     Step::RetryAt(at) => at,

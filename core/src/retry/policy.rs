@@ -119,7 +119,11 @@ impl RetryPolicy {
         self
     }
 
-    /// Each attempt is cut off after `attempt_timeout`, which counts as a transient failure.
+    /// Each attempt is cut off (dropped) after `attempt_timeout`, which counts as a transient failure.
+    ///
+    /// What is inside an attempt does not learn why it was dropped. With a circuit breaker inside, let
+    /// [`Reset::call_timeout`](crate::Reset::call_timeout) be shorter, or leave this out: the order is retry (breaker (time
+    /// limit (call))).
     ///
     /// The machine only names the instant ([`Retry::attempt_deadline`]); [`run_with`](Self::run_with) cuts.
     #[must_use]

@@ -7,32 +7,30 @@ use core::time::Duration;
 use super::RetryBudget;
 use crate::Lock;
 
-/// Which errors are worth another attempt.
-#[doc(hidden)]
+/// Which errors are worth another attempt: a closure, or [`Plain`] for all.
 pub trait RetryIf<E> {
+    /// True if it is worth another attempt.
     fn is_worth_another(&mut self, error: &E) -> bool;
 }
 
-/// How long an error asks to wait.
-#[doc(hidden)]
+/// How long an error asks to wait: a closure, or [`Plain`] for none.
 pub trait Hint<E> {
+    /// The time that it asks for, if it does.
     fn hint(&mut self, error: &E) -> Option<Duration>;
 }
 
-/// Who is told of an attempt that is followed by another.
-#[doc(hidden)]
+/// Who is told of an attempt that is followed by another: a closure, or [`Plain`] for nobody.
 pub trait Notify<E> {
+    /// Tells the error, `None` if the attempt was cut off, and the delay until the next.
     fn notify(&mut self, error: Option<&E>, delay: Duration);
 }
 
 /// Nothing is said: every error is worth another attempt, none asks to wait, nobody is told.
-#[doc(hidden)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug)]
 pub struct Plain;
 
 /// The budget of a [`Run`](super::Run) that has none.
-#[doc(hidden)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug)]
 pub enum NoBudget {}

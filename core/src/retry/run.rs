@@ -27,8 +27,8 @@ pub struct Run<S, D> {
     drive: D,
 }
 
-/// The parts of a [`Run`].
-#[doc(hidden)]
+/// The parts of a [`Run`]: its operation, what is said about it (each [`Plain`], or the closure that was given), its budget
+/// ([`NoBudget`], or a lock), timer and generator.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug)]
 pub struct Setup<O, P, H, N, B, T, R> {
@@ -45,10 +45,11 @@ pub struct Setup<O, P, H, N, B, T, R> {
 
 /// Turns a [`Setup`] into its future. A trait, because the future of an `async fn` has no name that `IntoFuture` could
 /// give.
-#[doc(hidden)]
 pub trait Drive<S> {
+    /// Makes the attempts.
     type Future: Future;
 
+    /// The future of these parts.
     fn drive(self, setup: S) -> Self::Future;
 }
 

@@ -8,6 +8,7 @@ use super::{
 };
 
 #[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Settings {
     growth: Growth,
     base: Duration,

@@ -431,6 +431,7 @@ fn the_largest_settings_of_a_budget_do_not_overflow() {
 }
 
 #[test]
+#[cfg_attr(target_arch = "x86", ignore = "all is smaller where a `u64` is aligned to four bytes")]
 fn everything_fits_in_a_static_and_is_small() {
     static POLICY: RetryPolicy = STASH;
     static RETRY: Retry<'static> = POLICY.start(START);
@@ -441,4 +442,32 @@ fn everything_fits_in_a_static_and_is_small() {
     assert_eq!(size_of::<RetryPolicy>(), 40);
     assert_eq!(size_of::<RetryBudget>(), 72);
     assert!(size_of::<Step>() <= 16);
+}
+
+#[test]
+fn found_a13_a_small_burst_cuts_no_share_off() {
+    for (percent, burst) in [(75, 1), (75, 2), (60, 1), (99, 1), (34, 3), (7, 1), (100, 1)] {
+        let mut budget = RetryBudget::percent(percent).floor_per_second(0).burst(burst);
+        while budget.withdraw(Instant::ZERO) {}
+        let requests = 10_000;
+        let granted = (0..requests).filter(|_| {
+            budget.deposit();
+            budget.withdraw(Instant::ZERO)
+        });
+        assert_eq!(granted.count(), requests * percent as usize / 100, "{percent} % at most {burst} at once");
+    }
+}
+
+#[test]
+fn shares_never_lift_a_budget_above_its_burst() {
+    let mut budget = RetryBudget::percent(75).floor_per_second(1).burst(2);
+    for _ in 0..100 {
+        budget.deposit();
+        assert_eq!(budget.available(Instant::from_secs(1_000)), 2);
+    }
+    let now = Instant::from_secs(1_000);
+    assert!(budget.withdraw(now) && budget.withdraw(now) && !budget.withdraw(now));
+    let mut none = RetryBudget::percent(u32::MAX).floor_per_second(u32::MAX).burst(0);
+    none.deposit();
+    assert!(!none.withdraw(now));
 }

@@ -16,41 +16,74 @@ use steadfast_core::FlushReason;
 pub struct Batch<T> {
     items: Vec<T>,
     reason: FlushReason,
+    attempt: u32,
     home: Arc<Home<T>>,
+    id: u64,
 }
 
 /// The memory of a batch between two flushes.
-pub(super) struct Home<T>(Mutex<Option<Vec<T>>>);
+pub(super) struct Home<T>(Mutex<Memory<T>>);
+
+struct Memory<T> {
+    spare: Option<Vec<T>>,
+    /// The batch whose items are kept if it is dropped now, in its flush.
+    kept: Option<u64>,
+    left: Option<Vec<T>>,
+}
 
 impl<T> Home<T> {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(None))
+    /// With memory for one batch.
+    pub(super) const fn new(spare: Vec<T>) -> Self {
+        Self(Mutex::new(Memory { spare: Some(spare), kept: None, left: None }))
     }
 
-    /// An empty list with room for `capacity` items.
-    pub(super) fn take(&self, capacity: usize) -> Vec<T> {
-        let items = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        items.unwrap_or_else(|| Vec::with_capacity(capacity))
+    /// An empty list with room for `size` items, or as much as there is memory for.
+    pub(super) fn take(&self, size: usize) -> Vec<T> {
+        let spare = self.with(|memory| memory.spare.take());
+        spare.unwrap_or_else(|| super::list::memory(size).unwrap_or_default())
     }
 
-    fn give(&self, mut items: Vec<T>) {
+    /// Keeps what is left in this batch if it is dropped before the next call; returns what was kept until now.
+    pub(super) fn keep(&self, batch: Option<u64>) -> Option<Vec<T>> {
+        self.with(|memory| {
+            memory.kept = batch;
+            memory.left.take()
+        })
+    }
+
+    /// Takes the items of a batch that is dropped, to keep or to drop them.
+    fn give(&self, id: u64, mut items: Vec<T>) {
+        let former = self.with(|memory| {
+            if memory.kept == Some(id) && !items.is_empty() { memory.left.replace(mem::take(&mut items)) } else { None }
+        });
+        drop(former);
         items.clear();
         if items.capacity() > 0 {
-            let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(items);
+            let spare = self.with(|memory| memory.spare.replace(items));
             drop(spare);
         }
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut Memory<T>) -> R) -> R {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl<T> Batch<T> {
-    pub(super) const fn new(items: Vec<T>, reason: FlushReason, home: Arc<Home<T>>) -> Self {
-        Self { items, reason, home }
+    pub(super) const fn new(items: Vec<T>, reason: FlushReason, attempt: u32, home: Arc<Home<T>>, id: u64) -> Self {
+        Self { items, reason, attempt, home, id }
     }
 
     /// Why it was handed out.
     #[must_use]
     pub const fn reason(&self) -> FlushReason {
         self.reason
+    }
+
+    /// The number of the attempt to flush these items: 1, and more when they are tried again.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
     }
 
     /// The items with their memory; the collector makes a new one.
@@ -76,13 +109,14 @@ impl<T> DerefMut for Batch<T> {
 
 impl<T> Drop for Batch<T> {
     fn drop(&mut self) {
-        self.home.give(mem::take(&mut self.items));
+        self.home.give(self.id, mem::take(&mut self.items));
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Batch<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch").field("items", &self.items).field("reason", &self.reason).finish()
+        let (reason, attempt) = (&self.reason, &self.attempt);
+        f.debug_struct("Batch").field("items", &self.items).field("reason", reason).field("attempt", attempt).finish()
     }
 }
 
@@ -121,6 +155,13 @@ impl<T> Iterator for BatchIntoIter<T> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.0.items.len(), Some(self.0.items.len()))
+    }
+}
+
+/// What is left goes as it came: in order.
+impl<T> Drop for BatchIntoIter<T> {
+    fn drop(&mut self) {
+        self.0.items.reverse();
     }
 }
 

@@ -7,11 +7,15 @@ use core::{
 };
 use std::{io, sync::Arc, thread};
 
-use steadfast_core::{BatchQueueIn, BatchSettings, Shared};
+use steadfast_core::{BatchQueueIn, BatchSettings, Jitter, RetryPolicy, Shared};
 
 use super::{
     Batch, BatchCollector, Flushed, Handle, Inner, Weigh,
-    worker::{Ends, work},
+    batch::Home,
+    flush::Flushes,
+    list::{List, memory},
+    pause::Pause,
+    worker::{OnFailed, Worker, work},
 };
 use crate::{Mutex, SystemTimer, block_on};
 
@@ -48,10 +52,12 @@ use crate::{Mutex, SystemTimer, block_on};
 #[must_use = "it starts with `spawn`"]
 pub struct BatchCollectorBuilder<T> {
     size: NonZeroUsize,
+    capacity: usize,
     settings: BatchSettings,
-    retry_times: u32,
-    retry_wait: Duration,
+    retry: RetryPolicy,
+    stall_timeout: Option<Duration>,
     weigh: Option<Weigh<T>>,
+    on_failed: Option<OnFailed<T>>,
 }
 
 impl<T> BatchCollectorBuilder<T> {
@@ -61,7 +67,8 @@ impl<T> BatchCollectorBuilder<T> {
             None => NonZeroUsize::MIN,
         };
         let settings = BatchSettings::new(max_wait);
-        Self { size, settings, retry_times: 0, retry_wait: Duration::ZERO, weigh: None }
+        let retry = RetryPolicy::constant(Duration::ZERO).max_retries(0);
+        Self { size, capacity: 0, settings, retry, stall_timeout: None, weigh: None, on_failed: None }
     }
 
     /// Flushes as soon as no item has come for `gap`.
@@ -80,31 +87,96 @@ impl<T> BatchCollectorBuilder<T> {
     }
 
     /// Flushes what a flush gave back ([`Flushed::Again`]) up to `times` times more, each time after `wait`.
-    pub const fn retry(mut self, times: u32, wait: Duration) -> Self {
-        self.retry_times = times;
-        self.retry_wait = wait;
+    pub const fn retry(self, times: u32, wait: Duration) -> Self {
+        let policy = RetryPolicy::constant(wait).max_delay(wait).jitter(Jitter::None);
+        self.backoff(policy.max_retries(times))
+    }
+
+    /// Flushes what a flush gave back ([`Flushed::Again`]) again as this policy says: how often, how long after, for how
+    /// long.
+    ///
+    /// With an [`attempt_timeout`](RetryPolicy::attempt_timeout), a flush that takes longer is dropped; what was still in
+    /// its batch then is tried again, and what it had taken out counts as delivered, or all as failed if nothing is left.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast::{Batch, BatchCollector, RetryPolicy};
+    ///
+    /// # fn upload(_: &[u32], _key: u32) -> bool { true }
+    /// # let dir = std::env::temp_dir();
+    /// let numbers = BatchCollector::builder(64, Duration::from_secs(1))
+    ///     .backoff(RetryPolicy::exponential(Duration::from_millis(100)).max_retries(5))
+    ///     .on_failed(|numbers| eprintln!("lost after {} attempts: {numbers:?}", numbers.attempt()))
+    ///     .spawn(|numbers: Batch<u32>| async move {
+    ///         let has_arrived = upload(&numbers, numbers.attempt());
+    ///         (!has_arrived).then_some(numbers)
+    ///     })?;
+    /// # numbers.add_blocking(1)?;
+    /// # assert!(steadfast::block_on(numbers.stop_within(Duration::from_secs(5))).is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn backoff(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// How many items may wait for the flush under way (queue depth), rounded up to whole batches: one batch unless set.
+    ///
+    /// When they are so many, adders wait. A batch that is full by its weight takes the place of a whole one.
+    pub const fn capacity(mut self, items: usize) -> Self {
+        self.capacity = items;
+        self
+    }
+
+    /// After how long a single call of the flush counts as stalled: until it ends, adders who find no room get
+    /// [`AddError::Full`](steadfast_core::AddError::Full) instead of waiting. 30 s unless set; [`Duration::MAX`] for never.
+    ///
+    /// So nobody waits for ever for a sink that hangs, or for a flush that itself waits for a task that adds.
+    pub const fn stall_timeout(mut self, stall_timeout: Duration) -> Self {
+        self.stall_timeout = Some(stall_timeout);
+        self
+    }
+
+    /// Has `on_failed` called with the items that failed for good (dead letters): after the last retry; what was still in
+    /// the batch of a flush that returned an error or panicked; and what is pending when the worker ends with its runtime.
+    ///
+    /// The worker calls it, between two flushes: it should not take long. It may use the collector as the
+    /// [flush](BatchCollector#inside-the-flush) may, and a panic of it ends nothing. [`Batch::attempt`] tells how many
+    /// attempts were made; 0 if the worker ended. What the flush had taken out of its batch is counted in
+    /// [`stats`](BatchCollector::stats), but cannot be handed over.
+    pub fn on_failed(mut self, on_failed: impl FnMut(Batch<T>) + Send + 'static) -> Self {
+        self.on_failed = Some(Box::new(on_failed));
         self
     }
 
     /// Starts the collector: its worker is a task of the tokio runtime that this is called in, else a thread.
     ///
     /// `flush` returns nothing, a `Result`, what is to be tried again, or a [`Flushed`]. It is polled by the worker
-    /// only, so it may wait as long as it likes; it may add to the collector.
+    /// only, so it may wait as long as it likes; it may [add to the collector](BatchCollector#inside-the-flush).
     ///
-    /// A task ends with its runtime, whatever is pending: [`stop`](BatchCollector::stop) the collector before.
+    /// A task ends with its runtime. What is pending then, and the batch of a flush that is cut off by it, has failed:
+    /// [`stop`](BatchCollector::stop) the collector before.
     ///
     /// # Errors
     ///
-    /// If the system has no thread to give.
+    /// If the system has no thread to give, or no memory for two batches of this size.
     pub fn spawn<F>(self, flush: impl FnMut(Batch<T>) -> F + Send + 'static) -> io::Result<BatchCollector<T>>
     where
         T: Send + 'static,
         F: Future<Output: Into<Flushed<T>>> + Send + 'static,
     {
-        let machine = BatchQueueIn::allocate(self.size, self.settings).retry(self.retry_times, self.retry_wait);
+        let size = self.size.get();
+        let depth = self.capacity.div_ceil(size).saturating_sub(1);
+        let (items, spare) = (List::new(size, depth)?, memory(size)?);
+        let mut machine = BatchQueueIn::allocate(self.size, self.settings).gather_in(items);
+        if let Some(stall_timeout) = self.stall_timeout {
+            machine = machine.stall_timeout(stall_timeout);
+        }
         let queue = Shared::new(Mutex::new(machine), SystemTimer);
-        let inner = Arc::new(Inner { queue, weigh: self.weigh });
-        start(work(Ends(inner.clone()), self.size.get(), flush))?;
+        let inner = Arc::new(Inner { queue, weigh: self.weigh, flushes: Flushes::default(), pause: Pause::new() });
+        let home = Arc::new(Home::new(spare));
+        let (retry, on_failed) = (self.retry, self.on_failed);
+        start(work(Worker { inner: inner.clone(), home, size, retry, on_failed }, flush))?;
         Ok(BatchCollector(Arc::new(Handle(inner))))
     }
 }

@@ -1,28 +1,41 @@
 //! The batch collector for servers.
 
+mod attempt;
 mod batch;
 mod builder;
+mod flush;
+mod flushed;
+mod list;
+mod pause;
 #[cfg(test)]
 mod tests;
+mod weak;
 mod worker;
 
-use core::{fmt, mem, time::Duration};
+use core::{fmt, future::poll_fn, pin::pin, task::Poll, time::Duration};
 use std::sync::Arc;
 
-use steadfast_core::{AddError, BatchBuffer, BatchQueueIn, BatchQueueStats, Shared};
+use steadfast_core::{AddError, BatchQueueIn, BatchQueueStats, Clock, Shared, Timer};
 
 pub use batch::{Batch, BatchIntoIter};
 pub use builder::BatchCollectorBuilder;
-pub use worker::Flushed;
+use flush::Flushes;
+pub use flush::{BatchFlush, FlushReport};
+pub use flushed::Flushed;
+use list::List;
+use pause::Pause;
+pub use weak::WeakBatchCollector;
 
 use crate::{Heap, Mutex, SystemTimer, block_on};
 
-/// Gathers items, and flushes them together: so many at once, or when the first has waited long enough.
+/// Collects items, and flushes them in batches: so many at once, or when the first has waited long enough.
 ///
 /// Cloning is cheap and shares everything. Batches are flushed in order and one at a time, by a task of the tokio runtime
 /// that it is started in, else by a thread. While a batch is being flushed the next is filled; when that is full too,
-/// adders wait, in the order in which they came. A flush that fails or panics does not end the collector. Dropping the last
-/// handle flushes what is left; [`stop`](Self::stop) also waits for that.
+/// adders wait (backpressure), in the order in which they came. A flush that fails or panics does not end the collector.
+///
+/// Call [`stop`](Self::stop) or [`stop_within`](Self::stop_within) before `main` returns. Dropping the last handle only
+/// stops the collector: the worker flushes what is left if the process and its runtime live on, and nobody waits for that.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,10 +51,24 @@ use crate::{Heap, Mutex, SystemTimer, block_on};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// # Inside the flush
+///
+/// The flush may use the collector; it best holds a [weak handle](Self::downgrade), so that it does not keep it alive. What
+/// would wait for the flush that it is in does not: `add` and `add_blocking` take the item if there is room, else they fail
+/// with [`AddError::Full`]; `flush` and `stop` are ready at once. Inside is whatever is called or polled, on the worker's
+/// thread, while the flush is called, polled or dropped: sets of futures, a `block_on` and the drop of an item too. So is
+/// what is given to [`on_failed`](BatchCollectorBuilder::on_failed).
+///
+/// A task or thread that the flush starts and waits for is not inside, because it cannot be told from any other. There, use
+/// `try_add`, or expect `add` to fail with [`AddError::Full`] once the flush has taken as long as
+/// [`stall_timeout`](BatchCollectorBuilder::stall_timeout); and `stop_within` in place of `stop`.
+///
 /// # Bounds
 ///
-/// Two batches of the given size are in memory, and 16 bytes for each adder that waits. Nothing is allocated for a batch,
-/// unless the flush keeps its memory.
+/// Two batches of the given size are in memory, or as many as [`capacity`](BatchCollectorBuilder::capacity) says and one,
+/// and 24 bytes for each adder that waits. Nothing is allocated for a batch, unless the flush keeps its memory. An adder
+/// that waits and is not polled when its turn comes delays those behind it by 10 ms at most, any number of them by 10 ms
+/// for each doubling. A worker that is a task lets other tasks have their turn between two batches and between two tries.
 pub struct BatchCollector<T>(Arc<Handle<T>>);
 
 /// What all clones share, and the worker does not: the last one ends the collector.
@@ -50,6 +77,8 @@ struct Handle<T>(Arc<Inner<T>>);
 struct Inner<T> {
     queue: Shared<Machine<T>, Mutex<Machine<T>>, SystemTimer>,
     weigh: Option<Weigh<T>>,
+    flushes: Flushes,
+    pause: Pause<T>,
 }
 
 type Machine<T> = BatchQueueIn<List<T>, Heap>;
@@ -70,8 +99,9 @@ impl<T> BatchCollector<T> {
     ///
     /// # Errors
     ///
-    /// [`AddError::Stopped`] with the item, once the collector is stopped. [`AddError::Full`] with the item, if this is
-    /// called inside the flush and there is no room: room comes with the next flush, which would wait for this one.
+    /// [`AddError::Stopped`] with the item, once the collector is stopped. [`AddError::Full`] with the item, if there is no
+    /// room and this is [inside the flush](Self#inside-the-flush), or the flush under way has taken longer than
+    /// [`stall_timeout`](BatchCollectorBuilder::stall_timeout).
     pub async fn add(&self, item: T) -> Result<(), AddError<T>> {
         let weight = self.weight(&item);
         self.inner().queue.add_weighted(item, weight).await
@@ -99,16 +129,54 @@ impl<T> BatchCollector<T> {
         self.inner().queue.try_add_weighted(item, weight)
     }
 
-    /// Has what is pending flushed as soon as the worker has time, without waiting for that.
-    pub fn flush(&self) {
-        self.inner().queue.flush();
+    /// Has what is pending flushed as soon as the worker has time, whether it is due or not.
+    ///
+    /// That is asked for by the call itself. What it returns may be dropped, or awaited to learn when the items that were
+    /// pending have been flushed, and how.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use steadfast::{Batch, BatchCollector, block_on};
+    /// # let news = BatchCollector::builder(64, Duration::from_secs(10)).spawn(|_: Batch<&str>| async {})?;
+    /// news.add_blocking("alice is back")?;
+    /// news.flush(); // soon
+    /// let report = block_on(news.flush()); // now
+    /// assert!(report.is_delivered());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn flush(&self) -> BatchFlush<'_, T> {
+        BatchFlush::new(self)
     }
 
     /// Takes no more items, and waits until what is pending has been flushed, the flush under way included.
     ///
-    /// Stopping again only waits. Inside the flush it does not wait.
+    /// Stopping again only waits; if the future is dropped, the collector stays stopped. Inside the flush it does not wait.
+    /// It waits as long as flushes and retries take: see [`stop_within`](Self::stop_within).
     pub async fn stop(&self) {
         self.inner().queue.stop().await;
+    }
+
+    /// [`stop`](Self::stop) with a deadline: after `wait`, gives back the items that have not been flushed, oldest first.
+    ///
+    /// There are no retries after that; items that wait for one are given back. A flush that is under way is not cut off:
+    /// its items are in [`stats`](Self::stats)`.in_flight` until it ends, and what it gives back then has failed. Empty
+    /// if all was flushed, and inside the flush.
+    #[must_use = "these items have not been flushed"]
+    pub async fn stop_within(&self, wait: Duration) -> Vec<T> {
+        let Inner { queue, flushes, pause, .. } = self.inner();
+        let mut stop = pin!(queue.stop());
+        let mut sleep = pin!(SystemTimer.sleep_until(SystemTimer.now().saturating_add(wait)));
+        let is_stopped = poll_fn(|cx| match stop.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => sleep.as_mut().poll(cx).map(|()| false),
+        });
+        if is_stopped.await {
+            return Vec::new();
+        }
+        let mut items = pause.give_up(|| queue.abandon_in_flight()).unwrap_or_default();
+        items.append(&mut queue.abandon().into_items());
+        flushes.settle(|| queue.stats());
+        items
     }
 
     /// True once it takes no more items.
@@ -121,6 +189,12 @@ impl<T> BatchCollector<T> {
     #[must_use]
     pub fn stats(&self) -> BatchQueueStats {
         self.inner().queue.stats()
+    }
+
+    /// A handle that does not keep the collector from being stopped by the drop of the last other one.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakBatchCollector<T> {
+        WeakBatchCollector::new(&self.0)
     }
 
     fn inner(&self) -> &Inner<T> {
@@ -147,33 +221,5 @@ impl<T> Drop for Handle<T> {
 impl<T> fmt::Debug for BatchCollector<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchCollector").field("stats", &self.stats()).finish_non_exhaustive()
-    }
-}
-
-/// Items on the heap; moving a batch swaps two pointers.
-struct List<T>(Vec<T>);
-
-impl<T> BatchBuffer for List<T> {
-    type Item = T;
-
-    fn with_capacity(capacity: usize) -> Self {
-        Self(Vec::with_capacity(capacity))
-    }
-
-    fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    fn append(&mut self, item: T) -> Result<(), T> {
-        self.0.push(item);
-        Ok(())
-    }
-
-    fn remove_all(&mut self) {
-        self.0.clear();
-    }
-
-    fn move_into(&mut self, empty: &mut Self) {
-        mem::swap(self, empty);
     }
 }

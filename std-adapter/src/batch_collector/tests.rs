@@ -1,4 +1,11 @@
-use core::time::Duration;
+#[path = "failure_tests.rs"]
+mod failure;
+#[path = "inside_tests.rs"]
+mod inside;
+#[path = "stop_tests.rs"]
+mod stop;
+
+use core::{mem, time::Duration};
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, mpsc},
@@ -320,7 +327,7 @@ fn a_batch_gives_its_items_in_order() {
     let collector = collector.unwrap();
     ["a", "b", "c"].iter().for_each(|item| collector.add_blocking(item.to_string()).unwrap());
     let batch = receiver.recv().unwrap();
-    assert_eq!(format!("{batch:?}"), r#"Batch { items: ["a", "b", "c"], reason: Size }"#);
+    assert_eq!(format!("{batch:?}"), r#"Batch { items: ["a", "b", "c"], reason: Size, attempt: 1 }"#);
     let mut items = batch.into_iter();
     assert_eq!((items.len(), items.next().as_deref()), (3, Some("a")));
     assert_eq!(items.size_hint(), (2, Some(2)));
@@ -342,7 +349,7 @@ fn when_the_runtime_ends_nobody_waits_for_ever() {
     assert_eq!(waiter.join().unwrap(), Err(AddError::Stopped(2)));
     block_on(collector.stop());
     let stats = collector.stats();
-    assert_eq!((stats.accepted, stats.returned), (1, 1));
+    assert_eq!((stats.accepted, stats.failed, stats.returned), (1, 1, 0), "nobody was given it");
 }
 
 #[test]

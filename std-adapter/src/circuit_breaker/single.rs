@@ -7,10 +7,11 @@
 use core::{
     ops::Deref,
     sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use steadfast_core::{
-    CallGuard, CircuitBreaker as Machine, Clock, Instant, Lock, Open, Outcome, Permit, Shared, TripPolicy,
+    CircuitBreaker as Machine, Clock, Instant, Lock, Open, Outcome, Permit, ReportOutcome, Shared, TripPolicy,
 };
 
 use crate::Mutex;
@@ -21,6 +22,39 @@ pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64>
     lanes: [Lane<W>; LANES],
     /// The lanes are open; looked at and changed inside the lock only.
     is_calm: AtomicBool,
+    call_timeout: Option<Duration>,
+}
+
+/// Brings a permit back to its breaker.
+pub(super) struct Reporter<S> {
+    single: S,
+    lane: usize,
+    /// The machine knows of this call.
+    is_counted: bool,
+    /// When the call has failed.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl<P, T, L, W, S> ReportOutcome for Reporter<S>
+where
+    P: TripPolicy,
+    T: Clock,
+    L: Lock<Target = Machine<P>>,
+    W: Word,
+    S: Deref<Target = Single<P, T, L, W>>,
+{
+    #[inline]
+    fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
+        let is_in_time = || self.deadline.is_none_or(|at| self.single.clock().now() < at);
+        let what = if self.is_counted { SUCCEEDED } else { ADMITTED | SUCCEEDED };
+        if outcome == Outcome::Success
+            && is_in_time()
+            && self.single.lane(self.lane).count(what, |generation| generation == permit.generation())
+        {
+            return;
+        }
+        self.single.record_locked(permit, self.is_counted, outcome);
+    }
 }
 
 /// Enough that few threads meet in one.
@@ -50,23 +84,30 @@ pub(super) trait Word: Default {
     fn change(&self, old: u64, new: u64) -> Result<u64, u64>;
 }
 
-impl Word for AtomicU64 {
-    fn get(&self) -> u64 {
-        self.load(Ordering::Acquire)
-    }
+/// Written once, so that the orders that loom explores are those of the breaker.
+macro_rules! word {
+    ($atomic:ty) => {
+        impl Word for $atomic {
+            fn get(&self) -> u64 {
+                self.load(Ordering::Acquire)
+            }
 
-    fn set(&self, new: u64) {
-        self.store(new, Ordering::Release);
-    }
+            fn set(&self, new: u64) {
+                self.store(new, Ordering::Release);
+            }
 
-    fn replace(&self, new: u64) -> u64 {
-        self.swap(new, Ordering::AcqRel)
-    }
+            fn replace(&self, new: u64) -> u64 {
+                self.swap(new, Ordering::AcqRel)
+            }
 
-    fn change(&self, old: u64, new: u64) -> Result<u64, u64> {
-        self.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire)
-    }
+            fn change(&self, old: u64, new: u64) -> Result<u64, u64> {
+                self.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire)
+            }
+        }
+    };
 }
+
+word!(AtomicU64);
 
 impl<W: Word> Lane<W> {
     /// The breaker's generation, if the lane is open.
@@ -100,8 +141,13 @@ where
     W: Word,
 {
     pub(super) fn new(lock: L, clock: T) -> Self {
-        let single =
-            Self { shared: Shared::new(lock, clock), lanes: Default::default(), is_calm: AtomicBool::new(false) };
+        let end_of_first = lock.with(|machine| machine.call_deadline(Instant::ZERO));
+        let single = Self {
+            shared: Shared::new(lock, clock),
+            lanes: Default::default(),
+            is_calm: AtomicBool::new(false),
+            call_timeout: end_of_first.map(|at| at.saturating_duration_since(Instant::ZERO)),
+        };
         single.shared.with_lock(|machine| single.open_lanes(machine));
         single
     }
@@ -112,33 +158,23 @@ where
 
     /// Admits one call, which reports its end to `single`, this very breaker.
     #[inline]
-    pub(super) fn guard<S: Deref<Target = Self>>(
-        single: S,
-    ) -> Result<CallGuard<impl FnMut(Permit, Outcome) + use<P, T, L, W, S>>, Open> {
-        Self::guard_in(single, lane())
+    pub(super) fn acquire<S: Deref<Target = Self>>(single: S) -> Result<(Permit, Reporter<S>), Open> {
+        Self::acquire_in(single, lane())
     }
 
-    /// [`guard`](Self::guard) in the lane of this number.
+    /// [`acquire`](Self::acquire) in the lane of this number.
     #[inline]
-    pub(super) fn guard_in<S: Deref<Target = Self>>(
-        single: S,
-        lane: usize,
-    ) -> Result<CallGuard<impl FnMut(Permit, Outcome) + use<P, T, L, W, S>>, Open> {
+    pub(super) fn acquire_in<S: Deref<Target = Self>>(single: S, lane: usize) -> Result<(Permit, Reporter<S>), Open> {
+        let generation = single.lane(lane).generation();
+        // Only if calls have a limit it matters when they began.
+        let now = single.call_timeout.map_or(Instant::ZERO, |_| single.clock().now());
         // Of a call that passes by a lane the machine hears when it ends.
-        let (permit, is_counted) = match single.lane(lane).generation() {
-            Some(generation) => (Permit::calm(generation), false),
-            None => (single.acquire_locked()?, true),
+        let permit = match generation {
+            Some(generation) => Permit::calm(generation, now),
+            None => single.acquire_locked()?,
         };
-        Ok(CallGuard::new(permit, move |permit, outcome| single.record(lane, permit, is_counted, outcome)))
-    }
-
-    #[inline]
-    fn record(&self, lane: usize, permit: Permit, is_counted: bool, outcome: Outcome) {
-        let what = if is_counted { SUCCEEDED } else { ADMITTED | SUCCEEDED };
-        if outcome == Outcome::Success && self.lane(lane).count(what, |generation| generation == permit.generation()) {
-            return;
-        }
-        self.record_locked(permit, is_counted, outcome);
+        let deadline = single.call_timeout.map(|call_timeout| now.saturating_add(call_timeout));
+        Ok((permit, Reporter { single, lane, is_counted: generation.is_none(), deadline }))
     }
 
     // Apart, and never inlined, so that what nearly every call does is short enough to be.

@@ -5,9 +5,14 @@ use core::{
 };
 use std::thread;
 
-use steadfast_core::test_util::ManualClock;
+use steadfast_core::test_util::{ManualClock, VirtualTimer};
 
 use super::*;
+
+#[cfg(feature = "tokio")]
+mod hangs;
+mod user_code;
+
 use crate::{Percent, Trip, block_on};
 
 const RESET: Reset = Reset::after(Duration::from_secs(30));
@@ -75,8 +80,8 @@ async fn a_slow_call_counts_as_slow() {
 
 #[test]
 fn without_a_runtime_it_works_the_same() {
-    let clock = ManualClock::default();
-    let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), RESET, &clock);
+    let clock = VirtualTimer::default();
+    let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), RESET, clock.clone());
     assert_eq!(block_on(breaker.call(ready(Err::<(), _>("down")))), Err(BreakerError::Inner("down")));
     assert!(block_on(breaker.call(ready(Ok::<_, ()>(())))).unwrap_err().is_open());
     clock.advance(Duration::from_secs(30));
@@ -115,7 +120,9 @@ fn seed_7_3_14_of_a_hundred_calls_on_four_threads_one_is_the_probe() {
 
 #[test]
 fn counts_add_up_over_shards_and_threads() {
-    let breakers = is_send_and_sync(Breakers::<u64>::builder(Trip::consecutive(3), RESET).max_keys(10_000).build());
+    let clock = Seconds::default();
+    let builder = Breakers::<u64>::builder(Trip::consecutive(3), RESET).max_keys(10_000).clock(&clock);
+    let breakers = is_send_and_sync(builder.build());
     thread::scope(|scope| {
         for thread in 0..4 {
             let breakers = &breakers;
@@ -135,7 +142,9 @@ fn counts_add_up_over_shards_and_threads() {
     assert_eq!((stats.opened, breakers.len(), breakers.tripped().len()), (10, 10, 10));
     assert_eq!((breakers.untracked(), breakers.cleanup()), (0, 0));
     assert!(breakers.reset(&3) && !breakers.reset(&20));
-    assert_eq!(breakers.cleanup(), 1);
+    assert_eq!(breakers.cleanup(), 0, "calls from before may still be under way");
+    clock.0.store(3_600, Ordering::Relaxed);
+    assert_eq!((breakers.cleanup(), breakers.len()), (10, 0));
 }
 
 #[test]
@@ -180,12 +189,11 @@ fn outcomes_can_be_told_by_key_without_a_permit() {
     let clock = ManualClock::default();
     let breakers = Breakers::<String>::builder(Trip::consecutive(2), RESET).max_keys(10).clock(&clock).build();
     assert_eq!((breakers.capacity(), breakers.mode()), (10, BreakerMode::Automatic));
-    let bob = "bob".to_owned();
-    breakers.record_failure(&bob);
-    breakers.record_success(&bob);
-    breakers.record_failure(&bob);
+    breakers.record_failure("bob");
+    breakers.record_success("bob");
+    breakers.record_failure("bob");
     assert!(breakers.allow_request("bob"), "no two failures in a row");
-    breakers.record_failure(&bob);
+    breakers.record_failure("bob");
     assert!(!breakers.allow_request("bob"));
     assert!(breakers.allow_request("carol"));
     breakers.set_mode(BreakerMode::ForcedClosed);
@@ -226,10 +234,10 @@ fn a_success_of_an_earlier_state_is_stale() {
 }
 
 /// Does the same to a breaker and to a machine of its kind, and sees no difference.
-fn differs_in_nothing<P: TripPolicy + Copy>(trip: P, seed: u64) {
-    let mut machine = Machine::new(trip, RESET);
+fn differs_in_nothing<P: TripPolicy + Copy>(trip: P, reset: Reset, seed: u64) {
+    let mut machine = Machine::new(trip, reset);
     let clock = ManualClock::new(Instant::from_secs(1_000));
-    let breaker = CircuitBreaker::with_clock(trip, RESET, &clock);
+    let breaker = CircuitBreaker::with_clock(trip, reset, &clock);
     let mut permits = Vec::new();
     let mut state = seed;
     for _ in 0..3_000 {
@@ -246,6 +254,7 @@ fn differs_in_nothing<P: TripPolicy + Copy>(trip: P, seed: u64) {
                 let outcome = match state >> 40 & 15 {
                     0..2 => Outcome::Failure,
                     2 => Outcome::Ignored,
+                    3 => Outcome::Dropped,
                     _ => Outcome::Success,
                 };
                 guard.record(outcome);
@@ -278,21 +287,20 @@ fn differs_in_nothing<P: TripPolicy + Copy>(trip: P, seed: u64) {
     }
     for (guard, permit) in permits {
         drop(guard);
-        machine.record(permit, Outcome::Ignored, clock.now());
+        machine.record(permit, Outcome::Dropped, clock.now());
     }
     assert_eq!(breaker.stats(), machine.stats());
 }
 
 #[test]
 fn it_does_what_its_machine_does() {
-    for seed in 0..20 {
-        differs_in_nothing(Trip::consecutive(2), seed);
-        differs_in_nothing(Trip::call_window::<8>(Percent::new(40)), seed);
-        differs_in_nothing(
-            Trip::call_window::<8>(Percent::new(40)).slow_calls(Duration::from_millis(9), Percent::new(40)),
-            seed,
-        );
-        differs_in_nothing(Trip::time_window::<4>(Duration::from_secs(2), Percent::new(30)), seed);
+    let (slow_after, share) = (Duration::from_millis(9), Percent::new(40));
+    let limited = RESET.call_timeout(Duration::from_secs(20)).on_drop(Outcome::Success);
+    for (seed, reset) in (0..20).flat_map(|seed| [(seed, RESET), (seed, limited)]) {
+        differs_in_nothing(Trip::consecutive(2), reset, seed);
+        differs_in_nothing(Trip::call_window::<8>(share), reset, seed);
+        differs_in_nothing(Trip::call_window::<8>(share).slow_calls(slow_after, share), reset, seed);
+        differs_in_nothing(Trip::time_window::<4>(Duration::from_secs(2), Percent::new(30)), reset, seed);
     }
 }
 
@@ -316,4 +324,68 @@ fn threads_lose_no_count() {
     assert_eq!(stats.permitted + stats.rejected, 4 * CALLS);
     assert_eq!(stats.permitted, stats.successes + stats.failures + stats.stale);
     assert!(stats.failures > 0 && stats.successes > CALLS, "{stats:?}");
+}
+
+/// The largest windows in a thread with half of the usual stack.
+#[test]
+fn found_a13_the_largest_windows_fit_a_stack() {
+    const HALF: Percent = Percent::new(50);
+    fn works<P: TripPolicy>(trip: P) {
+        let breaker = CircuitBreaker::new(trip.clone(), RESET);
+        let breakers = Breakers::<u64, P>::builder(trip, RESET).max_keys(2).build();
+        for key in 0..4 {
+            assert!(breaker.run(|| Err::<(), _>(())).is_err());
+            assert!(breakers.run(&key, || Err::<(), _>(())).is_err());
+        }
+        breaker.reset();
+        assert_eq!((breakers.cleanup(), breakers.untracked()), (0, 2));
+    }
+    let thread = thread::Builder::new().stack_size(1 << 20).spawn(|| {
+        works(Trip::time_window::<4_096>(Duration::from_secs(60), HALF));
+        works(Trip::call_window::<65_535>(HALF));
+    });
+    thread.unwrap().join().unwrap();
+}
+
+/// Rounds of calls that take 30 s and fail, to 50 peers at once, in a table that is full of idle entries.
+#[test]
+fn found_a5_slow_dead_peers_open_their_breakers_in_tables_of_every_size() {
+    for max_keys in [1, 8, 32, 64, 65_536] {
+        let clock = Seconds::default();
+        let breakers = Breakers::<u64>::builder(Trip::consecutive(3), RESET).max_keys(max_keys).clock(&clock).build();
+        let room = breakers.capacity() as u64;
+        // Made-up keys fill every shard.
+        for key in (1_000..).take(room as usize * 3 / 2) {
+            (0..3).for_each(|_| _ = breakers.run(&key, || Err::<(), _>(())));
+        }
+        assert!(breakers.len() as u64 * 100 >= room * 99);
+        clock.0.store(100, Ordering::Relaxed);
+        let untracked = breakers.untracked();
+        for _round in 0..8 {
+            let permits: Vec<_> = (0..50).filter_map(|key| breakers.try_acquire(&key).ok()).collect();
+            clock.0.fetch_add(30, Ordering::Relaxed);
+            permits.into_iter().for_each(|permit| permit.record(Outcome::Failure));
+        }
+        let open = (0..50).filter(|key| breakers.state(key) != BreakerState::Closed).count() as u64;
+        assert_eq!(open, room.min(50), "{max_keys} keys: {:?}", breakers.stats());
+        assert_eq!(breakers.stats().stale, 0);
+        assert_eq!(breakers.untracked() > untracked, room < 50);
+    }
+}
+
+#[test]
+fn found_a5_a_janitor_never_blinds_a_breaker() {
+    let clock = Seconds::default();
+    let reset = Reset::after(Duration::from_secs(5));
+    let breakers = Breakers::<u64>::builder(Trip::consecutive(3), reset).clock(&clock).build();
+    for failure in 1..=3 {
+        assert!(breakers.run(&7, || Err::<(), _>(())).is_err());
+        breakers.cleanup();
+        clock.0.fetch_add(10, Ordering::Relaxed);
+        assert_eq!(breakers.state(&7) == BreakerState::Open, failure == 3);
+    }
+    // Nor does it make an open one forget: the next call is a probe, and its failure opens it again.
+    breakers.cleanup();
+    assert!(breakers.run(&7, || Err::<(), _>(())).is_err());
+    assert_eq!((breakers.state(&7), breakers.stats().opened), (BreakerState::Open, 2));
 }

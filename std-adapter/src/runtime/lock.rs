@@ -1,13 +1,21 @@
 //! The lock of a server.
 
-use std::sync::PoisonError;
+use std::{ptr, sync::PoisonError};
 
 use steadfast_core::Lock;
+
+use super::panics::unless_it_panics;
+
+thread_local! {
+    /// Its address tells one thread from another.
+    static HERE: u8 = const { 0 };
+}
 
 /// A [`std::sync::Mutex`] as a [`Lock`].
 ///
 /// It is held for the length of one operation of a machine and never across an `.await`, where a std mutex is the
-/// fastest. Poisoning is ignored: machines do not panic.
+/// fastest. Poisoning is ignored: machines do not panic. Nor does a waker that panics, when another's call wakes it, reach
+/// that caller.
 #[derive(Debug, Default)]
 pub struct Mutex<T>(std::sync::Mutex<T>);
 
@@ -24,5 +32,15 @@ impl<T> Lock for Mutex<T> {
     #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The thread.
+    fn context(&self) -> Option<usize> {
+        HERE.try_with(|here| ptr::from_ref(here).addr()).ok()
+    }
+
+    /// Panics are caught.
+    fn outside(&self, f: impl FnOnce()) {
+        let _ = unless_it_panics(f);
     }
 }

@@ -8,7 +8,7 @@ use steadfast_core::{
 
 use crate::locks::{Locks, at, before};
 
-const RESET: Reset = Reset::after(Duration::from_secs(30));
+const RESET: Reset = Reset::after(Duration::from_secs(30)).lease(Duration::from_secs(30));
 
 /// A breaker that `trip` opens at the third failure of three.
 fn contract<L: Locks, P: TripPolicy>(trip: P) {

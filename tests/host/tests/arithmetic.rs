@@ -58,6 +58,8 @@ struct Bucket {
 
 impl Bucket {
     fn ask(&mut self, cost: u32, now: u128) -> Result<Decision, NeverFits> {
+        // Even a request that never fits shows that the clock has stepped back.
+        self.mend(now);
         let (cost, tolerance) = (u128::from(cost), self.interval * self.burst);
         if self.burst == 0 {
             return Ok(Decision::Deny { retry_at: Instant::MAX });
@@ -74,6 +76,12 @@ impl Bucket {
         self.whole_at = self.whole_at.map(|_| whole_at);
         let retry_at = if moved < MAX { moved - tolerance } else { MAX };
         Ok(Decision::Deny { retry_at: instant(retry_at) })
+    }
+
+    /// A clock that stepped back leaves no more than a whole burst to wait for; what a burst of none keeps stays.
+    fn mend(&mut self, now: u128) {
+        let most = now + self.interval * self.burst;
+        self.whole_at = self.whole_at.map(|whole_at| if self.burst > 0 { whole_at.min(most) } else { whole_at });
     }
 
     /// How much would be allowed at once.
@@ -131,11 +139,12 @@ proptest! {
             now = moved(now, by);
             let (at, wide) = (Instant::from_nanos(now), u128::from(now));
             let counts = |counted: u128| wide - counted.min(wide) < window.into();
+            // What was counted later than now counts as counted now, whatever is asked.
+            log.iter_mut().for_each(|counted| *counted = (*counted).min(wide));
             let expected = if cost > 3 {
                 Err(NeverFits { limit: 3 })
             } else {
-                // What was counted later than now counts as counted now; what has left the window is gone.
-                log.iter_mut().for_each(|counted| *counted = (*counted).min(wide));
+                // What has left the window is gone.
                 log.retain(|counted| counts(*counted));
                 match (log.len() + cost as usize).checked_sub(3) {
                     None | Some(0) => {

@@ -9,7 +9,12 @@ use steadfast_core::{BreakerMode, Outcome};
 use steadfast_models::breakers::{self as model, Op};
 
 fn op() -> impl Strategy<Value = Op> {
-    let outcome = prop_oneof![4 => Just(Outcome::Failure), 3 => Just(Outcome::Success), 1 => Just(Outcome::Ignored)];
+    let outcome = prop_oneof![
+        4 => Just(Outcome::Failure),
+        3 => Just(Outcome::Success),
+        1 => Just(Outcome::Ignored),
+        1 => Just(Outcome::Dropped),
+    ];
     let mode = prop_oneof![
         3 => Just(BreakerMode::Automatic),
         1 => Just(BreakerMode::ForcedClosed),
@@ -22,6 +27,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => any::<bool>().prop_map(Op::Bare),
         1 => mode.prop_map(Op::Mode),
         1 => Just(Op::Reset),
+        3 => Just(Op::Cleanup),
     ]
 }
 

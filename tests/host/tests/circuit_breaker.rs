@@ -5,7 +5,7 @@ mod support;
 use std::{fmt::Debug, time::Duration};
 
 use proptest::{prelude::*, test_runner::TestRunner};
-use steadfast_core::{BreakerMode, CallWindow, Outcome, Percent, Reset, TimeWindow, Trip};
+use steadfast_core::{BreakerMode, CallWindow, Consecutive, Outcome, Percent, Reset, RetryPolicy, TimeWindow, Trip};
 use steadfast_models::circuit_breaker::{self as model, FAILED, MIN_CALLS, Op, SLOW, Settings};
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -13,6 +13,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         4 => Just(Outcome::Failure),
         3 => Just(Outcome::Success),
         1 => Just(Outcome::Ignored),
+        1 => Just(Outcome::Dropped),
+        1 => Just(Outcome::Panicked),
         1 => (0_u64..200).prop_map(|millis| Outcome::RetryAfter(Duration::from_millis(millis))),
     ]
 }
@@ -54,8 +56,10 @@ prop_compose! {
         longest_millis in 0_u64..200,
         probes in 1_u8..4,
         lease_millis in 1_u64..40,
+        call_timeout_millis in prop::option::of(1_u64..40),
+        drops_fail in any::<bool>(),
     ) -> Settings {
-        Settings { open_millis, doubling, longest_millis, probes, lease_millis }
+        Settings { open_millis, doubling, longest_millis, probes, lease_millis, call_timeout_millis, drops_fail }
     }
 }
 
@@ -99,8 +103,16 @@ fn successes_may_be_counted_later_and_at_once() {
 fn settings_come_from_configuration_and_go_back() {
     let reset: Reset = serde_json::from_str(r#"{ "after": { "secs": 30, "nanos": 0 } }"#).unwrap();
     assert_eq!(reset, Reset::after(Duration::from_secs(30)));
-    let full =
-        reset.doubling().up_to(Duration::from_secs(600)).jitter(Percent::new(20), 7).probes(3).lease(Duration::ZERO);
+    let full = reset
+        .doubling()
+        .up_to(Duration::from_secs(600))
+        .jitter(Percent::new(20), 7)
+        .probes(3)
+        .lease(Duration::ZERO)
+        .call_timeout(Duration::from_secs(2))
+        .on_drop(Outcome::Failure)
+        .on_panic(Outcome::Success);
+    assert_eq!(serde_json::from_str::<Reset>(&serde_json::to_string(&reset).unwrap()).unwrap(), reset);
     assert_eq!(serde_json::from_str::<Reset>(&serde_json::to_string(&full).unwrap()).unwrap(), full);
 
     let window: CallWindow<10> = serde_json::from_str(r#"{ "failures": 500, "min_calls": 1000 }"#).unwrap();
@@ -123,4 +135,22 @@ fn settings_come_from_configuration_and_go_back() {
     }
     assert!(serde_json::from_str::<Reset>(r#"{ "after": { "secs": 1, "nanos": 0 }, "probes": 0 }"#).is_err());
     assert_eq!(serde_json::to_string(&Trip::consecutive(3)).unwrap(), r#"{"failures":3}"#);
+}
+
+#[test]
+fn found_b9_a_misspelt_setting_is_refused_and_named() {
+    fn refused<T: Debug>(read: Result<T, serde_json::Error>, name: &str) {
+        assert!(read.expect_err("it is misspelt").to_string().contains(&format!("unknown field `{name}`")));
+    }
+
+    let reset = r#"{ "after": { "secs": 30, "nanos": 0 }, "call_timout": { "secs": 2, "nanos": 0 } }"#;
+    refused(serde_json::from_str::<Reset>(reset), "call_timout");
+    refused(serde_json::from_str::<Consecutive>(r#"{ "failures": 3, "min_calls": 5 }"#), "min_calls");
+    refused(serde_json::from_str::<CallWindow<8>>(r#"{ "failures": 500, "mincalls": 5 }"#), "mincalls");
+    let slow = r#"{ "failures": 500, "slow_calls": { "limit": { "secs": 2, "nanos": 0 }, "shore": 500 } }"#;
+    refused(serde_json::from_str::<CallWindow<8>>(slow), "shore");
+    let window = r#"{ "span": { "secs": 2, "nanos": 0 }, "failures": 500, "spin": 1 }"#;
+    refused(serde_json::from_str::<TimeWindow<8>>(window), "spin");
+    let retry = r#"{ "growth": "Constant", "base": { "secs": 1, "nanos": 0 }, "max_retires": 1 }"#;
+    refused(serde_json::from_str::<RetryPolicy>(retry), "max_retires");
 }

@@ -68,6 +68,38 @@ fn a_limiter_serves_as_without_a_flood<A: Quota + Clone>(quota: A, on_full: OnFu
     assert!(quiet.stats().denied > 1_000, "nobody asked too much");
 }
 
+/// Those who came before are idle: each newcomer is served, and has an entry, in a limiter of one shard and of many.
+#[test]
+fn found_a14_whoever_comes_to_a_server_full_of_idle_keys_is_served() {
+    let newcomers: u64 = env::var("FLOOD_KEYS").map_or(30_000, |keys| keys.parse().expect("a number of keys"));
+    let sizes: &[usize] =
+        if newcomers > 30_000 { &[200, 5_000, 65_536, 1_000_000] } else { &[1, 33, 200, 255, 256, 5_000] };
+    for on_full in [OnFull::Deny, OnFull::Share] {
+        for &size in sizes {
+            let clock = clock();
+            let quota = Gcra::every(Duration::from_secs(1));
+            let limiter = RateLimiter::<u64, _>::builder(quota).max_keys(size).on_full(on_full).timer(&clock).build();
+            for key in 0..4 * limiter.capacity() as u64 {
+                let _ = limiter.allow(&key);
+            }
+            assert!(limiter.len() > limiter.capacity() * 9 / 10, "it is not full");
+            clock.advance(STEP);
+            let mut unused = limiter.capacity() as u64 / 2;
+            let before = limiter.stats().overflowed;
+            for key in 0..newcomers {
+                if unused == 0 {
+                    // As good as new again.
+                    clock.advance(STEP);
+                    unused = limiter.capacity() as u64 / 2;
+                }
+                assert!(limiter.allow(&scattered(key)).is_allowed(), "newcomer {key} to {size}");
+                unused = unused.saturating_sub(1);
+            }
+            assert_eq!(limiter.stats().overflowed, before, "somebody found no entry");
+        }
+    }
+}
+
 #[test]
 fn a_flood_moves_no_rate_and_burst() {
     a_limiter_serves_as_without_a_flood(Gcra::every(Duration::from_secs(10)).burst(2), OnFull::Share);

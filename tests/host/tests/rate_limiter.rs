@@ -6,7 +6,7 @@ use core::{num::NonZeroU32, time::Duration};
 
 use proptest::prelude::*;
 use steadfast_core::{Gcra, Instant, OnFull, RateLimiter, SlidingLog};
-use steadfast_models::rate_limiter::{self as model, Request, SECOND};
+use steadfast_models::rate_limiter::{self as model, Change, Request, SECOND};
 
 fn requests(keys: u8, most_back: i64) -> impl Strategy<Value = Vec<Request>> {
     let step = prop_oneof![
@@ -54,6 +54,29 @@ proptest! {
         on_full in prop_oneof![Just(OnFull::Share), Just(OnFull::Deny)],
     ) {
         model::full_table(requests, on_full);
+    }
+}
+
+proptest! {
+    #![proptest_config(support::cases(2_000))]
+
+    #[test]
+    fn what_is_told_comes_true_after_steps_of_the_clock_and_in_a_full_table(
+        requests in requests(9, 20 * SECOND as i64),
+        on_full in prop_oneof![Just(OnFull::Share), Just(OnFull::Deny)],
+    ) {
+        model::told_comes_true(requests, on_full);
+    }
+
+    #[test]
+    fn a_change_of_the_quota_keeps_what_was_counted(
+        changes in prop::collection::vec(
+            (0..1_000_000_000_000_u64, 1..200_u32, 0..50_u32, 0..3 * SECOND)
+                .prop_map(|(interval, burst, asks, step)| Change { interval, burst, asks, step }),
+            1..12,
+        ),
+    ) {
+        model::quota_changes(changes);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
 };
 
 const RESET: Reset = Reset::after(Duration::from_millis(30))
+    .call_timeout(Duration::from_millis(50))
     .lease(Duration::from_millis(20))
     .probes(2)
     .doubling()
@@ -22,6 +23,7 @@ const RESET: Reset = Reset::after(Duration::from_millis(30))
 pub enum Op {
     Acquire,
     Bare(bool),
+    Cleanup,
     Mode(BreakerMode),
     Record(Outcome),
     Reset,
@@ -44,18 +46,19 @@ fn ops(script: &mut Script<'_>, keys: u64) -> Vec<(u8, u64, Op)> {
             1 => script.below(12),
             _ => 20 + script.below(60),
         };
-        let op = match script.weighted(&[(12, 0), (12, 1), (3, 2), (1, 3), (1, 4)]) {
+        let op = match script.weighted(&[(12, 0), (12, 1), (3, 2), (1, 3), (1, 4), (3, 5)]) {
             0 => Op::Acquire,
             1 => Op::Record(outcome(script)),
             2 => Op::Bare(script.flag()),
             3 => Op::Mode(mode(script)),
-            _ => Op::Reset,
+            4 => Op::Reset,
+            _ => Op::Cleanup,
         };
         (key, pause, op)
     })
 }
 
-/// With room for every key, a table is as good as one breaker for each key.
+/// With room for every key, a table is as good as one breaker for each key, however often it is cleaned up.
 fn beside_one_for_each<P: TripPolicy>(trip: P, ops: &[(u8, u64, Op)]) {
     let mut table: Breakers<u8, 3, P> = Breakers::new(trip.clone(), RESET);
     let mut single: Vec<_> = (0..3).map(|_| CircuitBreaker::new(trip.clone(), RESET)).collect();
@@ -81,6 +84,9 @@ fn beside_one_for_each<P: TripPolicy>(trip: P, ops: &[(u8, u64, Op)]) {
             Op::Bare(false) => {
                 table.record_failure(key, now);
                 own.record_failure(now);
+            }
+            Op::Cleanup => {
+                table.cleanup(now);
             }
             Op::Mode(mode) => {
                 table.set_mode(mode);
@@ -115,12 +121,13 @@ pub fn windows_with_room(ops: &[(u8, u64, Op)]) {
     beside_one_for_each(trip, ops);
 }
 
-/// A table without room blocks no one else and forgets no open breaker.
+/// A table without room blocks no one else, forgets no open breaker and loses no result.
 pub fn without_room(ops: &[(u8, u64, Op)]) {
     let mut table: Breakers<u8, 2> = Breakers::new(Trip::consecutive(1), RESET);
     let mut permits: HashMap<u8, Vec<Permit>> = HashMap::new();
     let mut refused_until: HashMap<u8, Instant> = HashMap::new();
     let mut has_failed = [false; 8];
+    let (mut admitted, mut told) = (0, 0);
     let mut now = Instant::from_secs(1);
     for &(key, pause, op) in ops {
         now = now.saturating_add(Duration::from_millis(pause));
@@ -131,6 +138,7 @@ pub fn without_room(ops: &[(u8, u64, Op)]) {
                     let promised = refused_until.get(&key).is_some_and(|retry_at| now < *retry_at);
                     assert!(!promised, "an open breaker was forgotten");
                     permits.entry(key).or_default().push(permit);
+                    admitted += 1;
                 }
                 Err(open) => {
                     assert!(has_failed[usize::from(key)], "refused for another key's failures");
@@ -141,8 +149,10 @@ pub fn without_room(ops: &[(u8, u64, Op)]) {
             },
             Op::Record(outcome) => {
                 let Some(permit) = permits.get_mut(&key).and_then(Vec::pop) else { continue };
+                let failures = table.stats().failures;
                 table.record(&key, permit, outcome, now);
-                has_failed[usize::from(key)] |= matches!(outcome, Outcome::Failure | Outcome::RetryAfter(_));
+                told += 1;
+                has_failed[usize::from(key)] |= table.stats().failures > failures;
             }
             Op::Bare(success) => {
                 if success {
@@ -150,7 +160,11 @@ pub fn without_room(ops: &[(u8, u64, Op)]) {
                 } else {
                     table.record_failure(&key, now)
                 }
+                told += 1;
                 has_failed[usize::from(key)] |= !success;
+            }
+            Op::Cleanup => {
+                table.cleanup(now);
             }
             Op::Mode(_) => {}
             Op::Reset => {
@@ -159,9 +173,11 @@ pub fn without_room(ops: &[(u8, u64, Op)]) {
             }
         }
         assert!(table.len() <= 2);
+        let stats = table.stats();
+        assert_eq!((stats.permitted, stats.successes + stats.failures + stats.ignored + stats.stale), (admitted, told));
     }
-    // Liveness: after the longest open time and as much again, whoever needs an entry gets one.
-    let later = now.saturating_add(Duration::from_secs(1));
+    // Liveness: once an open breaker is idle and a failure as old as its memory, whoever needs an entry gets one.
+    let later = now.saturating_add(Duration::from_secs(601));
     let before = table.untracked();
     table.record_failure(&9, later);
     assert_eq!((table.untracked(), table.state(&9)), (before, BreakerState::Open));

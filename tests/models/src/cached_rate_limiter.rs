@@ -60,12 +60,21 @@ struct Known {
 }
 
 impl Known {
-    fn ask(&mut self, number: usize, now: Instant) -> AllowOrCached<usize, u32> {
+    /// After a step back of the clock nothing lies further ahead than it can.
+    fn mend(&mut self, now: Instant) {
         self.running = self.running.map(|(number, ends_at)| (number, ends_at.min(now.saturating_add(LEASE))));
         self.value = self.value.map(|(value, at)| (value, at.min(now)));
+        self.attempts.iter_mut().for_each(|at| *at = now.min(*at));
+    }
+
+    fn ask(&mut self, number: usize, now: Instant) -> AllowOrCached<usize, u32> {
+        let attempts = self.attempts.clone();
+        self.mend(now);
         let in_flight = self.running.is_some_and(|(_, ends_at)| now < ends_at);
-        if !in_flight {
-            self.attempts.iter_mut().for_each(|at| *at = now.min(*at));
+        if in_flight {
+            // The quota was not asked.
+            self.attempts = attempts;
+        } else {
             self.attempts.retain(|at| now.saturating_duration_since(*at) < WINDOW);
             if self.attempts.len() < MAX {
                 self.attempts.push(now);
@@ -102,7 +111,16 @@ pub fn beside_the_naive_one(ops: Vec<(Op, Instant)>) {
     let mut model: HashMap<u8, Known> = HashMap::new();
     let mut permits: Vec<(AttemptPermit, u8, usize)> = vec![];
     let (mut asked, mut allowed) = (0, 0);
+    let mut latest = Instant::ZERO;
     for (op, now) in ops {
+        // A step back by more than a second is seen by whoever asks, a smaller one by those whom it concerns.
+        let late = if matches!(op, Op::Cleanup) { Duration::ZERO } else { Duration::from_secs(1) };
+        if matches!(op, Op::Ask(_) | Op::Cleanup) && (now >= latest || latest.saturating_duration_since(now) > late) {
+            if now < latest {
+                model.values_mut().for_each(|known| known.mend(now));
+            }
+            latest = now;
+        }
         match op {
             Op::Ask(key) => {
                 asked += 1;
@@ -141,6 +159,7 @@ pub fn beside_the_naive_one(ops: Vec<(Op, Instant)>) {
                 limiter.refund(permit, now);
                 let known = model.entry(key).or_default();
                 if known.end(number) {
+                    known.attempts.iter_mut().for_each(|at| *at = now.min(*at));
                     known.attempts.pop();
                 }
             }

@@ -29,6 +29,8 @@ pub fn fuzz(bytes: &[u8]) {
         longest_millis: script.below(200),
         probes: 1 + script.below(3) as u8,
         lease_millis: 1 + script.below(39),
+        call_timeout_millis: script.flag().then(|| 1 + script.below(39)),
+        drops_fail: script.flag(),
     };
     let ops = script.list(60, |script| (step(script), op(script)));
     match policy {
@@ -39,10 +41,12 @@ pub fn fuzz(bytes: &[u8]) {
 }
 
 pub(crate) fn outcome(script: &mut Script<'_>) -> Outcome {
-    match script.weighted(&[(4, 0), (3, 1), (1, 2), (1, 3)]) {
+    match script.weighted(&[(4, 0), (3, 1), (1, 2), (1, 3), (1, 4), (1, 5)]) {
         0 => Outcome::Failure,
         1 => Outcome::Success,
         2 => Outcome::Ignored,
+        4 => Outcome::Dropped,
+        5 => Outcome::Panicked,
         _ => Outcome::RetryAfter(Duration::from_millis(script.below(200))),
     }
 }
@@ -89,6 +93,9 @@ pub struct Settings {
     pub longest_millis: u64,
     pub probes: u8,
     pub lease_millis: u64,
+    pub call_timeout_millis: Option<u64>,
+    /// Else they are ignored.
+    pub drops_fail: bool,
 }
 
 impl Settings {
@@ -97,6 +104,11 @@ impl Settings {
             .up_to(Duration::from_millis(self.longest_millis))
             .probes(self.probes)
             .lease(Duration::from_millis(self.lease_millis));
+        let reset = match self.call_timeout_millis {
+            Some(millis) => reset.call_timeout(Duration::from_millis(millis)),
+            None => reset,
+        };
+        let reset = if self.drops_fail { reset.on_drop(Outcome::Failure) } else { reset };
         if self.doubling { reset.doubling() } else { reset }
     }
 
@@ -114,6 +126,11 @@ impl Settings {
 
     fn lease(self) -> u64 {
         self.lease_millis * MILLI
+    }
+
+    /// A probe that is silent for a lease has failed.
+    fn silence_fails(self) -> bool {
+        self.call_timeout_millis.is_some_and(|millis| millis <= self.lease_millis)
     }
 }
 
@@ -267,6 +284,18 @@ impl<J: Judge> Naive<J> {
 
     fn ask(&mut self, now: Instant) -> Result<(u64, u32), u64> {
         let nanos = now.as_nanos();
+        if let Now::HalfOpen { held, succeeded, lease_ends_at, .. } = &mut self.now
+            && *held + *succeeded >= u16::from(self.settings.probes)
+            && self.settings.silence_fails()
+        {
+            *lease_ends_at = (*lease_ends_at).min(nanos + self.settings.lease());
+            let failed_at = *lease_ends_at;
+            if nanos < failed_at {
+                return Err(failed_at + self.settings.open_for(self.reopened + 1));
+            }
+            self.reopened += 1;
+            self.open(0, Instant::from_nanos(failed_at));
+        }
         if let Now::Open { until, length } = &mut self.now {
             *until = (*until).min(nanos + *length);
             if nanos < *until {
@@ -297,9 +326,23 @@ impl<J: Judge> Naive<J> {
         if in_time {
             let took = now.as_nanos().saturating_sub(permit.started_at.as_nanos());
             let slow = self.judge.judges_slowness() && took >= SLOW_MILLIS * MILLI;
+            let is_late = self.settings.call_timeout_millis.is_some_and(|millis| took >= millis * MILLI);
+            let outcome = match outcome {
+                Outcome::RetryAfter(_) => outcome,
+                _ if is_late => Outcome::Failure,
+                Outcome::Dropped if self.settings.drops_fail => Outcome::Failure,
+                // It counts for its slowness alone.
+                Outcome::Dropped if slow => Outcome::Success,
+                Outcome::Dropped | Outcome::Panicked => Outcome::Ignored,
+                _ => outcome,
+            };
             self.apply(outcome, round, slow, now);
         }
         in_time
+    }
+
+    const fn is_forced(&self) -> bool {
+        matches!(self.mode, BreakerMode::ForcedClosed | BreakerMode::ForcedOpen)
     }
 
     fn bare(&mut self, success: bool, now: Instant) -> bool {
@@ -309,17 +352,19 @@ impl<J: Judge> Naive<J> {
             Now::HalfOpen { held: 0, .. } | Now::Open { .. } => return false,
             Now::HalfOpen { round, .. } => round,
         };
-        if !matches!(self.mode, BreakerMode::ForcedClosed | BreakerMode::ForcedOpen) {
+        if !self.is_forced() {
             self.apply(outcome, round, false, now);
         }
         true
     }
 
     fn apply(&mut self, outcome: Outcome, of_round: u32, slow: bool, now: Instant) {
+        // An operator decides: all that happens is that a probe gives its place back.
+        let outcome = if self.is_forced() { Outcome::Ignored } else { outcome };
         let (failed, hint) = match outcome {
             Outcome::Failure => (true, 0),
             Outcome::RetryAfter(hint) => (true, hint.as_nanos() as u64),
-            Outcome::Ignored | Outcome::Success => (false, 0),
+            _ => (false, 0),
         };
         match &mut self.now {
             Now::Closed => {
@@ -366,7 +411,9 @@ fn check_retry_at<P: TripPolicy>(breaker: &CircuitBreaker<P>, retry_at: Instant,
 /// Wherever it stands, it closes after as many successes as there are probes, and no wait is longer than one span.
 fn check_liveness<P: TripPolicy>(mut breaker: CircuitBreaker<P>, settings: Settings, mut now: Instant) {
     breaker.set_mode(BreakerMode::Automatic);
-    let longest = Duration::from_nanos(settings.longest().max(settings.lease()));
+    let lease_and_open =
+        if settings.silence_fails() { settings.lease() + settings.longest() } else { settings.lease() };
+    let longest = Duration::from_nanos(settings.longest().max(lease_and_open));
     let mut successes = 0;
     while breaker.state() != BreakerState::Closed {
         match breaker.try_acquire(now) {
@@ -381,7 +428,8 @@ fn check_liveness<P: TripPolicy>(mut breaker: CircuitBreaker<P>, settings: Setti
             }
         }
     }
-    assert!(successes <= settings.probes);
+    // Those of a half-open time that ends in silence are lost.
+    assert!(successes <= if settings.silence_fails() { 2 * settings.probes } else { settings.probes });
 }
 
 fn drive<P: TripPolicy>(trip: P, judge: impl Judge, settings: Settings, ops: &[(i64, Op)]) {

@@ -3,7 +3,7 @@
 use core::{num::NonZeroU32, time::Duration};
 use std::collections::HashMap;
 
-use steadfast_core::{Decision, Gcra, Instant, OnFull, RateLimiter, SlidingLog};
+use steadfast_core::{Decision, Gcra, Instant, NeverFits, OnFull, Quota, RateLimiter, SlidingLog};
 
 use crate::Script;
 
@@ -22,8 +22,12 @@ pub struct Request {
 struct NaiveLog(Vec<u64>);
 
 impl NaiveLog {
-    fn allow(&mut self, max: usize, window: u64, cost: usize, now: u64) -> bool {
+    fn clamp(&mut self, now: u64) {
         self.0.iter_mut().for_each(|at| *at = (*at).min(now));
+    }
+
+    fn allow(&mut self, max: usize, window: u64, cost: usize, now: u64) -> bool {
+        self.clamp(now);
         self.0.retain(|at| now - *at < window);
         let allowed = self.0.len() + cost <= max;
         if allowed {
@@ -40,7 +44,7 @@ fn moved(now: u64, step: i64) -> u64 {
 /// Plays one of the games below.
 pub fn fuzz(bytes: &[u8]) {
     let script = &mut Script::new(bytes);
-    match script.below(5) {
+    match script.below(7) {
         0 => sliding_log(requests(script, 4, i64::MAX)),
         1 => gcra(requests(script, 3, 0)),
         2 => {
@@ -48,6 +52,17 @@ pub fn fuzz(bytes: &[u8]) {
             exact_denials(requests(script, 2, 20 * SECOND as i64), before);
         }
         3 => stepping_clock(requests(script, 1, 315_360_000 * SECOND as i64)),
+        4 => {
+            let on_full = if script.flag() { OnFull::Share } else { OnFull::Deny };
+            told_comes_true(requests(script, 9, 20 * SECOND as i64), on_full);
+        }
+        5 => {
+            let changes = script.list(12, |script| {
+                let (interval, burst) = (script.nanos() >> 24, 1 + script.below(200) as u32);
+                Change { interval, burst, asks: script.below(50) as u32, step: script.below(3 * SECOND) }
+            });
+            quota_changes(changes);
+        }
         _ => {
             let on_full = if script.flag() { OnFull::Share } else { OnFull::Deny };
             full_table(requests(script, 12, 0), on_full);
@@ -74,9 +89,16 @@ pub fn sliding_log(requests: Vec<Request>) {
     let mut model: HashMap<u8, NaiveLog> = HashMap::new();
     let mut now = 1_000 * SECOND;
     let (mut asked, mut allowed) = (0, 0);
+    let mut latest = 0;
     for Request { key, cost, step } in requests {
         now = moved(now, step);
         let at = Instant::from_nanos(now);
+        if now + SECOND < latest {
+            // Whoever asks, the clock has stepped back for all.
+            model.values_mut().for_each(|log| log.clamp(now));
+            latest = now;
+        }
+        latest = latest.max(now);
         let expected = model.entry(key).or_default().allow(4, 5 * SECOND, cost.get() as usize, now);
         let decision = limiter.allow_n(&key, cost, at).expect("it fits");
         assert_eq!(decision.is_allowed(), expected);
@@ -174,5 +196,82 @@ pub fn full_table(requests: Vec<Request>, on_full: OnFull) {
             of_key.extend(std::iter::repeat_n(now, cost.get() as usize));
         }
         assert!(limiter.len() <= 4);
+    }
+}
+
+/// What was asked for before, and the answer to one more request.
+fn replayed<A: Quota + Clone>(
+    quota: &A,
+    on_full: OnFull,
+    asked: &[(u8, NonZeroU32, Instant, bool)],
+    then: (u8, NonZeroU32, Instant, bool),
+) -> Result<Decision, NeverFits> {
+    let mut limiter: RateLimiter<u8, A, 4> = RateLimiter::new(quota.clone()).with_on_full(on_full);
+    let mut answer = Ok(Decision::Allow);
+    for (key, cost, at, counts) in asked.iter().chain([&then]) {
+        let checked = limiter.check_n(key, *cost, *at);
+        answer = if *counts { limiter.allow_n(key, *cost, *at) } else { checked };
+        assert_eq!(answer, checked, "a check says what is then decided");
+    }
+    answer
+}
+
+/// In a full table too, after steps of the clock, and for those who only check: whoever comes back when it was told is
+/// allowed if nobody else came, and nobody is told to wait for longer than the quota takes.
+pub fn told_comes_true(requests: Vec<Request>, on_full: OnFull) {
+    told(&Gcra::per_second(1).burst(3), 3 * SECOND, on_full, &requests);
+    told(&SlidingLog::<3>::per_second(), SECOND, on_full, &requests);
+}
+
+fn told<A: Quota + Clone>(quota: &A, longest: u64, on_full: OnFull, requests: &[Request]) {
+    let mut asked = Vec::new();
+    let mut now = 1_000 * SECOND;
+    for (index, Request { key, cost, step }) in requests.iter().enumerate() {
+        now = moved(now, *step);
+        let (at, counts) = (Instant::from_nanos(now), index % 4 > 0);
+        let answer = replayed(quota, on_full, &asked, (*key, *cost, at, counts));
+        asked.push((*key, *cost, at, counts));
+        if let Decision::Deny { retry_at } = answer.expect("it fits") {
+            assert!(retry_at > at && retry_at.as_nanos() <= now + longest, "{:?} at {:?}", retry_at, at);
+            let before = retry_at.saturating_sub(Duration::from_nanos(1)).max(at);
+            for (time, is_allowed) in [(before, false), (retry_at, true)] {
+                let answer = replayed(quota, on_full, &asked, (*key, *cost, time, true));
+                assert_eq!(answer.expect("it fits").is_allowed(), is_allowed, "{:?}, told {:?}", time, retry_at);
+            }
+        }
+    }
+}
+
+/// Another quota, after so many requests, so many nanoseconds later.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub interval: u64,
+    pub burst: u32,
+    pub asks: u32,
+    pub step: u64,
+}
+
+/// Whatever the quota becomes: who has used so much has used as much, or all that there is; rounding takes one request at
+/// most; and all is there again after the time that the new quota takes.
+pub fn quota_changes(changes: Vec<Change>) {
+    let mut limiter: RateLimiter<u8, Gcra, 2> = RateLimiter::new(Gcra::per_second(100));
+    let mut now = Instant::from_secs(1_000);
+    for Change { interval, burst, asks, step } in changes {
+        now = now.saturating_add(Duration::from_nanos(step));
+        let limit = limiter.quota().limit();
+        let was_left = limiter.remaining(&0, now);
+        let allowed = (0..asks).filter(|_| limiter.allow(&0, now).is_allowed()).count() as u32;
+        if !limiter.quota().interval().is_zero() {
+            assert_eq!(allowed, asks.min(was_left));
+        }
+        let used = limit - limiter.remaining(&0, now);
+        let quota = Gcra::every(Duration::from_nanos(interval)).burst(burst);
+        limiter.set_quota(quota, now);
+        let after = burst - limiter.remaining(&0, now);
+        if interval > 0 {
+            assert!(after >= used.min(burst) && after <= used + 1, "{} used, then {} of {}", used, after, burst);
+        }
+        let whole = now.saturating_add(Duration::from_nanos(interval) * burst);
+        assert!(limiter.reset_at(&0, now) <= whole);
     }
 }

@@ -37,6 +37,7 @@ pub fn steady_clock((percent, floor, burst): (u32, u32, u32), asks: Vec<(u64, As
     const RETRY: u128 = 100 * NANOS as u128; // in hundredths of a billionth
     let mut budget = RetryBudget::percent(percent).floor_per_second(floor).burst(burst);
     let most = u128::from(burst) * RETRY;
+    let mut shares = 0; // short of a retry
     let (mut level, mut now, mut owed) = (most, 0_u64, 0_u32);
     let (mut granted, mut refused) = (0_u64, 0_u64);
     for (wait, ask) in asks {
@@ -47,7 +48,9 @@ pub fn steady_clock((percent, floor, burst): (u32, u32, u32), asks: Vec<(u64, As
         match ask {
             Ask::Deposit => {
                 budget.deposit();
-                level = (level + u128::from(percent) * u128::from(NANOS)).min(most);
+                shares += u128::from(percent) * u128::from(NANOS);
+                level = (level + shares / RETRY * RETRY).min(most);
+                shares %= RETRY;
             }
             Ask::Refund => {
                 budget.refund();

@@ -70,8 +70,14 @@ impl<A: Quota, V> Quota for Keeping<A, V> {
         self.quota.check(&state.quota, cost, now)
     }
 
+    /// An attempt that can be given back is always the last.
     fn refund(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) {
-        self.quota.refund(&mut state.quota, cost, now);
+        self.quota.refund_last(&mut state.quota, cost, now);
+    }
+
+    fn mend(&self, state: &mut Self::State, now: Instant) {
+        self.quota.mend(&mut state.quota, now);
+        state.clamp(self.lease, now);
     }
 
     fn remaining(&self, state: &Self::State, now: Instant) -> u32 {

@@ -40,7 +40,7 @@ async fn main(_spawner: Spawner) {
                 temperature = reading;
                 fresh += 1;
             }
-            Err(BreakerError::Inner(BusTimeout)) => {
+            Err(BreakerError::Inner(BusTimeout) | BreakerError::TimedOut) => {
                 timeouts += 1;
                 hprintln!("{} ms: the bus hangs, {:?}", Instant::now().as_millis(), BUS.state());
             }

@@ -154,6 +154,7 @@ impl Link {
         let verdict = |answered: &_| if is_silence(answered) { Outcome::Failure } else { Outcome::Success };
         match self.breakers.call_with(&question.address, answered, verdict).await {
             Err(BreakerError::Open { .. }) => Err(AskError::Dead),
+            Err(BreakerError::TimedOut) => Err(AskError::Silent),
             Err(BreakerError::Inner(error)) => Err(error),
             Ok(reply) => Ok(reply),
         }

@@ -29,6 +29,8 @@ pub fn outcome() -> Outcome {
         0 => Outcome::Failure,
         1 => Outcome::Ignored,
         2 => Outcome::RetryAfter(span()),
+        3 => Outcome::Dropped,
+        4 => Outcome::Panicked,
         _ => Outcome::Success,
     }
 }
@@ -43,7 +45,9 @@ fn mode() -> BreakerMode {
 }
 
 pub fn reset() -> Reset {
-    Reset::after(span()).doubling().up_to(span()).jitter(percent(), any()).lease(span()).probes(3)
+    let reset = Reset::after(span()).doubling().up_to(span()).jitter(percent(), any()).lease(span()).probes(3);
+    let reset = reset.on_drop(outcome()).on_panic(outcome());
+    if any() { reset.call_timeout(span()) } else { reset }
 }
 
 #[inline(never)]
@@ -57,8 +61,8 @@ fn circuit_breaker<P: TripPolicy>(trip: P) {
         }
         see(breaker.calm_generation());
         breaker.settle(any(), any());
-        let permit = Permit::calm(any());
-        see(permit.generation());
+        let permit = Permit::calm(any(), now());
+        see((permit.generation(), breaker.call_deadline(now())));
         breaker.record(permit, outcome(), now());
         see(breaker.allow_request(now()));
         breaker.record_success(now());
@@ -83,8 +87,15 @@ fn breakers<P: TripPolicy>(trip: P) {
         }
         let hash = breakers.hash(&key);
         if let Ok(permit) = breakers.try_acquire_with(hash, &key, now()) {
-            breakers.record_with(hash, &key, u64::clone, permit, outcome(), now());
+            if !breakers.record_existing(hash, &key, Some(&permit), outcome(), now()) {
+                see(breakers.record_new(hash, key, Some(&permit), outcome(), now()));
+            }
+            breakers.record_untracked(Some(&permit), outcome(), now());
         }
+        if !breakers.record_existing(hash, &key, None, outcome(), now()) {
+            see(breakers.record_new(hash, key, None, outcome(), now()));
+        }
+        see((breakers.forget_next(any(), now()), breakers.call_deadline(now())));
         see(breakers.allow_request(&key, now()));
         breakers.record_success(&key, now());
         breakers.record_failure(&key, now());

@@ -2,17 +2,19 @@
 //!
 //! Every machine does here whatever it can do, with keys, times and texts that the compiler cannot know, overflow checks
 //! included; so do the calls of `Shared` that do not wait. The optimizer has to prove each bounds check, each unwrap and
-//! each check of an addition away, so this is linked with the profile `proof` only. A test of `tests/host` finds public
-//! functions that nobody calls here.
+//! each check of an addition away, so this is linked with the profile `proof` only.
+//!
+//! `tests/host` compiles the same probes for the host, and asks the compiler which functions of which types they call: so
+//! it finds what nobody calls here.
 //!
 //! The encryptor is not here: its ciphers, which are not ours, unwrap what cannot fail, and the optimizer cannot see that.
 //! Nor are `async` functions: whoever polls one again after its end panics, and the compiler keeps that check.
-#![no_std]
-#![no_main]
+#![cfg_attr(target_os = "none", no_std, no_main)]
 
 mod batches;
 mod breakers;
 mod calls;
+mod guards;
 mod ids;
 mod limiters;
 mod lines;
@@ -21,37 +23,53 @@ mod shared;
 mod values;
 mod votes;
 
-use core::{convert::Infallible, hint::black_box, panic::PanicInfo, time::Duration};
+use core::{convert::Infallible, hint::black_box, time::Duration};
 
-use cortex_m_rt::entry;
 use rand_core::TryRng;
 use steadfast_core::{HashSeed, Instant};
 
-unsafe extern "C" {
-    safe fn a_panic_can_be_reached() -> !;
+fn probes() {
+    batches::probe();
+    breakers::probe();
+    calls::probe();
+    guards::probe();
+    ids::probe();
+    limiters::probe();
+    lines::probe();
+    retries::probe();
+    shared::probe();
+    values::probe();
+    votes::probe();
 }
 
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
-    a_panic_can_be_reached()
-}
+#[cfg(target_os = "none")]
+mod image {
+    use core::panic::PanicInfo;
 
-#[entry]
-fn main() -> ! {
-    loop {
-        batches::probe();
-        breakers::probe();
-        calls::probe();
-        ids::probe();
-        limiters::probe();
-        lines::probe();
-        retries::probe();
-        shared::probe();
-        values::probe();
-        votes::probe();
-        #[cfg(feature = "canary")]
-        see(any::<u32>() + 1);
+    use cortex_m_rt::entry;
+
+    unsafe extern "C" {
+        safe fn a_panic_can_be_reached() -> !;
     }
+
+    #[panic_handler]
+    fn panic(_: &PanicInfo<'_>) -> ! {
+        a_panic_can_be_reached()
+    }
+
+    #[entry]
+    fn main() -> ! {
+        loop {
+            crate::probes();
+            #[cfg(feature = "canary")]
+            crate::see(crate::any::<u32>() + 1);
+        }
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    probes();
 }
 
 /// A number that the compiler cannot know.

@@ -4,12 +4,14 @@ use core::{
     cell::UnsafeCell,
     future::{Ready, ready},
     hint::black_box,
+    task::{Context, Waker},
 };
 
 use steadfast_core::{
     AddError, AllowOrCached, BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CallId, CircuitBreaker, Claim,
-    Clock, Correlator, DedupCache, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger, NotWritten, Outcome, Quorum,
-    RateLimiter, Shared, Show, Sink, SlidingLog, Timer, Trip, WhenFull, aggregate,
+    Clock, Correlator, DedupCache, FlushOutcome, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger, NotWritten,
+    Outcome, Quorum, RateLimiter, ServiceLog, Shared, Show, Sink, SlidingLog, Timer, Trip, WaitList, WhenFull,
+    aggregate,
 };
 
 use crate::{
@@ -62,11 +64,24 @@ pub fn probe() {
 #[inline(never)]
 fn limiters() {
     let limiter = shared(RateLimiter::<u64, SlidingLog<5>, 32>::new(SlidingLog::new(span())));
+    let queue = Bare(UnsafeCell::new(WaitList::<4>::new()));
     let cached = shared(CachedRateLimiter::<u64, u32, Gcra, 32>::new(Gcra::every(span()), span()));
     for _ in 0..any::<u32>() {
         let key: u64 = any();
         see((limiter.allow(&key), limiter.allow_n(&key, cost()), limiter.check(&key), limiter.remaining(&key)));
+        see((limiter.allow_verdict(&key, cost()), limiter.allow_at(&key, now()), limiter.reset(&key)));
+        see((limiter.check_n(&key, cost()), limiter.check_verdict(&key, cost())));
+        let hash = limiter.with_lock(|limiter| limiter.hash(&key));
+        see((limiter.allow_with(hash, &key, u64::clone), limiter.allow_n_with(hash, &key, u64::clone, cost())));
+        see((limiter.allow_at_with(hash, &key, u64::clone, now()), limiter.set_quota(SlidingLog::new(span()))));
+        see(limiter.allow_verdict_with(hash, &key, u64::clone, cost()));
         see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
+        see(limiter.refund_and_wake(&key, cost(), &queue));
+        limiter.set_quota_and_wake(SlidingLog::new(span()), &queue);
+        see(limiter.reset_and_wake(&key, &queue));
+        see(limiter.allow_n_waiting_with(hash, &key, u64::clone, cost()));
+        WaitList::wake_all(&queue);
+        see(queue.with(|queue| (queue.len(), queue.is_empty())));
         if let AllowOrCached::Allowed(attempt) = cached.allow_or_cached(&key) {
             match any::<u8>() {
                 0 => see(attempt.complete(any())),
@@ -95,8 +110,11 @@ fn breakers() {
             }
         }
         if let Ok(guard) = keyed.try_acquire(&key) {
-            guard.record(outcome());
+            guard
+                .report_to(|permit, outcome| breaker.with(|breaker, now| breaker.record(permit, outcome, now)))
+                .record(outcome());
         }
+        keyed.record_with(any(), &key, u64::clone, None, outcome());
         see((breaker.run(call), keyed.run(&key, call), breaker.allow_request(), breaker.state(), keyed.state(&key)));
         breaker.record_success();
         breaker.record_failure();
@@ -131,7 +149,8 @@ fn calls() {
 fn others() {
     let cache = shared(DedupCache::<[u8; 16], 64>::new(span(), WhenFull::ForgetOldest));
     let votes = shared(Quorum::<u32, i64, 8>::new::<5>(now()));
-    let queue = shared(BatchQueue::<u32, 8, 4>::new(BatchSettings::new(span())).retry(any(), span()));
+    let queue = BatchQueue::<u32, 8, 4>::new(BatchSettings::new(span())).retry(any(), span());
+    let queue = shared(queue.stall_timeout(span()).gather_in(heapless::Vec::new()));
     for _ in 0..any::<u32>() {
         let key = any();
         see((cache.check(&key), cache.seen(&key), cache.mark(&key), cache.cleanup(), cache.horizon(), cache.stats()));
@@ -148,8 +167,11 @@ fn others() {
         queue.flush();
         see((queue.with_lock(|queue| queue.is_stopped()), queue.with(|queue, now| (queue.stats(), now))));
         if let Ok(mut worker) = queue.worker() {
-            see(worker.items().len());
+            see((worker.items().len(), worker.attempt()));
+            see(worker.complete(if any() { FlushOutcome::Delivered } else { FlushOutcome::Failed }, any(), any()));
         }
+        queue.abandon_in_flight();
+        see(queue.is_inside_flush(&Context::from_waker(Waker::noop())));
         if any() {
             queue.close();
             see(queue.abandon());
@@ -171,13 +193,15 @@ fn lines() {
     let logger = shared(Logger::<8>::new());
     for _ in 0..any::<u32>() {
         let log = logger.service(text()).emoji(text());
-        log.show(black_box(Show::Verbose));
+        see((log.show(black_box(Show::Verbose)), log.has_settings()));
         log.debug(format_args!("{}", text()));
         log.info(format_args!("{}", text()));
         log.warn(format_args!("{}", text()));
         log.error(format_args!("{}", text()));
         drop(log.event(text(), text()).target(text()).message(text()).level(Level::Warn).count(any()));
         drop(log.event(text(), text()).instant());
+        let service = logger.with_lock(|logger| logger.service(text()));
+        ServiceLog::new(&logger, service).warn(format_args!("{}", text()));
         if let Some(entry) = logger.on_timeout() {
             logger.not_written(&entry);
         }

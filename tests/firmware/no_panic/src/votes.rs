@@ -21,8 +21,10 @@ pub fn probe() {
 /// Of any number of votes.
 #[inline(never)]
 fn functions() {
+    type Function = fn(&mut [i64]) -> Option<i64>;
+
     let mut votes = [0; 64];
-    let functions: [fn(&mut [i64]) -> Option<i64>; 8] = [
+    let functions: [Function; 8] = [
         aggregate::trimmed_mean,
         aggregate::trimmed_mean_positive,
         aggregate::median,

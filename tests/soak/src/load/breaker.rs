@@ -54,7 +54,7 @@ impl Breaker<CallWindow<16>> {
 
 impl<P: TripPolicy> Breaker<P> {
     fn new(how: &str, trip: P, clock: &SoakClock, is_steady: bool) -> Self {
-        let reset = Reset::after(OPEN_FOR).probes(2).lease(Duration::from_millis(10));
+        let reset = Reset::after(OPEN_FOR).probes(2).call_timeout(Duration::from_millis(10));
         Self {
             of: format!("circuit breaker, {how}, {}", super::clock_name(is_steady)),
             breaker: CircuitBreaker::with_clock(trip, reset, clock.clone()),

@@ -25,7 +25,10 @@ impl ByKey {
         let trip = Trip::call_window::<8>(Percent::new(50));
         Self {
             of: format!("breakers by key, {}", super::clock_name(is_steady)),
-            breakers: Breakers::builder(trip, Reset::after(OPEN_FOR)).max_keys(128).clock(clock.clone()).build(),
+            breakers: Breakers::builder(trip, Reset::after(OPEN_FOR).call_timeout(4 * OPEN_FOR))
+                .max_keys(128)
+                .clock(clock.clone())
+                .build(),
             asked: Counter::default(),
             called: Counter::default(),
         }
@@ -86,7 +89,7 @@ impl Load for ByKey {
                     };
                     match self.breakers.call(&key, called).await {
                         Err(BreakerError::Open { .. }) => worker.pause(OPEN_FOR).await,
-                        Ok(()) | Err(BreakerError::Inner(Failed)) => break,
+                        Ok(()) | Err(BreakerError::Inner(Failed) | BreakerError::TimedOut) => break,
                     }
                 }
             }

@@ -1,0 +1,267 @@
+//! The limiter behind a lock: decisions, with keys made and dropped outside it.
+
+use core::{
+    borrow::Borrow,
+    hash::{BuildHasher, Hash},
+    num::NonZeroU32,
+};
+
+use super::{
+    Decision, NeverFits, ONE, Quota, RateLimiterIn, Verdict,
+    decide::{Request, plain},
+};
+use crate::{Clock, Instant, Lock, Shared, Storage};
+
+impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
+where
+    K: Eq + Hash,
+    A: Quota,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = RateLimiterIn<K, A, S, H>>,
+    T: Clock,
+{
+    /// [`RateLimiterIn::allow`] now.
+    pub fn allow(&self, key: &K) -> Decision
+    where
+        K: Clone,
+    {
+        self.allow_n(key, ONE).unwrap_or(Decision::Deny { retry_at: Instant::MAX })
+    }
+
+    /// [`RateLimiterIn::allow_n`] now.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota.
+    pub fn allow_n(&self, key: &K, cost: NonZeroU32) -> Result<Decision, NeverFits>
+    where
+        K: Clone,
+    {
+        self.outside(key, K::clone, |limiter, own, left| {
+            let (request, now) = (Request { hash: limiter.hash(key), key, cost, since: None }, || self.timer().now());
+            limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, plain)
+        })
+    }
+
+    /// [`RateLimiterIn::allow_verdict`] now.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota.
+    pub fn allow_verdict(&self, key: &K, cost: NonZeroU32) -> Result<Verdict, NeverFits>
+    where
+        K: Clone,
+    {
+        self.outside(key, K::clone, |limiter, own, left| {
+            let (request, now) = (Request { hash: limiter.hash(key), key, cost, since: None }, || self.timer().now());
+            limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, Verdict::of)
+        })
+    }
+
+    /// [`RateLimiterIn::allow`] at a time that the caller has read from this clock before.
+    ///
+    /// A reading that is older than the latest one is late, not a clock that stepped back: the clock is read anew, so
+    /// nothing is given back, and nobody else's quota is touched, however late it is. Where the clock itself shows a time
+    /// that is up to a second older than the latest reading, that reading is the time.
+    pub fn allow_at(&self, key: &K, now: Instant) -> Decision
+    where
+        K: Clone,
+    {
+        let decision = self.outside(key, K::clone, |limiter, own, left| {
+            let now = limiter.on_time(now, || self.timer().now());
+            let request = Request { hash: limiter.hash(key), key, cost: ONE, since: None };
+            limiter.decide(request, |_| own.take(), |key, _| left.push(key), || now, plain)
+        });
+        decision.unwrap_or(Decision::Deny { retry_at: Instant::MAX })
+    }
+
+    /// [`RateLimiterIn::check_n`] now.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota.
+    pub fn check_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.with(|limiter, now| limiter.check_n(key, cost, now))
+    }
+
+    /// [`RateLimiterIn::check_verdict`] now.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota.
+    pub fn check_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.with(|limiter, now| limiter.check_verdict(key, cost, now))
+    }
+
+    /// [`RateLimiterIn::set_quota`] now. Those who wait notice within a second;
+    /// [`set_quota_and_wake`](Self::set_quota_and_wake) tells them at once.
+    pub fn set_quota(&self, quota: A) {
+        self.with(|limiter, now| limiter.set_quota(quota, now));
+    }
+
+    /// [`RateLimiterIn::reset`]; false if `key` has no entry of its own. Those who wait for it notice within a second;
+    /// [`reset_and_wake`](Self::reset_and_wake) tells them at once.
+    pub fn reset<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        // Dropped here, outside the lock.
+        let forgotten = self.with_lock(|limiter| limiter.reset(key));
+        forgotten.is_some()
+    }
+
+    /// [`RateLimiterIn::allow_with`] now.
+    #[inline]
+    pub fn allow_with<Q>(&self, hash: u64, key: &Q, own: impl Fn(&Q) -> K) -> Decision
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.allow_n_with(hash, key, own, ONE).unwrap_or(Decision::Deny { retry_at: Instant::MAX })
+    }
+
+    /// [`RateLimiterIn::allow_n_with`] now.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota.
+    #[inline]
+    pub fn allow_n_with<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        own: impl Fn(&Q) -> K,
+        cost: NonZeroU32,
+    ) -> Result<Decision, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.outside(key, own, |limiter, own, left| {
+            let (request, now) = (Request { hash, key, cost, since: None }, || self.timer().now());
+            limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, plain)
+        })
+    }
+
+    /// [`allow_at`](Self::allow_at) for a borrowed form of the key; see [`RateLimiterIn::allow_with`].
+    #[inline]
+    pub fn allow_at_with<Q>(&self, hash: u64, key: &Q, own: impl Fn(&Q) -> K, now: Instant) -> Decision
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let decision = self.outside(key, own, |limiter, own, left| {
+            let now = limiter.on_time(now, || self.timer().now());
+            let request = Request { hash, key, cost: ONE, since: None };
+            limiter.decide(request, |_| own.take(), |key, _| left.push(key), || now, plain)
+        });
+        decision.unwrap_or(Decision::Deny { retry_at: Instant::MAX })
+    }
+
+    /// [`allow_verdict`](Self::allow_verdict) for a borrowed form of the key; see [`RateLimiterIn::allow_with`].
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota.
+    pub fn allow_verdict_with<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        own: impl Fn(&Q) -> K,
+        cost: NonZeroU32,
+    ) -> Result<Verdict, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.outside(key, own, |limiter, own, left| {
+            let (request, now) = (Request { hash, key, cost, since: None }, || self.timer().now());
+            limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, Verdict::of)
+        })
+    }
+
+    /// [`allow_n_with`](Self::allow_n_with) for one who waits if it is denied: counted only when it is allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota; that is not counted either.
+    pub fn allow_n_waiting_with<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        own: impl Fn(&Q) -> K,
+        cost: NonZeroU32,
+    ) -> Result<Decision, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.outside(key, own, |limiter, own, left| {
+            limiter.waiting(|limiter| {
+                let (request, now) = (Request { hash, key, cost, since: None }, || self.timer().now());
+                limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, plain)
+            })
+        })
+    }
+
+    /// The same for one who has been waiting since `since`. The key is hashed anew: the limiter may have been reseeded.
+    pub(super) fn allow_since<Q>(
+        &self,
+        key: &Q,
+        own: impl Fn(&Q) -> K,
+        cost: NonZeroU32,
+        since: Option<Instant>,
+    ) -> Result<Decision, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.outside(key, own, |limiter, own, left| {
+            limiter.waiting(|limiter| {
+                let request = Request { hash: limiter.hash(key), key, cost, since };
+                limiter.decide(request, |_| own.take(), |key, _| left.push(key), || self.timer().now(), plain)
+            })
+        })
+    }
+
+    /// Asks in the lock, but makes and drops keys outside: their `Clone` and `Drop` are the user's, and may come here.
+    ///
+    /// `ask` is asked again, with a key to take, if it had none and wanted one.
+    #[inline]
+    fn outside<Q: ?Sized, R>(
+        &self,
+        key: &Q,
+        own: impl Fn(&Q) -> K,
+        ask: impl Fn(&mut RateLimiterIn<K, A, S, H>, &mut Option<K>, &mut Left<K>) -> Option<R>,
+    ) -> R {
+        let mut owned = None;
+        let mut left = Left([None, None]);
+        loop {
+            if let Some(told) = self.with_lock(|limiter| ask(limiter, &mut owned, &mut left)) {
+                return told;
+            }
+            owned = Some(own(key));
+        }
+    }
+}
+
+/// Keys that left the table in one call: the one whose entry was reused, and that of a newcomer who was denied.
+struct Left<K>([Option<K>; 2]);
+
+impl<K> Left<K> {
+    fn push(&mut self, key: K) {
+        if let Some(free) = self.0.iter_mut().find(|left| left.is_none()) {
+            *free = Some(key);
+        }
+    }
+}

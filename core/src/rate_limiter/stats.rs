@@ -1,0 +1,39 @@
+//! What was decided, in numbers.
+
+/// What a [`RateLimiter`](crate::RateLimiter) has decided so far.
+///
+/// `allowed + denied` is all it was asked, but for those who wait: their request is counted once, when it is allowed.
+/// `allowed - refunded` is what was used.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RateLimiterStats {
+    /// Requests that were allowed.
+    pub allowed: u64,
+    /// Requests that were denied, those that never fit included.
+    pub denied: u64,
+    /// Of both, those of keys that found no entry.
+    pub overflowed: u64,
+    /// Idle entries that were given to another key.
+    pub reused: u64,
+    /// Requests of which something was given back by `refund`.
+    pub refunded: u64,
+}
+
+impl RateLimiterStats {
+    pub(super) const NONE: Self = Self { allowed: 0, denied: 0, overflowed: 0, reused: 0, refunded: 0 };
+
+    /// The sum of two, for a limiter that consists of several.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            allowed: self.allowed.saturating_add(other.allowed),
+            denied: self.denied.saturating_add(other.denied),
+            overflowed: self.overflowed.saturating_add(other.overflowed),
+            reused: self.reused.saturating_add(other.reused),
+            refunded: self.refunded.saturating_add(other.refunded),
+        }
+    }
+}

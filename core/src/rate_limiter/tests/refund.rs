@@ -1,0 +1,126 @@
+//! What is given back, and what is counted of it.
+
+use super::*;
+
+const TWO: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+
+fn two_a_minute() -> RateLimiter<char, SlidingLog<2>, 4> {
+    RateLimiter::new(SlidingLog::per_minute())
+}
+
+#[test]
+fn found_a12_a_refund_erases_nothing_that_leaves_the_window_later() {
+    let mut limiter = two_a_minute();
+    assert!(limiter.allow(&'a', at(0)).is_allowed());
+    assert!(limiter.allow(&'a', at(59)).is_allowed());
+    assert!(limiter.refund(&'a', ONE, at(59)));
+    assert!(limiter.allow(&'a', at(59)).is_allowed());
+    assert_eq!(limiter.allow(&'a', at(60)), Decision::Deny { retry_at: at(119) }, "a third within a second");
+}
+
+#[test]
+fn found_a12_what_left_the_window_is_not_given_back_twice() {
+    let mut limiter = two_a_minute();
+    assert!(limiter.allow_n(&'a', TWO, at(0)).unwrap().is_allowed());
+    assert!(limiter.refund(&'a', TWO, at(60)));
+    assert_eq!(limiter.remaining(&'a', at(60)), 2);
+    assert!(limiter.allow_n(&'a', TWO, at(60)).unwrap().is_allowed());
+    assert!(!limiter.allow(&'a', at(60)).is_allowed());
+    // More than there is.
+    (0..3).for_each(|_| assert!(limiter.refund(&'a', TWO, at(61))));
+    assert_eq!(limiter.remaining(&'a', at(61)), 2);
+}
+
+#[test]
+fn found_a12_a_refund_after_a_step_back_gives_back_one() {
+    let mut limiter = two_a_minute();
+    assert!(limiter.allow_n(&'a', TWO, at(10_000)).unwrap().is_allowed());
+    assert!(limiter.refund(&'a', ONE, at(5_000)));
+    assert_eq!((limiter.remaining(&'a', at(5_000)), limiter.reset_at(&'a', at(5_000))), (1, at(5_060)));
+}
+
+#[test]
+fn found_a13_refunds_are_counted_so_that_the_counts_add_up() {
+    let mut limiter: RateLimiter<char, Gcra, 4> = RateLimiter::new(Gcra::per_second(3));
+    for _ in 0..1_000 {
+        assert!(limiter.allow(&'a', at(1)).is_allowed());
+        assert!(limiter.refund(&'a', ONE, at(1)));
+    }
+    assert!(!limiter.refund(&'b', ONE, at(1)), "there is nothing to give back");
+    let stats = limiter.stats();
+    assert_eq!((stats.allowed, stats.refunded), (1_000, 1_000));
+    assert_eq!(stats.plus(stats).refunded, 2_000);
+}
+
+#[test]
+fn found_a13_who_waits_is_counted_once() {
+    let mut limiter: RateLimiter<char, Gcra, 1> = RateLimiter::new(Gcra::per_second(1));
+    assert_eq!(limiter.allow_n_waiting(&'a', ONE, at(1)), Ok(Decision::Allow));
+    let later = Ok(Decision::Deny { retry_at: at(2) });
+    (0..9).for_each(|_| assert_eq!(limiter.allow_n_waiting(&'a', ONE, at(1)), later));
+    // Without an entry, in the quota that such keys share.
+    assert_eq!(limiter.allow_n_waiting(&'b', ONE, at(1)), Ok(Decision::Allow));
+    (0..9).for_each(|_| assert_eq!(limiter.allow_n_waiting(&'c', ONE, at(1)), later));
+    assert_eq!(limiter.allow_n_waiting(&'c', TWO, at(1)), Err(NeverFits { limit: 1 }));
+    let stats = limiter.stats();
+    assert_eq!((stats.allowed, stats.denied, stats.overflowed), (2, 0, 1));
+}
+
+#[test]
+fn a_key_that_is_reset_has_its_whole_quota() {
+    let mut limiter = two_a_minute();
+    assert!(limiter.allow_n(&'a', TWO, at(0)).unwrap().is_allowed());
+    assert_eq!((limiter.reset(&'a'), limiter.reset(&'a'), limiter.len()), (Some('a'), None, 0));
+    assert_eq!(limiter.remaining(&'a', at(0)), 2);
+}
+
+#[test]
+fn a_check_of_many_and_its_verdict_agree_with_what_is_then_decided() {
+    let mut limiter: RateLimiter<char, Gcra, 2> = RateLimiter::new(Gcra::per_second(3));
+    let three = NonZeroU32::new(3).unwrap();
+    for (cost, now) in [(ONE, at(1)), (three, at(1)), (TWO, at(1)), (three, at(2))] {
+        let (checked, told) = (limiter.check_n(&'a', cost, now), limiter.check_verdict(&'a', cost, now));
+        assert_eq!(told.map(|verdict| verdict.decision), checked);
+        let before = limiter.remaining(&'a', now);
+        let verdict = limiter.allow_verdict(&'a', cost, now).unwrap();
+        assert_eq!((Ok(verdict.decision), verdict.limit), (checked, 3));
+        let used = if verdict.is_allowed() { cost.get() } else { 0 };
+        assert_eq!((verdict.remaining, verdict.remaining), (before - used, limiter.remaining(&'a', now)));
+        assert_eq!(verdict.reset_at, limiter.reset_at(&'a', now));
+    }
+    let four = NonZeroU32::new(4).unwrap();
+    let never = NeverFits { limit: 3 };
+    assert_eq!(limiter.check_n(&'a', four, at(2)), Err(never));
+    assert_eq!(limiter.check_verdict(&'z', four, at(2)), Err(never));
+    assert_eq!(limiter.allow_verdict(&'z', four, at(2)), Err(never));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whichever of those that still count is given back, and however many: those that were made are never more than two
+    /// in any minute, and what is given back can be used at once.
+    #[test]
+    fn found_a12_no_refund_lets_more_through_than_the_log_allows(
+        calls in prop::collection::vec((0..3_u8, 1..3_u32, 0..40_u64, any::<prop::sample::Index>()), 1..40),
+    ) {
+        let mut limiter = two_a_minute();
+        let (mut now, mut made) = (at(100), Vec::<Instant>::new());
+        for (call, cost, seconds, which) in calls {
+            now = now.saturating_add(Duration::from_secs(seconds));
+            let cost = NonZeroU32::new(cost).unwrap();
+            let counts = |made: &Instant| now.saturating_duration_since(*made) < Duration::from_secs(60);
+            if call < 2 {
+                if limiter.allow_n(&'a', cost, now).unwrap().is_allowed() {
+                    (0..cost.get()).for_each(|_| made.push(now));
+                }
+                prop_assert!(made.iter().filter(|made| counts(made)).count() <= 2);
+            } else if let Some(index) = (!made.is_empty()).then(|| which.index(made.len())) && counts(&made[index]) {
+                let before = limiter.remaining(&'a', now);
+                prop_assert!(limiter.refund(&'a', ONE, now));
+                prop_assert_eq!(limiter.remaining(&'a', now), before + 1);
+                made.remove(index);
+            }
+        }
+    }
+}

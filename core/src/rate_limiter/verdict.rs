@@ -1,0 +1,72 @@
+//! A decision with all that a client is told.
+
+use super::{Decision, NeverFits, Quota};
+use crate::Instant;
+
+/// A [`Decision`] with the limit, what remains and when it is whole again, all of one instant: what the headers
+/// `RateLimit-Limit`, `RateLimit-Remaining`, `RateLimit-Reset` and `Retry-After` tell a client.
+///
+/// ```
+/// use core::{num::NonZeroU32, time::Duration};
+/// use steadfast_core::{Gcra, Instant, NeverFits, RateLimiter};
+///
+/// let mut limiter: RateLimiter<&str, Gcra, 8> = RateLimiter::new(Gcra::per_minute(2));
+/// let now = Instant::from_secs(100);
+/// let two = NonZeroU32::new(2).unwrap();
+/// assert!(limiter.allow_verdict(&"bob", two, now)?.is_allowed());
+///
+/// let verdict = limiter.allow_verdict(&"bob", two, now)?;
+/// assert_eq!((verdict.limit, verdict.remaining), (2, 0));
+/// assert_eq!(verdict.reset_at, Instant::from_secs(160));
+/// assert_eq!(verdict.retry_at(), Some(Instant::from_secs(160)));
+/// assert_eq!(verdict.decision.retry_after(now), Some(Duration::from_secs(60)));
+/// # Ok::<(), NeverFits>(())
+/// ```
+#[must_use = "a decision that is not acted on limits nothing"]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Verdict {
+    /// What to do with the request.
+    pub decision: Decision,
+    /// The most that can be done at once.
+    pub limit: u32,
+    /// How much could be done at once after this; 0 if a full table has no entry for the key.
+    pub remaining: u32,
+    /// When the whole quota is there again if nothing else is counted.
+    pub reset_at: Instant,
+}
+
+impl Verdict {
+    /// True if the request is let through.
+    #[must_use]
+    pub const fn is_allowed(self) -> bool {
+        self.decision.is_allowed()
+    }
+
+    /// When the same request is allowed if no other is before, `None` if it is allowed now.
+    #[must_use]
+    pub const fn retry_at(self) -> Option<Instant> {
+        match self.decision {
+            Decision::Allow => None,
+            Decision::Deny { retry_at } => Some(retry_at),
+        }
+    }
+
+    /// What is told of a decision that was made on `state`, or for want of one.
+    pub(super) fn of<A: Quota>(
+        decision: Result<Decision, NeverFits>,
+        quota: &A,
+        state: Option<&A::State>,
+        now: Instant,
+    ) -> Result<Self, NeverFits> {
+        let decision = decision?;
+        let (remaining, reset_at) = match (state, decision) {
+            (Some(state), _) => (quota.remaining(state, now), quota.reset_at(state, now)),
+            (None, Decision::Deny { retry_at }) => (0, retry_at),
+            (None, Decision::Allow) => (0, now),
+        };
+        Ok(Self { decision, limit: quota.limit(), remaining, reset_at })
+    }
+}

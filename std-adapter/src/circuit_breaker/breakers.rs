@@ -1,0 +1,377 @@
+//! A breaker for each key.
+
+use core::{borrow::Borrow, fmt, future::Future, hash::Hash, marker::PhantomData};
+use std::sync::Arc;
+
+use steadfast_core::{
+    BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, Clock, Consecutive, Instant, Open,
+    Outcome, Permit, ReportOutcome, Reset, Shared, Timer, TripPolicy,
+};
+
+use crate::{
+    Heap, Mutex, SystemTimer,
+    runtime::random_seed,
+    storage::{KeyHasher, Shards, Spread},
+};
+
+/// A [`CircuitBreaker`](crate::CircuitBreaker) for each key, in memory that is fixed when it is built.
+///
+/// Cloning is cheap and shares everything. A key that never fails takes no memory (with a window, from its first result
+/// on). Keys are hashed with a random seed; a `&str` looks up a `String` without allocating. Of a key's own code only `Eq`
+/// and `Hash` run while a lock is held (and `clone` in [`tripped`](Self::tripped)).
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast::{Breakers, Reset, Trip};
+///
+/// # steadfast::block_on(async {
+/// # struct Transport;
+/// # impl Transport { async fn store(&self, _peer: &str, _data: &[u8]) -> Result<(), &'static str> { Ok(()) } }
+/// # let (transport, data) = (Transport, [0; 8]);
+/// let reset = Reset::after(Duration::from_secs(30)).call_timeout(Duration::from_secs(2));
+/// let breakers =
+///     Breakers::<String>::builder(Trip::consecutive(3), reset).max_keys(10_000).build();
+///
+/// let stored = breakers.call("10.0.0.7", transport.store("10.0.0.7", &data)).await;
+/// # assert_eq!(stored, Ok(()));
+/// # });
+/// ```
+///
+/// # When it is full
+///
+/// A key that needs an entry takes over an idle one: that of a closed breaker with nothing against its key, that of an open
+/// one that nobody has asked for during the longest open time after they might have, or one that nobody has told anything
+/// for a long time (see [`cleanup`](Self::cleanup)). If there is none near, the result is counted as
+/// [`untracked`](Self::untracked), and the key's calls pass unjudged. So no flood of failing keys can grow it, block a call,
+/// or make it forget a breaker that is open or failures that it has counted.
+///
+/// A result whose key has no entry counts for a new one, however long ago its call began.
+pub struct Breakers<K, P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Shards<Keyed<K, P, T>>>);
+
+/// A permit of [`Breakers`] that reports the outcome, at the latest when it is dropped.
+pub type BreakersGuard<K, P = Consecutive, T = SystemTimer> = CallGuard<BreakersReporter<K, P, T>>;
+
+/// Brings a permit back to its [`Breakers`]; it is part of a [`BreakersGuard`].
+pub struct BreakersReporter<K, P: TripPolicy = Consecutive, T = SystemTimer> {
+    shards: Arc<Shards<Keyed<K, P, T>>>,
+    hash: u64,
+    /// Until it is told.
+    key: Option<K>,
+}
+
+impl<K: Eq + Hash, P: TripPolicy, T: Clock> ReportOutcome for BreakersReporter<K, P, T> {
+    fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
+        let (hash, shard) = (self.hash, self.shards.of(self.hash));
+        let (permit, outcome) = (Some(&permit), super::dropped_by_a_panic(outcome));
+        // Whatever key is left over is dropped outside the lock.
+        let Some(key) = self.key.take() else { return };
+        if !shard.with(|breakers, now| breakers.record_existing(hash, &key, permit, outcome, now)) {
+            drop(shard.with(|breakers, now| breakers.record_new(hash, key, permit, outcome, now)));
+        }
+    }
+}
+
+impl<K, P: TripPolicy, T> fmt::Debug for BreakersReporter<K, P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BreakersReporter").finish_non_exhaustive()
+    }
+}
+
+type KeyedMachine<K, P> = BreakersIn<K, P, Heap, KeyHasher>;
+type Keyed<K, P, T> = Shared<KeyedMachine<K, P>, Mutex<KeyedMachine<K, P>>, T>;
+
+/// The settings of [`Breakers`].
+#[derive(Clone, Debug)]
+pub struct BreakersBuilder<K, P = Consecutive, T = SystemTimer> {
+    trip: P,
+    reset: Reset,
+    max_keys: usize,
+    clock: T,
+    key: PhantomData<fn() -> K>,
+}
+
+impl<K: Eq + Hash, P: TripPolicy> Breakers<K, P> {
+    /// The settings of breakers that open by `trip` and come back by `reset`: 65,536 keys.
+    pub const fn builder(trip: P, reset: Reset) -> BreakersBuilder<K, P> {
+        BreakersBuilder { trip, reset, max_keys: 65_536, clock: SystemTimer, key: PhantomData }
+    }
+}
+
+impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
+    /// For how many keys there is room, at least one and at most 4,294,967,294.
+    ///
+    /// From 256 on, shards share the keys by their hash, each with a margin, so that any `max_keys` keys find room; see
+    /// [`RateLimiterBuilder::max_keys`](crate::RateLimiterBuilder::max_keys).
+    #[must_use]
+    pub const fn max_keys(mut self, max_keys: usize) -> Self {
+        self.max_keys = max_keys;
+        self
+    }
+
+    /// Another clock than the system's.
+    #[must_use]
+    pub fn clock<U: Clock + Clone>(self, clock: U) -> BreakersBuilder<K, P, U> {
+        let Self { trip, reset, max_keys, key, .. } = self;
+        BreakersBuilder { trip, reset, max_keys, clock, key }
+    }
+
+    /// The breakers. Allocates all their memory; nothing else does later, but the keys themselves.
+    pub fn build(self) -> Breakers<K, P, T> {
+        Breakers(Arc::new(Shards::new(self.max_keys, Spread::Wide, |room, hasher| {
+            let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, room, hasher);
+            machine.reseed_jitter(random_seed());
+            Shared::new(Mutex::new(machine), self.clock.clone())
+        })))
+    }
+}
+
+impl<K: Eq + Hash, P: TripPolicy, T: Timer> Breakers<K, P, T> {
+    /// Makes a call to `key` unless its breaker is open: `Ok` is a success, `Err` a failure.
+    ///
+    /// The breaker is asked when this is first polled; `call` is not polled if it is open. It is cut off at
+    /// [`Reset::call_timeout`], if that is set.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
+    ///
+    /// # Errors
+    ///
+    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
+    /// it was cut off.
+    pub fn call<Q, V, E>(
+        &self,
+        key: &Q,
+        call: impl Future<Output = Result<V, E>>,
+    ) -> impl Future<Output = Result<V, BreakerError<E>>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        self.call_with(key, call, Outcome::of)
+    }
+
+    /// [`call`](Self::call) where `classify` tells the outcome.
+    ///
+    /// # Errors
+    ///
+    /// As for `call`.
+    pub fn call_with<Q, V, E>(
+        &self,
+        key: &Q,
+        call: impl Future<Output = Result<V, E>>,
+        classify: impl FnOnce(&Result<V, E>) -> Outcome,
+    ) -> impl Future<Output = Result<V, BreakerError<E>>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let acquire = move || self.acquire(key);
+        // All shards have the same timer.
+        CallGuard::acquire_and_call(acquire, |at| self.0.of(0).timer().sleep_until(at), call, classify)
+    }
+}
+
+impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
+    /// Makes a call to `key` that blocks, unless its breaker is open: `Ok` is a success, `Err` a failure.
+    ///
+    /// # Errors
+    ///
+    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
+    pub fn run<Q, V, E>(&self, key: &Q, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        self.acquire(key)?.0.run(call).map_err(BreakerError::Inner)
+    }
+
+    /// A permit for one call to `key` that is made elsewhere; it reports the outcome, at the latest when it is dropped, and
+    /// may be moved into a task or kept in a struct. It keeps a key of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Open`] if the call must not be made.
+    pub fn try_acquire<Q>(&self, key: &Q) -> Result<BreakersGuard<K, P, T>, Open>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let (guard, _deadline) = self.acquire(key)?;
+        let (shards, hash) = (Arc::clone(&self.0), self.0.hasher.hash_one(key));
+        let key = Some(key.to_owned());
+        Ok(guard.report_to(BreakersReporter { shards, hash, key }))
+    }
+
+    /// A permit whose guard borrows, and when its call has failed.
+    fn acquire<Q>(&self, key: &Q) -> Result<(CallGuard<impl ReportOutcome>, Option<Instant>), Open>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.hasher.hash_one(key);
+        let shard = self.0.of(hash);
+        let (permit, deadline) = shard.with(|breakers, now| {
+            breakers.try_acquire_with(hash, key, now).map(|permit| (permit, breakers.call_deadline(now)))
+        })?;
+        let report = move |permit, outcome| shard.record_with(hash, key, Q::to_owned, Some(permit), outcome);
+        Ok((CallGuard::new(permit, report), deadline))
+    }
+
+    /// True if a call to `key` may be made, for callers that tell its end by [`record_success`](Self::record_success) or
+    /// [`record_failure`](Self::record_failure). If they do not, a probe's place is lost for [`Reset::lease`].
+    #[must_use]
+    pub fn allow_request<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.of(key).with(|breakers, now| breakers.allow_request(key, now))
+    }
+
+    /// A success for the current state of `key`: it counts while closed, or if a probe is out; else it changes nothing.
+    pub fn record_success<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        self.record_bare(key, Outcome::Success);
+    }
+
+    /// A failure for the current state of `key`: it counts while closed, or if a probe is out; else it changes nothing.
+    pub fn record_failure<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        self.record_bare(key, Outcome::Failure);
+    }
+
+    fn record_bare<Q>(&self, key: &Q, outcome: Outcome)
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.hasher.hash_one(key);
+        self.0.of(hash).record_with(hash, key, Q::to_owned, None, outcome);
+    }
+
+    /// Where the breaker of `key` stands. `Open` stays until somebody makes a call.
+    #[must_use]
+    pub fn state<Q>(&self, key: &Q) -> BreakerState
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.of(key).with_lock(|breakers| breakers.state(key))
+    }
+
+    /// Closes the breaker of `key` and forgets its past; calls that are under way no longer count. False, and nothing
+    /// done, if it has no entry.
+    pub fn reset<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.of(key).with_lock(|breakers| breakers.reset(key))
+    }
+
+    /// Whether the breakers decide, or an operator does for all of them.
+    #[must_use]
+    pub fn mode(&self) -> BreakerMode {
+        self.0.of(0).with_lock(|breakers| breakers.mode())
+    }
+
+    /// Hands the decision about every key to the breakers or to an operator; the states beneath are untouched.
+    pub fn set_mode(&self, mode: BreakerMode) {
+        self.0.iter().for_each(|shard| shard.with_lock(|breakers| breakers.set_mode(mode)));
+    }
+
+    /// The keys whose breaker is not closed. Each shard is locked for O(its capacity), and keys are cloned meanwhile: their
+    /// `clone` must not use these breakers.
+    #[must_use]
+    pub fn tripped(&self) -> Vec<(K, BreakerState)>
+    where
+        K: Clone,
+    {
+        let mut tripped = Vec::new();
+        for shard in self.0.iter() {
+            shard.with_lock(|breakers| {
+                let not_closed = breakers.iter().filter(|(_, state)| *state != BreakerState::Closed);
+                tripped.extend(not_closed.map(|(key, state)| (key.clone(), state)));
+            });
+        }
+        tripped
+    }
+
+    /// Forgets every key whose breaker is as good as new, and tells how many; never needed, but it frees the memory of the
+    /// keys themselves. No decision is another for it.
+    ///
+    /// As good as new is a breaker that has never opened and in which no call counts, and one that nobody has told anything
+    /// for its memory: two [leases](Reset::lease), and at least ten minutes, the longest open time and the window's span.
+    /// Each shard is locked for O(its capacity). Keys are dropped outside the lock.
+    pub fn cleanup(&self) -> usize {
+        let mut forgotten = 0_usize;
+        for shard in self.0.iter() {
+            let mut from = 0;
+            while let Some((slot, _key)) = shard.with(|breakers, now| breakers.forget_next(from, now)) {
+                from = slot.saturating_add(1);
+                forgotten = forgotten.saturating_add(1);
+            }
+        }
+        forgotten
+    }
+
+    /// How many keys have an entry.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|shard| shard.with_lock(|breakers| breakers.len())).sum()
+    }
+
+    /// True if no key has an entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most keys that can have an entry, over all shards.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.iter().map(|shard| shard.with_lock(|breakers| breakers.capacity())).sum()
+    }
+
+    /// Results that would have needed an entry when there was none to be had.
+    #[must_use]
+    pub fn untracked(&self) -> u64 {
+        self.0.iter().map(|shard| shard.with_lock(|breakers| breakers.untracked())).sum()
+    }
+
+    /// What all breakers together have counted.
+    #[must_use]
+    pub fn stats(&self) -> BreakerStats {
+        let add = |sum: BreakerStats, shard: &Keyed<K, P, T>| sum.plus(shard.with_lock(|breakers| breakers.stats()));
+        self.0.iter().fold(BreakerStats::default(), add)
+    }
+
+    /// The time by the clock of these breakers, for [`Open::retry_after`].
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.0.of(0).timer().now()
+    }
+
+    fn of<Q: Hash + ?Sized>(&self, key: &Q) -> &Keyed<K, P, T> {
+        self.0.of(self.0.hasher.hash_one(key))
+    }
+}
+
+impl<K, P: TripPolicy, T> Clone for Breakers<K, P, T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K, P: TripPolicy, T> fmt::Debug for Breakers<K, P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breakers").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,37 @@
+//! What adapters put together themselves.
+
+use steadfast_core::{Asked, AttemptGuard, AttemptLost, CallGuard, ClaimGuard, ClaimLost, Permit, WaitList};
+
+use crate::{any, breakers::outcome, now, see};
+
+#[inline(never)]
+pub fn probe() {
+    let call = CallGuard::new(Permit::calm(any(), now()), |permit, outcome| see((permit, outcome)));
+    if any() {
+        call.record(outcome())
+    } else {
+        drop(call)
+    }
+
+    let claim = ClaimGuard::new(|end| {
+        see(end);
+        if any() { Ok(()) } else { Err(ClaimLost) }
+    });
+    if any() {
+        see(claim.commit())
+    } else {
+        drop(claim)
+    }
+
+    let attempt = AttemptGuard::new(|end| {
+        see(end);
+        if any() { Ok(()) } else { Err(AttemptLost(any::<u32>())) }
+    });
+    match any::<u8>() {
+        0 => see(attempt.complete(any())),
+        1 => attempt.refund(),
+        _ => drop(attempt),
+    }
+
+    see((Asked::new(any::<u32>()), WaitList::<8>::new()));
+}

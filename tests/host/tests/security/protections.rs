@@ -1,0 +1,341 @@
+//! How to take away what protects from each attack of SECURITY.md, and which of its tests notice.
+
+/// A change to a source after which an attack succeeds.
+pub struct Protection {
+    /// The row of SECURITY.md.
+    pub attack: &'static str,
+    pub file: &'static str,
+    /// What stands in the file exactly once, and what is put in its place.
+    pub from: &'static str,
+    pub to: &'static str,
+    /// Tests of the row, each of which fails then.
+    pub noticed_by: &'static [&'static str],
+    /// One of those that CI takes away each time.
+    pub is_quick: bool,
+}
+
+const fn protection(
+    attack: &'static str,
+    file: &'static str,
+    [from, to]: [&'static str; 2],
+    noticed_by: &'static [&'static str],
+) -> Protection {
+    Protection { attack, file, from, to, noticed_by, is_quick: false }
+}
+
+impl Protection {
+    const fn quick(mut self) -> Self {
+        self.is_quick = true;
+        self
+    }
+}
+
+pub const PROTECTIONS: &[Protection] = &[
+    protection(
+        "A flood of made-up keys pushes an exhausted key out of the limiter, which comes back with a new quota",
+        "core/src/rate_limiter/quota.rs",
+        ["self.reset_at(state, now) <= now", "self.reset_at(state, now) >= Instant::ZERO"],
+        &["no_flood_gives_an_exhausted_key_a_new_quota", "a_full_table_never_resets_a_quota"],
+    ),
+    protection(
+        "It locks out those who are known",
+        "core/src/rate_limiter/mod.rs",
+        [
+            "Place::Shared => Some(&mut self.overflow)",
+            "Place::Shared => { self.overflow = A::IDLE; Some(&mut self.overflow) }",
+        ],
+        &["d11_a_flood_of_keys_shares_one_quota_and_grows_nothing"],
+    )
+    .quick(),
+    protection(
+        "It ends attempts of the caching limiter, or has one made twice",
+        "core/src/rate_limiter/cached/kept.rs",
+        ["attempt.map_or(quota, |attempt| quota.max(attempt.ends_at))", "{ let _ = attempt; quota }"],
+        &["an_attempt_in_flight_keeps_its_entry_from_reuse"],
+    )
+    .quick(),
+    protection(
+        "It closes breakers that are open, or blocks calls for want of room",
+        "core/src/circuit_breaker/cell.rs",
+        [
+            "now >= self.quiet_since(cell, now).after(self.reset.longest_open())",
+            "self.quiet_since(cell, now) < Instant::MAX",
+        ],
+        &["a_full_table_blocks_nothing_and_forgets_no_open_breaker"],
+    )
+    .quick(),
+    protection(
+        "It keeps errors out of the log",
+        "core/src/logger/slots.rs",
+        ["other.events.level < slot.events.level", "other.events.level > slot.events.level"],
+        &["a_lesser_line_makes_room_for_a_graver_one"],
+    )
+    .quick(),
+    protection(
+        "Keys that were chosen to collide make every operation slow",
+        "core/src/hash.rs",
+        ["Sip::new_with_keys(self.0.0, self.0.1)", "Sip::new_with_keys(self.0.0 & 0, self.0.1 & 0)"],
+        &["a_known_secret_is_a_way_in_and_another_closes_it"],
+    ),
+    protection(
+        "Values or times that were chosen make an operation super-linear",
+        "core/src/aggregate/order.rs",
+        ["patience = patience.saturating_sub(1);", ""],
+        &["selection_stays_linear_for_voters_who_know_it"],
+    ),
+    protection(
+        "Values or times that were chosen make an operation super-linear",
+        "core/src/correlator/slab.rs",
+        ["index.saturating_sub(from) >= CLOSED_AT_ONCE", "index.saturating_sub(from) >= CLOSED_AT_ONCE * 1_000"],
+        &["no_step_of_closing_looks_at_many_slots"],
+    ),
+    protection(
+        "A flood of ids flushes the dedup cache, then old messages are sent again",
+        "core/src/dedup_cache/mod.rs",
+        ["(WhenFull::ForgetOldest, Some((slot, entry)))", "(_, Some((slot, entry)))"],
+        &["a_flood_cannot_make_a_replay_guard_forget", "a_replay_guard_refuses_and_forgets_nothing"],
+    ),
+    protection(
+        "A flood of ids flushes the dedup cache, then old messages are sent again",
+        "core/src/dedup_cache/mod.rs",
+        ["self.forgotten_at = Some(entry.at());", "let _ = entry;"],
+        &["a_flood_shortens_what_a_gossip_filter_knows_and_it_says_so"],
+    ),
+    protection(
+        "One message at the same time on many threads",
+        "core/src/dedup_cache/claim.rs",
+        [
+            "Some(slot) if self.is_alive(slot, now) => self.claim_known(slot)",
+            "Some(slot) if false => self.claim_known(slot)",
+        ],
+        &["the_work_is_done_once"],
+    ),
+    protection(
+        "A message at the end of its life",
+        "core/src/dedup_cache/mod.rs",
+        [
+            "self.table.get(slot).is_some_and(|(_, entry)| now < self.lives.end(entry))",
+            "self.table.get(slot).is_some_and(|(_, entry)| now <= self.lives.end(entry))",
+        ],
+        &["vector_03_expiry_holds_on_a_read"],
+    )
+    .quick(),
+    protection(
+        "A message whose handler fails is lost, or done twice",
+        "core/src/dedup_cache/guard.rs",
+        ["let _ = end(ClaimEnd::Abort);", "let _ = end;"],
+        &["a_failed_handler_may_try_again_wherever_its_future_is_dropped"],
+    ),
+    protection(
+        "A message whose handler fails is lost, or done twice",
+        "core/src/dedup_cache/claim.rs",
+        ["(entry.value == ticket.state && now < self.lives.end(entry))", "(now < self.lives.end(entry))"],
+        &["of_an_abandoned_claim_and_its_successor_one_commits"],
+    ),
+    protection(
+        "A step back resets a quota, or locks out",
+        "core/src/rate_limiter/gcra.rs",
+        ["state.earlier(now.after(self.tolerance))", "state"],
+        &["d8_a_step_back_stalls_for_no_more_than_a_burst"],
+    )
+    .quick(),
+    protection(
+        "A step back resets a quota, or locks out",
+        "core/src/rate_limiter/sliding_log.rs",
+        ["log.forget_future(now);", ""],
+        &["seed_3_4_a_leap_ahead_and_back_costs_one_quota_and_one_window"],
+    ),
+    protection(
+        "It keeps ids, calls, ballots, batches, groups or breakers for ever",
+        "core/src/dedup_cache/mod.rs",
+        ["self.marked.clamp(&mut self.table, now);", ""],
+        &["after_a_step_back_no_id_outlives_one_life"],
+    ),
+    protection(
+        "It keeps ids, calls, ballots, batches, groups or breakers for ever",
+        "core/src/correlator/slab.rs",
+        ["phase.rebase(now);", "let _ = (&phase, now);"],
+        &["a_clock_that_steps_back_stalls_no_call_for_longer_than_its_time_out"],
+    ),
+    protection(
+        "The end of time makes sums overflow",
+        "core/src/rate_limiter/gcra.rs",
+        ["(moved < Instant::MAX || self.interval.is_zero())", "moved <= Instant::MAX"],
+        &["the_end_of_time_admits_nothing_for_free"],
+    ),
+    protection(
+        "A crowd storms a service that has just come back",
+        "core/src/circuit_breaker/cell.rs",
+        [
+            "cell.state == BreakerState::HalfOpen && cell.admitted >= self.reset.probe_count()",
+            "cell.state == BreakerState::HalfOpen && cell.admitted > self.reset.probe_count()",
+        ],
+        &["d13_half_open_admits_exactly_its_probes", "seed_7_3_14_of_a_hundred_threads_one_is_the_probe"],
+    )
+    .quick(),
+    protection(
+        "A probe that never reports wedges the breaker",
+        "core/src/circuit_breaker/cell.rs",
+        ["cell.wait(self.reset.lease_span(), now)?;", "cell.wait(Span::MAX, Instant::ZERO)?;"],
+        &["seed_7_3_12_a_lost_probe_does_not_wedge_it"],
+    ),
+    protection(
+        "Results of old calls open or close it",
+        "core/src/circuit_breaker/cell.rs",
+        ["if !cell.is_current(generation) {", "if !cell.is_current(generation) && false {"],
+        &["d12_a_late_failure_does_not_reopen"],
+    ),
+    protection(
+        "A server's hint makes clients wait for ever, or hammer it",
+        "core/src/retry/mod.rs",
+        ["self.policy.capped(Span::new(hint))", "Span::new(hint)"],
+        &["d5_a_hint_is_cut_to_the_maximum_delay_and_never_shortens_one"],
+    ),
+    protection(
+        "An outage is met with a multiple of the usual load",
+        "core/src/retry/budget.rs",
+        ["self.balance.checked_sub(RETRY)", "Some(self.balance.saturating_sub(RETRY))"],
+        &[
+            "a_budget_grants_its_burst_then_a_share_of_the_requests",
+            "operations_make_no_more_retries_together_than_there_are",
+        ],
+    ),
+    protection(
+        "A third party answers",
+        "core/src/correlator/slab.rs",
+        ["if phase.peer() != from {", "if phase.peer() != from && false {"],
+        &["seed_1_17_a_third_party_cannot_answer"],
+    )
+    .quick(),
+    protection(
+        "Somebody guesses ids",
+        "core/src/correlator/slab.rs",
+        [
+            "Some(Slot::Live(phase)) if phase.number() == named => {\n                if phase.peer()",
+            "Some(Slot::Live(phase)) if phase.number() == named || true => {\n                if phase.peer()",
+        ],
+        &["nothing_but_ids_of_pending_calls_matches"],
+    ),
+    protection(
+        "Somebody guesses ids",
+        "core/src/correlator/id.rs",
+        ["        high << 16 | low\n", "        high & 0 | low & 0 | counter\n"],
+        &["seed_defect_ids_cannot_be_told_from_earlier_ones"],
+    ),
+    protection(
+        "A late or doubled reply reaches another call",
+        "core/src/correlator/slab.rs",
+        ["let number = self.numbers.next();", "let number = self.numbers.next() & 0;"],
+        &["a_late_reply_never_reaches_the_call_that_took_the_slot"],
+    ),
+    protection(
+        "One voter votes twice, or under many names",
+        "core/src/quorum/mod.rs",
+        [".position(|known| known.borrow() == voter)", ".position(|known| known.borrow() == voter && false)"],
+        &["seed_8_4_one_voter_does_not_fill_the_quorum"],
+    )
+    .quick(),
+    protection(
+        "One voter votes twice, or under many names",
+        "core/src/quorum/mod.rs",
+        ["None if self.listed => return Vote::Stranger", "None if self.listed && self.closed => return Vote::Stranger"],
+        &["a_flood_of_voters_takes_no_vote_from_those_on_the_list"],
+    ),
+    protection(
+        "Liars vote first",
+        "core/src/quorum/tally.rs",
+        ["match self.threshold.saturating_sub(self.len()) {", "match self.threshold.saturating_sub(self.len() * 3) {"],
+        &["a_threshold_of_twice_the_liars_and_one_believes_no_liar"],
+    ),
+    protection(
+        "A name or message breaks the line, colours it, turns it around, or ends the terminal's patience",
+        "core/src/logger/text.rs",
+        ["let is_shown = match rules {", "let is_shown = true || match rules {"],
+        &["seed_4_4_no_field_can_forge_a_line", "a_formatter_cannot_break_the_line_either"],
+    )
+    .quick(),
+    protection(
+        "A name passes for another's, or joins its group",
+        "core/src/logger/names.rs",
+        ["self.print == name.print()", "name.print() != 0"],
+        &["long_names_of_the_same_look_are_told_apart"],
+    ),
+    protection(
+        "A nonce is used twice",
+        "core/src/encryptor/mod.rs",
+        ["rng.try_fill_bytes(&mut nonce)", "rng.try_fill_bytes(&mut [0; 24])"],
+        &["seed_2_3_two_seals_of_one_message_differ", "it_is_shared_between_threads_and_no_nonce_repeats"],
+    ),
+    protection(
+        "A changed message opens, or leaves plaintext behind",
+        "core/src/encryptor/mod.rs",
+        [".map_err(|_undifferentiated| EncryptorError::Decrypt)", ".or(Ok(()))"],
+        &["seed_2_3_what_is_refused"],
+    ),
+    protection(
+        "Keys stay in memory, or are shown",
+        "core/src/hash.rs",
+        ["f.write_str(\"HashSeed(..)\")", "write!(f, \"HashSeed({:?})\", self.0)"],
+        &["neither_a_seed_nor_its_hasher_shows_the_secret"],
+    ),
+    protection(
+        "Some sequence of calls, with arguments as odd as can be, ends in a panic",
+        "tests/firmware/no_panic/src/votes.rs",
+        ["            votes.reset(now());\n", ""],
+        &["every_public_function_is_in_the_proof"],
+    ),
+    protection(
+        "A callback panics",
+        "std-adapter/src/logger/writing.rs",
+        [
+            "let payload = match catch_unwind(AssertUnwindSafe(f)) {",
+            "let payload: Box<dyn core::any::Any + Send> = match Ok(f()) {",
+        ],
+        &["seed_4_4_a_formatter_that_panics_costs_nothing"],
+    ),
+    protection(
+        "A flush or a sink that hangs or fails stops the rest",
+        "core/src/logger/slots.rs",
+        [
+            "        if self.is_stopped {\n            return;",
+            "        if self.is_stopped && events == u64::MAX {\n            return;",
+        ],
+        &["a_refusing_sink_cannot_keep_a_shutdown_from_ending"],
+    ),
+    protection(
+        "A caller that goes away keeps a slot, a place or a wake-up",
+        "core/src/correlator/wait.rs",
+        ["        if self.call.is_some() {\n            self.finish(Ending::Cancelled);\n        }", ""],
+        &["a_call_can_be_dropped_at_every_await"],
+    ),
+    protection(
+        "Datagrams that are forged or damaged",
+        "examples/stash/protocol/src/wire.rs",
+        ["if !message.from.verifies(signed, signature) {", "if !message.from.verifies(signed, signature) && false {"],
+        &["every_flipped_bit_is_refused"],
+    ),
+    protection(
+        "A victim is flooded with replies, by its address on the attacker's datagrams",
+        "examples/stash/protocol/src/confidant/job.rs",
+        [
+            "if !self.cookies.accept(message.cookie, owner, source) {",
+            "if !self.cookies.accept(message.cookie, owner, source) && false {",
+        ],
+        &["nothing_is_done_for_an_address_that_is_not_proven"],
+    ),
+    protection(
+        "One confidant offers an old version",
+        "examples/stash/protocol/src/confidant/ledger.rs",
+        ["Some(held) if held.version > version => return Err(Refusal::OlderVersion { held: held.version }),", ""],
+        &["versions_only_grow"],
+    ),
+    protection(
+        "A confidant reads, mixes or changes what it keeps",
+        "examples/stash/protocol/src/vault.rs",
+        [
+            ".chain(chunks.to_le_bytes()).chain(index.to_le_bytes())",
+            ".chain(chunks.to_le_bytes()).chain((index & 0).to_le_bytes())",
+        ],
+        &["a_chunk_opens_in_its_own_place_only"],
+    ),
+];
