@@ -83,7 +83,7 @@ pub use quorum::{Ballot, List, ListStorage, Quorum, QuorumError, QuorumIn, Quoru
 pub use rate_limiter::{
     AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
     CachedRateLimiterStats, Decision, Gcra, GcraState, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn,
-    RateLimiterStats, SlidingLog, SlidingLogState, Verdict,
+    RateLimiterStats, SlidingLog, SlidingLogState, Verdict, WaitError,
 };
 pub use retry::{
     Drive, Failure, Hint, Jitter, NoBudget, Notify, Plain, Reason, Retry, RetryBudget, RetryBudgetStats, RetryError,

@@ -2,6 +2,7 @@
 
 use core::{
     future::{Future, ready},
+    num::NonZeroU32,
     pin::pin,
     sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll, Waker},
@@ -111,6 +112,33 @@ fn a_waiter_that_times_out_counts_nothing_and_frees_its_place() {
         LIMITER.until_allowed(&1, &WAITING).await;
         assert_eq!(now(), Instant::from_secs(60));
         assert_eq!(LIMITER.stats().allowed, 2);
+    });
+}
+
+#[test]
+fn found_a2_another_quota_and_a_refund_reach_those_who_sleep() {
+    static LIMITER: Shared<RateLimiter<u32, Gcra, 4>> = shared(RateLimiter::new(Gcra::per_hour(1)));
+    static WAITING: Mutex<WaitList<2>> = Mutex::new(WaitList::new());
+    drive(async {
+        let in_seconds = |secs| EmbassyTimer.sleep_until(Instant::from_secs(secs));
+        LIMITER.until_allowed(&1, &WAITING).await;
+        join(LIMITER.until_allowed(&1, &WAITING), async {
+            in_seconds(10).await;
+            assert!(LIMITER.refund_and_wake(&1, NonZeroU32::MIN, &WAITING));
+        })
+        .await;
+        assert_eq!(now(), Instant::from_secs(10));
+        let long = LIMITER.until_allowed_within(&1, NonZeroU32::MIN, SECOND * 60, &WAITING).await;
+        assert!(matches!(long, Err(WaitError::TooLong { .. })), "{long:?}");
+        assert_eq!(now(), Instant::from_secs(10));
+        join(LIMITER.until_allowed_n(&1, NonZeroU32::MIN, &WAITING), async {
+            in_seconds(20).await;
+            LIMITER.set_quota_and_wake(Gcra::every(SECOND), &WAITING);
+        })
+        .await
+        .0
+        .unwrap();
+        assert!(now() >= Instant::from_secs(20) && now() <= Instant::from_secs(22), "{:?}", now());
     });
 }
 

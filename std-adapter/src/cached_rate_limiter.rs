@@ -43,7 +43,8 @@ use crate::{
 /// ```
 pub struct CachedRateLimiter<K, V, A: Quota, T = SystemTimer>(Arc<Shards<Shard<K, V, A, T>>>);
 
-type Machine<K, V, A> = CachedRateLimiterIn<K, V, A, Heap, KeyHasher>;
+/// Values are kept behind an `Arc`, so that no code of theirs runs inside a lock.
+type Machine<K, V, A> = CachedRateLimiterIn<K, Arc<V>, A, Heap, KeyHasher>;
 type Shard<K, V, A, T> = Shared<Machine<K, V, A>, Mutex<Machine<K, V, A>>, T>;
 
 /// The settings of a [`CachedRateLimiter`].
@@ -105,7 +106,8 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
     /// Allows an attempt for `key`, or tells what there is instead. O(1) expected.
     ///
     /// While an attempt is in flight no other is allowed, whatever the quota has left. The guard ends the attempt, at the
-    /// latest when it is dropped; it may be moved into a task. The value is cloned inside a lock: make that cheap.
+    /// latest when it is dropped; it may be moved into a task. Values and keys are cloned and dropped outside the lock; only
+    /// [`Eq`] of keys runs inside, and must not use this limiter.
     #[doc(alias = "AllowOrCached")]
     #[expect(clippy::type_complexity, reason = "the guard names what its end returns")]
     pub fn allow_or_cached<Q>(
@@ -117,20 +119,45 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.hasher.hash_one(key);
-        let answer = self.0.of(hash).with(|limiter, now| {
-            limiter.allow_or_cached_with(hash, key, Q::to_owned, now).map(|permit| permit, V::clone)
+        let shard = self.0.of(hash);
+        let mut gone = Vec::new();
+        let mut ask = |limiter: &mut Machine<K, V, A>, own: &mut dyn FnMut(&Q) -> K, now| {
+            let answer = limiter.allow_or_cached_with(hash, key, own, now, |key, value| gone.push((key, value)));
+            answer.map(|permit| permit, Arc::clone)
+        };
+        let answer = shard.with(|limiter, now| {
+            let is_known = limiter.knows(hash, key);
+            is_known.then(|| ask(limiter, &mut Q::to_owned, now))
         });
+        let answer = answer.unwrap_or_else(|| {
+            // The key of a new entry is made outside the lock, and dropped there if another thread was faster.
+            let mut owned = Some(key.to_owned());
+            shard.with(|limiter, now| ask(limiter, &mut |key| owned.take().unwrap_or_else(|| key.to_owned()), now))
+        });
+        drop(gone);
         let guard = |permit| {
             let shards = Arc::clone(&self.0);
-            AttemptGuard::new(move |end| shards.of(hash).with(|limiter, now| limiter.end(permit, end, now)))
+            AttemptGuard::new(move |end| {
+                let end = match end {
+                    AttemptEnd::Complete(value) => AttemptEnd::Complete(Arc::new(value)),
+                    AttemptEnd::Refund => AttemptEnd::Refund,
+                    AttemptEnd::Release => AttemptEnd::Release,
+                };
+                let replaced = shards.of(hash).with(|limiter, now| limiter.end(permit, end, now));
+                replaced.map(drop).map_err(|AttemptLost(value)| AttemptLost(Arc::unwrap_or_clone(value)))
+            })
         };
-        answer.map(guard, |value| value)
+        answer.map(guard, |value| V::clone(&value))
     }
 
     /// Forgets every idle key and its value, and tells how many; never needed, but it frees the memory of the keys and
     /// values themselves. Each shard is locked for O(its capacity).
     pub fn cleanup(&self) -> usize {
-        self.0.iter().map(|shard| shard.with(|limiter, now| limiter.cleanup(now))).sum()
+        let cleanup = |shard: &Shard<K, V, A, T>| {
+            let mut gone = Vec::new();
+            shard.with(|limiter, now| limiter.cleanup_with(now, |key, value| gone.push((key, value))))
+        };
+        self.0.iter().map(cleanup).sum()
     }
 
     /// How many keys have an entry.
@@ -223,6 +250,107 @@ mod tests {
         assert!(answer.retry_after(pings.now()).is_some_and(|wait| wait <= Duration::from_secs(3_600)));
         let stats = pings.stats();
         assert_eq!((stats.refunded, stats.released, stats.denied), (1, 1, 1));
+    }
+
+    type Nosy = CachedRateLimiter<Key, Value, SlidingLog<2>, Time>;
+
+    /// A clock by hand, shared by its clones.
+    #[derive(Clone, Default)]
+    struct Time(Arc<AtomicUsize>);
+
+    impl Clock for Time {
+        fn now(&self) -> Instant {
+            Instant::from_secs(self.0.load(Ordering::Relaxed) as u64)
+        }
+    }
+
+    /// Looks at the limiter whenever it is cloned or dropped.
+    #[derive(Clone)]
+    struct Look(std::sync::Weak<Shards<Shard<Key, Value, SlidingLog<2>, Time>>>);
+
+    impl Look {
+        fn look(&self) {
+            if let Some(shards) = self.0.upgrade() {
+                let limiter: Nosy = CachedRateLimiter(shards);
+                assert!(limiter.len() <= 1 && limiter.stats().completed < 100);
+            }
+        }
+    }
+
+    struct Value(Look);
+
+    impl Clone for Value {
+        fn clone(&self) -> Self {
+            self.0.look();
+            Self(self.0.clone())
+        }
+    }
+
+    impl Drop for Value {
+        fn drop(&mut self) {
+            self.0.look();
+        }
+    }
+
+    struct Key(u8, Look);
+
+    impl Clone for Key {
+        fn clone(&self) -> Self {
+            self.1.look();
+            Self(self.0, self.1.clone())
+        }
+    }
+
+    impl Drop for Key {
+        fn drop(&mut self) {
+            self.1.look();
+        }
+    }
+
+    impl PartialEq for Key {
+        fn eq(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+
+    impl Eq for Key {}
+
+    impl Hash for Key {
+        fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+
+    #[test]
+    fn found_a10_keys_and_values_may_use_the_limiter_when_they_are_cloned_or_dropped() {
+        let (done, wait) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let time = Time::default();
+            let pings = CachedRateLimiter::builder(SlidingLog::per_minute(), LEASE);
+            let pings: Nosy = pings.max_keys(1).clock(time.clone()).build();
+            let look = || Look(Arc::downgrade(&pings.0));
+            let ask = |key| pings.allow_or_cached(&Key(key, look()));
+            for _ in 0..2 {
+                let AllowOrCached::Allowed(attempt) = ask(1) else { panic!() };
+                attempt.complete(Value(look())).unwrap_or_else(|_| panic!()); // the second replaces the first
+            }
+            assert!(matches!(ask(1), AllowOrCached::Cached { .. }));
+            // There is no room: the value is not kept.
+            let AllowOrCached::Allowed(attempt) = ask(2) else { panic!() };
+            attempt.complete(Value(look())).unwrap_or_else(|_| panic!());
+            // An idle entry goes for another key.
+            time.0.fetch_add(60, Ordering::Relaxed);
+            let AllowOrCached::Allowed(late) = ask(2) else { panic!() };
+            // A value that comes too late is given back.
+            time.0.fetch_add(6, Ordering::Relaxed);
+            let AllowOrCached::Allowed(attempt) = ask(2) else { panic!() };
+            drop(late.complete(Value(look())));
+            attempt.complete(Value(look())).unwrap_or_else(|_| panic!());
+            time.0.fetch_add(60, Ordering::Relaxed);
+            assert_eq!(pings.cleanup(), 1);
+            done.send(()).unwrap();
+        });
+        wait.recv_timeout(Duration::from_secs(60)).expect("something of the user's runs inside a lock");
     }
 
     #[cfg(feature = "tokio")]

@@ -71,7 +71,7 @@ pub use steadfast_core::{
     QuorumError, QuorumStats, Quota, RateLimiterStats, Reason, Recorded, Recorder, Report, ReportOutcome, Reset,
     Resolution, Retry, RetryBudgetStats, RetryError, RetryIf, RetryPolicy, RoundTrips, Run, Seen, ServiceId,
     ServiceLog, Setup, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer, Trip, TripPolicy, Verdict, Vote,
-    WhenFull, aggregate, earliest,
+    WaitError, WhenFull, aggregate, earliest,
 };
 #[cfg(feature = "aead")]
 #[doc(inline)]

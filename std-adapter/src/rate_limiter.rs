@@ -1,13 +1,16 @@
 //! The rate limiter for servers.
 
-use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, num::NonZeroU32};
+mod line;
+
+use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, num::NonZeroU32, time::Duration};
 use std::sync::Arc;
 
 use steadfast_core::{
     Clock, Decision, Instant, NeverFits, OnFull, Quota, RateLimiterIn, RateLimiterStats, Shared, Timer, Verdict,
-    WaitList,
+    WaitError,
 };
 
+use self::line::{Line, Waiting};
 use crate::{
     Mutex, SystemTimer,
     storage::{KeyHasher, Shards, SparseHeap, Spread, spread},
@@ -54,15 +57,12 @@ type Shard<K, A, T> = Shared<Machine<K, A>, Mutex<Machine<K, A>>, T>;
 
 struct Inner<K, A: Quota, T> {
     shards: Shards<Shard<K, A, T>>,
-    /// A power of two of them, fewer than shards: those who wait are few, and a queue takes 2 KiB.
-    queues: Box<[Mutex<WaitList<WAITERS>>]>,
+    /// A power of two of them, fewer than shards: those who wait are few, and a line takes 4 KiB.
+    lines: Box<[Line]>,
 }
 
-/// For how many waiters a queue keeps the order of arrival.
-const WAITERS: usize = 64;
-
-/// How many keys are worth a queue.
-const WORTH_A_QUEUE: usize = 1_024;
+/// How many keys are worth a line.
+const WORTH_A_LINE: usize = 1_024;
 
 /// The settings of a [`RateLimiter`].
 #[derive(Clone, Debug)]
@@ -116,8 +116,8 @@ impl<K: Eq + Hash, A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<K, A, 
             let machine = RateLimiterIn::allocate(self.quota.clone(), room, hasher).with_on_full(self.on_full);
             Shared::new(Mutex::new(machine), self.timer.clone())
         });
-        let queues = (self.max_keys / WORTH_A_QUEUE).next_power_of_two().min(64);
-        RateLimiter(Arc::new(Inner { shards, queues: (0..queues).map(|_| Mutex::new(WaitList::new())).collect() }))
+        let lines = (self.max_keys / WORTH_A_LINE).next_power_of_two().min(64);
+        RateLimiter(Arc::new(Inner { shards, lines: (0..lines).map(|_| Line::new()).collect() }))
     }
 }
 
@@ -244,29 +244,46 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         self.shard_of(key).with(|limiter, now| limiter.reset_at(key, now))
     }
 
-    /// Gives back `cost` that was allowed and not used; false, and nothing given, if `key` has no entry of its own.
+    /// Gives back `cost` that was allowed and not used, and wakes who waits for it; false, and nothing given, if `key` has no
+    /// entry of its own.
     pub fn refund<Q>(&self, key: &Q, cost: NonZeroU32) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.shard_of(key).with(|limiter, now| limiter.refund(key, cost, now))
+        let hash = self.0.shards.hasher.hash_one(key);
+        self.0.shards.of(hash).refund_and_wake(key, cost, spread(&self.0.lines, hash))
     }
 
-    /// Forgets what `key` has used, so that it has its whole quota again; false if it has no entry of its own.
+    /// Forgets what `key` has used, so that it has its whole quota again, and wakes who waits for it; false if it has no entry of its own.
     pub fn reset<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.shard_of(key).reset(key)
+        let hash = self.0.shards.hasher.hash_one(key);
+        self.0.shards.of(hash).reset_and_wake(key, spread(&self.0.lines, hash))
     }
 
     /// Waits until `key` is allowed, and counts it then.
     ///
-    /// Those who wait for one key are served in the order of their arrival, as far as its queue has places: 64 for some
-    /// thousand keys. Dropping
-    /// the future counts nothing and frees its place. Without a runtime, wait in [`block_on`](crate::block_on).
+    /// Those who wait for one key are served in the order of their arrival, as far as its line has places: 64, which some
+    /// thousand keys share. Beyond them that order is not kept, but whoever waits longest comes before those who come.
+    /// [`allow`](Self::allow) never waits its turn, and may go before all of them.
+    ///
+    /// - A waiter that nobody polls, though its turn has come, keeps each of those behind it waiting for 5 ms; then they go
+    ///   before it, until it is polled again.
+    /// - A turn counts from when it came, at most 5 ms back: a timer that wakes late costs no throughput. See
+    ///   [`Gcra`](crate::Gcra).
+    /// - [`set_quota`](Self::set_quota), [`refund`](Self::refund), [`reset`](Self::reset) and [`cleanup`](Self::cleanup) wake
+    ///   those who wait.
+    /// - A quota of zero is waited for until there is another one.
+    ///
+    /// It counts as allowed when it is, and never as denied. Without a runtime, wait in [`block_on`](crate::block_on).
+    ///
+    /// # Cancellation
+    ///
+    /// A future that is dropped has counted nothing and frees its place at once.
     ///
     /// ```
     /// # use steadfast::{Gcra, RateLimiter};
@@ -277,15 +294,84 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// ```
     pub async fn until_allowed<Q>(&self, key: &Q)
     where
-        K: Borrow<Q> + Clone,
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        T: Timer,
+    {
+        // One never fails to fit, and without a limit no wait is too long.
+        let _ = self.wait(key, NonZeroU32::MIN, None).await;
+    }
+
+    /// [`until_allowed`](Self::until_allowed) for a request that counts `cost` times, all or nothing.
+    ///
+    /// Those behind it wait until it was served, also where the quota would suffice for them.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota, at once or when [`set_quota`](Self::set_quota) makes it so;
+    /// nothing was taken from the quota, and it counts as denied.
+    pub async fn until_allowed_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<(), NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        T: Timer,
+    {
+        match self.wait(key, cost, None).await {
+            Err(WaitError::NeverFits { limit }) => Err(NeverFits { limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// [`until_allowed_n`](Self::until_allowed_n), unless it would take longer than `longest`.
+    ///
+    /// It fails at once if those who wait already, and what the quota has left, make it longer; and later if others,
+    /// by [`allow`](Self::allow), take what it waits for. It never takes longer than `longest`.
+    ///
+    /// ```
+    /// use core::{num::NonZeroU32, time::Duration};
+    /// use steadfast::{Gcra, RateLimiter, WaitError};
+    ///
+    /// # steadfast::block_on(async {
+    /// let limiter = RateLimiter::<String, _>::builder(Gcra::per_minute(1)).build();
+    /// let (one, longest) = (NonZeroU32::MIN, Duration::from_secs(2));
+    /// assert_eq!(limiter.until_allowed_within("bob", one, longest).await, Ok(()));
+    /// let Err(WaitError::TooLong { retry_at }) = limiter.until_allowed_within("bob", one, longest).await else { panic!() };
+    /// assert!(retry_at.saturating_duration_since(limiter.now()) > Duration::from_secs(50));
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::NeverFits`]. Nothing was
+    /// taken from the quota, and it counts as denied.
+    pub async fn until_allowed_within<Q>(&self, key: &Q, cost: NonZeroU32, longest: Duration) -> Result<(), WaitError>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        T: Timer,
+    {
+        self.wait(key, cost, Some(longest)).await
+    }
+
+    async fn wait<Q>(&self, key: &Q, cost: NonZeroU32, longest: Option<Duration>) -> Result<(), WaitError>
+    where
+        K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
         T: Timer,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        self.0.shards.of(hash).until_allowed(&key.to_owned(), spread(&self.0.queues, hash)).await;
+        let (shard, line) = (self.0.shards.of(hash), spread(&self.0.lines, hash));
+        if line.is_empty() {
+            let decision = shard.allow_n_waiting_with(hash, key, Q::to_owned, cost);
+            if decision == Ok(Decision::Allow) {
+                return Ok(());
+            }
+        }
+        shard.until_allowed_with(hash, key, Q::to_owned, cost, longest, line).await
     }
 
-    /// Gives every key another quota from now on; what was counted stays counted, in requests.
+    /// Gives every key another quota from now on; what was counted stays counted, in requests, and those who wait do so by
+    /// the new one.
     ///
     /// Who has used 7 of 10 has used 7 of what there is now, and all of it if that is less. Each shard is locked for O(its
     /// capacity), one after the other: a decision is made by the former quota or by this one, never by a mixture.
@@ -297,6 +383,11 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
             let quota = quota.clone(); // outside the lock
             shard.set_quota(quota);
         }
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        self.0.lines.iter().for_each(Waiting::wake_all);
     }
 
     /// Each key that has an entry, with how much of its quota is left. Each shard is locked for O(its capacity), and keys
@@ -324,7 +415,10 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
             let mut keys = Vec::new();
             shard.with(|limiter, now| limiter.cleanup_with(now, |key| keys.push(key)))
         };
-        self.0.shards.iter().map(clean).sum()
+        let freed = self.0.shards.iter().map(clean).sum();
+        // Those who found the table full may find an entry now.
+        self.wake_all();
+        freed
     }
 
     /// How many keys have an entry.

@@ -41,7 +41,7 @@ const _: () = {
 
     format::<(Ballot<u8>, QuorumError, QuorumIn<u8, u8, Inline<4>>, QuorumStats, Vote)>();
 
-    format::<(Decision, Gcra, GcraState, NeverFits, OnFull, SlidingLog<5>, SlidingLogState<5>, Verdict)>();
+    format::<(Decision, Gcra, GcraState, NeverFits, OnFull, SlidingLog<5>, SlidingLogState<5>, Verdict, WaitError)>();
     format::<(RateLimiterIn<u8, Gcra, Inline<4>>, RateLimiterIn<u8, SlidingLog<5>, Inline<4>>, RateLimiterStats)>();
     format::<(AllowOrCached<AttemptPermit, u8>, AttemptEnd<u8>, AttemptGuard<u8, OnAttempt>, AttemptLost<u8>)>();
     format::<(AttemptPermit, CachedRateLimiterIn<u8, u8, Gcra, Inline<4>>, CachedRateLimiterStats)>();

@@ -39,7 +39,7 @@ where
         K: Clone,
     {
         self.outside(key, K::clone, |limiter, own, left| {
-            let (request, now) = (Request { hash: limiter.hash(key), key, cost }, || self.timer().now());
+            let (request, now) = (Request { hash: limiter.hash(key), key, cost, since: None }, || self.timer().now());
             limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, plain)
         })
     }
@@ -54,7 +54,7 @@ where
         K: Clone,
     {
         self.outside(key, K::clone, |limiter, own, left| {
-            let (request, now) = (Request { hash: limiter.hash(key), key, cost }, || self.timer().now());
+            let (request, now) = (Request { hash: limiter.hash(key), key, cost, since: None }, || self.timer().now());
             limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, Verdict::of)
         })
     }
@@ -70,7 +70,7 @@ where
     {
         let decision = self.outside(key, K::clone, |limiter, own, left| {
             let now = limiter.on_time(now, || self.timer().now());
-            let request = Request { hash: limiter.hash(key), key, cost: ONE };
+            let request = Request { hash: limiter.hash(key), key, cost: ONE, since: None };
             limiter.decide(request, |_| own.take(), |key, _| left.push(key), || now, plain)
         });
         decision.unwrap_or(Decision::Deny { retry_at: Instant::MAX })
@@ -102,12 +102,14 @@ where
         self.with(|limiter, now| limiter.check_verdict(key, cost, now))
     }
 
-    /// [`RateLimiterIn::set_quota`] now.
+    /// [`RateLimiterIn::set_quota`] now. Those who wait notice within a second;
+    /// [`set_quota_and_wake`](Self::set_quota_and_wake) tells them at once.
     pub fn set_quota(&self, quota: A) {
         self.with(|limiter, now| limiter.set_quota(quota, now));
     }
 
-    /// [`RateLimiterIn::reset`]; false if `key` has no entry of its own.
+    /// [`RateLimiterIn::reset`]; false if `key` has no entry of its own. Those who wait for it notice within a second;
+    /// [`reset_and_wake`](Self::reset_and_wake) tells them at once.
     pub fn reset<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -146,7 +148,7 @@ where
         Q: Eq + ?Sized,
     {
         self.outside(key, own, |limiter, own, left| {
-            let (request, now) = (Request { hash, key, cost }, || self.timer().now());
+            let (request, now) = (Request { hash, key, cost, since: None }, || self.timer().now());
             limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, plain)
         })
     }
@@ -160,7 +162,7 @@ where
     {
         let decision = self.outside(key, own, |limiter, own, left| {
             let now = limiter.on_time(now, || self.timer().now());
-            let request = Request { hash, key, cost: ONE };
+            let request = Request { hash, key, cost: ONE, since: None };
             limiter.decide(request, |_| own.take(), |key, _| left.push(key), || now, plain)
         });
         decision.unwrap_or(Decision::Deny { retry_at: Instant::MAX })
@@ -183,23 +185,53 @@ where
         Q: Eq + ?Sized,
     {
         self.outside(key, own, |limiter, own, left| {
-            let (request, now) = (Request { hash, key, cost }, || self.timer().now());
+            let (request, now) = (Request { hash, key, cost, since: None }, || self.timer().now());
             limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, Verdict::of)
         })
     }
 
-    /// An ask of somebody who waits: counted only when it is allowed.
-    pub(super) fn allow_waiting(&self, hash: u64, key: &K) -> Decision
+    /// [`allow_n_with`](Self::allow_n_with) for one who waits if it is denied: counted only when it is allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the limit of the quota; that is not counted either.
+    pub fn allow_n_waiting_with<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        own: impl Fn(&Q) -> K,
+        cost: NonZeroU32,
+    ) -> Result<Decision, NeverFits>
     where
-        K: Clone,
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
     {
-        let decision = self.outside(key, K::clone, |limiter, own, left| {
+        self.outside(key, own, |limiter, own, left| {
             limiter.waiting(|limiter| {
-                let (request, now) = (Request { hash, key, cost: ONE }, || self.timer().now());
+                let (request, now) = (Request { hash, key, cost, since: None }, || self.timer().now());
                 limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, plain)
             })
-        });
-        decision.unwrap_or(Decision::Deny { retry_at: Instant::MAX })
+        })
+    }
+
+    /// The same for one who has been waiting since `since`. The key is hashed anew: the limiter may have been reseeded.
+    pub(super) fn allow_since<Q>(
+        &self,
+        key: &Q,
+        own: impl Fn(&Q) -> K,
+        cost: NonZeroU32,
+        since: Option<Instant>,
+    ) -> Result<Decision, NeverFits>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.outside(key, own, |limiter, own, left| {
+            limiter.waiting(|limiter| {
+                let request = Request { hash: limiter.hash(key), key, cost, since };
+                limiter.decide(request, |_| own.take(), |key, _| left.push(key), || self.timer().now(), plain)
+            })
+        })
     }
 
     /// Asks in the lock, but makes and drops keys outside: their `Clone` and `Drop` are the user's, and may come here.

@@ -7,13 +7,18 @@ use core::{
 };
 
 use super::{Decision, NeverFits, ONE, OnFull, Quota, RateLimiterIn, RateLimiterStats, Verdict, room::Place};
-use crate::{Instant, storage::Storage};
+use crate::{Instant, storage::Storage, time::Span};
+
+/// By how much a timer may wake late without a loss: a turn counts from when it came, but not from before that.
+const LATE: Span = Span::from_nanos(5_000_000);
 
 /// A request, as [`RateLimiterIn::decide`] wants it.
 pub(super) struct Request<'a, Q: ?Sized> {
     pub(super) hash: u64,
     pub(super) key: &'a Q,
     pub(super) cost: NonZeroU32,
+    /// Since when it has been waiting, if it has.
+    pub(super) since: Option<Instant>,
 }
 
 impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, H> {
@@ -74,7 +79,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     where
         K: Clone,
     {
-        let request = Request { hash: self.hash(key), key, cost };
+        let request = Request { hash: self.hash(key), key, cost, since: None };
         let verdict = self.decide(request, |key| Some(key.clone()), |_, _| (), || now, Verdict::of);
         // It had a key, so there is a verdict.
         verdict.unwrap_or(Err(NeverFits { limit: 0 }))
@@ -130,7 +135,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let request = Request { hash, key, cost };
+        let request = Request { hash, key, cost, since: None };
         let decision = self.decide(request, |key| Some(own(key)), |_, _| (), now, plain);
         decision.unwrap_or(Ok(Decision::Deny { retry_at: Instant::MAX }))
     }
@@ -142,7 +147,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     #[inline]
     pub(super) fn decide<Q, R>(
         &mut self,
-        Request { hash, key, cost }: Request<'_, Q>,
+        Request { hash, key, cost, since }: Request<'_, Q>,
         own: impl FnOnce(&Q) -> Option<K>,
         mut gone: impl FnMut(K, A::State),
         now: impl FnOnce() -> Instant,
@@ -159,6 +164,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
             Some(slot) => Place::Known(slot),
             None => self.place_for_new(hash, key, own, &mut gone, cost, now)?,
         };
+        let since = since.map_or(now, |since| since.max(now.before(LATE)).min(now));
         let mut state = match place {
             Place::Known(slot) | Place::New(slot) => self.table.get_mut(slot),
             Place::Shared(_) => Some(&mut self.overflow),
@@ -166,9 +172,9 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         };
         let decision = match (&mut state, place) {
             (Some(state), Place::Shared(idle_at)) => {
-                self.quota.allow(state, cost, now).map(|it| it.no_later_than(idle_at))
+                self.quota.allow_since(state, cost, since, now).map(|it| it.no_later_than(idle_at))
             }
-            (Some(state), _) => self.quota.allow(state, cost, now),
+            (Some(state), _) => self.quota.allow_since(state, cost, since, now),
             (None, Place::Nowhere(refusal)) => refusal,
             (None, _) => Ok(Decision::Deny { retry_at: Instant::MAX }),
         };
@@ -285,13 +291,17 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
 
     /// [`cleanup`](Self::cleanup) that hands the keys to `gone`: whoever holds a lock drops them outside.
     pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K)) -> usize {
+        self.forget_idle(now, |key, _| gone(key))
+    }
+
+    pub(super) fn forget_idle(&mut self, now: Instant, mut gone: impl FnMut(K, A::State)) -> usize {
         self.observe_all(now);
         let before = self.len();
         for slot in 0..self.table.slots() {
             if self.table.get(slot).is_some_and(|(_, state)| self.quota.is_idle(state, now))
-                && let Some((key, _)) = self.table.remove(slot)
+                && let Some((key, state)) = self.table.remove(slot)
             {
-                gone(key);
+                gone(key, state);
             }
         }
         before.saturating_sub(self.len())
@@ -335,7 +345,12 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
 
     /// Looks at the state that decides for `key`, if there is one, and at when there is an entry for it, if it has none. If
     /// the clock has stepped back, the state is cut to what there can be: what is told of it must come true.
-    fn look<Q, R>(&mut self, key: &Q, now: Instant, told: impl FnOnce(&A, Option<&A::State>, Instant) -> R) -> R
+    pub(super) fn look<Q, R>(
+        &mut self,
+        key: &Q,
+        now: Instant,
+        told: impl FnOnce(&A, Option<&A::State>, Instant) -> R,
+    ) -> R
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,

@@ -14,6 +14,9 @@ use crate::{
 /// allowed if it then lies at most `burst` intervals ahead. So in any span of `t` at most `burst + t / interval` are
 /// allowed. O(1), no division.
 ///
+/// Whoever waits for it ([`Shared::until_allowed`](crate::Shared::until_allowed)) is counted from when its turn came, at
+/// most 5 ms before it took it, so with waiters it is `burst + (t + 5 ms) / interval`.
+///
 /// A clock that steps back costs at most one extra burst a step, and stalls a key for at most `burst` intervals. A rate
 /// or a burst of zero denies everything.
 ///
@@ -107,7 +110,14 @@ impl Gcra {
         if state.as_nanos() < now.as_nanos() { now } else { state.earlier(now.after(self.tolerance)) }
     }
 
-    fn decide(&self, state: Instant, cost: NonZeroU32, now: Instant) -> Result<(Decision, Instant), NeverFits> {
+    /// The decision on a request that has been waiting since `since`.
+    fn decide(
+        &self,
+        state: Instant,
+        cost: NonZeroU32,
+        since: Instant,
+        now: Instant,
+    ) -> Result<(Decision, Instant), NeverFits> {
         if cost.get() > self.burst {
             return if self.burst == 0 {
                 Ok((Decision::Deny { retry_at: Instant::MAX }, state))
@@ -115,7 +125,8 @@ impl Gcra {
                 Err(NeverFits { limit: self.burst })
             };
         }
-        let whole_at = self.whole_at(state, now);
+        let whole_at =
+            if state.as_nanos() < since.as_nanos() { since } else { state.earlier(now.after(self.tolerance)) };
         let moved = whole_at.after(self.interval.times(u64::from(cost.get())));
         // At the end of time sums saturate, and what saturated must not pass.
         if moved <= now.after(self.tolerance) && (moved < Instant::MAX || self.interval.is_zero()) {
@@ -138,13 +149,32 @@ impl Quota for Gcra {
     }
 
     fn allow(&self, state: &mut GcraState, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
-        let (decision, moved) = self.decide(state.0.get(), cost, now)?;
+        self.allow_since(state, cost, now, now)
+    }
+
+    fn allow_since(
+        &self,
+        state: &mut GcraState,
+        cost: NonZeroU32,
+        since: Instant,
+        now: Instant,
+    ) -> Result<Decision, NeverFits> {
+        let (decision, moved) = self.decide(state.0.get(), cost, since, now)?;
         state.0 = Halves::new(moved);
         Ok(decision)
     }
 
+    fn ready_at(&self, state: &GcraState, ahead: u32, cost: NonZeroU32, now: Instant) -> Result<Instant, NeverFits> {
+        let Decision::Deny { retry_at } = self.check(state, cost, now)? else {
+            let before = self.whole_at(state.0.get(), now).after(self.interval.times(u64::from(ahead)));
+            let moved = before.after(self.interval.times(u64::from(cost.get())));
+            return Ok(moved.before(self.tolerance).max(now));
+        };
+        Ok(retry_at.after(self.interval.times(u64::from(ahead))))
+    }
+
     fn check(&self, state: &GcraState, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
-        self.decide(state.0.get(), cost, now).map(|(decision, _)| decision)
+        self.decide(state.0.get(), cost, now, now).map(|(decision, _)| decision)
     }
 
     fn refund(&self, state: &mut GcraState, cost: NonZeroU32, now: Instant) {

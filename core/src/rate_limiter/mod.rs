@@ -11,7 +11,9 @@ mod settings;
 mod shared;
 mod sliding_log;
 mod stats;
+mod until_allowed;
 mod verdict;
+mod waiting;
 
 use core::num::NonZeroU32;
 
@@ -24,6 +26,7 @@ pub use quota::{Decision, NeverFits, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogState};
 pub use stats::RateLimiterStats;
 pub use verdict::Verdict;
+pub use waiting::WaitError;
 
 use crate::{
     HashSeed, Instant,

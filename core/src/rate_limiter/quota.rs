@@ -91,6 +91,37 @@ pub trait Quota {
     /// [`NeverFits`] if `cost` is above the [`limit`](Self::limit); the state is unchanged.
     fn allow(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits>;
 
+    /// [`allow`](Self::allow) for a request that has been waiting since `since`, a few milliseconds ago at most: a quota that
+    /// can say when it became free counts the request from then on, so that a timer that wakes late costs no throughput.
+    ///
+    /// # Errors
+    ///
+    /// As for `allow`.
+    fn allow_since(
+        &self,
+        state: &mut Self::State,
+        cost: NonZeroU32,
+        since: Instant,
+        now: Instant,
+    ) -> Result<Decision, NeverFits> {
+        let _ = since;
+        self.allow(state, cost, now)
+    }
+
+    /// When a request of size `cost` would be allowed if others, of a size of `ahead` together, went before it one by one;
+    /// `now` if it would be at once, [`Instant::MAX`] if never. A quota that cannot tell leaves them out.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`] if `cost` is above the [`limit`](Self::limit).
+    fn ready_at(&self, state: &Self::State, ahead: u32, cost: NonZeroU32, now: Instant) -> Result<Instant, NeverFits> {
+        let _ = ahead;
+        Ok(match self.check(state, cost, now)? {
+            Decision::Allow => now,
+            Decision::Deny { retry_at } => retry_at,
+        })
+    }
+
     /// Decides a request of size `cost` without counting it.
     ///
     /// # Errors

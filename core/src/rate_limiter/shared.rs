@@ -1,19 +1,17 @@
-//! The limiter behind a lock: the same calls without `now`, and waiting.
+//! The limiter behind a lock: the same calls without `now`.
 
 use core::{
     borrow::Borrow,
-    future::poll_fn,
     hash::{BuildHasher, Hash},
     num::NonZeroU32,
-    task::Poll,
 };
 
 use super::{Decision, Quota, RateLimiterIn, RateLimiterStats};
-use crate::{Clock, Instant, Lock, Shared, Storage, Timer, WaitList};
+use crate::{Clock, Instant, Lock, Shared, Storage, WaitList};
 
 impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
 where
-    K: Clone + Eq + Hash,
+    K: Eq + Hash,
     A: Quota,
     S: Storage,
     H: BuildHasher,
@@ -47,7 +45,8 @@ where
         self.with(|limiter, now| limiter.reset_at(key, now))
     }
 
-    /// [`RateLimiterIn::refund`] now.
+    /// [`RateLimiterIn::refund`] now. Those who wait for `key` notice within a second;
+    /// [`refund_and_wake`](Self::refund_and_wake) tells them at once.
     pub fn refund<Q>(&self, key: &Q, cost: NonZeroU32) -> bool
     where
         K: Borrow<Q>,
@@ -56,75 +55,46 @@ where
         self.with(|limiter, now| limiter.refund(key, cost, now))
     }
 
+    /// [`RateLimiterIn::refund`] now, for a limiter whose waiters are in `queue`: whoever the quota suffices for goes on.
+    pub fn refund_and_wake<Q, const W: usize>(
+        &self,
+        key: &Q,
+        cost: NonZeroU32,
+        queue: &impl Lock<Target = WaitList<W>>,
+    ) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let (hash, is_given) = self.with(|limiter, now| (limiter.hash(key), limiter.refund(key, cost, now)));
+        if is_given {
+            WaitList::wake(queue, hash);
+        }
+        is_given
+    }
+
+    /// [`set_quota`](Self::set_quota), for a limiter whose waiters are in `queue`: they wait by the new quota from now on.
+    pub fn set_quota_and_wake<const W: usize>(&self, quota: A, queue: &impl Lock<Target = WaitList<W>>) {
+        self.set_quota(quota);
+        WaitList::wake_all(queue);
+    }
+
+    /// [`reset`](Self::reset), for a limiter whose waiters are in `queue`: those who wait for `key` go on.
+    pub fn reset_and_wake<Q, const W: usize>(&self, key: &Q, queue: &impl Lock<Target = WaitList<W>>) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let is_reset = self.reset(key);
+        if is_reset {
+            WaitList::wake(queue, self.with_lock(|limiter| limiter.hash(key)));
+        }
+        is_reset
+    }
+
     /// [`RateLimiterIn::stats`].
     pub fn stats(&self) -> RateLimiterStats {
         self.with_lock(|limiter| limiter.stats())
-    }
-
-    /// Waits until `key` is allowed, and counts it then.
-    ///
-    /// Those who wait for the same key are served in the order of their arrival; `queue` has the places where they wait,
-    /// and belongs to this limiter. Beyond its `W` places that order is not kept, and [`allow`](Self::allow) never waits
-    /// its turn. A future that is dropped has counted nothing and frees its place at once.
-    ///
-    /// ```
-    /// use steadfast_core::{Gcra, Lock, RateLimiter, Shared, Timer, WaitList};
-    ///
-    /// type Limiter = RateLimiter<u32, Gcra, 32>;
-    ///
-    /// /// Sends what `peer` is to get, no faster than the limiter says; beside it lies a `WaitList::new()`.
-    /// async fn send(
-    ///     limiter: &Shared<Limiter, impl Lock<Target = Limiter>, impl Timer>,
-    ///     queue: &impl Lock<Target = WaitList<8>>,
-    ///     peer: u32,
-    /// ) {
-    ///     limiter.until_allowed(&peer, queue).await;
-    ///     // ... send
-    /// }
-    /// ```
-    pub async fn until_allowed<const W: usize>(&self, key: &K, queue: &impl Lock<Target = WaitList<W>>)
-    where
-        T: Timer,
-    {
-        let hash = self.with_lock(|limiter| limiter.hash(key));
-        let place = queue.with(|queue| queue.join(hash)).map(|ticket| Place { queue, hash, ticket });
-        if let Some(place) = &place {
-            place.until_first().await;
-        }
-        while let Decision::Deny { retry_at } = self.allow_waiting(hash, key) {
-            self.timer().sleep_until(retry_at).await;
-        }
-    }
-}
-
-/// A place in a line; dropping it leaves the line and wakes whoever is first now.
-struct Place<'a, Q: Lock<Target = WaitList<W>>, const W: usize> {
-    queue: &'a Q,
-    hash: u64,
-    ticket: u64,
-}
-
-impl<Q: Lock<Target = WaitList<W>>, const W: usize> Place<'_, Q, W> {
-    fn until_first(&self) -> impl Future<Output = ()> {
-        poll_fn(|cx| {
-            // Cloned and dropped outside the lock: the last waker of a task may drop the task.
-            let mut waker = Some(cx.waker().clone());
-            if self.queue.with(|queue| queue.is_first(self.hash, self.ticket, &mut waker)) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        })
-    }
-}
-
-impl<Q: Lock<Target = WaitList<W>>, const W: usize> Drop for Place<'_, Q, W> {
-    fn drop(&mut self) {
-        let mut gone = None;
-        let first = self.queue.with(|queue| queue.leave(self.hash, self.ticket, &mut gone));
-        if let Some(waker) = first {
-            waker.wake();
-        }
     }
 }
 

@@ -127,6 +127,25 @@ impl<const MAX: usize> Quota for SlidingLog<MAX> {
         Ok(self.decide(log, self.live(log, now), cost, now))
     }
 
+    fn ready_at(
+        &self,
+        log: &SlidingLogState<MAX>,
+        ahead: u32,
+        cost: NonZeroU32,
+        now: Instant,
+    ) -> Result<Instant, NeverFits> {
+        let (cost, live) = (Self::fits(cost)?, self.live(log, now));
+        let all = live.saturating_add(ahead as usize).saturating_add(cost);
+        let Some(last) = all.saturating_sub(MAX).checked_sub(1) else { return Ok(now) };
+        // Those of the log leave the window one by one, and a window later those who came in their places, and so on.
+        let (Some(rounds), Some(rank)) = (last.checked_div(MAX), last.checked_rem(MAX)) else {
+            return Ok(Instant::MAX);
+        };
+        let rank = usize::from(log.len).saturating_sub(live).saturating_add(rank);
+        let counted = log.get(rank).map_or(now, |at| at.earlier(now));
+        Ok(counted.after(self.window.times((rounds as u64).saturating_add(1))))
+    }
+
     /// The oldest that count go: whichever request was not made, those that were left the window no earlier.
     fn refund(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) {
         self.forget(log, now);

@@ -31,8 +31,16 @@ impl VirtualTimer {
     }
 
     /// Shows `now` from here on, which may be in the past, and wakes whoever is due.
+    ///
+    /// After a step back a sleep takes as long as it would have without it, as [`Timer::sleep_until`] asks for.
     pub fn set(&self, now: Instant) {
-        self.0.borrow_mut().now = now;
+        let mut state = self.0.borrow_mut();
+        let back = state.now.since(now);
+        for (at, ..) in &mut state.sleepers {
+            *at = at.before(back);
+        }
+        state.now = now;
+        drop(state);
         self.wake_due();
     }
 
@@ -74,7 +82,7 @@ impl fmt::Debug for VirtualTimer {
     }
 }
 
-/// Ready once its timer shows its instant; leaves nothing behind when dropped.
+/// Ready once its timer shows its instant, or has slept so long; leaves nothing behind when dropped.
 #[derive(Debug)]
 pub struct VirtualSleep {
     timer: VirtualTimer,
@@ -83,10 +91,11 @@ pub struct VirtualSleep {
 }
 
 impl VirtualSleep {
-    fn leave(&mut self) {
-        if let Some(place) = self.place.take() {
-            self.timer.0.borrow_mut().sleepers.retain(|(_, other, _)| *other != place);
-        }
+    fn leave(&mut self) -> Option<Waker> {
+        let place = self.place.take()?;
+        let mut state = self.timer.0.borrow_mut();
+        let index = state.sleepers.iter().position(|(_, other, _)| *other == place)?;
+        Some(state.sleepers.swap_remove(index).2)
     }
 }
 
@@ -94,15 +103,22 @@ impl Future for VirtualSleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.leave();
         if self.timer.now() >= self.at {
+            drop(self.leave());
             return Poll::Ready(());
         }
-        let mut state = self.timer.0.borrow_mut();
+        let mut waker = cx.waker().clone();
+        let timer = self.timer.clone();
+        let mut state = timer.0.borrow_mut();
+        if let Some(place) = self.place {
+            let known = state.sleepers.iter_mut().find(|(_, other, _)| *other == place);
+            let is_known = known.map(|(_, _, known)| core::mem::swap(known, &mut waker)).is_some();
+            drop(state);
+            return if is_known { Poll::Pending } else { Poll::Ready(()) };
+        }
         let place = state.next_sleeper;
         state.next_sleeper = place.wrapping_add(1);
-        state.sleepers.push((self.at, place, cx.waker().clone()));
-        drop(state);
+        state.sleepers.push((self.at, place, waker));
         self.place = Some(place);
         Poll::Pending
     }
@@ -110,6 +126,6 @@ impl Future for VirtualSleep {
 
 impl Drop for VirtualSleep {
     fn drop(&mut self) {
-        self.leave();
+        drop(self.leave());
     }
 }

@@ -62,7 +62,7 @@ pub fn create_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let _ = fs::remove_file(&new);
     match linked {
         Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
-            create(path, bytes)? // a file system without links
+            create(path, bytes)?; // a file system without links
         }
         linked => linked?,
     }

@@ -1,37 +1,33 @@
 //! Waiting without an async runtime.
 
 use core::{
-    cell::RefCell,
     future::{Future, IntoFuture},
+    mem,
     pin::pin,
-    sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll, Waker},
 };
 use std::{
-    collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, Condvar, Mutex, PoisonError},
     task::Wake,
-    thread::{self, Thread, ThreadId},
-    time::Instant,
 };
 
-thread_local! {
-    static ALARMS: RefCell<Alarms> = const { RefCell::new(Alarms { levels: Vec::new(), set: BTreeMap::new(), next: 0 }) };
-}
+#[cfg(feature = "tokio")]
+use super::held::{Held, Level};
 
-/// What the sleeps of one thread wait for.
-struct Alarms {
-    /// Of each `block_on` that polls its future now, innermost last, whether it was called inside a runtime.
-    levels: Vec<bool>,
-    set: BTreeMap<(Instant, u64), Waker>,
-    next: u64,
-}
-
-/// Wakes one `block_on`.
+/// Wakes one `block_on`. Not by parking the thread: its token may be taken by whatever else parks in it, and the thread's
+/// handle cannot be had in the destructor of a thread-local.
+#[derive(Default)]
 struct Signal {
-    thread: Thread,
-    /// What counts: the thread's own token may be taken by a nested `block_on`, or by anything else that parks in it.
-    is_woken: AtomicBool,
+    is_woken: Mutex<bool>,
+    woken: Condvar,
+}
+
+impl Signal {
+    fn wait(&self) {
+        let is_woken = self.is_woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let woken = self.woken.wait_while(is_woken, |is_woken| !mem::take(is_woken));
+        drop(woken.unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 impl Wake for Signal {
@@ -40,139 +36,60 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.is_woken.store(true, Ordering::Release);
-        self.thread.unpark();
+        *self.is_woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.woken.notify_one();
     }
 }
 
 /// Waits on this thread until `future` is ready: every async call of this crate, for programs without a runtime.
 ///
-/// The thread is parked in between. Inside, [`SystemTimer`](crate::SystemTimer) needs no runtime. Do not use it inside
-/// async code: it would block the runtime's thread.
+/// The thread sleeps in between. [`SystemTimer`](crate::SystemTimer) needs no runtime, here or in any other executor.
+/// Do not use it inside async code: it would block the runtime's thread. If its clock is
+/// paused, inside `block_on` time moves on as the system's does: nothing else could move it.
 ///
 /// ```
 /// use steadfast::block_on;
 ///
 /// assert_eq!(block_on(async { 6 * 7 }), 42);
 /// ```
+///
+/// [`SystemTimer`]: crate::SystemTimer
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
-    let signal = Arc::new(Signal { thread: thread::current(), is_woken: AtomicBool::new(false) });
+    let signal = Arc::new(Signal::default());
     let waker = Waker::from(signal.clone());
     let mut cx = Context::from_waker(&waker);
-    let is_inside_runtime = is_inside_runtime();
+    #[cfg(feature = "tokio")]
+    let held = Held::here();
     loop {
-        let level = Level::enter(is_inside_runtime);
+        #[cfg(feature = "tokio")]
+        let level = Level::enter(held);
         let poll = future.as_mut().poll(&mut cx);
+        #[cfg(feature = "tokio")]
         drop(level);
         if let Poll::Ready(output) = poll {
             return output;
         }
-        while !signal.is_woken.swap(false, Ordering::Acquire) {
-            match next_alarm() {
-                Some((_, Some(waker))) => waker.wake(),
-                Some((at, None)) => thread::park_timeout(at.saturating_duration_since(Instant::now())),
-                None => thread::park(),
-            }
-        }
-    }
-}
-
-/// True if a sleep that is polled now must be woken by the [`block_on`] of this thread.
-///
-/// Not in a runtime that was started inside it: that would not let it go on until the sleep is over.
-pub(super) fn is_blocking() -> bool {
-    let level = ALARMS.with_borrow(|alarms| alarms.levels.last().copied());
-    level.is_some_and(|was_inside_runtime| was_inside_runtime || !is_inside_runtime())
-}
-
-/// A wake-up that a [`block_on`] of this thread sees to; dropping it calls it off.
-#[derive(Debug)]
-pub(super) struct Alarm {
-    thread: ThreadId,
-    key: (Instant, u64),
-}
-
-impl Alarm {
-    /// Has `waker` woken at `at`.
-    pub(super) fn set(at: Instant, waker: &Waker) -> Self {
-        let waker = waker.clone();
-        let key = ALARMS.with_borrow_mut(|alarms| {
-            let key = (at, alarms.next);
-            alarms.next = alarms.next.wrapping_add(1);
-            alarms.set.insert(key, waker);
-            key
-        });
-        Self { thread: thread::current().id(), key }
-    }
-
-    /// Has `waker` woken instead of the one before; false if that was woken already, or belongs to another thread.
-    pub(super) fn renew(&self, waker: &Waker) -> bool {
-        if self.thread != thread::current().id() {
-            return false;
-        }
-        let mut waker = waker.clone();
-        // What is replaced is dropped afterwards: that can run anything, the drop of another alarm too.
-        ALARMS.with_borrow_mut(|alarms| {
-            let known = alarms.set.get_mut(&self.key);
-            known.map(|known| core::mem::swap(known, &mut waker)).is_some()
-        })
-    }
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if self.thread == thread::current().id() {
-            let waker = ALARMS.try_with(|alarms| alarms.borrow_mut().set.remove(&self.key));
-            drop(waker);
-        }
-    }
-}
-
-/// The first alarm of this thread, and whom to wake if it is due; it is off then.
-fn next_alarm() -> Option<(Instant, Option<Waker>)> {
-    ALARMS.with_borrow_mut(|alarms| {
-        let first = alarms.set.first_entry()?;
-        let (at, _) = *first.key();
-        Some((at, (at <= Instant::now()).then(|| first.remove())))
-    })
-}
-
-/// True where tokio's timer can be used.
-#[cfg(feature = "tokio")]
-fn is_inside_runtime() -> bool {
-    tokio::runtime::Handle::try_current().is_ok()
-}
-
-#[cfg(not(feature = "tokio"))]
-const fn is_inside_runtime() -> bool {
-    false
-}
-
-/// One poll of one `block_on`; undone by a panic of the future too.
-struct Level;
-
-impl Level {
-    fn enter(is_inside_runtime: bool) -> Self {
-        ALARMS.with_borrow_mut(|alarms| alarms.levels.push(is_inside_runtime));
-        Self
-    }
-}
-
-impl Drop for Level {
-    fn drop(&mut self) {
-        ALARMS.with_borrow_mut(|alarms| alarms.levels.pop());
+        signal.wait();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use core::{future::poll_fn, pin::Pin, time::Duration};
-    use std::sync::mpsc;
+    use std::{
+        sync::{
+            atomic::{AtomicBool, Ordering},
+            mpsc,
+        },
+        thread,
+    };
 
     use steadfast_core::{Clock, Timer};
 
     use super::*;
+    #[cfg(feature = "tokio")]
+    use crate::{Gcra, RateLimiter};
     use crate::{SystemSleep, SystemTimer};
 
     fn sleep(duration: Duration) -> SystemSleep {
@@ -194,7 +111,7 @@ mod tests {
 
     struct Part {
         is_woken: AtomicBool,
-        whole: std::sync::Mutex<Option<Waker>>,
+        whole: Mutex<Option<Waker>>,
     }
 
     impl Wake for Part {
@@ -220,7 +137,7 @@ mod tests {
     #[test]
     fn a_sleep_wakes_the_future_that_polled_it() {
         ends(|| {
-            let part = Part { is_woken: AtomicBool::new(true), whole: std::sync::Mutex::default() };
+            let part = Part { is_woken: AtomicBool::new(true), whole: Mutex::default() };
             block_on(Set(Box::pin(sleep(Duration::from_millis(2))), Arc::new(part)));
         });
     }
@@ -254,23 +171,94 @@ mod tests {
 
     #[cfg(feature = "tokio")]
     #[test]
-    fn inside_a_runtime_the_thread_is_parked() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async { block_on(sleep(Duration::from_millis(2))) });
+    fn inside_a_runtime_it_waits_for_no_timer_of_that() {
+        ends(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(async { block_on(sleep(Duration::from_millis(2))) });
+        });
+    }
+
+    /// Another executor, as small as can be.
+    fn foreign_block_on<F: Future>(future: F) -> F::Output {
+        struct Unpark(thread::Thread);
+
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return output;
+            }
+            thread::park();
+        }
     }
 
     #[test]
-    fn sleeps_that_are_over_or_dropped_leave_nothing_behind() {
-        block_on(async {
-            let mut long = pin!(sleep(Duration::from_secs(3_600)));
-            let mut short = pin!(sleep(Duration::from_millis(2)));
-            poll_fn(|cx| {
-                assert!(long.as_mut().poll(cx).is_pending() && long.as_mut().poll(cx).is_pending());
-                short.as_mut().poll(cx)
-            })
-            .await;
-            assert_eq!(ALARMS.with_borrow(|alarms| alarms.set.len()), 1);
+    fn found_e3_another_executor_may_poll_a_sleep_outside_and_inside_of_it() {
+        ends(|| {
+            foreign_block_on(sleep(Duration::from_millis(2)));
+            block_on(async { foreign_block_on(sleep(Duration::from_millis(2))) });
+            foreign_block_on(async { block_on(async { foreign_block_on(sleep(Duration::from_millis(2))) }) });
+            // Begun in one, and ended in another.
+            let mut begun = Box::pin(sleep(Duration::from_millis(20)));
+            block_on(poll_fn(|cx| Poll::Ready(begun.as_mut().poll(cx).is_pending())));
+            foreign_block_on(begun);
         });
-        assert!(ALARMS.with_borrow(|alarms| alarms.set.is_empty() && alarms.levels.is_empty()));
+    }
+
+    #[test]
+    fn found_e3_it_works_in_the_destructor_of_a_thread_local() {
+        struct Last(mpsc::Sender<()>);
+
+        impl Drop for Last {
+            fn drop(&mut self) {
+                block_on(sleep(Duration::from_millis(2)));
+                let _ = self.0.send(());
+            }
+        }
+
+        thread_local! {
+            static LAST: core::cell::RefCell<Option<Last>> = const { core::cell::RefCell::new(None) };
+        }
+
+        for uses_it_before in [false, true] {
+            let (done, wait) = mpsc::channel();
+            let thread = thread::spawn(move || {
+                if uses_it_before {
+                    block_on(sleep(Duration::from_millis(1)));
+                }
+                LAST.set(Some(Last(done)));
+            });
+            wait.recv_timeout(Duration::from_secs(60)).expect("it waits for ever");
+            thread.join().unwrap();
+        }
+    }
+
+    #[cfg(feature = "tokio")]
+    #[test]
+    fn found_e3_in_a_paused_runtime_it_waits_without_spinning_and_ends() {
+        ends(|| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                tokio::time::advance(Duration::from_secs(3_600)).await;
+                let mut polls = 0;
+                let mut sleeping = pin!(sleep(Duration::from_millis(30)));
+                block_on(poll_fn(|cx| {
+                    polls += 1;
+                    sleeping.as_mut().poll(cx)
+                }));
+                assert!(polls < 10, "{polls} polls");
+                let limiter = RateLimiter::<u8, _>::builder(Gcra::every(Duration::from_millis(5))).build();
+                for _ in 0..3 {
+                    block_on(limiter.until_allowed(&1));
+                }
+            });
+        });
     }
 }

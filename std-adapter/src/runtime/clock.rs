@@ -6,9 +6,14 @@ use std::{sync::OnceLock, time};
 use steadfast_core::Instant;
 
 #[cfg(all(feature = "quanta", not(any(test, feature = "test-util"))))]
-pub(super) use counter::{now, to_system};
+#[cfg(all(feature = "quanta", feature = "tokio", not(any(test, feature = "test-util"))))]
+pub(super) use counter::to_system;
+#[cfg(all(feature = "quanta", not(any(test, feature = "test-util"))))]
+pub(super) use counter::{now, rings_at};
+#[cfg(all(any(test, feature = "tokio"), not(all(feature = "quanta", not(any(test, feature = "test-util"))))))]
+pub(super) use system::to_system;
 #[cfg(not(all(feature = "quanta", not(any(test, feature = "test-util")))))]
-pub(super) use system::{now, to_system};
+pub(super) use system::{now, rings_at};
 
 /// What the first reading of a process shows: a day, because a paused clock may have stopped before that reading, and
 /// would stand at zero until it passes it.
@@ -17,13 +22,23 @@ const START: Duration = Duration::from_secs(86_400);
 /// Thirty years: what tokio too takes for ever.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
+/// True unless tokio's clock was paused.
+#[cfg(feature = "tokio")]
+pub(super) fn runs() -> bool {
+    let before = time::Instant::now();
+    let now = tokio::time::Instant::now().into_std();
+    before <= now && now <= time::Instant::now()
+}
+
 /// The clock by which sleeps are measured.
 #[cfg_attr(
     all(feature = "quanta", not(any(test, feature = "test-util"))),
     expect(dead_code, reason = "the counter is read")
 )]
 mod system {
-    use super::{Duration, FAR, Instant, OnceLock, START, time};
+    #[cfg(feature = "tokio")]
+    use super::super::held;
+    use super::{FAR, Instant, OnceLock, START, time};
 
     /// The system time that [`Instant::ZERO`] stands for.
     fn epoch() -> time::Instant {
@@ -36,15 +51,24 @@ mod system {
 
     pub(in super::super) fn now() -> Instant {
         #[cfg(feature = "tokio")]
-        let now = tokio::time::Instant::now().into_std();
+        let now = {
+            let now = tokio::time::Instant::now().into_std();
+            held::held_for().and_then(|held| now.checked_add(held)).unwrap_or(now)
+        };
         #[cfg(not(feature = "tokio"))]
         let now = time::Instant::now();
         Instant::ZERO.saturating_add(now.saturating_duration_since(epoch()))
     }
 
+    /// When the system will have got as far as this clock has to `at`, which it may have stood off from: it was paused.
+    pub(in super::super) fn rings_at(at: Instant) -> Option<time::Instant> {
+        time::Instant::now().checked_add(at.saturating_duration_since(now()).min(FAR))
+    }
+
     /// The system time of `at`.
+    #[cfg(any(test, feature = "tokio"))]
     pub(in super::super) fn to_system(at: Instant) -> time::Instant {
-        let since_epoch: Duration = at.saturating_duration_since(Instant::ZERO).min(FAR);
+        let since_epoch = at.saturating_duration_since(Instant::ZERO).min(FAR);
         let epoch = epoch();
         epoch.checked_add(since_epoch).unwrap_or(epoch)
     }
@@ -99,6 +123,11 @@ mod counter {
         let counted = first.counted();
         DRIFT.observe(counted, || first.both());
         Instant::from_nanos(counted).saturating_add(START)
+    }
+
+    #[cfg_attr(test, expect(dead_code, reason = "the system's clock is read"))]
+    pub(in super::super) fn rings_at(at: Instant) -> Option<time::Instant> {
+        Some(to_system(at))
     }
 
     /// The system time of `at`, as it was to the last reading of the counter.

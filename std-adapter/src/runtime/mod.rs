@@ -1,11 +1,16 @@
 //! What the machines need from the system: a lock, a clock, a timer, entropy.
 
+mod alarm;
 mod blocking;
 mod clock;
 mod entropy;
+#[cfg(feature = "tokio")]
+mod held;
 mod lock;
 mod panics;
 mod timer;
+#[cfg(feature = "tokio")]
+mod tokio_timer;
 
 pub use blocking::block_on;
 pub(crate) use entropy::random_seed;

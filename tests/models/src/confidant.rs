@@ -1,4 +1,5 @@
-//! A confidant among peers that lie, repeat themselves, write from strange addresses, and a clock that leaps.
+//! A confidant among peers that lie, repeat themselves, write from strange addresses, a clock that leaps, and a medium
+//! that takes its time.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,9 +9,9 @@ use std::{
 };
 
 use stash_protocol::{
-    Body, Capacity, Chunk, ChunkId, ChunkStore, Confidant, Holding, Identity, Manifest, Message, Name, Outcome, PeerId,
-    Refusal, RunSecret, Sealed, Settings, StoreError,
-    wire::{self, MAX_DATAGRAM},
+    Begun, Body, Capacity, Chunk, ChunkId, ChunkStore, Confidant, Holding, Identity, Job, Manifest, Message, Name,
+    Outcome, PeerId, Refusal, Reply, RunSecret, Sealed, Settings, StoreError,
+    wire::{self, MAX_DATAGRAM, Opened, Verified},
 };
 use steadfast_core::Instant;
 
@@ -28,10 +29,13 @@ static BOB: LazyLock<Identity> = LazyLock::new(|| Identity::from_seed(&[200; 32]
 struct Medium {
     chunks: HashMap<(PeerId, u64, u32), Vec<u8>>,
     fails: bool,
+    /// How often it had to work, but for what is missing.
+    works: u32,
 }
 
 impl ChunkStore for Medium {
     fn put(&mut self, id: &ChunkId, sealed: Sealed<'_>) -> Result<(), StoreError> {
+        self.works += 1;
         if self.fails || self.chunks.len() == 20 {
             return Err(StoreError);
         }
@@ -40,6 +44,7 @@ impl ChunkStore for Medium {
     }
 
     fn get(&mut self, id: &ChunkId, buffer: &mut [u8; Sealed::MAX]) -> Option<usize> {
+        self.works += 1;
         let bytes = self.chunks.get(&(id.owner, id.version, id.index))?;
         buffer[..bytes.len()].copy_from_slice(bytes);
         Some(bytes.len())
@@ -50,6 +55,7 @@ impl ChunkStore for Medium {
     }
 
     fn commit(&mut self, owner: &PeerId, manifest: &Manifest) -> Result<(), StoreError> {
+        self.works += 1;
         if self.fails {
             return Err(StoreError);
         }
@@ -58,6 +64,7 @@ impl ChunkStore for Medium {
     }
 
     fn discard(&mut self, owner: &PeerId, version: u64) {
+        self.works += 1;
         self.chunks.retain(|(of, this, _), _| of != owner || *this != version);
     }
 }
@@ -69,20 +76,34 @@ struct World {
     /// The last cookie that a peer was given, and all that were ever given, with their addresses.
     last: HashMap<PeerId, u64>,
     given: HashSet<(PeerId, SocketAddr, u64)>,
+    /// Whether the medium takes its time.
+    is_slow: bool,
+    /// What the medium is at work on; one thing for one owner.
+    jobs: HashMap<PeerId, (Opened, Job, SocketAddr)>,
+    /// Uploads that the medium is to discard.
+    dropped: HashMap<PeerId, u64>,
 }
 
+/// The same with a medium that does its work at once, and with one that takes its time.
 pub fn fuzz(bytes: &[u8]) {
-    let script = &mut Script::new(bytes);
-    let settings = Settings { capacity: Capacity::Low, max_chunks: 6 };
-    let name = Name::new("bob").expect("a name");
-    let mut world = World {
-        confidant: Confidant::new(name, settings, Medium::default(), &RunSecret::new([5; 40])),
-        now: Instant::from_secs(1_000),
-        next_id: 0,
-        last: HashMap::new(),
-        given: HashSet::new(),
-    };
-    script.list(24, |script| world.step(script));
+    for is_slow in [false, true] {
+        let script = &mut Script::new(bytes);
+        let settings = Settings { capacity: Capacity::Low, max_chunks: 6 };
+        let name = Name::new("bob").expect("a name");
+        let mut world = World {
+            confidant: Confidant::new(name, settings, Medium::default(), &RunSecret::new([5; 40])),
+            now: Instant::from_secs(1_000),
+            next_id: 0,
+            last: HashMap::new(),
+            given: HashSet::new(),
+            is_slow,
+            jobs: HashMap::new(),
+            dropped: HashMap::new(),
+        };
+        script.list(24, |script| world.step(script));
+        world.finish();
+        world.check();
+    }
 }
 
 impl World {
@@ -97,10 +118,65 @@ impl World {
                 medium.fails = !medium.fails;
             }
         }
+        if self.is_slow {
+            self.begin_timeouts();
+        }
         let sealed = [script.below(256) as u8; 60];
         let body = Self::body(script, &sealed);
         self.say(script, body);
+        if self.next_id.is_multiple_of(3) {
+            self.finish();
+        }
         self.check();
+    }
+
+    /// Takes a message; no reply while the medium is at work for it.
+    fn take(&mut self, opened: Opened, source: SocketAddr) -> Option<Reply> {
+        let message = opened.message().expect("it was sealed for bob");
+        if !self.is_slow {
+            return Some(self.confidant.handle(&message, source, self.now));
+        }
+        let (owner, works) = (message.from, self.confidant.store().works);
+        let begun = self.confidant.begin(&message, source, self.now);
+        assert_eq!(self.confidant.store().works, works, "everybody waited for the medium");
+        match begun {
+            Begun::Replied(reply) => Some(reply),
+            Begun::Job(job) => {
+                assert!(!self.dropped.contains_key(&owner), "two things at a time for one owner");
+                assert!(self.jobs.insert(owner, (opened, job, source)).is_none(), "two things at a time for one owner");
+                None
+            }
+        }
+    }
+
+    /// Uploads lose their places, but none on which the medium is at work.
+    fn begin_timeouts(&mut self) {
+        while let Some((owner, version)) = self.confidant.begin_timeout(self.now) {
+            assert!(!self.jobs.contains_key(&owner), "an upload in use is dropped");
+            assert!(self.dropped.insert(owner, version).is_none(), "dropped twice");
+        }
+    }
+
+    /// The medium comes to the end of all its work.
+    fn finish(&mut self) {
+        for (owner, version) in std::mem::take(&mut self.dropped) {
+            self.confidant.store().discard(&owner, version);
+            self.confidant.end_timeout(&owner);
+        }
+        for (opened, mut job, source) in std::mem::take(&mut self.jobs).into_values() {
+            let message = opened.message().expect("it was read before");
+            job.run(&message, self.confidant.store());
+            let held = self.held();
+            let reply = self.confidant.end(job, &message, self.now);
+            self.judge(&message, source, reply, held);
+        }
+        if self.is_slow {
+            self.begin_timeouts();
+            for (owner, version) in std::mem::take(&mut self.dropped) {
+                self.confidant.store().discard(&owner, version);
+                self.confidant.end_timeout(&owner);
+            }
+        }
     }
 
     fn body<'a>(script: &mut Script<'_>, sealed: &'a [u8]) -> Body<'a> {
@@ -140,15 +216,23 @@ impl World {
         let datagram = wire::seal(&message, &KEYS[speaker], &mut buffer).expect("it fits");
 
         let held = self.held();
-        let verified = wire::open(datagram, &BOB.id()).expect("it was sealed for bob");
-        let mut reply = self.confidant.handle(&verified, source, self.now);
+        let opened = Opened::new(datagram, &BOB.id()).expect("it was sealed for bob");
+        let Some(reply) = self.take(opened.clone(), source) else { return };
+        let is_busy = self.jobs.contains_key(&from) || self.dropped.contains_key(&from);
+        assert!(reply.outcome() != Outcome::Refused(Refusal::Busy) || is_busy, "busy with nothing");
+        self.judge(&opened.message().expect("it was read before"), source, reply, held);
+    }
+
+    /// What must hold of any message and its reply. `held` is what was kept before.
+    fn judge(&mut self, message: &Verified<'_>, source: SocketAddr, mut reply: Reply, held: Vec<Option<u64>>) {
+        let (from, cookie) = (message.from, message.cookie);
         assert_eq!(reply.destination(), source);
         let outcome = reply.outcome();
         let is_proven = self.given.contains(&(from, source, cookie));
         let needs_no_proof =
             matches!(outcome, Outcome::Welcomed | Outcome::NotAQuestion | Outcome::Refused(Refusal::Unproven));
         assert!(is_proven || needs_no_proof, "{outcome:?} for an address that is not proven");
-        if let (Outcome::Committed { version }, Body::Commit(manifest)) = (outcome, &verified.body) {
+        if let (Outcome::Committed { version }, Body::Commit(manifest)) = (outcome, &message.body) {
             let all = 0..manifest.chunks;
             let medium = self.confidant.store();
             assert!(all.clone().count() > 0 && version == manifest.version);
@@ -158,7 +242,7 @@ impl World {
             assert!(before <= after, "a version went back");
             assert!(before == after || peer.id() == from, "another's stash changed");
         }
-        let sent = self.receive(&mut reply, speaker, source, id);
+        let sent = self.receive(&mut reply, from, source, message.id);
         match outcome {
             Outcome::Duplicate | Outcome::NotAQuestion | Outcome::Noted => assert_eq!(sent, 0),
             Outcome::Sending { chunks } => assert!(sent <= chunks && chunks <= 6),
@@ -167,10 +251,9 @@ impl World {
     }
 
     /// Reads all that is sent in reply, and tells how many datagrams that is.
-    fn receive(&mut self, reply: &mut stash_protocol::Reply, to: usize, source: SocketAddr, id: u64) -> u32 {
+    fn receive(&mut self, reply: &mut Reply, to: PeerId, source: SocketAddr, id: u64) -> u32 {
         let mut sent = 0;
         let mut buffer = [0; MAX_DATAGRAM];
-        let to = KEYS[to].id();
         while let Some(datagram) = self.confidant.next_reply(reply, &BOB, &mut buffer) {
             let answer = wire::open(datagram, &to).expect("for whom it is");
             assert_eq!(answer.in_reply_to, Some(id));
@@ -190,7 +273,7 @@ impl World {
         let stats = self.confidant.stats();
         let questions = stats.answered + stats.committed + stats.fetches + stats.stored + stats.welcomed;
         assert_eq!(stats.seen, questions + stats.duplicates + stats.not_questions + stats.noted + stats.refused);
-        if self.now < Instant::MAX {
+        if self.now < Instant::MAX && !self.is_slow {
             assert!(self.confidant.next_deadline().is_none_or(|at| at > self.now), "due, and left");
         }
         let versions: HashSet<(PeerId, u64)> =

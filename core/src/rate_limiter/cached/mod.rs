@@ -15,13 +15,16 @@ use core::{
 pub use guard::{AttemptEnd, AttemptGuard};
 pub use outcome::{AllowOrCached, AttemptLost, AttemptPermit, CachedRateLimiterStats};
 
-use super::{Decision, ONE, OnFull, Quota, RateLimiter, RateLimiterIn};
+use super::{
+    Decision, ONE, OnFull, Quota, RateLimiter, RateLimiterIn,
+    decide::{Request, plain},
+};
 use crate::{
     HashSeed, Instant,
     storage::{Allocate, Inline, Storage},
     time::Span,
 };
-use kept::{Attempt, Keeping};
+use kept::{Attempt, Keeping, Kept};
 
 /// Lets each key make so many attempts in so much time, one at a time, and keeps the value of the last one for those who
 /// may not.
@@ -34,7 +37,7 @@ use kept::{Attempt, Keeping};
 ///
 /// Every call is O(1) expected, plus what the quota states. What happens when all `N` keys are in use is said at
 /// [`RateLimiter`](crate::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry are limited
-/// by the shared quota, and their values are not kept.
+/// by the shared quota and make their attempts one at a time, all of them together; their values are not kept.
 ///
 /// ```
 /// use core::time::Duration;
@@ -61,8 +64,8 @@ pub type CachedRateLimiter<K, V, A, const N: usize, H = HashSeed> = CachedRateLi
 pub struct CachedRateLimiterIn<K, V, A: Quota, S: Storage, H = HashSeed> {
     limiter: RateLimiterIn<K, Keeping<A, V>, S, H>,
     next_number: u32,
-    /// The last attempt that the shared quota let through.
-    last_shared: Option<u32>,
+    /// The hash of the key that made the last attempt without an entry.
+    last_shared: u64,
     stats: CachedRateLimiterStats,
 }
 
@@ -92,7 +95,7 @@ impl<K, V, A: Quota, S: Allocate, H> CachedRateLimiterIn<K, V, A, S, H> {
 
 impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
     const fn on(limiter: RateLimiterIn<K, Keeping<A, V>, S, H>) -> Self {
-        Self { limiter, next_number: 0, last_shared: None, stats: CachedRateLimiterStats::NONE }
+        Self { limiter, next_number: 0, last_shared: 0, stats: CachedRateLimiterStats::NONE }
     }
 
     /// The same limiter with another policy for a full table.
@@ -124,14 +127,15 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
 
     /// Ends an attempt with its value, which is the answer for this key from now on.
     ///
-    /// Good even after the lease, as long as no other attempt has begun. The value of a key without an entry is dropped.
+    /// Good even after the lease, as long as no other attempt has begun. The value that it replaces is dropped, or its own if
+    /// the key has no entry.
     ///
     /// # Errors
     ///
     /// [`AttemptLost`] with the value if it came too late; nothing is changed.
     #[doc(alias = "SetCachedResult")]
     pub fn complete(&mut self, permit: AttemptPermit, value: V, now: Instant) -> Result<(), AttemptLost<V>> {
-        self.end(permit, AttemptEnd::Complete(value), now)
+        self.end(permit, AttemptEnd::Complete(value), now).map(drop)
     }
 
     /// Ends an attempt that brought no value; it stays counted, and the last value stays.
@@ -149,35 +153,47 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
         let _ = self.end(permit, AttemptEnd::Refund, now);
     }
 
-    /// [`complete`](Self::complete), [`refund`](Self::refund) or [`release`](Self::release).
+    /// [`complete`](Self::complete), [`refund`](Self::refund) or [`release`](Self::release); what would be dropped is
+    /// returned, so that it can be dropped outside a lock.
     ///
     /// # Errors
     ///
     /// [`AttemptLost`] with the value if it came too late; nothing is changed.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is good for one end")]
-    pub fn end(&mut self, permit: AttemptPermit, end: AttemptEnd<V>, now: Instant) -> Result<(), AttemptLost<V>> {
-        let Self { limiter, last_shared, stats, .. } = self;
+    pub fn end(
+        &mut self,
+        permit: AttemptPermit,
+        end: AttemptEnd<V>,
+        now: Instant,
+    ) -> Result<Option<V>, AttemptLost<V>> {
+        let Self { limiter, stats, .. } = self;
+        let is_shared = permit.slot == NO_SLOT;
         let kept = match limiter.table.get_mut(permit.slot as usize) {
             Some(kept) if kept.is_last(permit.number) => kept,
-            None if permit.slot == NO_SLOT => &mut limiter.overflow,
-            _ => return if let AttemptEnd::Complete(value) = end { Err(AttemptLost(value)) } else { Ok(()) },
+            None if is_shared => &mut limiter.overflow,
+            _ => return if let AttemptEnd::Complete(value) = end { Err(AttemptLost(value)) } else { Ok(None) },
         };
-        kept.attempt = None;
+        let is_last = kept.is_last(permit.number);
+        if is_last {
+            kept.attempt = None;
+        }
         match end {
             AttemptEnd::Complete(value) => {
-                // Keys without an entry have no value in common.
-                kept.value = if permit.slot == NO_SLOT { None } else { Some((value, now)) };
                 count(&mut stats.completed);
+                // Keys without an entry have no value in common.
+                let gone =
+                    if is_shared { Some(value) } else { kept.value.replace((value, now)).map(|(value, _)| value) };
+                return Ok(gone);
             }
             AttemptEnd::Refund => {
-                if permit.slot != NO_SLOT || last_shared.take_if(|last| *last == permit.number).is_some() {
+                if is_last {
                     limiter.quota.refund(kept, ONE, now);
                 }
                 count(&mut stats.refunded);
             }
             AttemptEnd::Release => count(&mut stats.released),
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -190,19 +206,21 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
     where
         K: Clone,
     {
-        self.allow_or_cached_with(self.hash(key), key, K::clone, now)
+        self.allow_or_cached_with(self.hash(key), key, K::clone, now, |_, _| {})
     }
 
     /// [`allow_or_cached`](Self::allow_or_cached) for a borrowed form of the key, for adapters that have hashed it
     /// already.
     ///
-    /// `hash` is what this limiter's [`hash`](Self::hash) returns; `own` makes the key of a new entry.
+    /// `hash` is what this limiter's [`hash`](Self::hash) returns; `own` makes the key of a new entry, and `gone` takes an
+    /// idle entry that had to go for it, out of a lock perhaps.
     pub fn allow_or_cached_with<Q>(
         &mut self,
         hash: u64,
         key: &Q,
         own: impl FnOnce(&Q) -> K,
         now: Instant,
+        mut gone: impl FnMut(K, Option<V>),
     ) -> AllowOrCached<AttemptPermit, &V>
     where
         K: Borrow<Q>,
@@ -211,15 +229,34 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
         self.limiter.observe(now);
         let lease = self.limiter.quota.lease;
         let slot = self.limiter.table.find(hash, key);
-        let kept = slot.and_then(|slot| self.limiter.table.get_mut(slot));
-        let in_flight = kept.is_some_and(|kept| {
+        let kept = match slot {
+            Some(slot) => self.limiter.table.get_mut(slot),
+            None => Some(&mut self.limiter.overflow),
+        };
+        let is_busy = kept.is_some_and(|kept| {
             kept.clamp(lease, now);
             kept.is_in_flight(now)
         });
-        let decision = if in_flight { None } else { Some(self.limiter.allow_with(hash, key, own, || now)) };
+        // Without an entry it is known of the last key only whether the attempt is its own.
+        let in_flight = is_busy && (slot.is_some() || self.last_shared == hash);
+        let decision = if in_flight {
+            None
+        } else {
+            let request = Request { hash, key, cost: ONE, since: None };
+            let take = |key, kept: Kept<A::State, V>| gone(key, kept.value.map(|(value, _)| value));
+            let decision = self.limiter.decide(request, |key| Some(own(key)), take, || now, plain);
+            Some(decision.and_then(Result::ok).unwrap_or(Decision::Deny { retry_at: Instant::MAX }))
+        };
         if decision == Some(Decision::Allow) {
-            count(&mut self.stats.allowed);
-            return AllowOrCached::Allowed(self.begin(hash, key, now));
+            let slot = slot.or_else(|| self.limiter.table.find(hash, key));
+            if slot.is_some() || !is_busy {
+                count(&mut self.stats.allowed);
+                return AllowOrCached::Allowed(self.begin(hash, slot, now));
+            }
+            // Another key without an entry makes an attempt, and this one may be making one too, from before that.
+            self.limiter.quota.refund(&mut self.limiter.overflow, ONE, now);
+            count(&mut self.stats.in_flight);
+            return AllowOrCached::InFlight;
         }
         let kept = slot.and_then(|slot| self.limiter.table.get(slot));
         match (kept.and_then(|(_, kept)| kept.value.as_ref()), decision) {
@@ -241,7 +278,21 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
     /// Forgets every idle entry and its value, and tells how many; never needed, since a full table does it by itself.
     /// O(capacity).
     pub fn cleanup(&mut self, now: Instant) -> usize {
-        self.limiter.cleanup(now)
+        self.cleanup_with(now, |_, _| {})
+    }
+
+    /// [`cleanup`](Self::cleanup) with what takes each entry, out of a lock perhaps.
+    pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K, Option<V>)) -> usize {
+        self.limiter.forget_idle(now, |key, kept| gone(key, kept.value.map(|(value, _)| value)))
+    }
+
+    /// True if the key has an entry; for adapters that make the key of a new one outside their lock.
+    pub fn knows<Q>(&self, hash: u64, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.limiter.table.find(hash, key).is_some()
     }
 
     /// The hash of a key, as [`allow_or_cached_with`](Self::allow_or_cached_with) wants it.
@@ -259,21 +310,18 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
     }
 
     /// Puts down that an attempt was allowed.
-    fn begin<Q>(&mut self, hash: u64, key: &Q, now: Instant) -> AttemptPermit
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
+    fn begin(&mut self, hash: u64, slot: Option<usize>, now: Instant) -> AttemptPermit {
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
-        let Some(slot) = self.limiter.table.find(hash, key) else {
-            self.last_shared = Some(number);
-            return AttemptPermit { slot: NO_SLOT, number };
-        };
-        if let Some(kept) = self.limiter.table.get_mut(slot) {
-            kept.attempt = Some(Attempt { number, ends_at: now.after(self.limiter.quota.lease) });
+        let attempt = Attempt { number, ends_at: now.after(self.limiter.quota.lease) };
+        match slot.and_then(|slot| self.limiter.table.get_mut(slot)) {
+            Some(kept) => kept.attempt = Some(attempt),
+            None => {
+                self.limiter.overflow.attempt = Some(attempt);
+                self.last_shared = hash;
+            }
         }
-        AttemptPermit { slot: slot as u32, number }
+        AttemptPermit { slot: slot.map_or(NO_SLOT, |slot| slot as u32), number }
     }
 }
 

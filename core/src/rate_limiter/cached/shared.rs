@@ -15,7 +15,10 @@ where
     L: Lock<Target = CachedRateLimiterIn<K, V, A, S, H>>,
     T: Clock,
 {
-    /// [`CachedRateLimiterIn::allow_or_cached`] now. The value is cloned inside the lock: make that cheap.
+    /// [`CachedRateLimiterIn::allow_or_cached`] now.
+    ///
+    /// Inside the lock the value is cloned, and the key of a new entry: make both cheap, and let neither use this limiter.
+    /// What is replaced is dropped outside.
     ///
     /// ```
     /// use core::{cell::RefCell, time::Duration};
@@ -47,8 +50,19 @@ where
     where
         K: Clone,
     {
-        let answer = self.with(|limiter, now| limiter.allow_or_cached(key, now).map(|permit| permit, V::clone));
-        let guard = |permit| AttemptGuard::new(|end| self.with(|limiter, now| limiter.end(permit, end, now)));
+        let mut gone = None;
+        let answer = self.with(|limiter, now| {
+            let hash = limiter.hash(key);
+            let answer = limiter.allow_or_cached_with(hash, key, K::clone, now, |key, value| gone = Some((key, value)));
+            answer.map(|permit| permit, V::clone)
+        });
+        drop(gone);
+        let guard = |permit| {
+            AttemptGuard::new(move |end| {
+                let replaced = self.with(|limiter, now| limiter.end(permit, end, now));
+                replaced.map(drop)
+            })
+        };
         answer.map(guard, |value| value)
     }
 

@@ -1,5 +1,5 @@
 use core::{cell::RefCell, num::NonZeroU32};
-use std::format;
+use std::{format, vec::Vec};
 
 use super::{kept::Kept, *};
 use crate::{Gcra, Shared, SlidingLog, test_util::ManualClock};
@@ -351,4 +351,75 @@ fn a_cache_ends_its_being_empty_and_a_lost_attempt_says_so() {
     ping(&mut pings, "a", B + 60, true);
     let lost = pings.complete(permit, false, at(B + 60)).unwrap_err();
     assert_eq!(format!("{lost}"), "the value came after another attempt had begun");
+}
+
+#[test]
+fn found_a13_a_full_table_lets_no_key_make_two_attempts_at_once() {
+    let mut pings: CachedRateLimiter<u8, u8, Gcra, 1> =
+        CachedRateLimiter::new(Gcra::per_minute(60), LEASE).with_on_full(OnFull::Share);
+    let AllowOrCached::Allowed(known) = pings.allow_or_cached(&1, at(B)) else { panic!() };
+    let AllowOrCached::Allowed(first) = pings.allow_or_cached(&2, at(B)) else { panic!() };
+    // Neither the same key nor another one, of which it is not known whether it makes one.
+    assert_eq!(pings.allow_or_cached(&2, at(B)), AllowOrCached::InFlight);
+    assert_eq!(pings.allow_or_cached(&3, at(B)), AllowOrCached::InFlight);
+    // An entry that became free changes nothing for the key that makes an attempt without one.
+    pings.release(known, at(B));
+    assert_eq!(pings.allow_or_cached(&2, at(B + 3)), AllowOrCached::InFlight);
+    let AllowOrCached::Allowed(other) = pings.allow_or_cached(&3, at(B + 3)) else { panic!() };
+    assert_ne!(other.slot, NO_SLOT);
+    pings.complete(first, 1, at(B + 3)).unwrap();
+    let AllowOrCached::Allowed(second) = pings.allow_or_cached(&2, at(B + 3)) else { panic!() };
+    // A lost one is given up at the end of its lease, and takes nothing from the next.
+    let AllowOrCached::Allowed(third) = pings.allow_or_cached(&4, at(B + 8)) else { panic!() };
+    pings.refund(second, at(B + 8));
+    assert!(matches!(pings.allow_or_cached(&4, at(B + 8)), AllowOrCached::InFlight));
+    pings.release(third, at(B + 8));
+    // A step back keeps it for a lease at most.
+    let AllowOrCached::Allowed(_) = pings.allow_or_cached(&5, at(B + 9)) else { panic!() };
+    assert!(matches!(pings.allow_or_cached(&5, at(9)), AllowOrCached::InFlight));
+    assert!(!matches!(pings.allow_or_cached(&5, at(14)), AllowOrCached::InFlight));
+    // What was refused was not counted, or 60 a minute were not enough.
+    let stats = pings.stats();
+    assert_eq!((stats.allowed, stats.in_flight), (6, 5));
+}
+
+#[test]
+fn found_a10_what_is_replaced_is_given_back() {
+    let mut pings: CachedRateLimiter<u8, u8, Gcra, 1> = CachedRateLimiter::new(Gcra::per_minute(60), LEASE);
+    let AllowOrCached::Allowed(first) = pings.allow_or_cached(&1, at(B)) else { panic!() };
+    assert_eq!(pings.end(first, AttemptEnd::Complete(1), at(B)), Ok(None));
+    let AllowOrCached::Allowed(second) = pings.allow_or_cached(&1, at(B)) else { panic!() };
+    let AllowOrCached::Allowed(shared) = pings.allow_or_cached(&2, at(B)) else { panic!() };
+    assert_eq!(pings.end(second, AttemptEnd::Complete(2), at(B)), Ok(Some(1)));
+    assert_eq!(pings.end(shared, AttemptEnd::Complete(3), at(B)), Ok(Some(3)));
+    let mut gone = Vec::new();
+    assert_eq!(pings.cleanup_with(at(B + 60), |key, value| gone.push((key, value))), 1);
+    assert_eq!(gone, [(1, Some(2))]);
+}
+
+#[test]
+fn found_a10_a_value_may_use_the_limiter_when_it_is_dropped() {
+    type Machine = CachedRateLimiter<u8, Value, SlidingLog<9>, 1>;
+    type Limiter = Shared<Machine, RefCell<Machine>, ManualClock>;
+
+    #[derive(Clone)]
+    struct Value(&'static core::cell::OnceCell<Limiter>);
+
+    impl Drop for Value {
+        fn drop(&mut self) {
+            let _ = self.0.get().map(Limiter::stats);
+        }
+    }
+
+    let limiter: &_ = std::boxed::Box::leak(std::boxed::Box::new(core::cell::OnceCell::new()));
+    let pings = limiter.get_or_init(|| {
+        Shared::new(RefCell::new(CachedRateLimiter::new(SlidingLog::per_minute(), LEASE)), ManualClock::new(at(B)))
+    });
+    for key in [1, 1, 2] {
+        let AllowOrCached::Allowed(attempt) = pings.allow_or_cached(&key) else { panic!() };
+        assert!(attempt.complete(Value(limiter)).is_ok());
+    }
+    pings.timer().advance(Duration::from_secs(60));
+    let AllowOrCached::Allowed(attempt) = pings.allow_or_cached(&3) else { panic!() };
+    drop(attempt);
 }

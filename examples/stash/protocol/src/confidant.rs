@@ -7,17 +7,14 @@ mod ledger;
 mod reply;
 mod stats;
 
-use core::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-};
+use core::{fmt, net::SocketAddr};
 
 use heapless::String;
 use steadfast_core::{
     DedupCache, DedupStats, Gcra, HashSeed, Instant, RateLimiter, RateLimiterStats, SlidingLog, WhenFull,
 };
 
-use self::{cookie::Cookies, hints::Hints, ledger::Ledger};
+use self::{cookie::Cookies, hints::Hints, job::Payer, ledger::Ledger};
 pub use self::{
     job::{Begun, Job},
     reply::Reply,
@@ -28,8 +25,8 @@ use crate::{ChunkStore, Holding, Manifest, Name, PeerId, Refusal, wire::Verified
 /// How many commits of one owner's may reach the medium within a minute: each waits for it several times.
 const COMMITS_OF_AN_OWNER: u32 = 20;
 
-/// How many from one address, whoever owns what is committed.
-const COMMITS_FROM_AN_ADDRESS: u32 = 120;
+/// How many from one address, or one /64 of IPv6, whoever owns what is committed.
+const COMMITS_FROM_A_NETWORK: u32 = 120;
 
 /// How many owners a confidant takes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -137,8 +134,8 @@ pub struct Confidant<S, const OWNERS: usize, const IDS: usize> {
     owners_limit: RateLimiter<PeerId, SlidingLog<5>, OWNERS>,
     strangers_limit: RateLimiter<PeerId, SlidingLog<5>, OWNERS>,
     /// Commits that reach the medium; only who has a place here gets that far.
-    commits_of_owners: RateLimiter<PeerId, Gcra, OWNERS>,
-    commits_from_addresses: RateLimiter<IpAddr, Gcra, OWNERS>,
+    commits_of_owners: RateLimiter<Payer, Gcra, OWNERS>,
+    commits_from_networks: RateLimiter<Payer, Gcra, OWNERS>,
     next_id: u64,
     stats: ConfidantStats,
 }
@@ -158,7 +155,7 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
             owners_limit: RateLimiter::with_hasher(SlidingLog::per_minute(), hasher.clone()),
             strangers_limit: RateLimiter::with_hasher(SlidingLog::per_minute(), hasher.clone()),
             commits_of_owners: RateLimiter::with_hasher(Gcra::per_minute(COMMITS_OF_AN_OWNER), hasher.clone()),
-            commits_from_addresses: RateLimiter::with_hasher(Gcra::per_minute(COMMITS_FROM_AN_ADDRESS), hasher),
+            commits_from_networks: RateLimiter::with_hasher(Gcra::per_minute(COMMITS_FROM_A_NETWORK), hasher),
             next_id: secret.word(4),
             stats: ConfidantStats::default(),
         }

@@ -22,16 +22,15 @@ use super::keeper::{Keeper, Medium};
 const WAITING: usize = 128;
 
 /// What is to be done for one owner, each thing after the one before it.
-#[expect(clippy::large_enum_variant, reason = "each waits in a queue that is bounded")]
 enum Task {
     /// An upload that has paused too long goes.
     Discard(u64),
     /// A message that the store has to work for.
-    Job(Opened, Job),
+    Job(Box<Opened>, Job),
     /// A message that nobody has looked at yet.
-    Message(Opened, SocketAddr),
+    Message(Box<Opened>, SocketAddr),
     /// A reply that reads chunks.
-    Send(Reply),
+    Send(Box<Reply>),
 }
 
 /// Owners for whom the disk is at work, each on a thread of its own; never more than have a place here.
@@ -70,15 +69,18 @@ impl<S: Medium, O: Output> Lanes<S, O> {
         let message = opened.message()?;
         let owner = message.from;
         let needs_disk = matches!(message.body, Body::Store(_) | Body::Commit(_) | Body::Fetch { .. });
-        let opened = match if needs_disk { self.follow(&owner, opened, source) } else { Err((opened, false)) } {
-            Ok(()) => return None,
-            Err((opened, true)) => return Some(self.works.keeper.refuse_busy(&opened.message()?, source)),
-            Err((opened, false)) => opened,
-        };
+        let mut opened = Box::new(opened);
+        if needs_disk {
+            match self.follow(&owner, opened, source) {
+                Ok(()) => return None,
+                Err((opened, true)) => return Some(self.works.keeper.refuse_busy(&opened.message()?, source)),
+                Err((back, false)) => opened = back,
+            }
+        }
         let begun = self.works.keeper.begin(&opened.message()?, source);
         match begun {
             Begun::Job(job) => self.start(owner, Task::Job(opened, job)),
-            Begun::Replied(reply) if reply.reads_store() => self.start(owner, Task::Send(reply)),
+            Begun::Replied(reply) if reply.reads_store() => self.start(owner, Task::Send(Box::new(reply))),
             Begun::Replied(reply) => return Some(reply),
         }
         None
@@ -93,7 +95,7 @@ impl<S: Medium, O: Output> Lanes<S, O> {
 
     /// Puts a message behind the others of its owner's. It comes back if none of them waits, or too many do; then the flag
     /// is true.
-    fn follow(&self, owner: &PeerId, message: Opened, source: SocketAddr) -> Result<(), (Opened, bool)> {
+    fn follow(&self, owner: &PeerId, message: Box<Opened>, source: SocketAddr) -> Result<(), (Box<Opened>, bool)> {
         self.works.waiting.with(|waiting| match waiting.get_mut(owner) {
             None => Err((message, false)),
             Some(lane) if lane.len() >= WAITING => Err((message, true)),
@@ -125,7 +127,7 @@ impl<S: Medium, O: Output> Lanes<S, O> {
     /// Waits until a lane has closed; if none is open, for ever.
     pub(super) async fn closed(&mut self) {
         if self.threads.join_next().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
@@ -183,7 +185,7 @@ impl<S: Medium, O: Output> Works<S, O> {
                     Begun::Replied(reply) => self.send(reply, store),
                 }
             }
-            Task::Send(reply) => self.send(reply, store),
+            Task::Send(reply) => self.send(*reply, store),
         }
     }
 

@@ -10,6 +10,7 @@ mod logger;
 mod mean;
 mod retry;
 mod seal;
+mod waiting;
 
 pub use dedup::missed;
 
@@ -33,6 +34,7 @@ pub fn all(options: &Options) -> Vec<Plan> {
     let parts = [
         clock::rows(options),
         limiter::rows(options),
+        waiting::rows(),
         dedup::rows(options),
         breaker::rows(),
         retry::rows(),

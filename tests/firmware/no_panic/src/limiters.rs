@@ -28,6 +28,8 @@ fn rate_limiter<A: Quota + Clone>(quota: A) {
         see(limiter.allow_n(&key, cost(), now()));
         see(limiter.allow_with(limiter.hash(&key), &key, u64::clone, now));
         see(limiter.allow_n_with(any(), &key, u64::clone, cost(), now));
+        see(limiter.quota().ready_at(&A::IDLE, any(), cost(), now()));
+        see(limiter.quota().allow_since(&mut { A::IDLE }, cost(), now(), now()));
         see(limiter.allow_n_waiting(&key, cost(), now()));
         see(limiter.allow_verdict(&key, cost(), now()).map(|verdict| (verdict.is_allowed(), verdict.retry_at())));
         see(limiter.check(&key, now()));
@@ -57,7 +59,9 @@ fn cached_rate_limiter() {
     limiter.reseed(seed());
     for _ in 0..any::<u32>() {
         let key: u64 = any();
-        see(limiter.allow_or_cached_with(limiter.hash(&key), &key, u64::clone, now()).map(see, |_| ()).value());
+        let (hash, gone) = (limiter.hash(&key), |key, value| see((key, value)));
+        see(limiter.knows(hash, &key));
+        see(limiter.allow_or_cached_with(hash, &key, u64::clone, now(), gone).map(see, |_| ()).value());
         let answer = limiter.allow_or_cached(&key, now());
         see(answer.retry_after(now()));
         if let AllowOrCached::Allowed(permit) = answer {
@@ -68,6 +72,7 @@ fn cached_rate_limiter() {
                 _ => limiter.release(permit, now()),
             }
         }
+        see(limiter.cleanup_with(now(), gone));
         see((limiter.cleanup(now()), limiter.stats().plus(limiter.stats())));
         see((limiter.len(), limiter.is_empty(), limiter.capacity()));
     }

@@ -10,7 +10,8 @@ use core::{
 use steadfast_core::{
     AddError, AllowOrCached, BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CallId, CircuitBreaker, Claim,
     Clock, Correlator, DedupCache, FlushOutcome, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger, NotWritten,
-    Outcome, Quorum, RateLimiter, ServiceLog, Shared, Show, Sink, SlidingLog, Timer, Trip, WhenFull, aggregate,
+    Outcome, Quorum, RateLimiter, ServiceLog, Shared, Show, Sink, SlidingLog, Timer, Trip, WaitList, WhenFull,
+    aggregate,
 };
 
 use crate::{
@@ -63,6 +64,7 @@ pub fn probe() {
 #[inline(never)]
 fn limiters() {
     let limiter = shared(RateLimiter::<u64, SlidingLog<5>, 32>::new(SlidingLog::new(span())));
+    let queue = Bare(UnsafeCell::new(WaitList::<4>::new()));
     let cached = shared(CachedRateLimiter::<u64, u32, Gcra, 32>::new(Gcra::every(span()), span()));
     for _ in 0..any::<u32>() {
         let key: u64 = any();
@@ -74,6 +76,12 @@ fn limiters() {
         see((limiter.allow_at_with(hash, &key, u64::clone, now()), limiter.set_quota(SlidingLog::new(span()))));
         see(limiter.allow_verdict_with(hash, &key, u64::clone, cost()));
         see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
+        see(limiter.refund_and_wake(&key, cost(), &queue));
+        limiter.set_quota_and_wake(SlidingLog::new(span()), &queue);
+        see(limiter.reset_and_wake(&key, &queue));
+        see(limiter.allow_n_waiting_with(hash, &key, u64::clone, cost()));
+        WaitList::wake_all(&queue);
+        see(queue.with(|queue| (queue.len(), queue.is_empty())));
         if let AllowOrCached::Allowed(attempt) = cached.allow_or_cached(&key) {
             match any::<u8>() {
                 0 => see(attempt.complete(any())),

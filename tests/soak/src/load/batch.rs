@@ -1,8 +1,16 @@
-//! The batch collector: adders that are dropped while they wait, flushes that fail, panic and take their time.
+//! The batch collector: adders that are dropped while they wait, flushes that fail, panic, add and take their time.
 
-use std::{io, panic::resume_unwind, sync::Arc, time::Duration};
+use std::{
+    io,
+    panic::resume_unwind,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use steadfast::{AddError, Batch, BatchCollector, Clock, Flushed, SystemTimer, Timer};
+use steadfast::{
+    AddError, Batch, BatchCollector, Clock, Flushed, Jitter, RetryPolicy, SystemTimer, Timer, WeakBatchCollector,
+    block_on,
+};
 
 use super::{Load, Turn};
 use crate::{
@@ -28,7 +36,14 @@ pub(crate) struct Batches {
 struct Flushes {
     dice: Dice,
     faults: Arc<Faults>,
+    own: OnceLock<WeakBatchCollector<u64>>,
+    /// Items that the flush itself has added.
+    added: Counter,
     delivered: Counter,
+    /// Items that failed for good and were handed over.
+    letters: Counter,
+    /// Items that a flush that failed had in its hands.
+    lost: Counter,
 }
 
 impl Flushes {
@@ -36,6 +51,8 @@ impl Flushes {
         match self.dice.below(16) {
             0 => {
                 self.faults.hit(Fault::Fail);
+                let taken = items.pop();
+                self.lost.add(u64::from(taken.is_some()));
                 return Flushed::Failed;
             }
             1 => {
@@ -55,6 +72,13 @@ impl Flushes {
                 items.truncate(kept);
                 return if kept > 0 { Flushed::Again(items) } else { Flushed::Delivered };
             }
+            4 => {
+                // It would wait for itself.
+                if let Some(own) = self.own.get().and_then(WeakBatchCollector::upgrade) {
+                    let added = [own.add(self.dice.roll()).await, block_on(own.add(self.dice.roll()))];
+                    self.added.add(added.iter().flatten().count() as u64);
+                }
+            }
             _ => {}
         }
         self.delivered.add(items.len() as u64);
@@ -65,16 +89,28 @@ impl Flushes {
 impl Batches {
     /// With its worker on the runtime, or on a thread.
     pub(crate) fn new(on_thread: bool, dice: &Dice, faults: &Arc<Faults>) -> io::Result<Self> {
-        let flushes = Arc::new(Flushes { dice: dice.fork(), faults: faults.clone(), delivered: Counter::default() });
-        let flush = flushes.clone();
+        let flushes = Arc::new(Flushes {
+            dice: dice.fork(),
+            faults: faults.clone(),
+            own: OnceLock::new(),
+            added: Counter::default(),
+            delivered: Counter::default(),
+            letters: Counter::default(),
+            lost: Counter::default(),
+        });
+        let (flush, failures) = (flushes.clone(), flushes.clone());
         let start = move || {
-            BatchCollector::builder(SIZE, MAX_WAIT)
-                .retry(2, Duration::from_millis(1))
-                .spawn(move |items| flush.clone().flush(items))
+            let builder = BatchCollector::builder(SIZE, MAX_WAIT).on_failed(move |items: Batch<u64>| {
+                failures.letters.add(items.len() as u64);
+            });
+            let backoff = RetryPolicy::exponential(Duration::from_millis(1)).max_retries(2).jitter(Jitter::Equal);
+            builder.capacity(3 * SIZE).backoff(backoff).spawn(move |items| flush.clone().flush(items))
         };
+        let batches = if on_thread { super::outside_the_runtime(start)? } else { start()? };
+        let _ = flushes.own.set(batches.downgrade());
         Ok(Self {
             of: format!("batch collector, {}", if on_thread { "thread" } else { "task" }),
-            batches: if on_thread { super::outside_the_runtime(start)? } else { start()? },
+            batches,
             flushes,
             asked: Counter::default(),
             accepted: Counter::default(),
@@ -109,8 +145,10 @@ impl Load for Batches {
                     }
                 }
             }
-            if worker.dice.one_in(16) {
-                self.batches.flush();
+            match worker.dice.below(32) {
+                0 | 1 => drop(self.batches.flush()),
+                2 => _ = worker.wait("batch collector: flush", self.batches.flush()).await,
+                _ => {}
             }
         })
     }
@@ -122,7 +160,8 @@ impl Load for Batches {
     fn sums(&self, sums: &mut Sums) {
         let stats = self.batches.stats();
         sums.of(&self.of);
-        sums.adds_up(("accepted", stats.accepted), &[("told so", self.accepted.get())]);
+        let told = [("told so", self.accepted.get()), ("added by the flush", self.flushes.added.get())];
+        sums.adds_up(("accepted", stats.accepted), &told);
         let ends = [
             ("delivered", stats.delivered),
             ("failed", stats.failed),
@@ -132,6 +171,8 @@ impl Load for Batches {
         ];
         sums.adds_up(("accepted", stats.accepted), &ends);
         sums.adds_up(("delivered", stats.delivered), &[("flushed", self.flushes.delivered.get())]);
+        let failed = [("handed over", self.flushes.letters.get()), ("taken out", self.flushes.lost.get())];
+        sums.adds_up(("failed", stats.failed), &failed);
         sums.never("left behind by the stop", stats.pending as u64 + stats.in_flight as u64);
         sums.some("retries", stats.retries);
     }

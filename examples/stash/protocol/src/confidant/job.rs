@@ -201,8 +201,8 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
         if let Some((first, missing)) = missing {
             return Err(Refusal::Incomplete { first, missing });
         }
-        within(self.commits_of_owners.allow(owner, now), now)?;
-        within(self.commits_from_addresses.allow(&network(source), now), now)?;
+        within(self.commits_of_owners.allow(&Payer::Owner(*owner), now), now)?;
+        within(self.commits_from_networks.allow(&Payer::of(source), now), now)?;
         Ok(Act::Work { replaces: None })
     }
 
@@ -231,10 +231,19 @@ fn within(decision: Decision, now: Instant) -> Result<(), Refusal> {
     Err(Refusal::RateLimited { retry_after_millis: u32::try_from(wait).unwrap_or(u32::MAX) })
 }
 
-/// Whoever has one IPv6 address has a whole /64 of them.
-fn network(source: SocketAddr) -> IpAddr {
-    match source.ip().to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+/// Whose quota a commit takes from. One type, so that a microcontroller has the code of one limiter.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub(super) enum Payer {
+    Network(IpAddr),
+    Owner(PeerId),
+}
+
+impl Payer {
+    /// Whoever has one IPv6 address has a whole /64 of them.
+    fn of(source: SocketAddr) -> Self {
+        Self::Network(match source.ip().to_canonical() {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        })
     }
 }

@@ -24,7 +24,6 @@ pub struct Reply {
 }
 
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is no heap to box it on, and one reply lives at a time")]
 enum Pending {
     Ack,
     Chunks { version: u64, chunks: u32, first: u32, want: u32 },

@@ -1,4 +1,5 @@
 use std::{
+    collections::hash_map::Entry,
     io,
     sync::mpsc::{Receiver, Sender, channel},
     time::Duration,
@@ -16,7 +17,10 @@ const FOREVER: Duration = Duration::from_secs(60);
 
 /// A store in which some owners' commits wait until they are let go.
 #[derive(Clone)]
-struct Gate(Arc<Mutex<MemoryStore<64>>>, Arc<Mutex<HashMap<PeerId, (Sender<()>, Receiver<()>)>>>);
+struct Gate(Arc<Mutex<MemoryStore<64>>>, Arc<Mutex<HashMap<PeerId, Wait>>>);
+
+/// To tell that a commit waits, and to hear that it may go on.
+type Wait = (Sender<()>, Receiver<()>);
 
 impl ChunkStore for Gate {
     fn put(&mut self, id: &ChunkId, sealed: Sealed<'_>) -> Result<(), StoreError> {
@@ -96,8 +100,8 @@ impl World {
 
     /// What is answered at once, if anything is, after a greeting.
     fn say(&mut self, from: &Identity, body: Body<'_>) -> Option<Body<'static>> {
-        if !self.cookies.contains_key(&from.id()) {
-            self.cookies.insert(from.id(), 0);
+        if let Entry::Vacant(cookie) = self.cookies.entry(from.id()) {
+            cookie.insert(0);
             self.say(from, Body::Refresh { name: Name::new("peer").unwrap() });
         }
         self.next_id += 1;
