@@ -44,7 +44,7 @@ pub use batch_collector::{Batch, BatchCollector, BatchCollectorBuilder, BatchInt
 pub use cached_rate_limiter::{CachedRateLimiter, CachedRateLimiterBuilder};
 pub use circuit_breaker::{Breakers, BreakersBuilder, CircuitBreaker};
 pub use correlator::{Correlator, KeyedCorrelator};
-pub use dedup_cache::{DedupCache, DedupCacheBuilder};
+pub use dedup_cache::{ClaimGuard, DedupCache, DedupCacheBuilder};
 #[cfg(feature = "aead")]
 pub use encryptor::Encryptor;
 #[cfg(feature = "log")]
@@ -59,10 +59,10 @@ pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_o
 pub use steadfast_core;
 #[doc(inline)]
 pub use steadfast_core::{
-    Actors, AddError, AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, Ballot, BatchQueueStats, BeginError,
-    BreakerError, BreakerMode, BreakerState, BreakerStats, CachedRateLimiterStats, Call, CallError, CallGuard, CallId,
-    CallWindow, Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, Consecutive, CorrelatorStats, Decision, DedupStats,
-    Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock,
+    Actors, AddError, AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, Ballot, BallotId, BatchQueueStats,
+    BeginError, BreakerError, BreakerMode, BreakerState, BreakerStats, CachedRateLimiterStats, Call, CallError,
+    CallGuard, CallId, CallWindow, Claim, ClaimLost, Clock, Consecutive, CorrelatorStats, Decision, DedupStats, Entry,
+    Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Instant, Jitter, Level, Lock,
     LoggerStats, NeverFits, NotWritten, OnFull, Open, Outcome, Percent, Permit, QuorumError, QuorumStats, Quota,
     RateLimiterStats, Reason, Recorded, Recorder, Report, Reset, Resolution, Retry, RetryBudgetStats, RetryError,
     RetryPolicy, RoundTrips, Run, Seen, ServiceId, ServiceLog, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer,

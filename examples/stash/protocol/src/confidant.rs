@@ -247,7 +247,7 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
         };
         let decided = self.act(message, source, now);
         if decided == Err(Refusal::StorageFailed) {
-            self.seen.abort(claim, now); // so that the same message may come again
+            let _id = self.seen.abort(claim, now); // so that the same message may come again
         } else if self.seen.commit(claim, now).is_err() {
             return Err(Refusal::Busy);
         }
