@@ -4,10 +4,10 @@
 use core::{
     borrow::Borrow,
     cell::Cell,
-    future::{Future, ready},
+    future::{Future, pending, ready},
     hash::{Hash, Hasher},
     pin::pin,
-    task::{Context, Poll},
+    task::Context,
     time::Duration,
 };
 use std::{
@@ -105,8 +105,7 @@ fn back_into<T: Clone + Send + Sync + 'static>(call: impl Fn(&T) + Send + Sync +
 #[test]
 fn found_a10_ids_may_come_back_for_the_cache() {
     ends(|| {
-        let (cell, back) =
-            back_into::<DedupCache<NosyKey>>(|cache| drop((cache.len(), cache.stats(), cache.horizon())));
+        let (cell, back) = back_into::<DedupCache<NosyKey>>(|cache| _ = (cache.len(), cache.stats(), cache.horizon()));
         let key = |number| NosyKey(Nosy(number, back.clone()));
         let cache =
             DedupCache::<NosyKey>::builder(TTL, WhenFull::ForgetOldest).lease(Duration::ZERO).capacity(3).build();
@@ -136,7 +135,7 @@ fn found_a10_ids_may_come_back_for_the_cache() {
 fn found_a10_votes_and_voters_may_come_back_for_the_quorum() {
     ends(|| {
         type Votes = Quorum<NosyVoter, Nosy>;
-        let (cell, back) = back_into::<Votes>(|votes| drop((votes.len(), votes.stats(), votes.next_deadline())));
+        let (cell, back) = back_into::<Votes>(|votes| _ = (votes.len(), votes.stats(), votes.next_deadline()));
         let voter = |number| NosyVoter(number, Nosy(number, back.clone()));
         let value = |number| Nosy(number, back.clone());
         let votes = Votes::builder(2).max_voters(3).build().unwrap();
@@ -188,71 +187,86 @@ impl Drop for NosyWaker {
 
 #[test]
 fn found_a10_replies_ids_and_wakers_may_come_back_for_the_correlators() {
-    ends(|| {
-        type Calls = Correlator<u8, Nosy>;
-        let (cell, back) = back_into::<Calls>(|calls| drop((calls.len(), calls.stats(), calls.next_deadline())));
-        let calls = Calls::new(2);
-        assert!(cell.set(calls.clone()).is_ok());
-        let waker = || Waker::from(Arc::new(NosyWaker(back.clone())));
-        for end in 0..4 {
-            let mut sent = None;
-            let mut call = Box::pin(calls.call(1, TTL, |id| {
-                sent = Some(id);
-                ready(Ok::<(), ()>(()))
-            }));
-            // Another waker each time.
-            for _ in 0..3 {
-                assert!(call.as_mut().poll(&mut Context::from_waker(&waker())).is_pending());
-            }
-            match end {
-                0 => {}
-                1 => calls.close(),
-                _ => {
-                    let answer = || Nosy(7, back.clone());
-                    // The id is not known outside before the call has ended: so by a guess, which is refused.
-                    drop(calls.resolve(steadfast::CallId::from_u64(3), 1, answer()));
-                }
-            }
-            if end == 1 {
-                assert!(matches!(call.as_mut().poll(&mut Context::from_waker(&waker())), Poll::Ready(Err(_))));
-                calls.reopen();
-            }
-            drop(call);
-            let _ = sent;
-        }
-        assert!(calls.is_empty());
+    ends(|| block_on(replies_and_wakers()));
+    ends(|| block_on(ids()));
+}
 
-        type Keyed = KeyedCorrelator<NosyKey, Nosy>;
-        let (cell, back) = back_into::<Keyed>(|calls| drop((calls.len(), calls.stats(), calls.next_deadline())));
-        let calls = Keyed::new(1);
-        assert!(cell.set(calls.clone()).is_ok());
-        let key = |number| NosyKey(Nosy(number, back.clone()));
-        let answer = || Nosy(7, back.clone());
-        calls.begin(key(1), TTL).unwrap();
-        assert!(calls.begin(key(1), TTL).is_err() && calls.begin(key(2), TTL).is_err());
-        assert!(calls.resolve(&key(1), answer()).is_matched());
-        drop(calls.resolve(&key(1), answer()));
-        drop(calls.take(&key(1)));
-        calls.begin(key(1), TTL).unwrap();
-        assert!(calls.cancel(&key(1)));
-        calls.begin(key(1), Duration::ZERO).unwrap();
-        drop(calls.on_timeout());
-        calls.begin(key(1), Duration::ZERO).unwrap();
-        calls.begin(key(2), TTL).unwrap();
-        calls.close();
-        assert!(calls.begin(key(3), TTL).is_err() && calls.is_empty());
-        calls.reopen();
-        drop(block_on(calls.call(key(4), TTL, || {
-            drop(calls.resolve(&key(4), answer()));
+async fn replies_and_wakers() {
+    type Calls = Correlator<u8, Nosy>;
+    let (cell, back) = back_into::<Calls>(|calls| _ = (calls.len(), calls.stats(), calls.next_deadline()));
+    let calls = Calls::new(2);
+    assert!(cell.set(calls.clone()).is_ok());
+    let answer = || Nosy(7, back.clone());
+    for end in 0..4 {
+        let sent = Cell::new(None);
+        let mut call = Box::pin(calls.call(1, TTL, |id| {
+            sent.set(Some(id));
             ready(Ok::<(), ()>(()))
-        })));
-        let mut call = pin!(calls.call(key(5), TTL, || ready(Ok::<(), ()>(()))));
-        for _ in 0..2 {
-            let waker = Waker::from(Arc::new(NosyWaker(back.clone())));
-            assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }));
+        // Another waker each time.
+        let mut poll = || call.as_mut().poll(&mut Context::from_waker(&waker(&back)));
+        (0..3).for_each(|_| assert!(poll().is_pending()));
+        let id = sent.get().unwrap();
+        match end {
+            0 => {}
+            1 => calls.close(),
+            2 => assert!(calls.cancel(id)),
+            _ => assert!(calls.resolve(id, 1, answer()).is_matched()),
         }
-        assert!(calls.cancel(&key(5)));
+        drop(calls.resolve(id, 1, answer()));
+        assert!(poll().is_ready());
+        drop(call);
+        calls.reopen();
+    }
+    // A reply that nobody takes.
+    let mut call = Box::pin(calls.call(1, TTL, |id| {
+        assert!(calls.resolve(id, 1, answer()).is_matched());
+        pending::<Result<(), ()>>()
+    }));
+    assert!(calls.len() == 0 && call.as_mut().poll(&mut Context::from_waker(&waker(&back))).is_ready());
+    drop(call);
+    let (one, other) = (calls.call(1, Duration::ZERO, |_| pending::<Result<(), ()>>()), calls.begin(2, Duration::ZERO));
+    let mut one = Box::pin(one);
+    let _ = (other.unwrap(), one.as_mut().poll(&mut Context::from_waker(&waker(&back))));
+    let _ = (calls.begin(3, TTL).unwrap(), calls.begin(4, TTL).unwrap());
+    assert_eq!(calls.stats().timed_out, 2);
+}
+
+fn waker(back: &Back) -> Waker {
+    Waker::from(Arc::new(NosyWaker(back.clone())))
+}
+
+async fn ids() {
+    type Calls = KeyedCorrelator<NosyKey, Nosy>;
+    let (cell, back) = back_into::<Calls>(|calls| _ = (calls.len(), calls.stats(), calls.next_deadline()));
+    let calls = Calls::new(1);
+    assert!(cell.set(calls.clone()).is_ok());
+    let key = |number| NosyKey(Nosy(number, back.clone()));
+    let answer = || Nosy(7, back.clone());
+    calls.begin(key(1), TTL).unwrap();
+    assert!(calls.begin(key(1), TTL).is_err() && calls.begin(key(2), TTL).is_err());
+    assert!(calls.resolve(&key(1), answer()).is_matched());
+    drop(calls.resolve(&key(1), answer()));
+    drop(calls.take(&key(1)));
+    calls.begin(key(1), TTL).unwrap();
+    assert!(calls.cancel(&key(1)));
+    calls.begin(key(1), Duration::ZERO).unwrap();
+    drop(calls.on_timeout());
+    calls.begin(key(1), Duration::ZERO).unwrap();
+    calls.begin(key(2), TTL).unwrap();
+    calls.close();
+    assert!(calls.begin(key(3), TTL).is_err() && calls.is_empty());
+    calls.reopen();
+    let call = calls.call(key(4), TTL, || {
+        drop(calls.resolve(&key(4), answer()));
+        ready(Ok::<(), ()>(()))
     });
+    assert!(call.await.is_ok());
+    let mut call = pin!(calls.call(key(5), TTL, || ready(Ok::<(), ()>(()))));
+    for _ in 0..2 {
+        assert!(call.as_mut().poll(&mut Context::from_waker(&waker(&back))).is_pending());
+    }
+    assert!(calls.cancel(&key(5)));
 }
 
 /// A key and a value whose `Clone` panics when it is told to.

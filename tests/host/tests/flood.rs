@@ -271,7 +271,7 @@ fn a_flood_of_voters_takes_no_vote_from_those_on_the_list() {
     };
     flood(&clock, made_up, known);
     assert_eq!(listed.result(listed.ballot(), aggregate::majority).decided(), Some(7));
-    assert_eq!(open.result(aggregate::majority).decided(), Some(7));
+    assert_eq!(open.result(open.ballot(), aggregate::majority).decided(), Some(7));
 }
 
 #[test]
