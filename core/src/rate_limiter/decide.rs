@@ -366,7 +366,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
 }
 
 /// What is told of a decision: the decision.
-pub(super) fn plain<A: Quota>(
+pub(super) const fn plain<A: Quota>(
     decision: Result<Decision, NeverFits>,
     _: &A,
     _: Option<&A::State>,

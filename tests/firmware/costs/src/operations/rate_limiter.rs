@@ -22,10 +22,10 @@ pub mod gcra {
         use super::*;
 
         operations! {
-            fn check(limiter: &Limiter, key: &u64, now: Instant) -> Decision {
+            fn check(limiter: &mut Limiter, key: &u64, now: Instant) -> Decision {
                 limiter.check(key, now)
             }
-            fn remaining(limiter: &Limiter, key: &u64, now: Instant) -> u32 {
+            fn remaining(limiter: &mut Limiter, key: &u64, now: Instant) -> u32 {
                 limiter.remaining(key, now)
             }
             fn refund(limiter: &mut Limiter, key: &u64, now: Instant) -> bool {
@@ -59,10 +59,10 @@ pub mod sliding_log {
         use super::*;
 
         operations! {
-            fn check(limiter: &Limiter, key: &u64, now: Instant) -> Decision {
+            fn check(limiter: &mut Limiter, key: &u64, now: Instant) -> Decision {
                 limiter.check(key, now)
             }
-            fn remaining(limiter: &Limiter, key: &u64, now: Instant) -> u32 {
+            fn remaining(limiter: &mut Limiter, key: &u64, now: Instant) -> u32 {
                 limiter.remaining(key, now)
             }
             fn refund(limiter: &mut Limiter, key: &u64, now: Instant) -> bool {

@@ -36,8 +36,8 @@ macro_rules! limiter {
                     assert!(new.count(by, || allow(&mut limiter, key, START)).is_allowed());
                     for key in &keys[..=index] {
                         assert!(known.count(by, || allow(&mut limiter, key, START)).is_allowed());
-                        assert!(checked.count(by, || rest::check(&limiter, key, START)).is_allowed());
-                        assert_eq!(remaining.count(by, || rest::remaining(&limiter, key, START)), 3);
+                        assert!(checked.count(by, || rest::check(&mut limiter, key, START)).is_allowed());
+                        assert_eq!(remaining.count(by, || rest::remaining(&mut limiter, key, START)), 3);
                         assert!(refunded.count(by, || rest::refund(&mut limiter, key, START)));
                     }
                 }
@@ -47,12 +47,12 @@ macro_rules! limiter {
                     assert!(!denied.count(by, || allow(&mut limiter, key, START)).is_allowed());
                     // A clock that stepped back.
                     denied.count(By::Enemy, || allow(&mut limiter, key, Instant::from_secs(1)));
-                    checked.count(By::Enemy, || rest::check(&limiter, key, START));
+                    checked.count(By::Enemy, || rest::check(&mut limiter, key, START));
                 }
                 for key in strangers.iter().chain([&colliding_stranger]) {
                     full.count(by, || allow(&mut limiter, key, START));
-                    checked.count(By::Enemy, || rest::check(&limiter, key, START));
-                    remaining.count(By::Enemy, || rest::remaining(&limiter, key, START));
+                    checked.count(By::Enemy, || rest::check(&mut limiter, key, START));
+                    remaining.count(By::Enemy, || rest::remaining(&mut limiter, key, START));
                 }
                 for key in keys {
                     let now = MUCH_LATER;
