@@ -139,9 +139,13 @@ fn a_quota_of_zero_is_waited_for_and_what_never_fits_is_not() {
         assert_eq!(never, Err(NeverFits { limit: 10 }));
         let mut waiting = limiter.wait_n(&1, n(10));
         assert!(poll_once(waiting.as_mut()).is_pending());
+        // At once, though somebody waits already.
+        assert_eq!(poll_once(limiter.wait_n(&1, n(11)).as_mut()), Poll::Ready(Err(NeverFits { limit: 10 })));
+        let within = poll_once(limiter.wait_within(&1, n(11), SECOND).as_mut());
+        assert_eq!(within, Poll::Ready(Err(WaitError::NeverFits { limit: 10 })));
         limiter.set_quota(Gcra::per_second(5));
         assert_eq!(poll_once(waiting.as_mut()), Poll::Ready(Err(NeverFits { limit: 5 })));
-        assert_eq!(limiter.counts(), (1, 3));
+        assert_eq!(limiter.counts(), (1, 5));
     });
 }
 
