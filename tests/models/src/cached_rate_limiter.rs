@@ -160,6 +160,8 @@ pub fn beside_the_naive_one(ops: Vec<(Op, Instant)>) {
                 let known = model.entry(key).or_default();
                 if known.end(number) {
                     known.attempts.iter_mut().for_each(|at| *at = now.min(*at));
+                    // What has left the window is forgotten then, and a step back does not bring it back.
+                    known.attempts.retain(|at| now.saturating_duration_since(*at) < WINDOW);
                     known.attempts.pop();
                 }
             }

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::Future,
     task::{Context, Poll, Waker},
     time::Duration,
 };
