@@ -147,9 +147,10 @@ where
         }
         let now = self.timer().now();
         let deadline = longest.map_or(Instant::MAX, |longest| now.saturating_add(longest));
-        if deadline < Instant::MAX {
+        if deadline < Instant::MAX || cost > ONE {
             let ahead = queue.with(|queue| queue.cost(hash));
-            let retry_at = self.ready_at(&request, ahead);
+            let retry_at = self.with(|limiter, now| limiter.ready_at(key, ahead, cost, now));
+            let retry_at = retry_at.map_err(|error| self.refuse(error.into()))?;
             if retry_at > deadline {
                 return Err(self.refuse(WaitError::TooLong { retry_at }));
             }

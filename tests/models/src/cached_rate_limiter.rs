@@ -161,6 +161,7 @@ pub fn beside_the_naive_one(ops: Vec<(Op, Instant)>) {
                 if known.end(number) {
                     // The last one, if it still counts.
                     known.attempts.iter_mut().for_each(|at| *at = now.min(*at));
+                    // What has left the window is forgotten then, and a step back does not bring it back.
                     known.attempts.retain(|at| now.saturating_duration_since(*at) < WINDOW);
                     known.attempts.pop();
                 }
