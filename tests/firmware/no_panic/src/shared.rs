@@ -2,8 +2,10 @@
 
 use core::{
     cell::UnsafeCell,
-    future::{Ready, ready},
+    future::{Ready, poll_fn, ready},
     hint::black_box,
+    pin::Pin,
+    task::{Context, Poll, Waker},
 };
 
 use steadfast_core::{
@@ -85,17 +87,24 @@ fn breakers() {
     let call = || if any() { Ok(any::<u8>()) } else { Err(any::<u8>()) };
     for _ in 0..any::<u32>() {
         let key: u64 = any();
-        for guard in [breaker.try_acquire(), breaker.try_acquire()].into_iter().flatten() {
+        for mut guard in [breaker.try_acquire(), breaker.try_acquire()].into_iter().flatten() {
             match any::<u8>() {
                 0 => see(guard.run(call)),
                 1 => guard.record(Outcome::of(&call())),
                 2 => see(guard.run_with(call, |_| outcome())),
                 3 => guard.record(outcome()),
+                4 => {
+                    let mut answer = poll_fn(|_| if any() { Poll::Ready(call()) } else { Poll::Pending });
+                    let cx = &mut Context::from_waker(Waker::noop());
+                    see(guard.poll_call(Pin::new(&mut answer), cx, |_| outcome()));
+                }
                 _ => drop(guard),
             }
         }
         if let Ok(guard) = keyed.try_acquire(&key) {
-            guard.report_to(|permit, outcome| breaker.with(|breaker, now| breaker.record(permit, outcome, now))).record(outcome());
+            guard
+                .report_to(|permit, outcome| breaker.with(|breaker, now| breaker.record(permit, outcome, now)))
+                .record(outcome());
         }
         keyed.record_with(any(), &key, u64::clone, None, outcome());
         see((breaker.run(call), keyed.run(&key, call), breaker.allow_request(), breaker.state(), keyed.state(&key)));
