@@ -4,8 +4,8 @@ use core::{
     fmt,
     future::{Future, poll_fn},
     mem,
-    pin::pin,
-    task::Poll,
+    pin::{Pin, pin},
+    task::{Context, Poll},
 };
 
 use super::{BreakerError, Open, Outcome, Permit};
@@ -81,6 +81,44 @@ impl<R: ReportOutcome> CallGuard<R> {
             self.report_classified(&result, classify);
             result
         }
+    }
+
+    /// Polls the call, and reports its outcome when it has ended: for a future that is written by hand because its type needs
+    /// a name, as that of a `tower` service does. It is not cut off.
+    ///
+    /// ```
+    /// use core::{pin::Pin, task::{Context, Poll}};
+    /// use steadfast_core::{CallGuard, Outcome, ReportOutcome};
+    ///
+    /// struct Guarded<F, R: ReportOutcome> {
+    ///     call: F,
+    ///     guard: CallGuard<R>,
+    /// }
+    ///
+    /// impl<V, E, F, R> Future for Guarded<F, R>
+    /// where
+    ///     F: Future<Output = Result<V, E>> + Unpin, // else project it, with `pin-project-lite`
+    ///     R: ReportOutcome + Unpin,
+    /// {
+    ///     type Output = Result<V, E>;
+    ///
+    ///     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    ///         let this = self.get_mut();
+    ///         this.guard.poll_call(Pin::new(&mut this.call), cx, Outcome::of)
+    ///     }
+    /// }
+    /// ```
+    pub fn poll_call<V, E>(
+        &mut self,
+        call: Pin<&mut impl Future<Output = Result<V, E>>>,
+        cx: &mut Context<'_>,
+        classify: impl FnOnce(&Result<V, E>) -> Outcome,
+    ) -> Poll<Result<V, E>> {
+        let polled = self.run_user_code(|| call.poll(cx));
+        if let Poll::Ready(result) = &polled {
+            self.report_classified(result, classify);
+        }
+        polled
     }
 
     /// For adapters: makes the call under the permit that `acquire` gets, and cuts it off at the deadline that comes with

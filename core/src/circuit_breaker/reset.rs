@@ -1,4 +1,4 @@
-//! How a breaker comes back.
+//! How a breaker comes back, and how long its calls may take.
 
 use core::{num::NonZeroU8, time::Duration};
 

@@ -286,6 +286,45 @@ fn found_c3_permits_can_be_kept_in_a_struct() {
     assert_eq!((breaker.state(), breakers.state(&7)), (BreakerState::Open, BreakerState::Open));
 }
 
+/// The future of a service must have a name, so it is written by hand.
+#[test]
+fn found_c3_a_future_with_a_name_reports_its_outcome() {
+    use core::{
+        pin::Pin,
+        task::{Context, Poll},
+    };
+    struct Guarded<'a, F> {
+        call: Pin<&'a mut F>,
+        guard: CallGuard<&'a Single<VirtualTimer>>,
+    }
+    impl<F: Future<Output = Result<u8, ()>>> Future for Guarded<'_, F> {
+        type Output = Result<u8, ()>;
+        fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            let this = &mut *self;
+            this.guard.poll_call(this.call.as_mut(), cx, Outcome::of)
+        }
+    }
+
+    let breaker = single(1, RESET.on_panic(Outcome::Failure), VirtualTimer::default());
+    let timer = breaker.timer();
+    simulate(async {
+        let takes_a_second = async {
+            timer.advance(Duration::from_secs(1));
+            Ok(7)
+        };
+        let call = core::pin::pin!(takes_a_second);
+        assert_eq!(Guarded { call, guard: breaker.try_acquire().unwrap() }.await, Ok(7));
+    });
+    assert_eq!((breaker.stats().successes, breaker.stats().ignored), (1, 0));
+    let panics = std::panic::AssertUnwindSafe(|| {
+        let call = core::pin::pin!(async { panic!("on purpose") });
+        let mut guarded = Guarded { call, guard: breaker.try_acquire().unwrap() };
+        let _ = Pin::new(&mut guarded).poll(&mut Context::from_waker(core::task::Waker::noop()));
+    });
+    assert!(std::panic::catch_unwind(panics).is_err());
+    assert_eq!((breaker.state(), breaker.stats().failures), (BreakerState::Open, 1));
+}
+
 #[test]
 fn an_error_speaks_for_itself() {
     #[derive(Clone, Copy, Debug)]

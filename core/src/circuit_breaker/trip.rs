@@ -95,7 +95,8 @@ pub trait Policy {
     fn succeed(&self, _window: &mut Self::Window, _successes: u64) {}
 }
 
-/// Opens after a number of failures without a success between them: 4 bytes a breaker.
+/// Opens after a number of failures without a success between them, however far apart: 4 bytes a breaker. In a table,
+/// [`Breakers`](super::Breakers) says how long a failure is kept.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(deny_unknown_fields))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

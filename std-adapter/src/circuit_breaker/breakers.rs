@@ -41,10 +41,10 @@ use crate::{
 ///
 /// A key that needs an entry takes over an idle one: that of a closed breaker with nothing against its key, that of an open
 /// one that nobody has asked for during the longest open time after they might have, or that of any closed one that nobody
-/// has told anything for a minute (or the longest open time, the window's span, or two [leases](Reset::lease), if that is
-/// longer and said). If there is none near, the result is counted as
-/// [`untracked`](Self::untracked), and the key's calls pass unjudged. So no flood of failing keys can grow it, block a call,
-/// make it forget a breaker that is open, or failures from within that time.
+/// has told anything for a minute (or the longest open time, the window's span, or two [leases](Reset::lease) that are set,
+/// if that is longer). If there is none near, the result is counted as [`untracked`](Self::untracked), and the key's calls
+/// pass unjudged. So no flood of failing keys can grow it, block a call, or make it forget a breaker that is open, or
+/// failures from within that time.
 ///
 /// A result whose key has no entry counts for a new one, however long ago its call began.
 pub struct Breakers<K, P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Shards<Keyed<K, P, T>>>);

@@ -2,9 +2,10 @@
 
 use core::{
     cell::UnsafeCell,
-    future::{Ready, ready},
+    future::{Ready, poll_fn, ready},
     hint::black_box,
-    task::{Context, Waker},
+    pin::Pin,
+    task::{Context, Poll, Waker},
 };
 
 use steadfast_core::{
@@ -100,12 +101,17 @@ fn breakers() {
     let call = || if any() { Ok(any::<u8>()) } else { Err(any::<u8>()) };
     for _ in 0..any::<u32>() {
         let key: u64 = any();
-        for guard in [breaker.try_acquire(), breaker.try_acquire()].into_iter().flatten() {
+        for mut guard in [breaker.try_acquire(), breaker.try_acquire()].into_iter().flatten() {
             match any::<u8>() {
                 0 => see(guard.run(call)),
                 1 => guard.record(Outcome::of(&call())),
                 2 => see(guard.run_with(call, |_| outcome())),
                 3 => guard.record(outcome()),
+                4 => {
+                    let mut answer = poll_fn(|_| if any() { Poll::Ready(call()) } else { Poll::Pending });
+                    let cx = &mut Context::from_waker(Waker::noop());
+                    see(guard.poll_call(Pin::new(&mut answer), cx, |_| outcome()));
+                }
                 _ => drop(guard),
             }
         }
