@@ -2,10 +2,8 @@
 
 use core::{
     cell::UnsafeCell,
-    future::{Ready, poll_fn, ready},
+    future::{Ready, ready},
     hint::black_box,
-    pin::Pin,
-    task::{Context, Poll, Waker},
 };
 
 use steadfast_core::{
@@ -107,11 +105,7 @@ fn breakers() {
                 1 => guard.record(Outcome::of(&call())),
                 2 => see(guard.run_with(call, |_| outcome())),
                 3 => guard.record(outcome()),
-                4 => {
-                    let mut answer = poll_fn(|_| if any() { Poll::Ready(call()) } else { Poll::Pending });
-                    let cx = &mut Context::from_waker(Waker::noop());
-                    see(guard.poll_call(Pin::new(&mut answer), cx, |_| outcome()));
-                }
+                4 => see(polled(&mut guard, call())),
                 _ => drop(guard),
             }
         }
@@ -129,6 +123,17 @@ fn breakers() {
         breaker.reset();
         see((keyed.reset(&key), breaker.stats(), keyed.stats()));
     }
+}
+
+/// What a guarded call comes to that is polled once.
+fn polled<V, E>(
+    guard: &mut steadfast_core::CallGuard<impl steadfast_core::ReportOutcome>,
+    result: Result<V, E>,
+) -> core::task::Poll<Result<V, E>> {
+    let mut result = Some(result);
+    let mut call = core::future::poll_fn(|_| result.take().map_or(core::task::Poll::Pending, core::task::Poll::Ready));
+    let cx = &mut core::task::Context::from_waker(core::task::Waker::noop());
+    guard.poll_call(core::pin::Pin::new(&mut call), cx, |_| outcome())
 }
 
 #[inline(never)]
