@@ -63,6 +63,7 @@ fn every_protection_is_where_it_is_said_to_be() {
             assert!(row.tests.iter().any(|name| name == test), "`{}` does not name `{test}`", row.attack);
         }
         assert!(!protection.noticed_by.is_empty(), "nothing notices when this is gone: {}", row.attack);
+        assert_ne!(protection.from, protection.to, "nothing changes: {}", row.attack);
         let text = fs::read_to_string(root().join(protection.file)).expect(protection.file);
         let found = text.matches(protection.from).count();
         assert_eq!(

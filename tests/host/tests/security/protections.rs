@@ -39,10 +39,10 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "It locks out those who are known",
-        "core/src/rate_limiter/mod.rs",
+        "core/src/rate_limiter/decide.rs",
         [
-            "Place::Shared => Some(&mut self.overflow)",
-            "Place::Shared => { self.overflow = A::IDLE; Some(&mut self.overflow) }",
+            "Place::Shared(_) => Some(&mut self.overflow),",
+            "Place::Shared(_) => { self.overflow = A::IDLE; Some(&mut self.overflow) }",
         ],
         &["d11_a_flood_of_keys_shares_one_quota_and_grows_nothing"],
     )
@@ -134,16 +134,12 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A step back resets a quota, or locks out",
-        "core/src/rate_limiter/gcra.rs",
-        ["state.earlier(now.after(self.tolerance))", "state"],
-        &["d8_a_step_back_stalls_for_no_more_than_a_burst"],
-    )
-    .quick(),
-    protection(
-        "A step back resets a quota, or locks out",
-        "core/src/rate_limiter/sliding_log.rs",
-        ["log.forget_future(now);", ""],
-        &["seed_3_4_a_leap_ahead_and_back_costs_one_quota_and_one_window"],
+        "core/src/rate_limiter/room.rs",
+        ["self.latest.since(now) > LATE {", "self.latest.since(now) > LATE && false {"],
+        &[
+            "gcra_grants_one_burst_a_step_and_nobody_waits_longer_than_a_burst",
+            "a_sliding_log_grants_one_window_a_step_and_nobody_waits_longer_than_a_window",
+        ],
     ),
     protection(
         "It keeps ids, calls, ballots, batches, groups or breakers for ever",
@@ -322,6 +318,12 @@ pub const PROTECTIONS: &[Protection] = &[
             "if !self.cookies.accept(message.cookie, owner, source) && false {",
         ],
         &["nothing_is_done_for_an_address_that_is_not_proven"],
+    ),
+    protection(
+        "A message costs far more than its length, or waits for a disk, while everybody else waits",
+        "examples/stash/protocol/src/confidant/job.rs",
+        ["within(self.commits_of_owners.allow(&Payer::Owner(*owner), now), now)?;", ""],
+        &["found_f1_commits_that_reach_the_medium_are_counted_by_owner_and_by_address"],
     ),
     protection(
         "One confidant offers an old version",
