@@ -392,12 +392,12 @@ fn what_is_let_go_of_between_two_tries_counts_as_returned() {
     let mut worker = queue.worker().unwrap();
     (0..3).for_each(|item| queue.try_add(item).unwrap());
     assert_eq!(ready(worker.next_batch()), Some(FlushReason::Size));
-    assert!(worker.complete(FlushOutcome::Failed, 2, true));
+    assert!(worker.complete(FlushOutcome::Failed, 3, true));
     let (stop, woken) = polled(queue.stop());
     queue.abandon_in_flight();
     assert_eq!(woken.get(), 1);
     ready(stop);
-    assert!(!worker.complete(FlushOutcome::Failed, 2, false));
+    assert!(!worker.complete(FlushOutcome::Failed, 3, false));
     let stats = queue.stats();
     assert_eq!((stats.accepted, stats.returned, stats.failed, stats.in_flight), (3, 3, 0, 0));
 }

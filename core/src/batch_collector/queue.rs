@@ -21,19 +21,6 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// adders wait while that batch is full (backpressure): at most two batches are in memory, the one being filled and the
 /// one being flushed.
 ///
-/// # Waiting
-///
-/// Those who wait for room go in the order in which they came. One whose turn has come and who is not polled delays those
-/// behind it by 10 ms at most, and any number of them in a row by 10 ms for each doubling; it then loses its place, and
-/// goes as soon as it is polled and there is room.
-///
-/// Nothing waits for itself. An [`add`](crate::Shared::add) inside the flush, which would wait for that flush to end, is
-/// refused with [`AddError::Full`]; a [`stop`](crate::Shared::stop) inside it does not wait. What is polled while the flush
-/// is polled, in the same [context](crate::Lock::context), is inside it, whatever wakes it. Where the lock cannot tell
-/// contexts apart, it is inside it if it also has the worker's own waker. What else the flush waits for, a task that it
-/// spawned or another thread, cannot be told from any other: there, `add` is refused once the flush has taken longer than
-/// [`stall_timeout`](Self::stall_timeout).
-///
 /// ```
 /// # use core::{future::{Future, Pending, pending, poll_fn}, pin::pin, task::{Context, Poll, Waker}};
 /// use core::{cell::RefCell, time::Duration};
@@ -74,6 +61,19 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// # drop(worker);
 /// assert_eq!(sent, [(vec![0, 1, 2], FlushReason::Size), (vec![3], FlushReason::Stop)]);
 /// ```
+///
+/// # Waiting
+///
+/// Those who wait for room go in the order in which they came. One whose turn has come and who is not polled delays those
+/// behind it by 10 ms at most, and any number of them in a row by 10 ms for each doubling; it then loses its place, and
+/// goes as soon as it is polled and there is room.
+///
+/// Nothing waits for itself. An [`add`](crate::Shared::add) inside the flush, which would wait for that flush to end, is
+/// refused with [`AddError::Full`]; a [`stop`](crate::Shared::stop) inside it does not wait. What is polled while the flush
+/// is polled, in the same [context](crate::Lock::context), is inside it, whatever wakes it. Where the lock cannot tell
+/// contexts apart, it is inside it if it also has the worker's own waker. What else the flush waits for, a task that it
+/// spawned or another thread, cannot be told from any other: there, `add` is refused once the flush has taken longer than
+/// [`stall_timeout`](BatchQueueIn::stall_timeout).
 pub type BatchQueue<T, const N: usize, const W: usize> = BatchQueueIn<Vec<T, N>, Inline<W>>;
 
 /// A [`BatchQueue`] in any memory: `B` is where the items lie, `W` where the wakers of waiting adders do.
