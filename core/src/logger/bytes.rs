@@ -68,6 +68,11 @@ impl<'a> Room<'a> {
         self.bytes.len()
     }
 
+    /// How many bytes there are.
+    pub(super) const fn len(&self) -> usize {
+        *self.len
+    }
+
     /// Adds all of `more` or nothing.
     pub(super) fn push(&mut self, more: &[u8]) -> bool {
         let free = self.bytes.get_mut(*self.len..).unwrap_or_default();

@@ -8,7 +8,8 @@ use core::{
 use super::{
     Level,
     names::{Names, Records},
-    text::Text,
+    quoted::{is_bare, is_word, write_words},
+    text::{Rules, Text},
 };
 
 /// Writes the text of a group: what stands behind `emoji [service] `.
@@ -101,13 +102,16 @@ impl<const NAMES: usize, const LINE: usize> Entry<NAMES, LINE> {
 
     fn line_with(&self, formatter: Option<Formatter>) -> Text<LINE> {
         let mut line = Text::new();
-        [self.emoji_or_default(), " [", self.service, "] "].into_iter().for_each(|part| line.push(part));
+        line.push_by(Rules::Own, self.emoji_or_default());
+        line.push(" [");
+        // `Text` never fails.
+        let _ = write_words(self.service, is_word, &mut line);
+        line.push("] ");
         let head = line.size();
         let group = self.group();
         match &self.content {
             Content::Lost { count: 1 } => line.push("1 event lost"),
             Content::Lost { count } => {
-                // `Text` never fails.
                 let _ = write_number(*count, &mut line);
                 line.push(" events lost");
             }
@@ -139,7 +143,8 @@ impl<const NAMES: usize, const LINE: usize> fmt::Display for Entry<NAMES, LINE> 
     }
 }
 
-/// Events of one service, type and target within a short time, as a formatter sees them. All its text is escaped.
+/// Events of one service, type and target within a short time, as a formatter sees them. All text of peers is escaped, and
+/// names are quoted where they could be taken for something else.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
     service: &'static str,
@@ -191,13 +196,13 @@ impl<'a> Group<'a> {
         Actors { names: self.names, strangers: self.strangers }
     }
 
-    /// To whom it was done; empty if to nobody.
+    /// To whom it was done, quoted where need be; empty if to nobody.
     #[must_use]
     pub fn target(&self) -> &'a str {
         { self.names }.next().map_or("", |target| target.as_str())
     }
 
-    /// The last message that was not empty.
+    /// The last message that was not empty, escaped, with each `\` doubled.
     #[must_use]
     pub const fn message(&self) -> &'a str {
         self.message
@@ -222,7 +227,7 @@ impl<'a> Group<'a> {
             actors.write(out)?;
             out.write_str(" did ")?;
         }
-        out.write_str(self.kind)?;
+        write_words(self.kind, is_bare, out)?;
         if !self.target().is_empty() {
             out.write_str(" to ")?;
             out.write_str(self.target())?;
@@ -257,7 +262,7 @@ pub struct Actors<'a> {
 }
 
 impl<'a> Actors<'a> {
-    /// The names that were kept.
+    /// The names that were kept, quoted where need be.
     pub fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.names.skip(1).map(|actor| actor.as_str())
     }

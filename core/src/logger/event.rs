@@ -29,7 +29,7 @@ pub enum Level {
 #[doc(alias = "LogEntry")]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Event<'a> {
-    /// The type of the event; the program chooses it, not a peer.
+    /// The type of the event; the program chooses it, not a peer. A verb in its infinitive: "alice did store to bob".
     #[doc(alias = "EventType")]
     pub kind: &'static str,
     /// Who did it; empty if nobody did.

@@ -43,10 +43,24 @@ use crate::{HashSeed, Instant, time::Span};
 /// `GROUPS` slots, each of one line of `LINE` bytes, `NAMES` bytes of names and about 110 bytes. A quarter of the slots
 /// is kept free of groups, so that a peer that makes up targets cannot keep lines out. A name takes its length and one
 /// byte, at most a fifth of `NAMES` and 128 bytes; so a group names a target and at least four actors, usually many
-/// more. Events by actors that found no room are counted, and the number of "others" is then marked as the least it can
-/// be: "8+ others". Longer names, messages and lines are cut and marked with `…`; two names that look the same once
-/// they are cut or escaped are still told apart, by a 64-bit keyed hash of the whole name. `SERVICES` services have
-/// their own settings, all further ones share the row "other".
+/// more. `NAMES` is at least 60, `LINE` at least 32, `GROUPS` at least 2, `SERVICES` at most 254. Events by actors that
+/// found no room are counted, and the number of "others" is then marked as the least it can be: "8+ others". Longer names,
+/// messages and lines are cut and marked with `…`; two names that look the same once they are cut are still told apart, by
+/// a 64-bit keyed hash of the whole name. `SERVICES` services have their own settings, all further ones share the row
+/// "other", which has none ([`ServiceId::OTHER`]).
+///
+/// # Names
+///
+/// A line can be read in one way only, whatever names peers choose. A name is shown as it is if it is one word of letters
+/// and digits and of `-` `_` `@` `/` `#` `=` `%` `~`, with `.` `:` `+` `'` only inside, and none of the words "and", "did",
+/// "to", "other", "others": `alice`, `node-7`, `10.0.0.7:80`, `Zoë`. Any other is quoted: `"alice, bob"`. In quotes `\` stands
+/// before `"` and `\`, and whatever is neither such a letter nor visible ASCII is escaped: `"alice\u{200b}"`. Letters are
+/// those of scripts that read from left to right without combining marks (Latin, Greek, Cyrillic, Armenian, Georgian, Han,
+/// kana, Hangul, and emoji); names in others are legible by their code points only. A cut name has its `…` before the
+/// closing quote. Kinds and services are quoted by the same rule, but may be several words. A message comes last, behind
+/// `: `, with each `\` doubled and everything escaped that cannot be seen. So two events that differ in their actors, target,
+/// count or message never read alike, unless something is cut or "others" are not named. A plain line is text of the
+/// program's own: what it holds of peers' text is escaped, but not quoted.
 ///
 /// # When it is full
 ///
@@ -57,8 +71,14 @@ use crate::{HashSeed, Instant, time::Span};
 ///
 /// # Clock
 ///
-/// After a step back by more than the quiet time, the first event on the new clock cuts short whatever lies ahead of it; a
-/// shorter one delays a line by no more than its own length.
+/// After a step back by more than the quiet time, the first event or [`on_timeout`](Self::on_timeout) on the new clock cuts
+/// short whatever lies ahead of it: no line waits for longer than the quiet time once more. A shorter step delays a line by
+/// no more than its own length.
+///
+/// # Kinds
+///
+/// The default sentence is "alice did store to bob", so a kind reads best as a verb in its infinitive: "store", not
+/// "stored". A [`formatter`](Self::formatter) makes any other sentence.
 #[derive(Clone, Debug)]
 pub struct Logger<
     const GROUPS: usize,
@@ -116,7 +136,7 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
             latest: Instant::ZERO,
             is_stopped: false,
             counts: Counts { seen: 0, filtered: 0, printed: 0, lost: 0, rejected: 0 },
-            worker: Worker { waker: None, sleeps_until: Instant::ZERO, is_late: false },
+            worker: Worker::new(),
         }
     }
 
@@ -135,7 +155,8 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         self.seed = seed;
     }
 
-    /// The service of this name, added if there is room; else [`ServiceId::OTHER`]. O(`SERVICES`).
+    /// The service of this name, added if there is room; else [`ServiceId::OTHER`], whose settings nobody can change.
+    /// O(`SERVICES`).
     #[doc(alias = "Log")]
     pub fn service(&mut self, name: &'static str) -> ServiceId {
         self.services.find_or_add(name)
@@ -147,16 +168,17 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         self.services.find(name)
     }
 
-    /// Sets what a service's lines begin with.
-    pub fn set_emoji(&mut self, service: ServiceId, emoji: &'static str) {
-        self.services.get_mut(service).emoji = emoji;
+    /// Sets what a service's lines begin with; false for [`ServiceId::OTHER`], which stays as it is.
+    pub fn set_emoji(&mut self, service: ServiceId, emoji: &'static str) -> bool {
+        self.services.get_mut(service).map(|row| row.emoji = emoji).is_some()
     }
 
-    /// Sets how much of a service is shown from here on; what waits already still leaves.
+    /// Sets how much of a service is shown from here on; what waits already still leaves. False for
+    /// [`ServiceId::OTHER`], which stays as it is: it stands for services that have nothing to do with each other.
     #[doc(alias = "SetServiceEnabled")]
     #[doc(alias = "SetServiceVerbose")]
-    pub fn set_show(&mut self, service: ServiceId, show: Show) {
-        self.services.get_mut(service).show = show;
+    pub fn set_show(&mut self, service: ServiceId, show: Show) -> bool {
+        self.services.get_mut(service).map(|row| row.show = show).is_some()
     }
 
     /// How much of a service is shown.
@@ -236,8 +258,11 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
     }
 
     /// Hands out the due entry whose first event is the oldest; call it until it returns `None`. O(`GROUPS`).
+    ///
+    /// It also takes note of a clock that stepped back: [`next_deadline`](Self::next_deadline) is on the new one then.
     #[must_use = "an entry that is not written is lost"]
     pub fn on_timeout(&mut self, now: Instant) -> Option<Entry<NAMES, LINE>> {
+        self.observe(now);
         let window = self.window;
         let is_due = |age: &Age| now >= age.due_at(window);
         let first = ((0..GROUPS).zip(&self.slots))
@@ -282,6 +307,7 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
     /// Takes note that an entry that was handed out could not be written: its events are lost, and their number will be
     /// told. After the shutdown they are only counted.
     pub fn not_written(&mut self, entry: &Entry<NAMES, LINE>, now: Instant) {
+        self.observe(now);
         match &entry.content {
             Content::Events(events) => {
                 self.counts.printed = self.counts.printed.saturating_sub(events.events);
@@ -297,6 +323,13 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         let Counts { seen, filtered, printed, lost, rejected } = self.counts;
         let waiting = self.slots.iter().fold(0, |sum: u64, slot| sum.saturating_add(slot.events.events));
         LoggerStats { seen, filtered, printed, waiting, lost, rejected }
+    }
+
+    /// Takes note of a line that came to nothing before it was whole: it is lost, and that will be told.
+    pub(super) fn lose_line(&mut self, service: ServiceId, level: Level, now: Instant) {
+        if self.admit(service, level, now).is_ok() {
+            self.lose(1, now);
+        }
     }
 
     /// Counts an event that goes no further, and says why; any other is not counted yet.
@@ -318,17 +351,27 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
             self.counts.rejected = self.counts.rejected.saturating_add(1);
             return Err(Recorded::Rejected);
         }
+        self.observe(now);
+        Ok(())
+    }
+
+    /// Takes note of the time, and of a clock that stepped back.
+    pub(super) fn observe(&mut self, now: Instant) {
         // Threads that read the clock before they take the lock come out of order; a real step back is longer.
         if now.after(self.window.quiet) < self.latest {
-            self.slots.iter_mut().for_each(|slot| slot.age.clamp(now));
-            if let Some(overflow) = &mut self.overflow {
-                overflow.age.clamp(now);
-            }
-            self.latest = now;
-            self.worker.is_late = true;
+            self.step_back(now);
         }
         self.latest = self.latest.max(now);
-        Ok(())
+    }
+
+    #[cold]
+    fn step_back(&mut self, now: Instant) {
+        self.slots.iter_mut().for_each(|slot| slot.age.clamp(now));
+        if let Some(overflow) = &mut self.overflow {
+            overflow.age.clamp(now);
+        }
+        self.latest = now;
+        self.worker.is_late = true;
     }
 
     pub(super) const fn age(&mut self, now: Instant, is_ready: bool) -> Age {

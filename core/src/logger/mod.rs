@@ -1,11 +1,13 @@
 //! Events of one kind within a short time become one line.
 
 mod bytes;
+mod chars;
 mod entry;
 mod event;
 mod machine;
 mod names;
 mod outcome;
+mod quoted;
 mod service_log;
 mod services;
 mod shared;

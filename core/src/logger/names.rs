@@ -4,7 +4,8 @@ use core::{cell::Cell, hash::BuildHasher};
 
 use super::{
     bytes::{Bytes, Room, same},
-    text::{escape, is_clean},
+    quoted::{is_bare, push_name},
+    text::ELLIPSIS,
 };
 use crate::HashSeed;
 
@@ -39,13 +40,14 @@ impl<'a> Name<'a> {
         self.raw.is_empty()
     }
 
-    /// Zero if the name is stored as it is; else a keyed hash of all of it, because what is stored is escaped or cut and
-    /// so could be the same for two names.
+    /// Zero if the name is stored as it is; else a keyed hash of all of it, because what is stored is quoted or cut, and cut
+    /// it could be the same for two names.
     fn print(&self) -> u64 {
         if let Some(print) = self.print.get() {
             return print;
         }
-        let is_stored_raw = self.raw.len() <= self.longest_record.saturating_sub(HEAD) && is_clean(self.raw);
+        let fits = self.raw.len() <= self.longest_record.saturating_sub(HEAD);
+        let is_stored_raw = self.is_none() || (fits && is_bare(self.raw));
         let print = if is_stored_raw { 0 } else { self.hash() };
         self.print.set(Some(print));
         print
@@ -60,7 +62,7 @@ impl<'a> Name<'a> {
 
 /// The name of a target, then those of actors in the order in which they came.
 ///
-/// Each is a record: one byte of length, for an escaped or cut name eight bytes that identify it, the text. A record takes
+/// Each is a record: one byte of length, for a quoted or cut name eight bytes that identify it, the text. A record takes
 /// at most a fifth of the memory, so the target and four actors always fit, and usually many more.
 #[derive(Clone, Debug)]
 pub(super) struct Names<const N: usize> {
@@ -69,7 +71,10 @@ pub(super) struct Names<const N: usize> {
 
 impl<const N: usize> Names<N> {
     pub(super) const LONGEST_RECORD: usize = {
-        assert!(N >= 5 * (HEAD_AND_PRINT + 4), "names need at least 65 bytes");
+        assert!(
+            N >= 5 * (HEAD_AND_PRINT + ELLIPSIS.len()),
+            "`NAMES` must be at least 60 bytes: a target and four actors"
+        );
         let fifth = N / 5;
         if fifth < LONGEST_RECORD { fifth } else { LONGEST_RECORD }
     };
@@ -110,7 +115,7 @@ fn push(records: &mut Room<'_>, name: &Name<'_>, longest: usize) -> bool {
         0
     } else {
         room.push(&print.to_le_bytes());
-        escape(&mut room, name.raw);
+        push_name(&mut room, name.raw);
         PRINTED
     };
     let head = if flag == 0 { HEAD } else { HEAD_AND_PRINT };
@@ -154,7 +159,7 @@ impl<'a> Iterator for Records<'a> {
 impl<'a> Record<'a> {
     #[cfg_attr(target_pointer_width = "64", inline(always))]
     fn is(&self, name: &Name<'_>) -> bool {
-        // Text that is stored as it came is clean: whoever has the same needs no print.
+        // Text that is stored as it came is shown as it came: whoever has the same needs no print.
         if self.print == 0 { same(self.text, name.raw.as_bytes()) } else { self.print == name.print() }
     }
 

@@ -12,11 +12,11 @@ pub trait Recorder {
     /// Takes a plain line; it is formatted only if it is shown, and outside any lock.
     fn line(&self, service: ServiceId, level: Level, text: fmt::Arguments<'_>) -> Recorded;
 
-    /// Sets what a service's lines begin with.
-    fn set_emoji(&self, service: ServiceId, emoji: &'static str);
+    /// Sets what a service's lines begin with; false for [`ServiceId::OTHER`], which stays as it is.
+    fn set_emoji(&self, service: ServiceId, emoji: &'static str) -> bool;
 
-    /// Sets how much of a service is shown.
-    fn set_show(&self, service: ServiceId, show: Show);
+    /// Sets how much of a service is shown; false for [`ServiceId::OTHER`], which stays as it is.
+    fn set_show(&self, service: ServiceId, show: Show) -> bool;
 }
 
 impl<R: Recorder + ?Sized> Recorder for &R {
@@ -28,12 +28,12 @@ impl<R: Recorder + ?Sized> Recorder for &R {
         (**self).line(service, level, text)
     }
 
-    fn set_emoji(&self, service: ServiceId, emoji: &'static str) {
-        (**self).set_emoji(service, emoji);
+    fn set_emoji(&self, service: ServiceId, emoji: &'static str) -> bool {
+        (**self).set_emoji(service, emoji)
     }
 
-    fn set_show(&self, service: ServiceId, show: Show) {
-        (**self).set_show(service, show);
+    fn set_show(&self, service: ServiceId, show: Show) -> bool {
+        (**self).set_show(service, show)
     }
 }
 
@@ -85,16 +85,25 @@ impl<R: Recorder> ServiceLog<R> {
         Self { recorder, service }
     }
 
-    /// Sets what the service's lines begin with.
+    /// False if the logger had no room for another service: this one shares the name "other" with all further ones, and
+    /// [`emoji`](Self::emoji) and [`show`](Self::show) change nothing.
+    #[must_use]
+    pub fn has_settings(&self) -> bool {
+        self.service != ServiceId::OTHER
+    }
+
+    /// Sets what the service's lines begin with, if it [has settings](Self::has_settings).
     #[must_use]
     pub fn emoji(self, emoji: &'static str) -> Self {
         self.recorder.set_emoji(self.service, emoji);
         self
     }
 
-    /// Sets how much of the service is shown, wherever it logs from.
-    pub fn show(&self, show: Show) {
-        self.recorder.set_show(self.service, show);
+    /// Sets how much of the service is shown, wherever it logs from; false if it has no [settings](Self::has_settings) of
+    /// its own, and nothing was changed.
+    #[expect(clippy::must_use_candidate, reason = "what it sets is what matters")]
+    pub fn show(&self, show: Show) -> bool {
+        self.recorder.set_show(self.service, show)
     }
 
     /// A line for whoever looks closely; shown only if the service is verbose.
@@ -117,7 +126,7 @@ impl<R: Recorder> ServiceLog<R> {
         self.recorder.line(self.service, Level::Error, text);
     }
 
-    /// `actor` did `kind`: recorded at the end of the statement, when what this returns is dropped.
+    /// `actor` did `kind`, a verb in its infinitive: recorded at the end of the statement, when what this returns is dropped.
     pub const fn event<'a>(&'a self, kind: &'static str, actor: &'a str) -> Report<'a, R> {
         Report { recorder: &self.recorder, service: self.service, event: Event::new(kind, actor) }
     }

@@ -10,7 +10,8 @@ use super::{Formatter, Level};
 pub struct ServiceId(pub(super) u8);
 
 impl ServiceId {
-    /// The row that all services share for which there was no other.
+    /// The row that all services share for which there was no other. It is named "other", and has no settings: what it
+    /// shows stays [`Show::Normal`].
     pub const OTHER: Self = Self(u8::MAX);
 }
 
@@ -94,8 +95,9 @@ impl<const N: usize> Services<N> {
         self.rows.get(usize::from(id.0)).unwrap_or(&self.other)
     }
 
-    pub(super) fn get_mut(&mut self, id: ServiceId) -> &mut Service {
-        self.rows.get_mut(usize::from(id.0)).unwrap_or(&mut self.other)
+    /// The row whose settings may be changed: what all others share has none.
+    pub(super) fn get_mut(&mut self, id: ServiceId) -> Option<&mut Service> {
+        self.rows.get_mut(usize::from(id.0))
     }
 }
 

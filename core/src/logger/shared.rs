@@ -4,14 +4,15 @@ use core::{
     fmt,
     future::{Future, poll_fn},
     pin::pin,
-    task::Poll,
+    task::{Poll, Waker},
 };
 
 use super::{
     Entry, Event, Formatter, FormattersFull, Level, Logger, LoggerStats, Recorded, Recorder, ServiceId, ServiceLog,
-    Show, Sink, Text, worker::Wait,
+    Show, Sink, Text,
+    worker::{Sleep, Wait, Waiter},
 };
-use crate::{Clock, Lock, Shared, Timer};
+use crate::{Clock, Instant, Lock, Shared, Timer};
 
 impl<L, T, const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize>
     Shared<Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>, L, T>
@@ -19,7 +20,7 @@ where
     L: Lock<Target = Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>>,
     T: Clock,
 {
-    /// [`Logger::service`], as what that service holds.
+    /// [`Logger::service`], as what that service holds; [`ServiceLog::has_settings`] says whether there was room.
     pub fn service(&self, name: &'static str) -> ServiceLog<&Self> {
         ServiceLog::new(self, self.with(|logger, _| logger.service(name)))
     }
@@ -51,14 +52,16 @@ where
 
     /// Writes what is due, at most once around the memory, and returns how many lines; for programs without a worker.
     ///
-    /// Formatting and writing happen outside the lock. What the sink refuses is lost and told later.
+    /// Formatting and writing happen outside the lock. What the sink refuses is lost and told later; so is a line at which
+    /// the sink or the formatter panics.
     pub fn drain(&self, sink: &mut impl Sink) -> usize {
         let mut written: usize = 0;
         for _ in 0..=GROUPS {
             let Some(entry) = self.on_timeout() else { break };
-            match sink.write(entry.level(), &entry.line()) {
-                Ok(()) => written = written.saturating_add(1),
-                Err(_refused) => self.not_written(&entry),
+            let unless_written = OnDrop(|| self.not_written(&entry));
+            if sink.write(entry.level(), &entry.line()).is_ok() {
+                core::mem::forget(unless_written);
+                written = written.saturating_add(1);
             }
         }
         written
@@ -81,15 +84,17 @@ where
 
     /// Waits until something is due: true; or until the logger is shut down and empty: false.
     ///
-    /// One task at a time may wait; another one takes its place. Dropping the future leaves nothing behind.
+    /// One task at a time is woken for what is due earlier than it expected; any other that waits meanwhile looks again
+    /// every 100 ms, and takes its place when that has gone. Dropping the future leaves nothing behind.
     pub async fn due(&self) -> bool
     where
         T: Timer,
     {
-        let _leave = OnDrop(|| drop(self.with(|logger, _| logger.leave())));
+        let mut place =
+            Place { waiter: Waiter::default(), leave: |waiter| drop(self.with_lock(|logger| logger.leave(waiter))) };
         let mut has_waited = false;
         loop {
-            let until = match self.with(|logger, now| logger.wait(now)) {
+            let until = match self.with(|logger, now| logger.wait(place.waiter, now)) {
                 Wait::Due if has_waited => return true,
                 Wait::Due => {
                     // Lines that come as fast as they are written must not keep other tasks from running.
@@ -97,26 +102,41 @@ where
                     return true;
                 }
                 Wait::Over => return false,
+                Wait::LookAgain(at) => {
+                    self.timer().sleep_until(at).await;
+                    has_waited = true;
+                    continue;
+                }
                 Wait::Until(at) => at,
             };
             let mut sleep = pin!(until.map(|at| self.timer().sleep_until(at)));
             poll_fn(|cx| {
-                let (may_sleep, replaced) = self.with(|logger, _| logger.sleep(until, cx.waker()));
-                drop(replaced);
-                match sleep.as_mut().as_pin_mut() {
-                    _ if !may_sleep => Poll::Ready(()),
-                    Some(sleep) => sleep.poll(cx),
-                    None => Poll::Pending,
+                if !self.may_sleep(&mut place.waiter, until, cx.waker()) {
+                    return Poll::Ready(());
                 }
+                sleep.as_mut().as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
             })
             .await;
             has_waited = true;
         }
     }
 
+    /// Whether one that waits may sleep until then. No waker is cloned or dropped inside the lock.
+    fn may_sleep(&self, waiter: &mut Waiter, until: Option<Instant>, waker: &Waker) -> bool {
+        let mut own = None;
+        let mut sleep = |own: &mut _| self.with_lock(|logger| logger.sleep(waiter, until, waker, own));
+        let mut answer = sleep(&mut own);
+        if answer == Sleep::WithWaker {
+            own = Some(waker.clone());
+            answer = sleep(&mut own);
+        }
+        answer == Sleep::Yes
+    }
+
     /// The worker: writes everything as it becomes due, until the logger is shut down.
     ///
-    /// Run one for each logger. It may be dropped at any await and started again: it never holds a line across one.
+    /// One for each logger is enough. It may be dropped at any await and started again: it never holds a line across one.
+    /// After each round of the memory it lets other tasks run, but while the sink is at a line it waits for it.
     pub async fn run(&self, sink: &mut impl Sink)
     where
         T: Timer,
@@ -127,7 +147,7 @@ where
     }
 
     /// Does something after which the worker may have to wake earlier, and wakes it outside the lock.
-    fn change<R>(&self, f: impl FnOnce(&mut L::Target, crate::Instant) -> R) -> R {
+    fn change<R>(&self, f: impl FnOnce(&mut L::Target, Instant) -> R) -> R {
         let (result, waker) = self.with(|logger, now| {
             let result = f(logger, now);
             (result, logger.take_waker())
@@ -153,16 +173,19 @@ where
         if let Err(refused) = self.with(|logger, now| logger.refuse(service, level, now)) {
             return refused;
         }
+        // A panic of what is formatted is the caller's, but its line is not forgotten.
+        let unless_formatted = OnDrop(|| self.change(|logger, now| logger.lose_line(service, level, now)));
         let text = Text::<LINE>::format(text);
+        core::mem::forget(unless_formatted);
         self.change(|logger, now| logger.line(service, level, &text, now))
     }
 
-    fn set_emoji(&self, service: ServiceId, emoji: &'static str) {
-        self.with(|logger, _| logger.set_emoji(service, emoji));
+    fn set_emoji(&self, service: ServiceId, emoji: &'static str) -> bool {
+        self.with_lock(|logger| logger.set_emoji(service, emoji))
     }
 
-    fn set_show(&self, service: ServiceId, show: Show) {
-        self.with(|logger, _| logger.set_show(service, show));
+    fn set_show(&self, service: ServiceId, show: Show) -> bool {
+        self.with_lock(|logger| logger.set_show(service, show))
     }
 }
 
@@ -171,6 +194,18 @@ struct OnDrop<F: Fn()>(F);
 impl<F: Fn()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         (self.0)();
+    }
+}
+
+/// Someone that waits; gone when it is dropped.
+struct Place<F: Fn(Waiter)> {
+    waiter: Waiter,
+    leave: F,
+}
+
+impl<F: Fn(Waiter)> Drop for Place<F> {
+    fn drop(&mut self) {
+        (self.leave)(self.waiter);
     }
 }
 

@@ -8,7 +8,7 @@ use super::Level;
 pub trait Sink {
     /// Writes one line, which has no line break at its end and none inside.
     ///
-    /// It must not use the logger that it writes for.
+    /// It may log to the logger that it writes for: that is one more line to write, so it should not for each line.
     ///
     /// # Errors
     ///

@@ -1,5 +1,7 @@
 mod hostile;
+mod names;
 mod seed;
+mod waiting;
 
 use std::{
     format,
@@ -245,6 +247,44 @@ fn a_clock_that_steps_back_delays_nothing_beyond_its_window() {
     assert_eq!(lines(&mut logger, at(5_000)), ["• [a] alice and dave did tease to bob"]);
 }
 
+/// Nothing but the loop that waits sees the new time: no event comes.
+#[test]
+fn found_e1_an_idle_logger_notices_a_step_back_by_its_time_out_alone() {
+    let day = 86_400_000;
+    for is_lost in [false, true] {
+        let mut logger = Small::new();
+        let a = logger.service("a");
+        if is_lost {
+            logger.line(a, Level::Info, "news", at(day));
+            let entry = logger.on_timeout(at(day)).unwrap();
+            // The sink took its time.
+            logger.not_written(&entry, at(day + 60_000));
+        } else {
+            logger.record(a, &tease("alice"), at(day));
+        }
+        assert!(logger.on_timeout(at(1_000)).is_none());
+        assert_eq!(logger.next_deadline(), Some(at(4_000)), "lost: {is_lost}");
+        assert!(logger.on_timeout(at(3_999)).is_none());
+        assert_eq!(lines(&mut logger, at(4_000)).len(), 1);
+    }
+}
+
+/// Each reading is compared with the one before, whoever brought it.
+#[test]
+fn steps_back_between_time_outs_are_noticed_one_by_one() {
+    let mut logger = Small::new();
+    let a = logger.service("a");
+    let (mut now, hour) = (36_000_000, 3_600_000);
+    assert!(logger.on_timeout(at(now)).is_none());
+    logger.record(a, &tease("alice"), at(now - 1_000));
+    for _ in 0..5 {
+        now -= hour;
+        assert!(logger.on_timeout(at(now)).is_none());
+        assert_eq!(logger.next_deadline(), Some(at(now + 3_000)));
+    }
+    assert_eq!(lines(&mut logger, at(now + 3_000)).len(), 1);
+}
+
 #[test]
 fn a_closed_group_stays_closed_when_the_clock_steps_back() {
     let mut logger = Small::new();
@@ -293,6 +333,23 @@ fn a_step_back_by_the_quiet_time_is_late_threads_and_by_more_is_another_clock() 
         assert_eq!(logger.record(service, &tease("alice"), at(10_000 - back)), Recorded::Grouped);
         assert_eq!(lines(&mut logger, at(10_000)).len(), due_then);
     }
+}
+
+/// 60 bytes of names are the least; a cut name is its mark alone then.
+#[test]
+fn found_d9_a_logger_of_few_bytes_for_names_builds_and_names_what_it_can() {
+    fn sentence<const NAMES: usize>() -> String {
+        let mut logger: Logger<4, NAMES, 160> = Logger::new();
+        let a = logger.service("a");
+        for actor in ["alice", "no room at all", "\"", "z"] {
+            logger.record(a, &Event::new("x", actor).target("bob"), at(0));
+        }
+        lines(&mut logger, at(3_000)).concat()
+    }
+    assert_eq!(sentence::<60>(), "• [a] alice, …, …, and z did x to bob");
+    assert_eq!(sentence::<64>(), "• [a] alice, …, …, and z did x to bob");
+    assert_eq!(sentence::<70>(), "• [a] alice, \"…\", \"\\\"\", and z did x to bob");
+    assert_eq!(sentence::<80>(), "• [a] alice, \"no…\", \"\\\"\", and z did x to bob");
 }
 
 #[test]

@@ -2,13 +2,18 @@
 
 use core::{fmt, ops::Deref};
 
-use super::bytes::{Bytes, Room, same};
+use super::{
+    bytes::{Bytes, Room, same},
+    chars::{carries_mark, is_combining, is_forbidden, is_hidden, is_symbol},
+};
 
 /// At most `N` bytes of text on one line: escaped, never cut inside a character, a cut marked with `…`.
 ///
-/// Whatever is written to it, it holds no control character (C0, DEL, C1), no line or paragraph separator and no
-/// bidirectional control; each of them becomes its escape, such as `\n` or `\u{1b}`. Escaping twice changes nothing. It
-/// is a [`fmt::Write`] that never fails: what comes after the cut is dropped.
+/// Whatever is written to it, it holds nothing that breaks a line, drives a terminal or turns the text around, and nothing
+/// that cannot be seen: no control character, no bidirectional control, no space but `' '`, no joiner, filler, tag or
+/// variation selector (but U+FE0F behind a symbol, as in `⚠️`), nothing private or outside the planes in use. A combining
+/// mark is kept behind a letter only, one at most. All else becomes its escape, such as `\n` or `\u{1b}`; a `\` stays as it
+/// is, so that escaping twice changes nothing. It is a [`fmt::Write`] that never fails: what comes after the cut is dropped.
 ///
 /// ```
 /// use core::fmt::Write;
@@ -25,17 +30,30 @@ use super::bytes::{Bytes, Room, same};
 pub struct Text<const N: usize> {
     bytes: Bytes<N>,
     is_cut: bool,
+    /// It is not all as it came.
+    is_changed: bool,
+}
+
+/// What is let through.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Rules {
+    /// What can be seen.
+    Text,
+    /// The same, with each `\` doubled: two texts never come out alike.
+    Exact,
+    /// The program's own: whatever leaves the line whole, the parts of an emoji too.
+    Own,
 }
 
 /// What marks a cut.
-const ELLIPSIS: &str = "…";
+pub(super) const ELLIPSIS: &str = "…";
 
 impl<const N: usize> Text<N> {
     /// No text.
     #[must_use]
     pub const fn new() -> Self {
         const { assert!(N >= ELLIPSIS.len(), "there must be room for the mark of a cut") };
-        Self { bytes: Bytes::new(), is_cut: false }
+        Self { bytes: Bytes::new(), is_cut: false, is_changed: false }
     }
 
     /// The text that `args` make, as much of it as fits.
@@ -67,20 +85,27 @@ impl<const N: usize> Text<N> {
 
     /// Adds `raw`, escaped; after a cut nothing is added.
     pub(super) fn push(&mut self, raw: &str) {
+        self.push_by(Rules::Text, raw);
+    }
+
+    pub(super) fn push_by(&mut self, rules: Rules, raw: &str) {
         if !self.is_cut {
-            self.is_cut = !escape(&mut self.bytes.room(), raw);
+            let (is_cut, is_changed) = escape(&mut self.bytes.room(), raw, rules);
+            self.is_cut = is_cut;
+            self.is_changed |= is_changed;
         }
     }
 
     /// True if it is all of `raw`, as it came.
     pub(super) fn is(&self, raw: &str) -> bool {
-        !self.is_cut && same(self.bytes.as_slice(), raw.as_bytes())
+        !self.is_cut && !self.is_changed && same(self.bytes.as_slice(), raw.as_bytes())
     }
 
     /// Replaces the text by `raw`, escaped.
-    pub(super) fn set(&mut self, raw: &str) {
+    pub(super) fn set(&mut self, rules: Rules, raw: &str) {
         self.rewind(0);
-        self.push(raw);
+        self.is_changed = false;
+        self.push_by(rules, raw);
     }
 
     /// Takes back everything behind the first `len` bytes, which must have been its length once.
@@ -95,28 +120,72 @@ impl<const N: usize> Text<N> {
     }
 }
 
-/// Adds `raw`, escaped; false if it did not fit and was cut.
-pub(super) fn escape(room: &mut Room<'_>, raw: &str) -> bool {
-    if is_plain_ascii(raw) && room.push(raw.as_bytes()) {
-        return true;
+/// Adds `raw`, escaped; whether it was cut, and whether it was changed.
+fn escape(room: &mut Room<'_>, raw: &str, rules: Rules) -> (bool, bool) {
+    if is_plain_ascii(raw, rules) && room.push(raw.as_bytes()) {
+        return (false, false);
     }
+    let (mut before, mut is_changed) = (' ', false);
     for c in raw.chars() {
-        let mut piece = Bytes::<10>::new();
-        let mut add = |c: char| piece.room().push(c.encode_utf8(&mut [0; 4]).as_bytes());
-        let _fits = match c {
-            '\n' => add('\\') && add('n'),
-            '\r' => add('\\') && add('r'),
-            '\t' => add('\\') && add('t'),
-            c if is_forbidden(c) => c.escape_unicode().all(add),
-            c => add(c),
+        let is_shown = match rules {
+            Rules::Own => !is_forbidden(c),
+            Rules::Text | Rules::Exact if is_combining(c) => carries_mark(before),
+            Rules::Text | Rules::Exact => !is_hidden(c) || (c == '\u{fe0f}' && is_symbol(before)),
         };
+        let piece = match c {
+            '\\' if rules == Rules::Exact => Piece::escaped(c),
+            _ if is_shown => Piece::of(c),
+            _ => Piece::escaped(c),
+        };
+        let is_kept = piece.as_slice() == c.encode_utf8(&mut [0; 4]).as_bytes();
+        is_changed |= !is_kept;
+        // An escape carries no mark, read once more either.
+        before = if is_kept { c } else { ' ' };
         if !room.push(piece.as_slice()) {
             room.truncate_chars(room.capacity().saturating_sub(ELLIPSIS.len()));
             room.push(ELLIPSIS.as_bytes());
-            return false;
+            return (true, true);
         }
     }
-    true
+    (false, is_changed)
+}
+
+/// One character, or its escape.
+pub(super) struct Piece(Bytes<10>);
+
+impl Piece {
+    pub(super) fn of(c: char) -> Self {
+        let mut piece = Self(Bytes::new());
+        piece.push(c);
+        piece
+    }
+
+    /// `\n`, `\r`, `\t`, `\\`, `\"`, or `\u{..}` for all else.
+    pub(super) fn escaped(c: char) -> Self {
+        let mut piece = Self(Bytes::new());
+        let letter = match c {
+            '\n' => 'n',
+            '\r' => 'r',
+            '\t' => 't',
+            '\\' | '"' => c,
+            _ => {
+                c.escape_unicode().for_each(|c| piece.push(c));
+                return piece;
+            }
+        };
+        piece.push('\\');
+        piece.push(letter);
+        piece
+    }
+
+    fn push(&mut self, c: char) {
+        // The longest is `\u{10ffff}`.
+        let _fits = self.0.room().push(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        self.0.as_slice()
+    }
 }
 
 impl<const N: usize> Default for Text<N> {
@@ -159,29 +228,25 @@ impl<const N: usize> defmt::Format for Text<N> {
     }
 }
 
-/// True if `raw` would be stored as it is, whatever its length.
-pub(super) fn is_clean(raw: &str) -> bool {
-    is_plain_ascii(raw) || !raw.chars().any(is_forbidden)
-}
-
-fn is_plain_ascii(raw: &str) -> bool {
+/// True if `raw` is shown as it is, without a look at each character.
+fn is_plain_ascii(raw: &str, rules: Rules) -> bool {
     let (words, rest) = raw.as_bytes().as_chunks();
-    words.iter().all(|word| is_plain_word(usize::from_le_bytes(*word)))
-        && rest.iter().all(|byte| matches!(byte, b' '..=b'~'))
+    let is_exact = rules == Rules::Exact;
+    words.iter().map(|word| usize::from_le_bytes(*word)).all(|word| is_plain_word(word, is_exact))
+        && rest.iter().all(|byte| matches!(byte, b' '..=b'~') && !(is_exact && *byte == b'\\'))
 }
 
-/// True if every byte of a word is from `' '` to `'~'`, all of them at once.
-const fn is_plain_word(word: usize) -> bool {
+/// True if every byte of a word is from `' '` to `'~'`, all of them at once; and no `\` where that matters.
+const fn is_plain_word(word: usize, is_exact: bool) -> bool {
     const EACH: usize = usize::MAX / 255;
+    const TOPS: usize = EACH.wrapping_mul(0x80);
     // The top bit of a byte is set by a byte above `'~'`, and by what a byte below `' '` borrows.
     let above = word.wrapping_add(EACH) | word;
     let below = word.wrapping_sub(EACH.wrapping_mul(0x20));
-    (above | below) & EACH.wrapping_mul(0x80) == 0
-}
-
-/// What could break a line, drive a terminal or reorder what is read.
-const fn is_forbidden(c: char) -> bool {
-    matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    // A byte of zero borrows, and has no top bit of its own.
+    let other = word ^ EACH.wrapping_mul(b'\\' as usize);
+    let has_backslash = is_exact && other.wrapping_sub(EACH) & !other & TOPS != 0;
+    (above | below) & TOPS == 0 && !has_backslash
 }
 
 #[cfg(test)]
@@ -196,13 +261,15 @@ mod tests {
                     let mut bytes = std::vec![b'~'; len];
                     bytes[place] = byte;
                     let raw = core::str::from_utf8(&bytes).unwrap();
-                    assert_eq!(is_plain_ascii(raw), (b' '..=b'~').contains(&byte), "{raw:?}");
+                    let is_plain = (b' '..=b'~').contains(&byte);
+                    assert_eq!(is_plain_ascii(raw, Rules::Text), is_plain, "{raw:?}");
+                    assert_eq!(is_plain_ascii(raw, Rules::Exact), is_plain && byte != b'\\', "{raw:?}");
                 }
             }
         }
         for raw in ["a\u{80}", "1234567\u{7ff}", "\u{7ff}\u{7ff}\u{7ff}\u{7ff}", "\u{ffff}", "abcdefg\u{10ffff}hijklmn"]
         {
-            assert!(!is_plain_ascii(raw), "{raw:?}");
+            assert!(!is_plain_ascii(raw, Rules::Text), "{raw:?}");
         }
     }
 }

@@ -5,21 +5,32 @@ use std::{io, sync::Arc, thread};
 
 use steadfast_core::{HashSeed, Shared, Show, Sink};
 
-use super::{Boxed, Handle, Inner, Logger, Machine};
-use crate::{Mutex, SystemTimer, block_on, runtime::random_seed};
+use super::{
+    Boxed, Handle, Inner, Logger, Machine,
+    settings::Settings,
+    writing::{BoxedSink, Desk},
+};
+use crate::{Mutex, SystemTimer, runtime::random_seed};
 
 /// The settings of a [`Logger`].
 #[derive(Clone, Debug)]
 pub struct LoggerBuilder {
     quiet: Duration,
     max_age: Duration,
-    settings: Vec<(String, Show)>,
+    settings: Settings,
+    has_room: bool,
     has_worker: bool,
 }
 
 impl Default for LoggerBuilder {
     fn default() -> Self {
-        Self { quiet: Duration::from_secs(3), max_age: Duration::from_secs(10), settings: Vec::new(), has_worker: true }
+        Self {
+            quiet: Duration::from_secs(3),
+            max_age: Duration::from_secs(10),
+            settings: Settings::default(),
+            has_room: true,
+            has_worker: true,
+        }
     }
 }
 
@@ -47,52 +58,52 @@ impl LoggerBuilder {
         self.show(services, Show::Verbose)
     }
 
-    /// Sets how much of these services is shown; where a service is named twice, the last time counts.
+    /// Sets how much of these services is shown; where a service is named twice, the last time counts. At most 64.
     #[must_use]
     pub fn show(mut self, services: impl IntoIterator<Item = impl Into<String>>, show: Show) -> Self {
         for service in services {
-            let service = service.into();
-            self.settings.retain(|(other, _)| *other != service);
-            self.settings.push((service, show));
+            self.has_room &= self.settings.set(&service.into(), show);
         }
         self
     }
 
-    /// Starts no worker: lines are written by [`Logger::drain`], [`Logger::flush`] and the end of the logger.
+    /// Starts no thread: lines are written by [`Logger::drain`], [`Logger::flush`], [`Logger::shutdown`] and the end of the
+    /// logger, on the thread that calls them, or by [`Logger::run`] on a runtime.
+    ///
+    /// For a sink that never blocks, and for programs that wish to say when they write. A sink that hangs then hangs
+    /// whoever writes.
     #[must_use]
     pub const fn without_worker(mut self) -> Self {
         self.has_worker = false;
         self
     }
 
-    /// Builds the logger and starts its worker: a task of the tokio runtime that this is called in, else a thread.
+    /// Builds the logger and starts the thread that writes.
     ///
-    /// A task ends with its runtime; from then on a flush or the end of the logger writes what waits.
+    /// Always a thread, in a runtime too, because a sink may block: a pipe that nobody reads, a full disk, a subscriber of
+    /// `tracing` that writes to either. The sink is dropped on that thread when the logger has ended.
     ///
     /// # Errors
     ///
-    /// If the system has no thread to give.
+    /// If the system has no thread to give; or if there are settings for more than 64 services, as
+    /// [`io::ErrorKind::InvalidInput`].
     pub fn build(self, sink: impl Sink + Send + 'static) -> io::Result<Logger> {
+        if !self.has_room {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "settings for more than 64 services"));
+        }
         let mut machine = Box::new(Machine::new().window(self.quiet, self.max_age));
         machine.reseed(HashSeed::new(random_seed(), random_seed()));
+        let sink: BoxedSink = Box::new(sink);
+        let (for_thread, kept) = if self.has_worker { (Some(sink), None) } else { (None, Some(sink)) };
         let inner = Arc::new(Inner {
             shared: Shared::new(Boxed(Mutex::new(machine)), SystemTimer),
-            sink: std::sync::Mutex::new(Box::new(sink)),
-            writer: Mutex::new(None),
+            desk: Desk::new(kept),
             settings: Mutex::new(self.settings),
         });
-        if self.has_worker {
-            start(inner.clone())?;
+        if let Some(sink) = for_thread {
+            let inner = inner.clone();
+            drop(thread::Builder::new().name("logger".to_owned()).spawn(move || inner.work(sink))?);
         }
         Ok(Logger(Arc::new(Handle(inner))))
     }
-}
-
-fn start(inner: Arc<Inner>) -> io::Result<()> {
-    #[cfg(feature = "tokio")]
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        drop(runtime.spawn(inner.work()));
-        return Ok(());
-    }
-    thread::Builder::new().name("logger".to_owned()).spawn(|| block_on(inner.work())).map(drop)
 }

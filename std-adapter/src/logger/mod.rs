@@ -1,20 +1,17 @@
 //! The event-grouping logger for servers.
 
 mod builder;
+mod settings;
 mod sinks;
 #[cfg(test)]
 mod tests;
+mod writing;
 
-use core::{fmt, panic::AssertUnwindSafe};
-use std::{
-    panic::catch_unwind,
-    sync::{Arc, MutexGuard, PoisonError, TryLockError},
-    thread::{self, ThreadId},
-};
+use core::{fmt, future::Future, time::Duration};
+use std::sync::Arc;
 
 use steadfast_core::{
-    Event, Formatter, FormattersFull, Level, Lock, LoggerStats, NotWritten, Recorded, Recorder, ServiceId, ServiceLog,
-    Shared, Show, Sink,
+    Event, Formatter, FormattersFull, Level, Lock, LoggerStats, Recorded, Recorder, ServiceId, ServiceLog, Shared, Show,
 };
 
 pub use builder::LoggerBuilder;
@@ -24,14 +21,18 @@ pub use sinks::LogSink;
 pub use sinks::TracingSink;
 pub use sinks::WriteSink;
 
+use self::{
+    settings::Settings,
+    writing::{ALL, Desk, Patience},
+};
 use crate::{Mutex, SystemTimer};
 
 /// Turns events of one kind within a short time into one line: `😈 [social] alice, carol, and dave teased bob`.
 ///
 /// Cloning is cheap and shares everything. Each service reports under its own name ([`service`](Self::service)); a
 /// group of events leaves after 3 s without another, or at the age of 10 s; plain lines and instant events leave at
-/// once. A worker in the background writes them; dropping the last handle, or [`shutdown`](Self::shutdown), writes what
-/// waits.
+/// once. A thread of the logger's own writes them; dropping the last handle, or [`shutdown`](Self::shutdown), has it write
+/// what waits.
 ///
 /// ```
 /// use std::io;
@@ -50,15 +51,28 @@ use crate::{Mutex, SystemTimer};
 ///
 /// # Bounds
 ///
-/// 256 groups and lines at a time, 64 services and 64 formatters, names of up to 63 bytes and lines of up to 512
-/// (longer ones are cut and marked with `…`), in 250 KB. What finds no room is counted, and the count is printed; an
-/// error is never kept out by lesser lines. Text from peers is escaped: it can neither break a line nor pass for
-/// another name.
+/// 256 groups and lines at a time, 64 services with settings and 64 formatters, names of up to 63 bytes and lines of up to
+/// 512 (longer ones are cut and marked with `…`), in 250 KB. What finds no room is counted, and the count is printed; an
+/// error is never kept out by lesser lines. Text from peers is escaped, and names are quoted where they could be read as
+/// something else: no name can break a line, or pass for another name or for several.
+///
+/// # Slow sinks
+///
+/// Nobody who logs writes, or waits for the sink: if it is slow, or hangs, lines gather and then are lost and counted. One
+/// exception: an error waits up to 10 ms for its own line, so that it is seen if the program ends right after it. If that is
+/// not enough, no further error waits until the thread has caught up. Before `std::process::exit`, call
+/// [`shutdown`](Self::shutdown).
+///
+/// What waits for the sink says for how long: [`flush`](Self::flush), [`shutdown`](Self::shutdown) and the drop of the last
+/// handle for up to 10 s, and not once the sink has been at one line for a second; [`flush_within`](Self::flush_within) and
+/// [`shutdown_within`](Self::shutdown_within) for as long as you say. They block their thread meanwhile. A sink that hangs
+/// for ever keeps its thread until the process ends.
 ///
 /// # Panics
 ///
 /// Never by itself. A formatter that panics is replaced by the default sentence, and a sink that panics or fails loses
-/// its line, which is counted; the next line tries again.
+/// its line, which is counted; the next line tries again. If a `Display` panics that is logged, the panic is the caller's,
+/// and the line is counted as lost.
 #[derive(Clone)]
 pub struct Logger(Arc<Handle>);
 
@@ -86,11 +100,8 @@ struct Handle(Arc<Inner>);
 
 struct Inner {
     shared: Shared<Machine, Boxed, SystemTimer>,
-    sink: std::sync::Mutex<Box<dyn Sink + Send>>,
-    /// Who is writing, with the sink locked.
-    writer: Mutex<Option<ThreadId>>,
-    /// Settings for services that nobody has asked for yet.
-    settings: Mutex<Vec<(String, Show)>>,
+    desk: Desk,
+    settings: Mutex<Settings>,
 }
 
 impl Logger {
@@ -102,17 +113,21 @@ impl Logger {
 
     /// The logger of the service of this name; it keeps this logger alive.
     ///
-    /// The first 64 names have their own settings; all further ones share the name "other".
+    /// The first 64 names have their own settings; all further ones share the name "other", which has none: see
+    /// [`ServiceLog::has_settings`].
     #[doc(alias = "Log")]
     #[must_use]
     pub fn service(&self, name: &'static str) -> ServiceLog<Self> {
         let inner = self.inner();
         let service = inner.settings.with(|settings| {
-            inner.shared.with(|machine, _| {
+            inner.shared.with_lock(|machine| {
+                let is_known = machine.find_service(name).is_some();
                 let service = machine.service(name);
-                if let Some(index) = settings.iter().position(|(other, _)| other == name) {
-                    machine.set_show(service, settings.swap_remove(index).1);
+                if let Some(show) = settings.take(name) {
+                    machine.set_show(service, show);
                 }
+                let is_new = !is_known && service != ServiceId::OTHER;
+                settings.services = settings.services.saturating_add(usize::from(is_new));
                 service
             })
         });
@@ -120,23 +135,21 @@ impl Logger {
     }
 
     /// Sets how much of the service of this name is shown from here on, whether anybody has asked for it yet or not.
+    ///
+    /// False if there is no room, and nothing was changed: 64 services have settings already, or there are settings for 64
+    /// that nobody has asked for. One that is kept for later counts if the service is among the first 64 then.
     #[doc(alias = "SetServiceEnabled")]
     #[doc(alias = "SetServiceVerbose")]
-    pub fn set_show(&self, service: &str, show: Show) {
+    #[expect(clippy::must_use_candidate, reason = "what it sets is what matters")]
+    pub fn set_show(&self, service: &str, show: Show) -> bool {
         let inner = self.inner();
         inner.settings.with(|settings| {
-            let is_known = inner.shared.with(|machine, _| {
+            let known = inner.shared.with_lock(|machine| {
                 let known = machine.find_service(service);
-                known.inspect(|id| machine.set_show(*id, show)).is_some()
+                known.map(|id| machine.set_show(id, show))
             });
-            if is_known {
-                return;
-            }
-            match settings.iter_mut().find(|(name, _)| name == service) {
-                Some(setting) => setting.1 = show,
-                None => settings.push((service.to_owned(), show)),
-            }
-        });
+            known.unwrap_or_else(|| settings.set(service, show))
+        })
     }
 
     /// Sets how groups of this service and type read.
@@ -154,29 +167,80 @@ impl Logger {
         self.inner().shared.formatter(service, kind, formatter)
     }
 
-    /// Writes what is due, on this thread, and returns how many lines; for a logger without a worker.
+    /// Writes what is due, on this thread, and returns how many lines; for a logger
+    /// [without a worker](LoggerBuilder::without_worker).
+    ///
+    /// While another thread writes it waits for that, but not once it has been at one line for a second. With a thread of
+    /// its own a logger has nothing for others to write.
     #[expect(clippy::must_use_candidate, reason = "the lines are what matters")]
     pub fn drain(&self) -> usize {
         let inner = self.inner();
-        inner.lock_sink().map_or(0, |mut sink| inner.write_due(&mut **sink))
+        let Some(mut sink) = inner.desk.take(Patience::usual()) else { return 0 };
+        let written = inner.write_due(&mut *sink, ALL, None);
+        inner.bring_back(sink);
+        written
     }
 
-    /// Writes everything that waits, on this thread, before it returns.
+    /// The worker of a logger [without one](LoggerBuilder::without_worker), for a sink that never blocks: writes what is due
+    /// until the logger is shut down. Any other logger needs none: the future is ready at once then.
     ///
-    /// Inside a formatter, the sink or a panic hook of theirs it returns at once: the call that they are inside writes it.
+    /// It writes 32 lines at a time, then lets other tasks run. It does not keep the logger alive, and it may be dropped
+    /// and made anew at any time. It needs a runtime with a timer, as everything here that waits.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use steadfast::{Level, Logger, NotWritten, Sink};
+    ///
+    /// struct Queue(tokio::sync::mpsc::UnboundedSender<String>);
+    /// impl Sink for Queue {
+    ///     fn write(&mut self, _level: Level, line: &str) -> Result<(), NotWritten> {
+    ///         self.0.send(line.to_owned()).map_err(|_closed| NotWritten)
+    ///     }
+    /// }
+    ///
+    /// let (lines, _shipped) = tokio::sync::mpsc::unbounded_channel();
+    /// let logger = Logger::builder().without_worker().build(Queue(lines))?;
+    /// tokio::spawn(logger.run());
+    /// # Ok(()) }
+    /// ```
+    pub fn run(&self) -> impl Future<Output = ()> + Send + use<> {
+        let inner = self.0.0.clone();
+        async move { inner.run().await }
+    }
+
+    /// Has everything written that waits, and returns when it is; or after 10 s, or once the sink has been at one line for a
+    /// second. What is not written then is written later.
+    ///
+    /// Without a worker it writes on this thread. Inside a formatter, the sink or a panic hook of theirs it returns at once:
+    /// the call that they are inside writes it.
     pub fn flush(&self) {
-        let inner = self.inner();
-        let sink = inner.lock_sink();
-        inner.shared.flush();
-        _ = sink.map(|mut sink| inner.write_due(&mut **sink));
+        self.inner().flush(Patience::usual());
     }
 
-    /// Writes everything that waits, on this thread, before it returns; what comes later is rejected and counted.
+    /// The same, for at most so long; whether everything was written (or refused by the sink, and counted).
     ///
-    /// Inside a formatter or the sink it returns at once, as [`flush`](Self::flush) does.
+    /// Without a worker the time is looked at between lines.
+    #[expect(clippy::must_use_candidate, reason = "the lines are what matters")]
+    pub fn flush_within(&self, time: Duration) -> bool {
+        self.inner().flush(Patience::within(time))
+    }
+
+    /// Has everything written that waits, and ends the logger: what comes later is rejected and counted, and the sink is
+    /// dropped. It returns when that is done; or after 10 s, or once the sink has been at one line for a second, and then
+    /// the thread goes on as long as the process lives.
+    ///
+    /// Without a worker it writes on this thread. Inside a formatter or the sink it returns at once, as
+    /// [`flush`](Self::flush) does.
     #[doc(alias = "Stop")]
     pub fn shutdown(&self) {
-        self.inner().shutdown();
+        self.inner().shutdown(Patience::usual());
+    }
+
+    /// The same, for at most so long; whether everything was written (or refused by the sink, and counted) and the sink
+    /// dropped. It may be called again, to wait once more.
+    #[expect(clippy::must_use_candidate, reason = "the lines are what matters")]
+    pub fn shutdown_within(&self, time: Duration) -> bool {
+        self.inner().shutdown(Patience::within(time))
     }
 
     /// What became of all events.
@@ -203,12 +267,12 @@ impl Recorder for Logger {
         recorded
     }
 
-    fn set_emoji(&self, service: ServiceId, emoji: &'static str) {
-        self.inner().shared.set_emoji(service, emoji);
+    fn set_emoji(&self, service: ServiceId, emoji: &'static str) -> bool {
+        self.inner().shared.set_emoji(service, emoji)
     }
 
-    fn set_show(&self, service: ServiceId, show: Show) {
-        self.inner().shared.set_show(service, show);
+    fn set_show(&self, service: ServiceId, show: Show) -> bool {
+        self.inner().shared.set_show(service, show)
     }
 }
 
@@ -220,62 +284,38 @@ impl fmt::Debug for Logger {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.shutdown();
+        let inner = &self.0;
+        let was_waited_for = inner.desk.has_thread() && inner.shared.with_lock(|machine| machine.is_stopped());
+        inner.shutdown(if was_waited_for { Patience::within(Duration::ZERO) } else { Patience::usual() });
     }
 }
 
 impl Inner {
-    /// The worker: writes what is due until the logger is shut down.
-    async fn work(self: Arc<Self>) {
-        while self.shared.due().await {
-            _ = self.lock_sink().map(|mut sink| self.write_due(&mut **sink));
+    fn flush(&self, patience: Patience) -> bool {
+        if self.desk.has_thread() {
+            self.shared.flush();
+            return self.desk.wait_for_thread(patience);
         }
+        // First the sink: whatever another thread writes with it leaves before.
+        let sink = self.desk.take(patience);
+        self.shared.flush();
+        self.write_all(sink, patience)
     }
 
-    fn shutdown(&self) {
-        let sink = self.lock_sink();
+    fn shutdown(&self, patience: Patience) -> bool {
+        if self.desk.has_thread() {
+            self.shared.shutdown();
+            return self.desk.wait_for_end(patience);
+        }
+        let sink = self.desk.take(patience);
         self.shared.shutdown();
-        _ = sink.map(|mut sink| self.write_due(&mut **sink));
+        self.write_all(sink, patience)
     }
 
-    /// An error does not wait for the worker, which the program may not live to see. Whoever holds the sink is writing
-    /// already, and the worker comes after.
+    /// An error that leaves now may be the last thing that the program says.
     fn hurry(&self, level: Level, recorded: Recorded) {
-        if level < Level::Error || recorded != Recorded::Ready {
-            return;
+        if level >= Level::Error && recorded == Recorded::Ready {
+            self.desk.wait_for_error();
         }
-        match self.sink.try_lock() {
-            Ok(mut sink) => _ = self.write_due(&mut **sink),
-            Err(TryLockError::Poisoned(sink)) => _ = self.write_due(&mut **sink.into_inner()),
-            Err(TryLockError::WouldBlock) => {}
-        }
-    }
-
-    /// Holding the sink keeps the lines in order, and makes sure that a flush returns after the last was written.
-    ///
-    /// `None` inside a formatter or the sink, or a panic hook of theirs: this thread writes all that is due already.
-    fn lock_sink(&self) -> Option<MutexGuard<'_, Box<dyn Sink + Send>>> {
-        if self.writer.with(|writer| *writer == Some(thread::current().id())) {
-            return None;
-        }
-        Some(self.sink.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// [`Shared::drain`], safe from formatters and sinks that panic.
-    fn write_due(&self, sink: &mut dyn Sink) -> usize {
-        self.writer.with(|writer| *writer = Some(thread::current().id()));
-        let mut written: usize = 0;
-        for _ in 0..=GROUPS {
-            let Some(entry) = self.shared.on_timeout() else { break };
-            // An entry is only read, and a sink that panicked is asked again: neither can be left half done by us.
-            let line = catch_unwind(AssertUnwindSafe(|| entry.line())).unwrap_or_else(|_| entry.default_line());
-            let result = catch_unwind(AssertUnwindSafe(|| sink.write(entry.level(), &line)));
-            match result.unwrap_or(Err(NotWritten)) {
-                Ok(()) => written = written.saturating_add(1),
-                Err(NotWritten) => self.shared.not_written(&entry),
-            }
-        }
-        self.writer.with(|writer| *writer = None);
-        written
     }
 }

@@ -9,10 +9,27 @@ fn more_services_than_rows_share_one() {
     assert_eq!(ids[0], ids[4]);
     assert_eq!((ids[2], ids[3]), (ServiceId::OTHER, ServiceId::OTHER));
     assert_eq!((logger.find_service("b"), logger.find_service("c")), (Some(ids[1]), None));
-    logger.set_show(ids[2], Show::Verbose);
-    assert_eq!(logger.show(ids[0]), Show::Normal);
-    logger.line(ids[3], Level::Debug, "hello", at(0));
+    logger.line(ids[3], Level::Info, "hello", at(0));
     assert_eq!(lines(&mut logger, at(0)), ["• [other] hello"]);
+}
+
+/// What all services share for which there was no room can be silenced by none of them.
+#[test]
+fn found_e5_settings_beyond_the_room_are_refused_and_change_nothing() {
+    let mut logger: Logger<8, 160, 160, 2, 0> = Logger::new();
+    let own = logger.service("a");
+    let mut larger: Logger<8> = Logger::new();
+    let foreign = ["a", "b", "c"].map(|name| larger.service(name))[2];
+    for shared in [ServiceId::OTHER, foreign] {
+        assert!(!logger.set_show(shared, Show::Silent) && !logger.set_emoji(shared, "😈"));
+        assert_eq!(logger.show(shared), Show::Normal);
+    }
+    assert!(logger.set_show(own, Show::Silent) && logger.set_emoji(own, "📦"));
+    logger.service("b");
+    let payments = logger.service("payments");
+    assert!(!logger.set_show(payments, Show::Silent));
+    assert_eq!(logger.line(payments, Level::Error, "money is gone", at(0)), Recorded::Ready);
+    assert_eq!(lines(&mut logger, at(0)), ["❌ [other] money is gone"]);
 }
 
 #[test]
