@@ -302,6 +302,7 @@ fn a_collector_may_be_a_static() {
 }
 
 #[test]
+#[cfg_attr(target_arch = "x86", ignore = "all is smaller where a `u64` is aligned to four bytes")]
 fn its_size_is_the_items_and_a_little() {
     assert_eq!(size_of::<BatchCollector<u64, 16>>(), 16 * 8 + 88);
 }

@@ -399,6 +399,7 @@ fn each_kind_of_breaker_can_be_a_static() {
 }
 
 #[test]
+#[cfg_attr(target_arch = "x86", ignore = "all is smaller where a `u64` is aligned to four bytes")]
 fn sizes_are_as_stated() {
     assert_eq!(size_of::<CircuitBreaker>(), 144);
     assert_eq!(size_of::<CircuitBreaker<CallWindow<32>>>(), 144 + 48);

@@ -57,6 +57,26 @@ pub(super) const fn is_plain(c: char) -> bool {
     )
 }
 
+/// [`is_plain`] of one byte of ASCII; false for the bytes of all else.
+pub(super) const fn is_plain_byte(byte: u8) -> bool {
+    /// A bit for each of 32 characters from `first` on.
+    const fn bits(first: u8) -> u32 {
+        let (mut bits, mut at) = (0, 0);
+        while at < 32 {
+            bits |= (is_plain((first | at) as char) as u32) << at;
+            at = at.wrapping_add(1);
+        }
+        bits
+    }
+    let row = match byte >> 5 {
+        1 => const { bits(0x20) },
+        2 => const { bits(0x40) },
+        3 => const { bits(0x60) },
+        _ => 0,
+    };
+    row >> (byte & 31) & 1 != 0
+}
+
 /// What may stand within a plain name, but not at its ends, where it would read as the line's own punctuation.
 pub(super) const fn is_inner(c: char) -> bool {
     matches!(c, '.' | ':' | '+' | '\'')
@@ -78,6 +98,13 @@ mod tests {
             // What `Debug` escapes of a character that is no quote: what std knows as invisible, unassigned or extending.
             let is_shown = c.is_ascii_graphic() || c.escape_debug().count() == 1;
             assert!(!is_plain(c) || is_shown, "{c:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_is_plain_if_its_character_is() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(is_plain_byte(byte), byte.is_ascii() && is_plain(char::from(byte)), "{byte}");
         }
     }
 

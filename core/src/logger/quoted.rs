@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use super::{
     bytes::Room,
-    chars::{is_inner, is_plain},
+    chars::{is_inner, is_plain, is_plain_byte},
     text::{ELLIPSIS, Piece},
 };
 
@@ -19,7 +19,8 @@ pub(super) fn is_bare(raw: &str) -> bool {
 /// True if it is one word of plain characters.
 pub(super) fn is_word(raw: &str) -> bool {
     let ends = [raw.chars().next(), raw.chars().next_back()];
-    ends.into_iter().all(|end| end.is_some_and(|c| !is_inner(c))) && raw.chars().all(is_plain)
+    let is_plain = raw.bytes().all(is_plain_byte) || raw.chars().all(is_plain);
+    is_plain && ends.into_iter().all(|end| end.is_some_and(|c| !is_inner(c)))
 }
 
 /// Adds a name: as it is, or in double quotes, where `\` stands before `"` and `\` and what is neither plain nor visible
@@ -27,25 +28,23 @@ pub(super) fn is_word(raw: &str) -> bool {
 pub(super) fn push_name(room: &mut Room<'_>, raw: &str) {
     let (quote, mark) = if is_bare(raw) { ("", ELLIPSIS) } else { ("\"", "…\"") };
     let longest_cut = room.capacity().checked_sub(mark.len());
-    let fits_quote = longest_cut.is_some_and(|longest| room.len().saturating_add(quote.len()) <= longest);
-    if !fits_quote {
-        // Not even room for the mark in quotes.
-        room.push(ELLIPSIS.as_bytes());
+    let start = room.len();
+    let mut fits = room.push(quote.as_bytes());
+    // Where it can be cut, with room for the mark.
+    let mut cut = None;
+    for piece in pieces(raw) {
+        cut = Some(room.len()).filter(|len| longest_cut.is_some_and(|longest| *len <= longest)).or(cut);
+        fits = fits && room.push(piece.as_slice());
+        if !fits {
+            break;
+        }
+    }
+    if fits && room.push(quote.as_bytes()) {
         return;
     }
-    room.push(quote.as_bytes());
-    let mut cut = room.len();
-    let fits = pieces(raw).all(|piece| {
-        let fits = room.push(piece.as_slice());
-        if longest_cut.is_some_and(|longest| room.len() <= longest) {
-            cut = room.len();
-        }
-        fits
-    });
-    if !(fits && room.push(quote.as_bytes())) {
-        room.truncate_chars(cut);
-        room.push(mark.as_bytes());
-    }
+    let (cut, mark) = cut.map_or((start, ELLIPSIS), |cut| (cut, mark));
+    room.truncate_chars(cut);
+    room.push(mark.as_bytes());
 }
 
 /// Writes what the program chose itself: as it is if it is words with one blank between them, else in quotes.

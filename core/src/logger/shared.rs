@@ -42,7 +42,7 @@ where
     /// [`Logger::on_timeout`] now.
     #[must_use = "an entry that is not written is lost"]
     pub fn on_timeout(&self) -> Option<Entry<NAMES, LINE>> {
-        self.with(|logger, now| logger.on_timeout(now))
+        self.change(|logger, now| logger.on_timeout(now))
     }
 
     /// [`Logger::not_written`].

@@ -162,6 +162,7 @@ fn cleanup_forgets_only_what_is_idle() {
 }
 
 #[test]
+#[cfg_attr(target_arch = "x86", ignore = "all is smaller where a `u64` is aligned to four bytes")]
 fn sizes_are_what_the_docs_say() {
     assert_eq!(size_of::<<Gcra as Quota>::State>(), 8);
     assert_eq!(size_of::<SlidingLogState<5>>(), 5 * 8 + 4);

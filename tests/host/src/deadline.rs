@@ -21,7 +21,7 @@ const MOST_EVENTS: u32 = 100_000;
 
 /// Checks the six rules of a deadline on a machine in any state.
 ///
-/// 1. Pure: asking changes nothing. 2. Early is a no-op. 3. Progress: after a drain the next deadline is later than
+/// 1. Pure: asking changes nothing. 2. Early ends nothing, and puts nothing off. 3. Progress: after a drain the next deadline is later than
 ///    `now`. 4. Late is enough: one late drain leaves what drains on time leave. 5. Bounded: a drain ends. 6. A deadline
 ///    in the past is legal.
 ///
@@ -44,7 +44,9 @@ pub fn deadline_contract<T: Timed>(machine: &T) {
             let mut copy = machine.clone();
             assert!(!copy.on_timeout(early), "an event before the deadline");
             assert_eq!(copy.digest(), machine.digest(), "an early time-out changed the machine");
-            assert_eq!(copy.next_deadline(), Some(at), "an early time-out moved the deadline");
+            // A clock that has stepped back may end a wait sooner.
+            let next = copy.next_deadline();
+            assert!(next.is_some_and(|next| next <= at), "an early time-out put the deadline off");
         }
     }
 

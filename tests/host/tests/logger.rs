@@ -23,6 +23,8 @@ fn name() -> impl Strategy<Value = String> {
         3 => (0..40).prop_map(|number| format!("n{number:03}")),
         1 => letters(&["1", "2"], 2).prop_map(|end| "z".repeat(14) + &end),
         1 => letters(&["a", "\n", "\\n", "\u{202e}", "\u{85}", "é", "🦀"], 4),
+        1 => letters(&["a", "and", " ", ",", "\"", "\\", ":", "to", "…", "×", "e\u{301}", "⚠️", "\u{fe0f}"], 4),
+        1 => any::<String>(),
     ]
 }
 

@@ -2,14 +2,16 @@
 
 use std::{
     collections::hash_map::DefaultHasher,
-    fmt::Write as _,
     hash::{Hash, Hasher},
 };
 
 use steadfast_core::{Event, Instant, Level, Logger, LoggerStats, Recorded, ServiceId, Show};
 use steadfast_tests::{Timed, deadline_contract};
 
-use crate::Script;
+use crate::{
+    Script,
+    text::{escaped, exact, is_bare, quoted_char},
+};
 
 const GROUPS: usize = 5;
 const NAMES: usize = 65;
@@ -78,51 +80,21 @@ struct NaiveLost {
     age: NaiveAge,
 }
 
-pub fn escaped(raw: &str) -> String {
-    let mut text = String::new();
-    for c in raw.chars() {
-        match c {
-            '\n' => text += "\\n",
-            '\r' => text += "\\r",
-            '\t' => text += "\\t",
-            c if c.is_control()
-                || "\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}".contains(c)
-                || ('\u{202a}'..='\u{202e}').contains(&c)
-                || ('\u{2066}'..='\u{2069}').contains(&c) =>
-            {
-                write!(text, "\\u{{{:x}}}", u32::from(c)).expect("a string takes all");
-            }
-            c => text.push(c),
-        }
-    }
-    text
-}
-
 /// What is shown of a name, and what its record takes.
 fn stored(raw: &str) -> (String, usize) {
-    let text = escaped(raw);
-    if text == raw && raw.len() < RECORD {
-        return (text, raw.len() + 1);
+    let is_bare = is_bare(raw);
+    if raw.is_empty() || (is_bare && raw.len() < RECORD) {
+        return (raw.to_owned(), raw.len() + 1);
     }
     let room = RECORD - 9;
-    if text.len() <= room {
-        let taken = text.len() + 9;
-        return (text, taken);
-    }
-    // Character by character, each escape in one piece, until one does not fit; then room is made for the mark.
-    let mut kept = String::new();
-    for piece in raw.chars().map(|c| escaped(&c.to_string())) {
-        if kept.len() + piece.len() > room {
-            break;
-        }
-        kept += &piece;
-    }
-    while kept.len() + '…'.len_utf8() > room {
-        kept.pop();
-    }
-    kept.push('…');
-    let taken = kept.len() + 9;
-    (kept, taken)
+    let (quote, mark) = if is_bare { ("", "…") } else { ("\"", "…\"") };
+    let pieces: Vec<String> = raw.chars().map(|c| if is_bare { c.to_string() } else { quoted_char(c) }).collect();
+    // All of it, or as many whole pieces as leave room for the mark; or the mark alone.
+    let whole = format!("{quote}{}{quote}", pieces.concat());
+    let cuts = (0..=pieces.len()).rev().map(|kept| format!("{quote}{}{mark}", pieces[..kept].concat()));
+    let shown = std::iter::once(whole).chain(cuts).find(|shown| shown.len() <= room).unwrap_or_else(|| "…".to_owned());
+    let taken = shown.len() + 9;
+    (shown, taken)
 }
 
 impl NaiveSlot {
@@ -136,8 +108,9 @@ impl NaiveSlot {
         };
         let head = format!("{emoji} [{name}] ");
         let message = self.events.iter().rev().map(|event| &event.message).find(|message| !message.is_empty());
-        let message = message.map(|message| escaped(message)).unwrap_or_default();
-        let Some(kind) = self.kind else { return head + &message };
+        let message = message.cloned().unwrap_or_default();
+        let Some(kind) = self.kind else { return head + &escaped(&message) };
+        let message = exact(&message);
 
         let mut room = NAMES - stored(&self.target).1;
         let (mut known, mut strangers): (Vec<&str>, usize) = (Vec::new(), 0);
@@ -189,6 +162,16 @@ impl Naive {
         NaiveAge { first: self.now, last: self.now, is_ready, number: self.next }
     }
 
+    fn look_at_the_clock(&mut self) {
+        let now = self.now;
+        if now + QUIET < self.latest {
+            let lost = self.lost.iter_mut().map(|lost| &mut lost.age);
+            self.slots.iter_mut().map(|slot| &mut slot.age).chain(lost).for_each(|age| age.clamp(now));
+            self.latest = now;
+        }
+        self.latest = self.latest.max(now);
+    }
+
     fn take(&mut self, service: usize, kind: Option<&'static str>, event: &Event<'_>, show: Show) -> Recorded {
         self.stats.seen += 1;
         if !show.admits(event.level) {
@@ -200,13 +183,7 @@ impl Naive {
             return Recorded::Rejected;
         }
         let now = self.now;
-        if now + QUIET < self.latest {
-            let lost = self.lost.iter_mut().map(|lost| &mut lost.age);
-            self.slots.iter_mut().map(|slot| &mut slot.age).chain(lost).for_each(|age| age.clamp(now));
-            self.latest = now;
-        }
-        self.latest = self.latest.max(now);
-
+        self.look_at_the_clock();
         let (actor, message) = (event.actor.to_owned(), event.message.to_owned());
         let taken = NaiveEvent { actor, message, level: event.level, count: event.count };
         let events = vec![taken.clone()];
@@ -270,6 +247,7 @@ impl Naive {
     }
 
     fn drain(&mut self) -> Vec<(u64, String)> {
+        self.look_at_the_clock();
         let now = self.now;
         let is_due = |age: NaiveAge| now >= age.due();
         let mut due: Vec<(u64, u64, String)> = (self.slots.iter().filter(|slot| is_due(slot.age)))
@@ -357,8 +335,10 @@ fn name(script: &mut Script<'_>) -> String {
     }
 }
 
+/// The logger and the latest reading of its clock, which does not step back in the contract: what is due at once is due at
+/// [`Instant::ZERO`].
 #[derive(Clone)]
-struct Contract(Tested);
+struct Contract(Tested, Instant);
 
 impl Timed for Contract {
     fn next_deadline(&self) -> Option<Instant> {
@@ -366,20 +346,23 @@ impl Timed for Contract {
     }
 
     fn on_timeout(&mut self, now: Instant) -> bool {
-        self.0.on_timeout(now).is_some()
+        if now < self.1 && self.next_deadline().is_none_or(|at| now < at) {
+            return false;
+        }
+        self.1 = self.1.max(now);
+        self.0.on_timeout(self.1).is_some()
     }
 
     fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         format!("{:?}", self.0.stats()).hash(&mut hasher);
-        // The rest of the state is what will be handed out, and when.
-        let mut rest = self.0.clone();
+        // The rest of the state is what will be handed out; when that is, the deadlines tell.
+        let (mut rest, mut lines) = (self.0.clone(), Vec::new());
         while let Some(at) = rest.next_deadline() {
-            at.hash(&mut hasher);
-            while let Some(entry) = rest.on_timeout(at) {
-                (entry.events(), entry.line().as_str()).hash(&mut hasher);
-            }
+            lines.extend(std::iter::from_fn(|| rest.on_timeout(at)).map(|entry| (entry.to_string(), entry.events())));
         }
+        lines.sort();
+        lines.hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -433,6 +416,7 @@ impl Pair {
             Step::Drain { is_written } => self.drain(*is_written, now),
         }
         self.check();
+        self.is_alive();
     }
 
     fn drain(&mut self, is_written: bool, now: Instant) {
@@ -460,6 +444,18 @@ impl Pair {
         assert_eq!(self.logger.next_deadline(), self.naive.next_deadline().map(Instant::from_millis));
     }
 
+    /// Once the clock was looked at, nothing waits for longer than the quiet time.
+    fn is_alive(&self) {
+        let mut looked_at = self.logger.clone();
+        let now = Instant::from_millis(self.naive.now);
+        if looked_at.on_timeout(now).is_none()
+            && let Some(at) = looked_at.next_deadline()
+        {
+            // A step back by less than the quiet time is taken for a late thread.
+            assert!(at <= Instant::from_millis(self.naive.now + 2 * QUIET), "due at {at:?}, at {now:?}");
+        }
+    }
+
     /// Runs all steps, then the end that every logger should have.
     fn run_to_the_end(mut self, steps: &[Step]) {
         let end = [Step::Drain { is_written: true }, Step::Shutdown, Step::Drain { is_written: true }];
@@ -478,6 +474,6 @@ pub fn keep_deadlines(steps: &[Step]) {
     let mut pair = Pair::new();
     for step in steps {
         pair.run(step);
-        deadline_contract(&Contract(pair.logger.clone()));
+        deadline_contract(&Contract(pair.logger.clone(), Instant::from_millis(pair.naive.latest)));
     }
 }

@@ -70,6 +70,35 @@ fn one_that_comes_with_another_waker_is_woken_by_that() {
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
 }
 
+/// Who drains finds that the clock stepped back: what is due earlier now wakes whoever sleeps until it.
+#[test]
+fn a_drain_that_notices_a_step_back_wakes_whoever_sleeps_longer() {
+    let clock = ManualClock::new(at(86_400_000));
+    let timer = VirtualTimer::default();
+    let logger = Shared::new(RefCell::new(Small::new()), (clock, timer));
+    logger.service("a").event("x", "alice");
+    let (woken, waker) = waker();
+    let mut due = pin!(logger.due());
+    assert!(due.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    logger.timer().0.set(at(1_000));
+    assert!(logger.on_timeout().is_none());
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+}
+
+/// The first for the time, the second for sleeps.
+impl Clock for (ManualClock, VirtualTimer) {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+}
+
+impl Timer for (ManualClock, VirtualTimer) {
+    type Sleep = <VirtualTimer as Timer>::Sleep;
+    fn sleep_until(&self, at: Instant) -> Self::Sleep {
+        self.1.sleep_until(at)
+    }
+}
+
 #[test]
 fn whoever_waits_gets_on_without_one_that_nobody_polls() {
     for seed in seeds(300) {

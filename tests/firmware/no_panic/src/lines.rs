@@ -37,8 +37,7 @@ pub fn probe() {
     for _ in 0..any::<u32>() {
         let service = logger.service(text());
         see((logger.find_service(text()), logger.show(service).admits(level())));
-        logger.set_emoji(service, text());
-        logger.set_show(service, show());
+        see((logger.set_emoji(service, text()), logger.set_show(service, show())));
         let event = Event::new(text(), text()).target(text()).message(text()).count(any()).level(level());
         see(logger.record(service, &event, now()));
         see(logger.record(service, &event.instant(), now()));

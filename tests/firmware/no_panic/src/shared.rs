@@ -171,7 +171,7 @@ fn lines() {
     let logger = shared(Logger::<8>::new());
     for _ in 0..any::<u32>() {
         let log = logger.service(text()).emoji(text());
-        log.show(black_box(Show::Verbose));
+        see((log.show(black_box(Show::Verbose)), log.has_settings()));
         log.debug(format_args!("{}", text()));
         log.info(format_args!("{}", text()));
         log.warn(format_args!("{}", text()));

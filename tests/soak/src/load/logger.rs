@@ -1,6 +1,6 @@
-//! The logger: hostile names, more groups than there is room for, and a sink that fails and panics.
+//! The logger: hostile names, more groups than there is room for, and a sink that fails, panics and takes its time.
 
-use std::{io, panic::resume_unwind, sync::Arc, time::Duration};
+use std::{io, panic::resume_unwind, sync::Arc, thread, time::Duration};
 
 use steadfast::{Level, Logger, NotWritten, Recorder, ServiceLog, Sink};
 
@@ -14,8 +14,16 @@ use crate::{
 };
 
 /// Names that would break a line, colour it, turn it around or pass for another's.
-const HOSTILE: [&str; 6] =
-    ["eve\n[stash] alice", "\u{1b}[31mred\u{1b}[0m", "\u{202e}ecila", "nul\0", "c1\u{9b}31m", "line\u{2028}break"];
+const HOSTILE: [&str; 8] = [
+    "eve\n[stash] alice",
+    "\u{1b}[31mred\u{1b}[0m",
+    "\u{202e}ecila",
+    "nul\0",
+    "c1\u{9b}31m",
+    "line\u{2028}break",
+    "alice, bob, and carol",
+    "alice\u{200b}",
+];
 
 pub(crate) struct Lines {
     of: String,
@@ -27,6 +35,8 @@ pub(crate) struct Lines {
 
 /// What the sink has seen.
 struct Seen {
+    /// It may block, because a thread of the logger's own writes.
+    may_block: bool,
     dice: Dice,
     faults: Arc<Faults>,
     lines: Counter,
@@ -46,21 +56,25 @@ impl Sink for SoakSink {
             seen.faults.hit(Fault::Panic);
             resume_unwind(Box::new("planted"));
         }
+        if seen.may_block && seen.dice.one_in(256) {
+            thread::sleep(Duration::from_millis(20));
+        }
         seen.lines.add(1);
         seen.unsafe_lines.add(u64::from(line.chars().any(breaks_a_line)));
         Ok(())
     }
 }
 
-/// Controls of both sets, line separators, and what turns text around.
+/// Controls of both sets, line separators, what turns text around, and what cannot be seen.
 fn breaks_a_line(char: char) -> bool {
-    char.is_control() || matches!(char, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    char.is_control() || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
 }
 
 impl Lines {
-    /// With its worker on the runtime, or on a thread.
+    /// With a thread of its own, or with its worker on the runtime.
     pub(crate) fn new(on_thread: bool, dice: &Dice, faults: &Arc<Faults>) -> io::Result<Self> {
         let sink = Arc::new(Seen {
+            may_block: on_thread,
             dice: dice.fork(),
             faults: faults.clone(),
             lines: Counter::default(),
@@ -68,8 +82,9 @@ impl Lines {
         });
         let seen = SoakSink(sink.clone());
         let builder = Logger::builder().window(Duration::from_millis(20), Duration::from_millis(100));
-        let start = || builder.disabled(["quiet"]).build(seen);
-        let logger = if on_thread { super::outside_the_runtime(start)? } else { start()? };
+        let builder = builder.disabled(["quiet"]);
+        let logger = if on_thread { builder } else { builder.without_worker() }.build(seen)?;
+        drop(tokio::spawn(logger.run()));
         Ok(Self {
             of: format!("logger, {}", if on_thread { "thread" } else { "task" }),
             services: [logger.service("stash").emoji("📦"), logger.service("quiet")],
@@ -112,7 +127,7 @@ impl Load for Lines {
             }
             if worker.dice.one_in(64) {
                 worker.post.at("logger: flush");
-                self.logger.flush();
+                self.logger.flush_within(Duration::from_millis(5));
             }
         })
     }
@@ -120,7 +135,7 @@ impl Load for Lines {
     fn calm<'a>(&'a self, worker: &'a Worker) -> Turn<'a> {
         Box::pin(async {
             worker.post.at("logger: shutdown");
-            self.logger.shutdown();
+            self.logger.shutdown_within(Duration::from_secs(60));
         })
     }
 
