@@ -101,7 +101,6 @@ impl<R: Recorder> ServiceLog<R> {
 
     /// Sets how much of the service is shown, wherever it logs from; false if it has no [settings](Self::has_settings) of
     /// its own, and nothing was changed.
-    #[expect(clippy::must_use_candidate, reason = "what it sets is what matters")]
     pub fn show(&self, show: Show) -> bool {
         self.recorder.set_show(self.service, show)
     }
