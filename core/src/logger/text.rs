@@ -129,8 +129,8 @@ fn escape(room: &mut Room<'_>, raw: &str, rules: Rules) -> (bool, bool) {
     for c in raw.chars() {
         let is_shown = match rules {
             Rules::Own => !is_forbidden(c),
-            Rules::Text | Rules::Exact if is_combining(c) => carries_mark(before),
-            Rules::Text | Rules::Exact => !is_hidden(c) || (c == '\u{fe0f}' && is_symbol(before)),
+            Rules::Text | Rules::Exact if is_hidden(c) => c == '\u{fe0f}' && is_symbol(before),
+            Rules::Text | Rules::Exact => !is_combining(c) || carries_mark(before),
         };
         let piece = match c {
             '\\' if rules == Rules::Exact => Piece::escaped(c),
@@ -252,6 +252,14 @@ const fn is_plain_word(word: usize, is_exact: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_hidden_hides_behind_a_letter() {
+        for c in ('\0'..=char::MAX).filter(|c| is_hidden(*c)) {
+            let text = Text::<32>::format(format_args!("a{c}b"));
+            assert!(text.starts_with("a\\") && text.ends_with('b') && !text.contains(c), "{text:?}");
+        }
+    }
 
     #[test]
     fn every_byte_at_every_place_is_told_plain_or_not() {

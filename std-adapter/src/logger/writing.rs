@@ -22,9 +22,9 @@ use crate::block_on;
 pub(super) type BoxedSink = Box<dyn Sink + Send>;
 
 /// A sink that is at one line for so long is taken to hang.
-pub(super) const HANGS_AFTER: Duration = Duration::from_secs(1);
+const HANGS_AFTER: Duration = Duration::from_secs(1);
 /// The most that a flush, a shutdown and the end of a logger wait for a sink that does not hang.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The most that an error waits for its own line.
 const ERROR_PATIENCE: Duration = Duration::from_millis(50);
 /// As many lines as can be due at a time: whatever comes meanwhile has its turn later.
@@ -247,8 +247,14 @@ impl Inner {
             self.write_due(&mut *sink, ALL, None);
             self.desk.end(asked);
         }
-        guarded(|| drop(sink));
+        self.drop_sink(sink);
         drop(ends);
+    }
+
+    /// Its drop may hang and panic as its lines do.
+    fn drop_sink(&self, sink: BoxedSink) {
+        self.desk.at_line(Some(Instant::now()));
+        guarded(|| drop(sink));
     }
 
     /// Waits until something is due, or asked for; false if the logger has ended.
@@ -309,7 +315,7 @@ impl Inner {
     pub(super) fn bring_back(&self, sink: BoxedSink) {
         let is_over = self.shared.with_lock(|machine| machine.is_stopped() && machine.next_deadline().is_none());
         if is_over {
-            guarded(|| drop(sink));
+            self.drop_sink(sink);
             self.desk.put(Place::Gone);
         } else {
             self.desk.put(Place::Here(sink));

@@ -109,9 +109,9 @@ fn by(raw: &str, shown: impl Fn(char) -> String) -> String {
     for c in raw.chars() {
         let is_carried = before.is_ascii_alphanumeric() || !(before.is_ascii() || is_in(before, &COMBINING));
         let is_shown = match c {
-            c if is_in(c, &COMBINING) => is_carried,
             '\u{fe0f}' => is_in(before, &SYMBOLS),
-            c => !is_in(c, &HIDDEN),
+            c if is_in(c, &HIDDEN) => false,
+            c => !is_in(c, &COMBINING) || is_carried,
         };
         let piece = if is_shown { shown(c) } else { escape(c) };
         before = if piece == c.to_string() { c } else { ' ' };

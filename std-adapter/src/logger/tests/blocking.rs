@@ -173,6 +173,37 @@ fn found_b2_whoever_waits_for_a_sink_that_hangs_waits_so_long_and_no_longer() {
 }
 
 #[test]
+fn a_sink_whose_drop_hangs_is_not_waited_for_either() {
+    struct Stays {
+        held: mpsc::Receiver<()>,
+        _dropped: mpsc::Sender<()>,
+    }
+    impl Sink for Stays {
+        fn write(&mut self, _: Level, _: &str) -> Result<(), NotWritten> {
+            Ok(())
+        }
+    }
+    impl Drop for Stays {
+        fn drop(&mut self) {
+            let _let_go = self.held.recv();
+        }
+    }
+
+    ends(|| {
+        let (hold, held) = mpsc::channel();
+        let (alive, dropped) = mpsc::channel();
+        let logger = Logger::builder().build(Stays { held, _dropped: alive }).unwrap();
+        logger.service("a").info(format_args!("news"));
+        assert!(!logger.shutdown_within(Duration::from_millis(1)));
+        logger.shutdown();
+        assert_eq!(logger.stats().printed, 1);
+        drop(logger);
+        drop(hold);
+        assert_eq!(dropped.recv_timeout(GENEROUS), Err(RecvTimeoutError::Disconnected));
+    });
+}
+
+#[test]
 fn a_slow_sink_is_waited_for_to_the_last_line() {
     ends(|| {
         let (gate, keeper) = gate();
@@ -445,7 +476,6 @@ fn found_b7_and_b8_what_has_no_room_says_so() {
     assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
 }
 
-/// A flag that a sink raises, to be seen by another thread.
 #[test]
 fn lines_of_all_threads_are_written_by_one() {
     struct Watches(Arc<AtomicBool>, Option<thread::ThreadId>);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use steadfast_core::{Event, Level, Logger, NotWritten, Recorded, Recorder, Sink};
+use steadfast_core::{Event, Instant, Level, Logger, NotWritten, Recorded, Recorder, Sink};
 
-use super::support::{Threads, Time, block_on, explore, poll_and_drop, spawn, threads};
+use super::support::{SECOND, Threads, Time, block_on, explore, poll_and_drop, spawn, threads};
 
 type Small = Logger<2, 65, 64, 1, 1>;
 
@@ -74,5 +74,24 @@ fn two_who_report_and_a_worker_that_is_dropped_lose_nothing() {
         let _ = poll_and_drop(logger.run(&mut lines));
         block_on(logger.run(&mut lines));
         assert_all_written(&logger, &lines, 2);
+    });
+}
+
+/// It looks once and goes; had the worker come second, it looks again in time.
+#[test]
+fn one_more_that_waits_and_goes_takes_no_wake_up_from_the_worker() {
+    explore(|| {
+        let time = Time::new();
+        let logger = threads(Small::new(), &time);
+        let other = logger.clone();
+        spawn(move || {
+            let _ = poll_and_drop(other.due());
+            report(&other);
+            other.shutdown();
+            time.set(Instant::ZERO.saturating_add(SECOND));
+        });
+        let mut lines = Lines::default();
+        block_on(logger.run(&mut lines));
+        assert_all_written(&logger, &lines, 1);
     });
 }
