@@ -9,7 +9,6 @@
     reason = "a test fails by panicking"
 )]
 
-#[expect(dead_code, reason = "shared with other tests")]
 mod common;
 
 use std::collections::BTreeMap;
