@@ -23,8 +23,6 @@ const UNPROVED: &[(&str, &str)] = &[
     ),
     ("Made-up ids fill or block the table of calls", "replies have no way to take room: there is nothing to take away"),
     ("Bytes that mean nothing", "they are refused by a decoder that is not ours"),
-    ("Owners who are made up, with proven addresses", "not written yet"),
-    ("Recorded datagrams are sent again, after a restart too", "not written yet"),
 ];
 
 #[test]

@@ -326,6 +326,21 @@ pub const PROTECTIONS: &[Protection] = &[
         &["found_f1_commits_that_reach_the_medium_are_counted_by_owner_and_by_address"],
     ),
     protection(
+        "Owners who are made up, with proven addresses",
+        "examples/stash/protocol/src/confidant/job.rs",
+        [
+            "let limit = if found { &mut self.owners_limit } else { &mut self.strangers_limit };",
+            "let limit = if found && false { &mut self.owners_limit } else { &mut self.strangers_limit };",
+        ],
+        &["a_flood_of_strangers_takes_nothing_from_an_owner"],
+    ),
+    protection(
+        "Recorded datagrams are sent again, after a restart too",
+        "examples/stash/protocol/src/confidant/job.rs",
+        ["self.cookies.advance(now);", ""],
+        &["a_cookie_dies_after_two_minutes_at_the_latest_and_one_at_the_earliest"],
+    ),
+    protection(
         "One confidant offers an old version",
         "examples/stash/protocol/src/confidant/ledger.rs",
         ["Some(held) if held.version > version => return Err(Refusal::OlderVersion { held: held.version }),", ""],
