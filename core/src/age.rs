@@ -1,10 +1,11 @@
 //! Entries of a table from the oldest to the newest, for the machines that need that order.
 //!
 //! The links lie in the entries' own values, so that other machines do not pay for them. Every call but
-//! [`AgeList::clamp`] is O(1).
+//! [`AgeList::step_back`] is O(1).
 
 use crate::{
     Instant,
+    readings::StepBack,
     storage::{Link, Storage},
     table::Table,
     time::Halves,
@@ -19,7 +20,7 @@ pub(crate) struct Aged<L, T> {
     pub(crate) value: T,
 }
 
-/// The two ends of a list, which is sorted by age as long as it is clamped whenever the clock steps back.
+/// The two ends of a list, which is sorted by age as long as it follows the clock's steps back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AgeList<L> {
     oldest: L,
@@ -54,6 +55,11 @@ impl<L: Link> AgeList<L> {
     ) -> Option<(usize, &'a Aged<L, T>)> {
         let slot = self.oldest.index();
         table.get(slot).map(|(_, entry)| (slot, entry))
+    }
+
+    /// Since when the newest entry is in the list; the beginning of time if there is none.
+    pub(crate) fn newest_at<K, T, S: Storage<Link = L>, H>(&self, table: &Table<K, Aged<L, T>, S, H>) -> Instant {
+        table.get(self.newest.index()).map_or(Instant::ZERO, |(_, entry)| entry.at())
     }
 
     /// Puts an entry that is in no list at the new end.
@@ -92,14 +98,22 @@ impl<L: Link> AgeList<L> {
         }
     }
 
-    /// What lies ahead of `now` begins now: that bounds a clock that stepped back. O(entries that do).
-    pub(crate) fn clamp<K, T, S: Storage<Link = L>, H>(&self, table: &mut Table<K, Aged<L, T>, S, H>, now: Instant) {
-        let mut link = self.newest;
+    /// What lies ahead of a clock that has stepped back begins where that says. O(entries that do).
+    pub(crate) fn step_back<K, T, S: Storage<Link = L>, H>(
+        &self,
+        table: &mut Table<K, Aged<L, T>, S, H>,
+        step: StepBack,
+    ) {
+        let (mut link, mut is_ahead) = (self.newest, false);
         while let Some(entry) = table.get_mut(link.index()) {
-            if entry.at() <= now {
+            let moved = step.moved(entry.at());
+            // What is older than something that lay ahead follows it.
+            let moved = if is_ahead { moved.earlier(step.to()) } else { moved };
+            if moved == entry.at() {
                 break;
             }
-            entry.set_at(now);
+            is_ahead |= moved == step.to();
+            entry.set_at(moved);
             link = entry.older;
         }
     }

@@ -1,6 +1,9 @@
 //! `defmt::Format` for the types that cannot derive it: those with wakers, closures, tables or secrets.
 
-use core::fmt;
+use core::{
+    fmt,
+    hash::{BuildHasher, Hash},
+};
 
 use crate::*;
 
@@ -19,13 +22,14 @@ macro_rules! format_as_debug {
 }
 
 format_as_debug! {
+    ['a, K: Eq + Hash, S: Storage, H: BuildHasher, L: Lock<Target = DedupCacheIn<K, S, H>>, T: Clock]
+        ClaimGuard<'a, K, S, H, L, T>;
     ['q, B: BatchBuffer, W: Storage, L: Lock<Target = BatchQueueIn<B, W>>, T: Clock] BatchWorker<'q, B, W, L, T>;
     ['a] Actors<'a>;
     ['a] Group<'a>;
     [] HashSeed;
     [] SeededHasher;
     [B, W: Storage] BatchQueueIn<B, W>;
-    [E: FnOnce(ClaimEnd) -> Result<(), ClaimLost>] ClaimGuard<E>;
     [Id, R, S: Storage, H] KeyedCorrelatorIn<Id, R, S, H>;
     [K, A: Quota, S: Storage, H] RateLimiterIn<K, A, S, H>;
     [K, P: TripPolicy, S: Storage, H] BreakersIn<K, P, S, H>;

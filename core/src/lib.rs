@@ -48,6 +48,7 @@ mod hash;
 mod logger;
 mod quorum;
 mod rate_limiter;
+mod readings;
 mod retry;
 mod shared;
 mod storage;
@@ -70,7 +71,7 @@ pub use correlator::{
     KeyedCorrelatorIn, Resolution, RoundTrips,
 };
 pub use dedup_cache::{
-    Claim, ClaimEnd, ClaimGuard, ClaimLost, ClaimTicket, DedupCache, DedupCacheIn, DedupStats, Seen, WhenFull,
+    Claim, ClaimGuard, ClaimLost, ClaimTicket, DedupCache, DedupCacheIn, DedupStats, Seen, WhenFull,
 };
 #[cfg(feature = "aead")]
 pub use encryptor::{Domain, Encryptor, EncryptorError, Nonce, Tag};
@@ -79,7 +80,7 @@ pub use logger::{
     Actors, Entry, Event, Formatter, FormattersFull, Group, Level, Logger, LoggerStats, NotWritten, Recorded, Recorder,
     Report, ServiceId, ServiceLog, Show, Sink, Text,
 };
-pub use quorum::{Ballot, List, ListStorage, Quorum, QuorumError, QuorumIn, QuorumStats, Vote};
+pub use quorum::{Ballot, BallotId, Cast, List, ListStorage, Quorum, QuorumError, QuorumIn, QuorumStats, Vote};
 pub use rate_limiter::{
     AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
     CachedRateLimiterStats, Decision, Gcra, GcraState, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn,

@@ -200,57 +200,72 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
     /// Puts in a key that is not there yet, whose hash is `hash`, and tells its slot; a full table gives both back.
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Result<usize, (K, V)> {
+        let Some((slot, print, next)) = self.take_slot(hash, None) else { return Err((key, value)) };
+        if let Some(content) = self.slots.as_mut().get_mut(slot) {
+            *content = Slot::Occupied { print, next, key, value };
+        }
+        Ok(slot)
+    }
+
+    /// [`insert`](Self::insert) with a value that is made where it belongs, and perhaps with a slot that was freed just now:
+    /// then no search goes beyond the window. A full table drops the key.
+    #[inline]
+    pub(crate) fn insert_with(
+        &mut self,
+        hash: u64,
+        freed: Option<usize>,
+        key: K,
+        value: impl FnOnce() -> V,
+    ) -> Option<usize> {
+        let (slot, print, next) = self.take_slot(hash, freed)?;
+        *self.slots.as_mut().get_mut(slot)? = Slot::Occupied { print, next, key, value: value() };
+        Some(slot)
+    }
+
+    /// A vacant slot for a key of this hash, counted and linked to; with its print, and what it links to. `None` from a full
+    /// table.
+    #[inline]
+    fn take_slot(&mut self, hash: u64, freed: Option<usize>) -> Option<(usize, Print<S>, S::Link)> {
         if S::WINDOW > 0 {
-            return self.insert_near(hash, key, value, None);
+            return self.take_near(hash, freed);
         }
         let link = if self.freed != S::Link::NONE {
             self.freed
         } else if self.unused < self.capacity() {
             S::Link::to(self.unused)
         } else {
-            return Err((key, value));
+            return None;
         };
         let following = self.next_of(link);
         let print = S::Link::print(hash);
         let chain = self.chain(print);
-        let Some(next) = self.heads.as_ref().get(chain).copied() else { return Err((key, value)) };
-        let Some(slot) = self.slots.as_mut().get_mut(link.index()) else { return Err((key, value)) };
-        *slot = Slot::Occupied { print, next, key, value };
-        if let Some(head) = self.head_mut(chain) {
-            *head = link;
-        }
+        let head = self.head_mut(chain)?;
+        let next = mem::replace(head, link);
         if self.freed == link {
             self.freed = following;
         } else {
             self.unused = self.unused.saturating_add(1);
         }
         self.len = self.len.saturating_add(1);
-        Ok(link.index())
+        Some((link.index(), print, next))
     }
 
-    /// [`insert`](Self::insert) where there is a slot that was freed just now: no search goes beyond the window.
-    pub(crate) fn insert_in(&mut self, freed: usize, hash: u64, key: K, value: V) -> Result<usize, (K, V)> {
-        if S::WINDOW > 0 { self.insert_near(hash, key, value, Some(freed)) } else { self.insert(hash, key, value) }
-    }
-
-    /// [`insert`](Self::insert) into the first vacant slot from the home of the hash on, going round; beyond the window into
-    /// the one that was freed, if there is one.
-    fn insert_near(&mut self, hash: u64, key: K, value: V, freed: Option<usize>) -> Result<usize, (K, V)> {
+    /// [`take_slot`](Self::take_slot): the first vacant one from the home of the hash on, going round; beyond the window the
+    /// one that was freed, if there is one.
+    fn take_near(&mut self, hash: u64, freed: Option<usize>) -> Option<(usize, Print<S>, S::Link)> {
         let print = S::Link::print(hash);
         let home = self.home(print);
         let is_vacant = |slot: &usize| matches!(self.slots.as_ref().get(*slot), Some(Slot::Vacant { .. }));
         let near = (home..self.slots()).take(S::WINDOW).find(is_vacant);
         // A quarter is vacant, unless the table is full.
         let vacant = near.or(freed).or_else(|| (home..self.slots()).chain(0..home).find(is_vacant));
-        let Some(slot) = vacant.filter(|_| !self.is_full()) else { return Err((key, value)) };
-        let (is_near, chain) = (self.is_near(print, slot), self.chain(print));
-        let Some(head) = self.head_mut(chain) else { return Err((key, value)) };
+        let slot = vacant.filter(|_| !self.is_full())?;
+        let is_near = self.is_near(print, slot);
+        let chain = self.chain(print);
+        let head = self.head_mut(chain)?;
         let next = if is_near { S::Link::NONE } else { mem::replace(head, S::Link::to(slot)) };
-        if let Some(content) = self.slots.as_mut().get_mut(slot) {
-            *content = Slot::Occupied { print, next, key, value };
-            self.len = self.len.saturating_add(1);
-        }
-        Ok(slot)
+        self.len = self.len.saturating_add(1);
+        Some((slot, print, next))
     }
 
     /// Takes an entry out of its slot.

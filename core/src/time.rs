@@ -93,6 +93,11 @@ impl Instant {
         Span(self.0.saturating_sub(earlier.0))
     }
 
+    /// The later of two instants, usable in `const`.
+    pub(crate) const fn later(self, other: Self) -> Self {
+        if self.0 >= other.0 { self } else { other }
+    }
+
     /// The earlier of two instants, usable in `const`.
     pub(crate) const fn earlier(self, other: Self) -> Self {
         if self.0 <= other.0 { self } else { other }

@@ -284,9 +284,12 @@ fn what_has_no_shared_face_of_its_own_is_reached_with_the_time() {
         assert!(SAMPLES.with(|samples, now| samples.on_timeout(now).is_some()));
 
         for voter in 0..3 {
-            assert_eq!(VOTES.with(|votes, now| votes.vote(voter, 10 + i64::from(voter), now)), Vote::Counted);
+            assert_eq!(
+                VOTES.with(|votes, now| votes.vote(votes.ballot(), voter, 10 + i64::from(voter), now)),
+                Vote::Counted
+            );
         }
-        let median = VOTES.with(|votes, now| votes.result(aggregate::median, now));
+        let median = VOTES.with(|votes, now| votes.result(votes.ballot(), aggregate::median, now));
         assert_eq!(median, Ballot::Decided(11));
     });
 }

@@ -1,11 +1,12 @@
 //! The dedup cache for servers.
 
-use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, time::Duration};
+mod guard;
+
+use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, mem::needs_drop, time::Duration};
 use std::sync::Arc;
 
-use steadfast_core::{
-    Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, DedupCacheIn, DedupStats, Instant, Seen, Shared, WhenFull,
-};
+pub use guard::ClaimGuard;
+use steadfast_core::{Claim, Clock, DedupCacheIn, DedupStats, Instant, Seen, Shared, WhenFull};
 
 use crate::{
     Heap, Mutex, SystemTimer,
@@ -40,21 +41,66 @@ use crate::{
 /// # use core::time::Duration;
 /// use steadfast::{Claim, DedupCache, WhenFull};
 ///
-/// # async fn store(_: u64) -> Result<(), std::io::Error> { Ok(()) }
+/// # async fn index(_: u64) -> Result<(), std::io::Error> { Ok(()) }
 /// # steadfast::block_on(async {
-/// let orders = DedupCache::<u64>::builder(Duration::from_secs(600), WhenFull::Refuse).build();
-/// match orders.claim(&7) {
+/// let documents = DedupCache::<u64>::builder(Duration::from_secs(600), WhenFull::Refuse).build();
+/// match documents.claim(&7) {
 ///     Claim::Fresh(claim) => {
-///         store(7).await?;
+///         index(7).await?;
 ///         claim.commit()?;
 ///     }
 ///     Claim::Duplicate { .. } => { /* done already: acknowledge it again */ }
 ///     Claim::InFlight | Claim::Full => { /* ask to try again later */ }
 /// }
-/// # assert!(orders.seen(&7));
+/// # assert!(documents.seen(&7));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # }).unwrap();
 /// ```
+///
+/// # Work that must not run twice
+///
+/// A server drops a handler's future when its client hangs up, and the claim in it is aborted: a payment that was made,
+/// but not yet committed, would be made again. So move the claim into a task of its own, which nobody drops, and commit
+/// there, also when it is not known how the work ended. Abort only what surely did not happen.
+///
+/// ```
+/// # #[cfg(feature = "tokio")] {
+/// use steadfast::{Claim, ClaimGuard, ClaimLost, DedupCache};
+///
+/// # enum PayError { NotSent, Unknown }
+/// # async fn pay(_: u64) -> Result<(), PayError> { Ok(()) }
+/// /// Runs to its end, whatever becomes of the client.
+/// async fn pay_once(order: u64, claim: ClaimGuard<u64>) -> Result<(), ClaimLost> {
+///     match pay(order).await {
+///         Err(PayError::NotSent) => Ok(drop(claim)), // it may come again
+///         Ok(()) | Err(PayError::Unknown) => claim.commit(),
+///     }
+/// }
+///
+/// async fn handle(orders: &DedupCache<u64>, order: u64) {
+///     if let Claim::Fresh(claim) = orders.claim(&order) {
+///         let _paid = tokio::spawn(pay_once(order, claim)).await;
+///     }
+/// }
+/// # }
+/// ```
+///
+/// # Not a replay window
+///
+/// An id is known for one life, and not across a restart. Whoever kept a message can send it again after that, and it is
+/// `Fresh`. Where that does harm, put a timestamp or a counter under the message's authentication, and refuse what is older
+/// than a life, or than the start of this process.
+///
+/// # Clock
+///
+/// A time that is earlier than another before it, as [`check_at`](Self::check_at) may bring it, is taken for a late reading:
+/// time stands still for the ids of that shard, and none is forgotten for it. Once readings have been behind, and nothing
+/// but behind, for a life or a lease (the shorter of the two), the clock has stepped back: what lay ahead of it ends one
+/// life, or one lease, after the first such reading, and no id is kept for longer than one life more than its own.
+///
+/// # Code of the key
+///
+/// Inside a lock only `Eq` runs, of keys with the same hash. Keys are hashed, made and dropped outside.
 pub struct DedupCache<K, T = SystemTimer>(Arc<Shards<Shard<K, T>>>);
 
 type Machine<K> = DedupCacheIn<K, Heap, KeyHasher>;
@@ -127,9 +173,9 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.hasher.hash_one(key);
-        let shard = self.0.of(hash);
-        shard.with_lock(|cache| cache.check_with(hash, key, Q::to_owned, || shard.timer().now()))
+        self.with_spare(key, |shard, hash, spare| {
+            shard.with_lock(|cache| cache.check_with(hash, key, spare, || shard.timer().now()))
+        })
     }
 
     /// [`check`](Self::check) at a time that the caller has read from this cache's clock.
@@ -138,8 +184,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.hasher.hash_one(key);
-        self.0.of(hash).with_lock(|cache| cache.check_with(hash, key, Q::to_owned, || now))
+        self.with_spare(key, |shard, hash, spare| shard.with_lock(|cache| cache.check_with(hash, key, spare, || now)))
     }
 
     /// True if `key` is marked or claimed; changes nothing.
@@ -160,31 +205,50 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.hasher.hash_one(key);
-        self.0.of(hash).with(|cache, now| cache.mark_with(hash, key, Q::to_owned, now))
+        self.with_spare(key, |shard, hash, spare| shard.with(|cache, now| cache.mark_with(hash, key, spare, now)))
     }
 
-    /// Claims `key` for work that may fail. The guard commits, or aborts when it is dropped; it may be moved into a task.
-    pub fn claim<Q>(&self, key: &Q) -> Claim<ClaimGuard<impl FnOnce(ClaimEnd) -> Result<(), ClaimLost> + use<K, T, Q>>>
+    /// Claims `key` for work that may fail. The guard commits, or aborts when it is dropped.
+    ///
+    /// It may be moved into a task: do so with [work that must not run twice](Self#work-that-must-not-run-twice), or a
+    /// client that hangs up lets the id come again while the work goes on.
+    pub fn claim<Q>(&self, key: &Q) -> Claim<ClaimGuard<K, T>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.hasher.hash_one(key);
-        let claim = self.0.of(hash).with(|cache, now| cache.claim_with(hash, key, Q::to_owned, now));
-        claim.map(|ticket| {
-            let shards = Arc::clone(&self.0);
-            ClaimGuard::new(move |end| shards.of(hash).with(|cache, now| cache.end(ticket, end, now)))
-        })
+        let claim =
+            self.with_spare(key, |shard, hash, spare| shard.with(|cache, now| cache.claim_with(hash, key, spare, now)));
+        claim.map(|ticket| ClaimGuard::new(Arc::clone(&self.0), hash, ticket))
+    }
+
+    /// Runs `f` with a key to spare, if it asks for one: it is made and dropped outside the lock.
+    fn with_spare<Q, A>(&self, key: &Q, f: impl Fn(&Shard<K, T>, u64, &mut Option<K>) -> Option<A>) -> A
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.hasher.hash_one(key);
+        // To copy what needs no drop costs less than a second look.
+        let mut spare = (!needs_drop::<K>()).then(|| key.to_owned());
+        loop {
+            if let Some(answer) = f(self.0.of(hash), hash, &mut spare) {
+                return answer;
+            }
+            spare = Some(key.to_owned());
+        }
     }
 
     /// Forgets every id whose life has ended, and tells how many; never needed, but it frees the memory of the ids
     /// themselves. A lock is held for 256 of them at a time.
     pub fn cleanup(&self) -> usize {
         let mut removed = 0_usize;
+        let mut gone = Vec::with_capacity(CLEANUP_STEP);
         for shard in self.0.iter() {
             loop {
-                let some = shard.with(|cache, now| cache.cleanup_some(CLEANUP_STEP, now));
+                let some = shard.with(|cache, now| cache.cleanup_some(CLEANUP_STEP, |key| gone.push(key), now));
+                gone.clear();
                 removed = removed.saturating_add(some);
                 if some < CLEANUP_STEP {
                     break;

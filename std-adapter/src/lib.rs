@@ -48,7 +48,7 @@ pub use circuit_breaker::{
     BreakerGuard, BreakerReporter, Breakers, BreakersBuilder, BreakersGuard, BreakersReporter, CircuitBreaker,
 };
 pub use correlator::{Correlator, KeyedCorrelator};
-pub use dedup_cache::{DedupCache, DedupCacheBuilder};
+pub use dedup_cache::{ClaimGuard, DedupCache, DedupCacheBuilder};
 #[cfg(feature = "aead")]
 pub use encryptor::Encryptor;
 #[cfg(feature = "log")]
@@ -63,11 +63,11 @@ pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_o
 pub use steadfast_core;
 #[doc(inline)]
 pub use steadfast_core::{
-    Actors, AddError, AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, Ballot, BatchQueueStats, BeginError,
-    BreakerError, BreakerMode, BreakerState, BreakerStats, CachedRateLimiterStats, Call, CallError, CallGuard, CallId,
-    CallWindow, Claim, ClaimEnd, ClaimGuard, ClaimLost, Clock, Consecutive, CorrelatorStats, Decision, DedupStats,
-    Drive, Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Hint, Instant, Jitter,
-    Level, Lock, LoggerStats, NeverFits, NoBudget, NotWritten, Notify, OnFull, Open, Outcome, Percent, Permit, Plain,
+    Actors, AddError, AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, Ballot, BallotId, BatchQueueStats,
+    BeginError, BreakerError, BreakerMode, BreakerState, BreakerStats, CachedRateLimiterStats, Call, CallError,
+    CallGuard, CallId, CallWindow, Claim, ClaimLost, Clock, Consecutive, CorrelatorStats, Decision, DedupStats, Drive,
+    Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Hint, Instant, Jitter, Level,
+    Lock, LoggerStats, NeverFits, NoBudget, NotWritten, Notify, OnFull, Open, Outcome, Percent, Permit, Plain,
     QuorumError, QuorumStats, Quota, RateLimiterStats, Reason, Recorded, Recorder, Report, ReportOutcome, Reset,
     Resolution, Retry, RetryBudgetStats, RetryError, RetryIf, RetryPolicy, RoundTrips, Run, Seen, ServiceId,
     ServiceLog, Setup, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer, Trip, TripPolicy, Verdict, Vote,

@@ -1,18 +1,23 @@
 //! The quorum for servers.
 
+mod list;
+
 use core::{borrow::Borrow, fmt, marker::PhantomData, time::Duration};
 use std::sync::Arc;
 
-use steadfast_core::{
-    Ballot, Clock, Instant, List, ListStorage, QuorumError, QuorumIn, QuorumStats, Shared, Timer, Vote,
-};
+use list::{Bounded, Lists};
+use steadfast_core::{Ballot, BallotId, Cast, Clock, Instant, QuorumError, QuorumIn, QuorumStats, Shared, Timer, Vote};
 
-use crate::{Mutex, SystemTimer};
+use crate::{Mutex, SystemTimer, runtime::random_seed};
 
 /// Collects one vote from each voter, and decides by an [`aggregate`](crate::aggregate) once enough have voted.
 ///
 /// Cloning is cheap and shares everything: whoever receives votes and whoever waits for the result have a clone each. The
 /// first vote of a voter stands; votes count until the decision or the deadline. A `&str` votes as a `String`.
+///
+/// Each ballot has a [`BallotId`], which goes along with the question and comes back with each vote: a vote for a former
+/// ballot that was held up is [`Vote::OtherBallot`], and decides nothing. The first ballot has a random number, so that no
+/// vote of a former run of the program counts either.
 ///
 /// ```
 /// use std::{thread, time::Duration};
@@ -24,11 +29,12 @@ use crate::{Mutex, SystemTimer};
 ///     .timeout(Duration::from_secs(10))
 ///     .build()?;
 ///
-/// // Whoever receives passes every vote on.
+/// // The question carries the ballot's id, and each answer repeats it. Whoever receives passes every vote on.
+/// let ballot = versions.ballot();
 /// let receiver = versions.clone();
 /// thread::spawn(move || {
 ///     for (peer, version) in [("bob", 7), ("mallory", 1), ("carol", 7)] {
-///         match receiver.vote(peer, version) {
+///         match receiver.vote(ballot, peer, version) {
 ///             Vote::Counted | Vote::Repeated => {}
 ///             other => eprintln!("{peer}: {other:?}"),
 ///         }
@@ -36,14 +42,19 @@ use crate::{Mutex, SystemTimer};
 /// });
 ///
 /// // Whoever asks waits for the result: here on a thread, on tokio with `.await`.
-/// assert_eq!(block_on(versions.decided(aggregate::majority)), Some(7));
+/// assert_eq!(block_on(versions.decided(ballot, aggregate::majority)), Some(7));
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Code of voters and values
+///
+/// Inside the lock only `PartialEq` of voters runs. Values are compared, cloned and dropped outside.
 #[doc(alias = "ConsensusHelper")]
 pub struct Quorum<V, T, C = SystemTimer>(Arc<Voting<V, T, C>>);
 
-type Machine<V, T> = QuorumIn<V, T, Lists>;
+/// Both are counted, so that they leave the lock without a call of their own code; a vote that counts allocates them.
+type Machine<V, T> = QuorumIn<Arc<V>, Arc<T>, Lists>;
 type Voting<V, T, C> = Shared<Machine<V, T>, Mutex<Machine<V, T>>, C>;
 
 /// The settings of a [`Quorum`].
@@ -117,76 +128,104 @@ impl<V: PartialEq, T, C: Clock> QuorumBuilder<V, T, C> {
     /// If the threshold is zero or above the number of voters.
     pub fn build(self) -> Result<Quorum<V, T, C>, QuorumError> {
         let places = self.voters.as_ref().map_or(self.max_voters, Vec::len);
-        let deadline = self.timer.now().saturating_add(self.timeout);
+        let now = self.timer.now();
+        let deadline = now.saturating_add(self.timeout);
         let (voters, votes) = (Bounded::new(places), Bounded::new(places));
         let machine = QuorumIn::try_with_lists(voters, votes, self.threshold, deadline)?;
-        let machine = match self.voters {
-            Some(voters) => machine.listing(voters)?,
+        let mut machine = match self.voters {
+            Some(voters) => machine.listing(voters.into_iter().map(Arc::new))?,
             None => machine,
         };
+        machine.reset_to(BallotId::from_u64(random_seed()), deadline, now);
         Ok(Quorum(Arc::new(Shared::new(Mutex::new(machine), self.timer))))
     }
 }
 
 impl<V: PartialEq, T: PartialEq, C: Clock> Quorum<V, T, C> {
-    /// Counts the vote of `voter`, unless it has voted, may not vote or is too late. O(voters).
-    pub fn vote<Q>(&self, voter: &Q, value: T) -> Vote
+    /// Counts the vote of `voter` in `ballot`, unless it has voted, may not vote, is too late, or that is not the present
+    /// ballot. O(voters).
+    pub fn vote<Q>(&self, ballot: BallotId, voter: &Q, value: T) -> Vote
     where
         V: Borrow<Q>,
         Q: PartialEq + ToOwned<Owned = V> + ?Sized,
     {
-        self.0.vote_with(voter, Q::to_owned, value)
+        let is_voter = |known: &Arc<V>| V::borrow(known) == voter;
+        let cast = |own: &mut Option<_>, kept: &mut Option<_>| {
+            self.0.vote_with(ballot, is_voter, own, kept, |cast| match cast {
+                Cast::Again(first) => Err(Arc::clone(first)),
+                Cast::Done(vote) => Ok(Some(vote)),
+                Cast::Wanted => Ok(None),
+            })
+        };
+        let is_same = match cast(&mut None, &mut None) {
+            Ok(Some(vote)) => return vote,
+            Err(first) => value == *first,
+            Ok(None) => {
+                let (mut own, mut kept) = (Some(Arc::new(voter.to_owned())), Some(Arc::new(value)));
+                match cast(&mut own, &mut kept) {
+                    Ok(Some(vote)) => return vote,
+                    // Somebody has cast a vote of the same voter meanwhile.
+                    Err(first) => kept.is_some_and(|value| value == first),
+                    Ok(None) => return Vote::Full, // both are there
+                }
+            }
+        };
+        self.0.with_lock(|quorum| quorum.count_again(is_same))
     }
 }
 
 impl<V, T: Clone, C: Clock> Quorum<V, T, C> {
-    /// The result by `aggregate`, as soon as the threshold is reached and the votes decide something.
+    /// The result of `ballot` by `aggregate`, as soon as the threshold is reached and the votes decide something.
     ///
     /// While they do not (`aggregate` gives `None`: no majority, say), the ballot stays open until they do, until nobody
-    /// is left to vote or until the deadline. The first decision, and the first failure, end it. `aggregate` gets a copy of
-    /// the votes, without a lock held: a function of [`aggregate`](crate::aggregate), or any other that does not depend
-    /// on their order.
-    pub fn result<R>(&self, aggregate: impl FnMut(&mut [T]) -> Option<R>) -> Ballot<R> {
-        self.0.result(aggregate)
+    /// is left to vote or until the deadline. The first decision, and the first failure, end it. Another ballot than the
+    /// present one has failed. `aggregate` gets a copy of the votes, without a lock held: a function of
+    /// [`aggregate`](crate::aggregate), or any other that does not depend on their order.
+    pub fn result<R>(&self, ballot: BallotId, mut aggregate: impl FnMut(&mut [T]) -> Option<R>) -> Ballot<R> {
+        self.0.result(ballot, |votes| aggregate(&mut copies(votes)))
     }
 
-    /// The result by `aggregate`, once no missing vote can change it.
+    /// The result of `ballot` by `aggregate`, once no missing vote can change it.
     ///
     /// Waits until all have voted, until the deadline, or until the threshold is reached and `settled` says that whatever
     /// the missing ones vote changes nothing; see [`aggregate::settled`](crate::aggregate::settled).
     pub fn result_when_settled<R>(
         &self,
-        aggregate: impl FnMut(&mut [T]) -> Option<R>,
-        settled: impl FnMut(&mut [T], usize) -> bool,
+        ballot: BallotId,
+        mut aggregate: impl FnMut(&mut [T]) -> Option<R>,
+        mut settled: impl FnMut(&mut [T], usize) -> bool,
     ) -> Ballot<R> {
-        self.0.result_when_settled(aggregate, settled)
+        let settled = |votes: &mut [Arc<T>], missing| settled(&mut copies(votes), missing);
+        self.0.result_when_settled(ballot, |votes| aggregate(&mut copies(votes)), settled)
     }
 
-    /// Waits for the [`result`](Self::result) of the present ballot; `None` if it failed or was reset.
+    /// Waits for the [`result`](Self::result) of `ballot`; `None` if it failed, or as soon as it is not the present one.
     ///
-    /// Four tasks at a time are woken at once; more of them look every 10 milliseconds. Dropping the future changes
-    /// nothing.
-    pub async fn decided<R>(&self, aggregate: impl FnMut(&mut [T]) -> Option<R>) -> Option<R>
+    /// Four tasks at a time are woken at once, a task that is not polled among them; more of them look every 10
+    /// milliseconds, and so learn it that much later at most. Dropping the future changes nothing.
+    pub async fn decided<R>(&self, ballot: BallotId, mut aggregate: impl FnMut(&mut [T]) -> Option<R>) -> Option<R>
     where
         C: Timer,
     {
-        self.0.decided(aggregate).await
+        self.0.decided(ballot, |votes| aggregate(&mut copies(votes))).await
     }
 
-    /// Waits for the [`result_when_settled`](Self::result_when_settled) of the present ballot; `None` if it failed or was
-    /// reset. All else is as for [`decided`](Self::decided).
+    /// Waits for the [`result_when_settled`](Self::result_when_settled) of `ballot`. All else is as for
+    /// [`decided`](Self::decided).
     pub async fn decided_when_settled<R>(
         &self,
-        aggregate: impl FnMut(&mut [T]) -> Option<R>,
-        settled: impl FnMut(&mut [T], usize) -> bool,
+        ballot: BallotId,
+        mut aggregate: impl FnMut(&mut [T]) -> Option<R>,
+        mut settled: impl FnMut(&mut [T], usize) -> bool,
     ) -> Option<R>
     where
         C: Timer,
     {
-        self.0.decided_when_settled(aggregate, settled).await
+        let settled = |votes: &mut [Arc<T>], missing| settled(&mut copies(votes), missing);
+        self.0.decided_when_settled(ballot, |votes| aggregate(&mut copies(votes)), settled).await
     }
 
-    /// Those who have voted, and for what, in no order of meaning.
+    /// Those who have voted in the present ballot, and for what, in no order of meaning.
     #[must_use]
     pub fn votes(&self) -> Vec<(V, T)>
     where
@@ -195,23 +234,43 @@ impl<V, T: Clone, C: Clock> Quorum<V, T, C> {
         self.dissenters(|_| false)
     }
 
-    /// Those whose vote does not agree, by what the caller calls agreement with the result.
+    /// Those whose vote in the present ballot does not agree, by what the caller calls agreement with the result.
     #[must_use]
     pub fn dissenters(&self, agrees: impl Fn(&T) -> bool) -> Vec<(V, T)>
     where
         V: Clone,
     {
-        let votes: Vec<(V, T)> =
+        let votes: Vec<_> =
             self.0.with_lock(|quorum| quorum.votes().map(|(voter, value)| (voter.clone(), value.clone())).collect());
-        votes.into_iter().filter(|(_, value)| !agrees(value)).collect()
+        let dissent = votes.iter().filter(|(_, value)| !agrees(value));
+        dissent.map(|(voter, value)| (V::clone(voter), T::clone(value))).collect()
     }
 }
 
+/// The values themselves, made outside the lock.
+fn copies<T: Clone>(votes: &[Arc<T>]) -> Vec<T> {
+    votes.iter().map(|value| T::clone(value)).collect()
+}
+
 impl<V, T, C: Clock> Quorum<V, T, C> {
-    /// Begins another ballot, open for `timeout`: forgets the votes, keeps the voters and the counts. Those who wait for
-    /// the former ballot get no result.
-    pub fn reset(&self, timeout: Duration) {
-        self.0.reset(timeout);
+    /// The present ballot: what the question has to carry, and each vote to repeat.
+    #[must_use]
+    pub fn ballot(&self) -> BallotId {
+        self.0.ballot()
+    }
+
+    /// Begins another ballot, the next by number, open for `timeout`, and names it: forgets the votes, keeps the voters and
+    /// the counts. Those who wait for the former ballot get no result.
+    pub fn reset(&self, timeout: Duration) -> BallotId {
+        self.0.reset(timeout)
+    }
+
+    /// [`reset`](Self::reset) to a ballot that the caller numbers, as a term of the protocol.
+    ///
+    /// False, and nothing changed, if it is the present one: so whoever hears twice of a term begins it once. To come back
+    /// to a former number is to let its late votes in.
+    pub fn reset_to(&self, ballot: BallotId, timeout: Duration) -> bool {
+        self.0.reset_to(ballot, timeout)
     }
 
     /// Those on the list who have not voted; nobody if there is no list.
@@ -220,7 +279,8 @@ impl<V, T, C: Clock> Quorum<V, T, C> {
     where
         V: Clone,
     {
-        self.0.with_lock(|quorum| quorum.absentees().cloned().collect())
+        let absentees: Vec<_> = self.0.with_lock(|quorum| quorum.absentees().cloned().collect());
+        absentees.iter().map(|voter| V::clone(voter)).collect()
     }
 
     /// The number of votes that count.
@@ -270,143 +330,5 @@ impl<V, T, C> fmt::Debug for QuorumBuilder<V, T, C> {
     }
 }
 
-/// Lists on the heap.
-struct Lists;
-
-impl ListStorage for Lists {
-    type Of<T> = Bounded<T>;
-}
-
-/// A list whose bound is chosen at run time.
-#[derive(Clone)]
-struct Bounded<T> {
-    items: Vec<T>,
-    capacity: usize,
-}
-
-impl<T> Bounded<T> {
-    fn new(capacity: usize) -> Self {
-        Self { items: Vec::with_capacity(capacity), capacity }
-    }
-}
-
-impl<T> AsRef<[T]> for Bounded<T> {
-    fn as_ref(&self) -> &[T] {
-        &self.items
-    }
-}
-
-impl<T> AsMut<[T]> for Bounded<T> {
-    fn as_mut(&mut self) -> &mut [T] {
-        &mut self.items
-    }
-}
-
-impl<T> List<T> for Bounded<T> {
-    fn capacity(&self) -> usize {
-        self.capacity
-    }
-
-    fn push(&mut self, item: T) -> Result<(), T> {
-        if self.items.len() == self.capacity {
-            return Err(item);
-        }
-        self.items.push(item);
-        Ok(())
-    }
-
-    fn clear(&mut self) {
-        self.items.clear();
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::thread;
-
-    use super::*;
-    use crate::{
-        aggregate::{majority, trimmed_mean},
-        block_on,
-    };
-
-    #[test]
-    fn it_is_shared_between_threads_and_counts_exactly() {
-        let quorum = Quorum::<u64, i64>::builder(400).max_voters(400).build().unwrap();
-        thread::scope(|scope| {
-            for first in 0..4_u64 {
-                let quorum = quorum.clone();
-                scope.spawn(move || {
-                    for voter in 0..200 {
-                        // Two threads each vote for the same voter.
-                        let _ = quorum.vote(&(voter + 200 * (first % 2)), 7);
-                    }
-                });
-            }
-            assert_eq!(block_on(quorum.decided(trimmed_mean)), Some(7));
-        });
-        let stats = quorum.stats();
-        assert_eq!((stats.counted, stats.repeated, stats.seen()), (400, 400, 800));
-        assert_eq!(quorum.vote(&1_000, 7), Vote::Late);
-    }
-
-    #[test]
-    fn text_voters_are_looked_up_borrowed() {
-        let quorum =
-            Quorum::<String, u8>::builder(2).voters(["bob", "carol", "bob"].map(String::from)).build().unwrap();
-        assert_eq!(quorum.vote("mallory", 1), Vote::Stranger);
-        assert_eq!(quorum.vote("bob", 1), Vote::Counted);
-        assert_eq!(quorum.vote("bob", 2), Vote::Conflicting);
-        assert_eq!(quorum.absentees(), ["carol"]);
-        assert_eq!(quorum.vote("carol", 2), Vote::Counted);
-        assert_eq!(quorum.dissenters(|value| *value == 1), [("carol".to_owned(), 2)]);
-        assert_eq!(quorum.votes().len(), 2);
-        assert_eq!(quorum.result(majority), Ballot::Failed);
-        quorum.reset(Duration::MAX);
-        assert!(quorum.is_empty());
-        assert_eq!(quorum.next_deadline(), None);
-    }
-
-    #[test]
-    fn an_impossible_quorum_cannot_be_built() {
-        let build = |threshold, places| Quorum::<u8, u8>::builder(threshold).max_voters(places).build().map(|_| ());
-        assert_eq!(build(0, 3), Err(QuorumError::NoThreshold));
-        assert_eq!(build(4, 3), Err(QuorumError::OutOfReach));
-        let listed = Quorum::<u8, u8>::builder(2).voters([1, 1]).build();
-        assert_eq!(listed.map(|_| ()), Err(QuorumError::OutOfReach));
-    }
-
-    #[cfg(feature = "tokio")]
-    #[tokio::test(start_paused = true)]
-    async fn waiting_ends_with_the_deciding_vote_or_at_the_deadline() {
-        let timeout = Duration::from_secs(60);
-        let quorum = Quorum::<u8, u8>::builder(2).voters(1..=3).timeout(timeout).build().unwrap();
-        let waiting = quorum.clone();
-        let decided =
-            tokio::spawn(
-                async move { waiting.decided_when_settled(majority, crate::aggregate::settled::majority).await },
-            );
-        tokio::task::yield_now().await;
-        assert_eq!(quorum.vote(&1, 7), Vote::Counted);
-        assert_eq!(quorum.vote(&2, 7), Vote::Counted);
-        assert_eq!(decided.await.unwrap(), Some(7));
-
-        quorum.reset(timeout);
-        let start = tokio::time::Instant::now();
-        assert_eq!(quorum.vote(&1, 7), Vote::Counted);
-        assert_eq!(quorum.decided(majority).await, None);
-        let took = start.elapsed();
-        assert!(took >= timeout && took < timeout + Duration::from_secs(1), "{took:?}");
-    }
-
-    #[cfg(feature = "tokio")]
-    #[tokio::test(start_paused = true)]
-    async fn a_reset_ends_the_wait_for_the_former_ballot() {
-        let quorum = Quorum::<u8, u8>::builder(2).build().unwrap();
-        let waiting = quorum.clone();
-        let former = tokio::spawn(async move { waiting.decided(majority).await });
-        tokio::task::yield_now().await;
-        quorum.reset(Duration::MAX);
-        assert_eq!(former.await.unwrap(), None);
-    }
-}
+mod tests;

@@ -16,12 +16,12 @@ use crate::{
     storage::{KeyHasher, Shards, SparseHeap, Spread, spread},
 };
 
-/// Lets each key do so much in so much time, in memory that is fixed when it is built.
+/// A keyed rate limiter: each key may do so much in so much time, in memory that is fixed when it is built.
 ///
-/// Cloning is cheap and shares everything. `A` is the quota: [`Gcra`](crate::Gcra) (a rate and a burst, the smallest and
-/// fastest) or [`SlidingLog`](crate::SlidingLog) (at most so many in any window). No background task is needed. A flood
-/// of made-up keys cannot grow it, cannot reset the quota of an exhausted key, and shares one quota (see
-/// [`OnFull`]). Keys are hashed with a random seed; a `&str` looks up a `String` without allocating.
+/// Cloning is cheap and shares everything. `A` is the quota: [`Gcra`](crate::Gcra) (a rate and a burst, as a token bucket
+/// has; the smallest and fastest) or [`SlidingLog`](crate::SlidingLog) (at most so many in any window). No background task
+/// is needed. Keys are hashed with a random seed; a `&str` looks up a `String` without allocating. `Eq` and `Hash` of a key
+/// run inside a lock, and must not use the limiter; `Clone` and `Drop` run outside.
 ///
 /// ```
 /// use steadfast::{Decision, Gcra, RateLimiter};
@@ -33,6 +33,24 @@ use crate::{
 ///     Decision::Deny { .. } => { /* 429, with `retry_after(limiter.now())` as its header */ }
 /// }
 /// ```
+///
+/// # When it is full
+///
+/// An entry is in use until its quota is whole again. So make room for as many keys as come in that time: for
+/// `Gcra::per_second(100).burst(20)` for those of 200 ms, for 100 a day for those of a whole day. Then every
+/// key is served, whatever else comes. Beyond that, a key without an entry is denied, or shares one quota with all others
+/// of its shard; [`OnFull`] says which. Known keys keep their entry and their quota, and nobody gets a fresh one.
+///
+/// A flood of made-up keys cannot grow the limiter, and cannot reset or take the quota of a known key. But it can fill the
+/// table: who sends `max_keys` made-up keys within the time that one quota takes to be whole again locks newcomers out, and
+/// one made-up key for each entry that becomes idle keeps them out. At 65,536 keys and 10 a second that takes 655,360 keys
+/// a second, at 100 a day it takes 76 a second: limit what strangers can name by a coarser key first (a network, an account)
+/// if the quota is slow.
+///
+/// # Clock
+///
+/// A clock that steps back costs at most one extra burst a step, and keeps a key out for no longer than its quota takes to
+/// be whole, whoever asks. What was told as `retry_at` comes true.
 ///
 /// # Requests of different size
 ///
@@ -83,7 +101,9 @@ impl<K: Eq + Hash, A: Quota + Clone> RateLimiter<K, A> {
 }
 
 impl<K: Eq + Hash, A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<K, A, T> {
-    /// For how many keys there is room, at least one and at most 4,294,967,294.
+    /// The capacity: for how many keys there is room, at least one and at most 4,294,967,294.
+    ///
+    /// As many as come in the time that one quota takes to be whole again; see [When it is full](RateLimiter#when-it-is-full).
     ///
     /// Up to 255 the limiter holds exactly so many. A larger one consists of shards that share the keys by their hash, up
     /// to 256 of them. Each has a margin of six standard deviations and six keys, so that any `max_keys` keys find room: 122
@@ -265,7 +285,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         self.0.shards.of(hash).reset_and_wake(key, spread(&self.0.lines, hash))
     }
 
-    /// Waits until `key` is allowed, and counts it then.
+    /// Waits until `key` is allowed, and counts it then: once, however often it asks meanwhile.
     ///
     /// Those who wait for one key are served in the order of their arrival, as far as its line has places: 64, which some
     /// thousand keys share. Beyond them that order is not kept, but whoever waits longest comes before those who come.
@@ -413,7 +433,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     pub fn cleanup(&self) -> usize {
         let clean = |shard: &Shard<K, A, T>| {
             let mut keys = Vec::new();
-            shard.with(|limiter, now| limiter.cleanup_with(now, |key| keys.push(key)))
+            shard.with(|limiter, now| limiter.cleanup_with(now, |key, _| keys.push(key)))
         };
         let freed = self.0.shards.iter().map(clean).sum();
         // Those who found the table full may find an entry now.
@@ -518,6 +538,81 @@ mod tests {
         assert!((0..255).all(|key| limiter.allow(&key).is_allowed()));
         assert!(!limiter.allow(&255).is_allowed());
         assert_eq!((limiter.len(), limiter.capacity()), (255, 255));
+    }
+
+    /// A key that asks its own limiter whenever it is cloned or dropped.
+    struct Touchy(u8, Arc<std::sync::OnceLock<RateLimiter<Self, Gcra>>>);
+
+    impl Eq for Touchy {}
+
+    impl PartialEq for Touchy {
+        fn eq(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+
+    impl Hash for Touchy {
+        fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+
+    impl Clone for Touchy {
+        fn clone(&self) -> Self {
+            let _ = self.1.get().map(RateLimiter::len);
+            Self(self.0, self.1.clone())
+        }
+    }
+
+    impl Drop for Touchy {
+        fn drop(&mut self) {
+            let _ = self.1.get().map(RateLimiter::stats);
+        }
+    }
+
+    #[test]
+    fn found_a10_keys_are_cloned_and_dropped_outside_the_lock() {
+        let (done, is_done) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let cell = Arc::default();
+            let key = |number| Touchy(number, Arc::clone(&cell));
+            // One whose quota is whole again at once, and one that never lets anybody in.
+            let limiter = RateLimiter::builder(Gcra::every(Duration::from_nanos(1))).max_keys(1).build();
+            let _ = cell.set(limiter.clone());
+            for number in 0..100 {
+                while !limiter.allow(&key(number)).is_allowed() {}
+            }
+            let _ = limiter.allow_verdict(&key(101), NonZeroU32::MIN);
+            let _ = limiter.allow_at(&key(102), limiter.now());
+            limiter.reset(&key(102));
+            limiter.set_quota(Gcra::every(Duration::MAX));
+            (0..100).for_each(|number| assert!(!limiter.allow(&key(number)).is_allowed()));
+            limiter.set_quota(Gcra::every(Duration::ZERO));
+            assert!(limiter.allow(&key(7)).is_allowed());
+            assert_eq!(limiter.cleanup(), 1);
+            done.send(()).unwrap();
+        });
+        assert!(is_done.recv_timeout(Duration::from_secs(60)).is_ok(), "a key waits for its own limiter");
+    }
+
+    #[test]
+    fn found_a3_what_was_counted_stays_counted_in_every_shard() {
+        let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(100)).max_keys(10_000).build();
+        (0..1_000).for_each(|key| (0..=key % 100).for_each(|_| assert!(limiter.allow(&key).is_allowed())));
+        limiter.set_quota(Gcra::per(100, Duration::from_secs(86_400)));
+        (0..1_000).for_each(|key| assert_eq!(u64::from(limiter.remaining(&key)), 99 - key % 100));
+    }
+
+    /// A log of 160 kB a key, on the stack of a thread as the standard library makes it.
+    #[test]
+    fn found_a13_a_long_log_fits_the_stack_of_a_thread() {
+        let small = thread::Builder::new().stack_size(2 << 20).spawn(|| {
+            let limiter = RateLimiter::<u64, _>::builder(SlidingLog::<20_000>::per_hour()).max_keys(3).build();
+            (0..4).for_each(|key| assert!(limiter.allow(&key).is_allowed()));
+            limiter.set_quota(SlidingLog::per_minute());
+            assert!(limiter.refund(&1, NonZeroU32::MIN) && limiter.reset(&2) && limiter.check(&4).is_allowed());
+        });
+        small.unwrap().join().unwrap();
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn a_rate_limiter_does_what_its_machine_does() {
                 7 => assert_eq!(limiter.cleanup(), machine.cleanup(now)),
                 8 => {
                     limiter.set_quota(if key == 0 { other } else { quota });
-                    machine.set_quota(if key == 0 { other } else { quota });
+                    machine.set_quota(if key == 0 { other } else { quota }, now);
                 }
                 _ => assert_eq!(sorted(limiter.usage()), sorted(machine.usage(now).map(|(key, left)| (*key, left)))),
             }

@@ -62,7 +62,7 @@ fn every_future_may_be_spawned() -> Result<(), QuorumError> {
     may_be_spawned(&keyed.call(String::new(), Duration::ZERO, async || Ok::<(), ()>(())));
 
     let quorum = Quorum::<String, i64>::builder(1).build()?;
-    may_be_spawned(&quorum.decided(aggregate::median));
+    may_be_spawned(&quorum.decided(quorum.ballot(), aggregate::median));
 
     let retry = RetryPolicy::constant(Duration::ZERO).run(async || Ok::<(), ()>(()));
     may_be_spawned(&retry.into_future());

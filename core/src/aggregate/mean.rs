@@ -16,6 +16,12 @@ const ZERO_BAND: i64 = 10;
 /// The median of an even number of votes is the upper of the two in the middle, its fifth is rounded toward zero, and so
 /// is the mean. Around a median of zero the votes from -10 to 10 count. Exact for all of `i64`. May reorder the votes; O(n).
 ///
+/// Less than half of the votes cannot bring the result below a fifth of the lowest honest vote, or above five times the
+/// highest, if all honest votes are positive. Within that they can: one liar makes 3,000 of `[100, 3_000, 100_000]`.
+///
+/// This is not what statistics calls a trimmed mean, which is [`mean_without_extremes`]: it trims by the ratio to the
+/// median. For readings of sensors take that one, or [`median`].
+///
 /// The bounds suit counts and durations. For points in time, where five times a value means nothing, use
 /// [`mean_within_mad`] or [`cluster`](super::cluster).
 ///
@@ -97,7 +103,8 @@ pub fn trimmed_mean_positive(votes: &mut [i64]) -> Option<i64> {
 
 /// The vote in the middle, or the mean of the two in the middle, rounded toward zero; `None` for no votes.
 ///
-/// It lies within the honest votes as long as these are more than half. Reorders the votes; O(n).
+/// It lies within the honest votes as long as these are more than half, so it suits the readings of sensors. Reorders the
+/// votes; O(n).
 ///
 /// ```
 /// use steadfast_core::aggregate;
@@ -105,6 +112,7 @@ pub fn trimmed_mean_positive(votes: &mut [i64]) -> Option<i64> {
 /// assert_eq!(aggregate::median(&mut [7, i64::MAX, 5]), Some(7));
 /// assert_eq!(aggregate::median(&mut [7, 4]), Some(5));
 /// ```
+#[doc(alias("outlier", "sensor", "robust average"))]
 pub fn median(votes: &mut [i64]) -> Option<i64> {
     let middle = votes.len() / 2;
     let upper = select(votes, middle, ascending)?;
@@ -117,6 +125,8 @@ pub fn median(votes: &mut [i64]) -> Option<i64> {
 
 /// The mean of the votes without the `count` lowest and the `count` highest, rounded toward zero; `None` if none remain.
 ///
+/// A trimmed (or truncated) mean, as statistics calls it: for the readings of sensors, some of which may be stuck.
+///
 /// With at most `count` liars the result lies within the honest votes. Exact for all of `i64`. Reorders the votes; O(n).
 ///
 /// ```
@@ -126,6 +136,7 @@ pub fn median(votes: &mut [i64]) -> Option<i64> {
 /// assert_eq!(without_one(&mut [10, i64::MIN, 12, 11, i64::MAX]), Some(11));
 /// assert_eq!(without_one(&mut [10, 12]), None);
 /// ```
+#[doc(alias("truncated mean", "trimmed mean", "winsorized", "outlier", "sensor"))]
 pub const fn mean_without_extremes(count: usize) -> impl Fn(&mut [i64]) -> Option<i64> + Copy {
     move |votes| {
         let kept = votes.len().checked_sub(count.checked_mul(2)?).filter(|kept| *kept > 0)?;

@@ -6,13 +6,17 @@
 //!
 //! | | result | what liars can do |
 //! |---|---|---|
-//! | [`trimmed_mean`], [`trimmed_mean_positive`] | mean of the votes between a fifth and five times the median | less than half: move it within that band of an honest vote |
-//! | [`median`] | the middle | less than half: move it among the honest votes |
-//! | [`mean_without_extremes`] | mean without the lowest and highest | as many as are cut at an end: move it among the honest votes |
+//! | [`trimmed_mean`], [`trimmed_mean_positive`] | mean of the votes between a fifth and five times the median | less than half: choose which honest vote the median is, and move the mean between a fifth and five times that vote |
+//! | [`median`] | the middle; for readings of sensors | less than half: move it among the honest votes |
+//! | [`mean_without_extremes`] | for readings of sensors: mean without the lowest and highest | as many as are cut at an end: move it among the honest votes |
 //! | [`mean_within_mad`] | mean of the votes near the median, by the votes' own scale | less than half: move it by so many times the spread of the honest votes |
 //! | [`cluster`] | the middle of the largest group within a tolerance | fewer than the largest honest group: move it no further than the tolerance from an honest vote |
 //! | [`majority`] | the value of more than half | less than half: prevent a result, not forge one |
 //! | [`plurality`] | the most frequent value | fewer than the lead of the honest votes: nothing |
+//!
+//! [`trimmed_mean`] is not what statistics calls so: it trims by the ratio to the median, for counts and durations whose
+//! liars are off by orders of magnitude. One sensor that is stuck at 60 among four that show 21.5 moves it to 29.2. What
+//! statistics calls a trimmed mean is [`mean_without_extremes`].
 
 mod agreement;
 mod mean;

@@ -28,12 +28,12 @@ use crate::{
 ///
 /// - a closed breaker with nothing against its key: no failure, and no failed or slow call in its window;
 /// - an open or half-open one that nobody has asked for during the longest open time after they might have;
-/// - one that nobody has told anything for its *memory*: two [leases](Reset::lease), and at least ten minutes, the longest
-///   open time and the window's span.
+/// - any closed one that nobody has told anything for a minute, and for the longest open time, the window's span, and two
+///   [leases](Reset::lease) (if it or the [`call_timeout`](Reset::call_timeout) is set).
 ///
 /// If there is none, the result is only counted, in [`untracked`](BreakersIn::untracked), and the key's calls pass: no call
-/// is ever refused for lack of memory, no open breaker is forgotten before it is due, and no failure that has been counted
-/// within the memory. [`cleanup`](BreakersIn::cleanup) is stricter: it lets go only of what is as good as new.
+/// is ever refused for lack of memory, no open breaker is forgotten before it is due, and no failure within the time above.
+/// [`cleanup`](BreakersIn::cleanup) is stricter: it lets go only of what is as good as new.
 ///
 /// A result whose key has no entry counts for a new one, whenever its call began. So results of slow calls are never lost;
 /// one whose breaker had opened and was forgotten while the call was under way counts once more.
@@ -304,8 +304,9 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
     /// Forgets every breaker that is as good as new, and tells how many; never needed, since a full table makes room by
     /// itself. O(capacity).
     ///
-    /// As good as new is one that has never opened and in which no call counts, and one that nobody has told anything for
-    /// its memory (see [`Breakers`]). No decision is another for it, so it may be called as often as one likes.
+    /// As good as new is a breaker that has never opened and in which no call counts, and one that nobody has told anything
+    /// for ten minutes, the longest open time, the window's span, and two [leases](Reset::lease). So it blinds no breaker,
+    /// however often it is called.
     #[doc(alias("purge", "evict"))]
     pub fn cleanup(&mut self, now: Instant) -> usize {
         let before = self.len();

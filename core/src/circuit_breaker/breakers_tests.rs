@@ -97,9 +97,9 @@ fn made_up_keys_that_all_fail_give_their_entries_back() {
     for key in 0..4 {
         assert!(call(&mut breakers, key, Outcome::Failure, at(0)));
     }
-    assert!(call(&mut breakers, 7, Outcome::Failure, at(1_199)));
-    assert_eq!(breakers.untracked(), 1, "one failure is not forgotten before its memory ends");
-    assert!(call(&mut breakers, 7, Outcome::Failure, at(1_200)));
+    assert!(call(&mut breakers, 7, Outcome::Failure, at(59)));
+    assert_eq!(breakers.untracked(), 1, "one failure is not forgotten at once");
+    assert!(call(&mut breakers, 7, Outcome::Failure, at(60)));
     assert_eq!((breakers.untracked(), breakers.reused()), (1, 1));
 }
 
@@ -214,6 +214,39 @@ fn found_a5_a_janitor_never_blinds_a_breaker() {
     a_janitor_changes_nothing(Trip::call_window::<4>(half), &[(10, S), (10, S), (90, F), (400, F), (7, S)]);
     let window = Trip::time_window::<4>(Duration::from_secs(3_600), half).min_calls(NonZeroU32::MIN.saturating_add(3));
     a_janitor_changes_nothing(window, &[(10, S), (10, S), (1_300, F), (400, F), (7, S)]);
+}
+
+/// Keys that fail in turn do not take each other's entry: one of them opens, and what is not judged is counted.
+#[test]
+fn found_a5_keys_that_share_an_entry_do_not_blind_each_other() {
+    let mut breakers: Breakers<u32, 1> = Breakers::new(Trip::consecutive(3), Reset::after(Duration::from_secs(5)));
+    for second in (0..20).step_by(5) {
+        assert!(call(&mut breakers, second / 5 % 2, Outcome::Failure, at(second.into())));
+    }
+    assert!(call(&mut breakers, 0, Outcome::Failure, at(20)));
+    assert_eq!((breakers.state(&0), breakers.untracked()), (BreakerState::Open, 2));
+}
+
+#[test]
+fn found_a5_half_open_breakers_whose_probes_gave_up_are_idle_like_open_ones() {
+    let mut breakers = full_of_open_ones();
+    for key in 0..4 {
+        assert!(call(&mut breakers, key, Outcome::Dropped, at(30)));
+        assert_eq!(breakers.state(&key), BreakerState::HalfOpen);
+    }
+    assert!(call(&mut breakers, 7, Outcome::Failure, at(60)));
+    assert_eq!((breakers.state(&7), breakers.untracked()), (BreakerState::Open, 0));
+}
+
+#[test]
+fn found_a5_a_failure_within_its_window_of_time_is_kept_in_a_full_table() {
+    let trip = Trip::time_window::<4>(Duration::from_secs(3_600), Percent::new(100));
+    let mut breakers: Breakers<u32, 1, _> =
+        Breakers::new(trip.min_calls(NonZeroU32::MIN.saturating_add(1)), Reset::after(Duration::from_secs(5)));
+    assert!(call(&mut breakers, 1, Outcome::Failure, at(0)));
+    assert!(call(&mut breakers, 2, Outcome::Failure, at(2_000)));
+    assert!(call(&mut breakers, 1, Outcome::Failure, at(2_600)));
+    assert_eq!((breakers.state(&1), breakers.untracked()), (BreakerState::Open, 1));
 }
 
 #[test]

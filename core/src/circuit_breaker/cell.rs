@@ -296,16 +296,17 @@ impl<P: TripPolicy> Control<P> {
         is_untouched || now >= since.after(self.reset.memory()) && !self.trip.reaches_back_to(since, now)
     }
 
-    /// True if a full table may give the place of this breaker to another key: besides, nothing speaks against its key, or
-    /// nobody has asked for it for a whole open time after they might have.
+    /// True if a full table may give the place of this breaker to another key: nothing speaks against its key, or that is
+    /// so long ago that another needs the room more.
     pub(super) fn is_idle(&self, cell: &mut Cell<P::Window>, now: Instant) -> bool {
-        let may_go = match cell.state {
-            BreakerState::Closed => self.trip.is_clean(&cell.window, now),
-            BreakerState::HalfOpen | BreakerState::Open => {
-                now >= self.quiet_since(cell, now).after(self.reset.longest_open())
+        let since = self.quiet_since(cell, now);
+        match cell.state {
+            BreakerState::Closed => {
+                let is_old = now >= since.after(self.reset.memory_when_full());
+                is_old && !self.trip.reaches_back_to(since, now) || self.trip.is_clean(&cell.window, now)
             }
-        };
-        may_go || self.is_as_new(cell, now)
+            BreakerState::HalfOpen | BreakerState::Open => now >= since.after(self.reset.longest_open()),
+        }
     }
 
     /// Since when a breaker only waits to be asked or told.
@@ -368,12 +369,14 @@ impl<P: TripPolicy> Control<P> {
                 cell.admitted = admitted.max(cell.succeeded);
                 if cell.succeeded >= self.reset.probe_count() {
                     self.close(cell);
-                    cell.at = Halves::new(now);
                 }
             }
             Outcome::Dropped | Outcome::Failure | Outcome::RetryAfter(_) | Outcome::Success => {
-                self.reopen(cell, outcome, now);
+                return self.reopen(cell, outcome, now);
             }
+        }
+        if cell.admitted <= cell.succeeded {
+            cell.at = Halves::new(now); // no probe is out: nobody waits for a lease
         }
     }
 

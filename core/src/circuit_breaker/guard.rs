@@ -188,7 +188,7 @@ impl<F: FnMut()> OnUnwind<F> {
         Self(undo)
     }
 
-    pub(super) fn disarm(self) {
+    pub(super) const fn disarm(self) {
         mem::forget(self);
     }
 }

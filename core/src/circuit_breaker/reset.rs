@@ -226,11 +226,19 @@ impl Reset {
         (self.call_timeout < Span::MAX).then(|| now.after(self.call_timeout))
     }
 
-    /// For how long a table remembers a breaker that nobody tells anything: results are never further apart than two calls
-    /// that follow each other.
+    /// For how long a table remembers a breaker that nobody tells anything: two calls that follow each other, at least.
     pub(super) fn memory(&self) -> Span {
         let lease = self.lease_span();
         lease.plus(lease).max(self.longest_open()).max(LONG)
+    }
+
+    /// The same in a full table, where the next key needs the room.
+    pub(super) fn memory_when_full(&self) -> Span {
+        const MINUTE: Span = Span::new(Duration::from_secs(60));
+
+        let is_limited = !self.lease.is_zero() || self.call_timeout < Span::MAX;
+        let lease = if is_limited { self.lease_span() } else { Span::ZERO };
+        lease.plus(lease).max(self.longest_open()).max(MINUTE)
     }
 
     pub(super) fn longest_open(&self) -> Span {

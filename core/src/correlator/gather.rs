@@ -10,7 +10,7 @@ use core::{
 
 use super::{
     CallError, CallId, CorrelatorIn,
-    phase::{Calls, Ending, look_after},
+    phase::{Calls, Ending, Left, look_after},
     wait::poll_sleep,
 };
 use crate::{Instant, Lock, Shared, Storage, Timer, time::Span};
@@ -174,7 +174,10 @@ where
             if before.iter().any(|other| other.peer == call.peer) {
                 continue;
             }
-            let begun = self.shared.with(|calls, now| calls.begin_for(call.peer, timeout, true, now))?;
+            let mut over = Left::nothing();
+            let begun = self.shared.with(|calls, now| calls.begin_for(call.peer, timeout, true, now, &mut over));
+            over.wake();
+            let begun = begun?;
             call.id = Some(begun.id);
             self.expires_at = begun.expires_at;
         }
@@ -230,7 +233,8 @@ where
     ) -> ControlFlow<()> {
         let Some(call) = self.calls.get_mut(index) else { return ControlFlow::Continue(()) };
         let Some(id) = call.id.take() else { return ControlFlow::Continue(()) };
-        match self.shared.with_lock(|calls| calls.finish(id, ending)).outcome {
+        let mut left = Left::nothing();
+        match self.shared.with_lock(|calls| calls.finish(id, ending, &mut left)) {
             Ok(reply) => on_answer(call.peer, reply),
             Err(_) => ControlFlow::Continue(()),
         }
@@ -240,7 +244,8 @@ where
 impl<P: Copy + Eq, R, S: Storage, L: Lock<Target = CorrelatorIn<P, R, S>>, T> Drop for Gathering<'_, P, R, S, L, T> {
     fn drop(&mut self) {
         for id in self.calls.iter_mut().filter_map(|call| call.id.take()) {
-            self.shared.with_lock(|calls| calls.finish(id, Ending::Cancelled));
+            let mut left = Left::nothing();
+            let _reply = self.shared.with_lock(|calls| calls.finish(id, Ending::Cancelled, &mut left));
         }
     }
 }

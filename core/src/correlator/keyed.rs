@@ -4,6 +4,7 @@ use core::{
     borrow::Borrow,
     fmt,
     hash::{BuildHasher, Hash},
+    mem::needs_drop,
     task::{Poll, Waker},
     time::Duration,
 };
@@ -11,8 +12,8 @@ use core::{
 use super::{
     BeginError, CorrelatorStats, Resolution, RoundTrips,
     due::{Due, Slots},
-    ledger::Ledger,
-    phase::{CLOSED_AT_ONCE, Calls, Ending, Finished, Phase, Waiters, wake_all},
+    ledger::{Ledger, OUT_OF_ORDER},
+    phase::{CLOSED_AT_ONCE, Calls, Closed, Ending, GONE, Left, Phase, Watch, wake_all},
 };
 use crate::{
     HashSeed, Instant,
@@ -28,7 +29,7 @@ use crate::{
 ///
 /// A second call with an id that is pending is refused, and the first stays as it was. Nothing is remembered of a call
 /// that is over: a reply to it is `Unknown`, unless its id is in use again. All but what goes by deadlines is O(1)
-/// expected. A clock that steps back is met as in the `Correlator`.
+/// expected. A clock that steps back, and calls that have timed out in a full one, are met as in the `Correlator`.
 ///
 /// ```
 /// use core::time::Duration;
@@ -49,10 +50,15 @@ pub struct KeyedCorrelatorIn<Id, R, S: Storage, H = HashSeed> {
     calls: Table<Id, Unnamed<R>, S, H>,
     due: Due<S>,
     ledger: Ledger,
+    /// Tells apart the calls that have the same slot one after the other.
+    next_number: u32,
 }
 
 /// The id is the table's.
-type Unnamed<R> = Phase<R, (), ()>;
+type Unnamed<R> = Phase<R, u32, ()>;
+
+/// A slot, and the number of its call.
+type Name = (usize, u32);
 
 impl<Id, R, const N: usize> KeyedCorrelator<Id, R, N> {
     /// A correlator without calls, for 1 to 65,534 at once, hashing with [`HashSeed::FIXED`]:
@@ -73,7 +79,7 @@ impl<Id, R, H, const N: usize> KeyedCorrelator<Id, R, N, H> {
     /// A correlator without calls, with a hasher of the caller's choice.
     #[must_use]
     pub const fn with_hasher(hasher: H) -> Self {
-        Self { calls: Table::new(hasher), due: Due::new(), ledger: Ledger::new() }
+        Self { calls: Table::new(hasher), due: Due::new(), ledger: Ledger::new(), next_number: 0 }
     }
 }
 
@@ -83,7 +89,7 @@ impl<Id, R, S: Allocate, H> KeyedCorrelatorIn<Id, R, S, H> {
     pub fn allocate(capacity: usize, hasher: H) -> Self {
         let calls = Table::allocate(capacity, hasher);
         let due = Due::allocate(calls.slots());
-        Self { calls, due, ledger: Ledger::new() }
+        Self { calls, due, ledger: Ledger::new(), next_number: 0 }
     }
 }
 
@@ -93,7 +99,8 @@ impl<Id, R, S: Storage, H> KeyedCorrelatorIn<Id, R, S, H> {
     /// `begin`, `resolve`, `cancel`, `close` and `on_timeout` may change it. O(`N`).
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.calls.iter().filter_map(|(_, _, phase)| phase.expires_at()).min()
+        let behind = self.ledger.behind();
+        self.calls.iter().filter_map(|(_, _, phase)| phase.due_at(behind)).min()
     }
 
     /// Lets calls begin again after [`close`](Self::close): the link is back.
@@ -137,15 +144,22 @@ impl<Id, R, S: Storage, H> KeyedCorrelatorIn<Id, R, S, H> {
         self.ledger.round_trips()
     }
 
-    fn observe(&mut self, now: Instant) {
-        if self.ledger.observe(now) {
-            for slot in 0..self.calls.slots() {
-                if let Some(phase) = self.calls.get_mut(slot) {
-                    phase.rebase(now);
-                }
-            }
-            self.due.reorder();
+    /// Takes note of the time; readings that are behind for less than `patience` cost nothing.
+    #[inline]
+    fn observe(&mut self, now: Instant, patience: Span) {
+        if !self.ledger.go_on(now) {
+            self.fall_behind(now, patience);
         }
+    }
+
+    #[cold]
+    fn fall_behind(&mut self, now: Instant, patience: Span) {
+        let Some(behind) = self.ledger.fall_behind(now, patience) else { return };
+        let slots = 0..self.calls.slots();
+        let ahead = slots.filter_map(|slot| self.calls.get_mut(slot).and_then(|phase| phase.step_back(behind)));
+        let shortest = ahead.min();
+        self.ledger.look_again(behind, shortest);
+        self.due.reorder();
     }
 }
 
@@ -156,10 +170,13 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     ///
     /// # Errors
     ///
-    /// [`BeginError::Duplicate`] if `id` is in use, [`BeginError::Full`] if `N` ids are, [`BeginError::Closed`] after
+    /// [`BeginError::Duplicate`] if `id` is in use, [`BeginError::Full`] if `N` ids are, by calls that are not over, [`BeginError::Closed`] after
     /// [`close`](Self::close). Nothing changed.
     pub fn begin(&mut self, id: Id, timeout: Duration, now: Instant) -> Result<Instant, BeginError> {
-        self.begin_for(id, Span::new(timeout), false, now).map(|(_, expires_at)| expires_at)
+        let (mut id, mut over) = (Some(id), Left::nothing());
+        let begun = self.begin_for(&mut id, Span::new(timeout), false, now, &mut over);
+        over.wake();
+        begun.map(|(_, expires_at)| expires_at)
     }
 
     /// Takes a reply, if it is the one to a pending call; else gives it back with the reason.
@@ -184,10 +201,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         Id: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let slot = self.find(id)?;
-        let reply = self.calls.get_mut(slot)?.take()?;
-        self.calls.remove(slot);
-        Some(reply)
+        self.take_for(id).map(|(reply, _id)| reply)
     }
 
     /// Ends a pending call; false if it was not pending.
@@ -196,9 +210,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         Id: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let (cancelled, waiter) = self.cancel_for(id);
-        waiter.into_iter().for_each(Waker::wake);
-        cancelled
+        self.cancel_for(id).map(Left::wake).is_some()
     }
 
     /// Ends every pending call, and refuses further ones. Replies that wait to be taken stay. O(`N`).
@@ -211,10 +223,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     /// Call it until it returns `None`. O(1) if nothing is due; else O(`N`) for `N` up to 32, and O(log `N`) above, where
     /// at most once in the shortest time-out it is O(`N`).
     #[must_use = "call it again until it returns `None`"]
-    pub fn on_timeout(&mut self, now: Instant) -> Option<Id>
-    where
-        Id: Clone,
-    {
+    pub fn on_timeout(&mut self, now: Instant) -> Option<Id> {
         let (id, waiter) = self.expire_for(now)?;
         waiter.into_iter().for_each(Waker::wake);
         Some(id)
@@ -225,31 +234,50 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         self.calls.rehash(hasher);
     }
 
-    /// [`begin`](Self::begin), for a future if it is `held`; also the slot, which names the call while it lives.
+    /// [`begin`](Self::begin), for a future if it is `held`; also the name of the call. The id is left if it is not begun;
+    /// what is left of a call that made room for it is put into `over`.
     #[inline]
     pub(super) fn begin_for(
         &mut self,
-        id: Id,
+        id: &mut Option<Id>,
         timeout: Span,
         held: bool,
         now: Instant,
-    ) -> Result<(usize, Instant), BeginError> {
-        self.observe(now);
+        over: &mut Left<Id>,
+    ) -> Result<(Name, Instant), BeginError> {
+        self.observe(now, OUT_OF_ORDER);
         if self.ledger.is_closed() {
             return Err(self.ledger.refused(BeginError::Closed));
         }
-        let hash = self.calls.hash(&id);
-        if self.calls.find(hash, &id).is_some() {
+        let Some(own) = id.take() else { return Err(self.ledger.refused(BeginError::Full)) };
+        let hash = self.calls.hash(&own);
+        if self.calls.find(hash, &own).is_some() {
+            *id = Some(own);
             return Err(self.ledger.refused(BeginError::Duplicate));
         }
-        let expires_at = now.after(timeout);
-        match self.calls.insert(hash, id, Phase::begun((), (), now, expires_at, held)) {
+        if self.calls.is_full() {
+            self.make_room(now, over);
+        }
+        let (number, expires_at) = (self.next_number, now.after(timeout));
+        match self.calls.insert(hash, own, Phase::begun(number, (), now, expires_at, held)) {
             Ok(slot) => {
+                self.next_number = number.wrapping_add(1);
                 self.due.add(expires_at);
                 self.ledger.begun();
-                Ok((slot, expires_at))
+                Ok(((slot, number), expires_at))
             }
-            Err(_) => Err(self.ledger.refused(BeginError::Full)),
+            Err((own, _)) => {
+                *id = Some(own);
+                Err(self.ledger.refused(BeginError::Full))
+            }
+        }
+    }
+
+    /// Ends a call that has timed out, so that a full correlator has room for another.
+    #[cold]
+    fn make_room(&mut self, now: Instant, over: &mut Left<Id>) {
+        if let Some((id, waker)) = self.expire_for(now) {
+            *over = Left { waker, id: Some(id) };
         }
     }
 
@@ -260,7 +288,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         Id: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.observe(now);
+        self.observe(now, OUT_OF_ORDER);
         let slot = self.find(id);
         let why = match slot.and_then(|slot| self.calls.get_mut(slot)) {
             Some(phase) => {
@@ -275,40 +303,46 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         (self.ledger.refuse(reply, why), None)
     }
 
-    /// [`cancel`](Self::cancel), with the waker of the future to be told.
-    pub(super) fn cancel_for<Q>(&mut self, id: &Q) -> (bool, Option<Waker>)
+    /// [`take`](Self::take), with the id to be dropped.
+    pub(super) fn take_for<Q>(&mut self, id: &Q) -> Option<(R, Id)>
     where
         Id: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        match self.find(id) {
-            Some(slot) if self.calls.get(slot).is_some_and(|(_, phase)| phase.is_pending()) => {
-                (true, self.end(slot, Ending::Cancelled))
-            }
-            _ => (false, None),
-        }
+        let slot = self.find(id)?;
+        let reply = self.calls.get_mut(slot)?.take()?;
+        self.calls.remove(slot).map(|(id, _)| (reply, id))
+    }
+
+    /// [`cancel`](Self::cancel), with what is left of the call, if it was pending.
+    pub(super) fn cancel_for<Q>(&mut self, id: &Q) -> Option<Left<Id>>
+    where
+        Id: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.end(self.find(id)?, Ending::Cancelled)
     }
 
     /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told.
-    pub(super) fn expire_for(&mut self, now: Instant) -> Option<(Id, Option<Waker>)>
-    where
-        Id: Clone,
-    {
+    pub(super) fn expire_for(&mut self, now: Instant) -> Option<(Id, Option<Waker>)> {
+        self.observe(now, Span::ZERO);
         let slots = self.calls.slots();
         let slot = self.due.pop(&mut self.calls, slots, now)?;
-        let id = self.calls.get(slot)?.0.clone();
-        Some((id, self.end(slot, Ending::TimedOut)))
+        let left = self.end(slot, Ending::TimedOut)?;
+        left.id.map(|id| (id, left.waker))
     }
 
     /// Closes, ends the calls in the slots from `from` on until there are enough for one step, and tells where to go on.
-    pub(super) fn close_some(&mut self, from: usize, waiters: &mut Waiters) -> Option<usize> {
+    pub(super) fn close_some(&mut self, from: usize, closed: &mut Closed<Id>) -> Option<usize> {
         self.ledger.set_closed(true);
         for slot in from..self.calls.slots() {
-            if waiters.is_full() || slot.saturating_sub(from) >= CLOSED_AT_ONCE {
+            if closed.is_full() || slot.saturating_sub(from) >= CLOSED_AT_ONCE {
                 return Some(slot);
             }
-            if let Some(waiter) = self.end(slot, Ending::Closed) {
-                let _ = waiters.push(waiter);
+            if let Some(left) = self.end(slot, Ending::Closed)
+                && (left.waker.is_some() || needs_drop::<Id>())
+            {
+                let _ = closed.push(left); // as many as there are places
             }
         }
         None
@@ -322,23 +356,21 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         self.calls.find(self.calls.hash(id), id)
     }
 
-    /// Ends the call in a slot if it is pending, and frees the slot unless a future has to be told.
-    fn end(&mut self, slot: usize, ending: Ending) -> Option<Waker> {
+    /// Ends the call in a slot if it is pending, and frees the slot unless a future has to be told how.
+    fn end(&mut self, slot: usize, ending: Ending) -> Option<Left<Id>> {
         let phase = self.calls.get_mut(slot)?;
         if !phase.is_pending() {
             return None;
         }
-        let (held, waiter) = (phase.is_held(), phase.end(ending, &mut self.ledger));
-        if !held {
-            self.calls.remove(slot);
-        }
-        waiter
+        let (held, waker) = (phase.is_held(), phase.end(ending, &mut self.ledger));
+        let over = if held && ending != GONE { None } else { self.calls.remove(slot) };
+        Some(Left { waker, id: over.map(|(id, _)| id) })
     }
 }
 
 impl<Id, R, S: Storage, H> Slots for Table<Id, Unnamed<R>, S, H> {
     type Reply = R;
-    type Number = ();
+    type Number = u32;
     type Peer = ();
 
     fn phase(&mut self, slot: usize) -> Option<&mut Unnamed<R>> {
@@ -346,26 +378,29 @@ impl<Id, R, S: Storage, H> Slots for Table<Id, Unnamed<R>, S, H> {
     }
 }
 
-/// A future names its call by the slot, which stays the call's own until that future has been told.
 impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<Id, R, S, H> {
-    type Name = usize;
+    type Name = Name;
     type Reply = R;
+    type Id = Id;
 
     #[inline]
-    fn look(&mut self, slot: usize, waker: &Waker, stale: &mut Option<Waker>) -> Poll<Result<R, Ending>> {
-        let Some(phase) = self.calls.get_mut(slot) else { return Poll::Ready(Finished::LOST.outcome) };
-        if phase.watch(waker, stale) {
-            return Poll::Pending;
+    fn look(&mut self, call: Name, waker: &Waker, left: &mut Left<Id>) -> Option<Poll<Result<R, Ending>>> {
+        let (slot, number) = call;
+        let phase = self.calls.get_mut(slot).filter(|phase| phase.number() == number);
+        let Some(phase) = phase else { return Some(Poll::Ready(Err(GONE))) };
+        match phase.watch(waker, &mut left.waker) {
+            Watch::Over => Some(Poll::Ready(self.finish(call, Ending::Cancelled, left))),
+            Watch::Wanted => None,
+            Watch::Watched => Some(Poll::Pending),
         }
-        Poll::Ready(self.finish(slot, Ending::Cancelled).outcome)
     }
 
     #[inline]
-    fn finish(&mut self, slot: usize, ending: Ending) -> Finished<R> {
-        let Some(phase) = self.calls.get_mut(slot) else { return Finished::LOST };
-        let finished = phase.finish(ending, &mut self.ledger);
-        self.calls.remove(slot);
-        finished
+    fn finish(&mut self, (slot, number): Name, ending: Ending, left: &mut Left<Id>) -> Result<R, Ending> {
+        let phase = self.calls.get_mut(slot).filter(|phase| phase.number() == number).ok_or(GONE)?;
+        let outcome = phase.finish(ending, &mut self.ledger, &mut left.waker);
+        left.id = self.calls.remove(slot).map(|(id, _)| id);
+        outcome
     }
 }
 

@@ -42,17 +42,28 @@ pub struct CorrelatorStats {
     pub wrong_peer: u64,
 }
 
-/// Threads that read the clock before they take the lock come a little out of order; that is no step, and must not cost
-/// a look at every call.
-const OUT_OF_ORDER: Span = Span::new(Duration::from_millis(100));
+/// Threads that read the clock before they take the lock come a little out of order; that must not cost a look at every
+/// call.
+pub(super) const OUT_OF_ORDER: Span = Span::new(Duration::from_millis(100));
 
 pub(super) struct Ledger {
     /// All but `pending`, which follows from the others.
     stats: CorrelatorStats,
     meter: Meter,
     closed: bool,
-    /// The time when a call or a reply last came.
+    /// The latest reading.
     seen_at: Instant,
+    /// The readings since they are behind that.
+    behind: Option<Behind>,
+    /// Until then no call is to begin anew for it.
+    look_at: Instant,
+}
+
+/// The earliest and the latest of the readings that are behind another.
+#[derive(Clone, Copy)]
+pub(super) struct Behind {
+    pub(super) from: Instant,
+    pub(super) to: Instant,
 }
 
 impl Ledger {
@@ -70,7 +81,7 @@ impl Ledger {
             unknown: 0,
             wrong_peer: 0,
         };
-        Self { stats, meter: Meter::NEW, closed: false, seen_at: Instant::ZERO }
+        Self { stats, meter: Meter::NEW, closed: false, seen_at: Instant::ZERO, behind: None, look_at: Instant::ZERO }
     }
 
     pub(super) const fn stats(&self) -> CorrelatorStats {
@@ -95,22 +106,41 @@ impl Ledger {
         self.closed = closed;
     }
 
-    /// Takes note of the time; true if the clock has stepped back.
-    pub(super) fn observe(&mut self, now: Instant) -> bool {
-        if now >= self.seen_at {
+    /// Takes note of a reading; false if it is behind, and then for [`fall_behind`](Self::fall_behind).
+    #[inline]
+    pub(super) const fn go_on(&mut self, now: Instant) -> bool {
+        let goes_on = now.as_nanos() >= self.seen_at.as_nanos();
+        if goes_on {
             self.seen_at = now;
-            return false;
+            if self.behind.is_some() {
+                (self.behind, self.look_at) = (None, Instant::ZERO);
+            }
         }
-        self.has_stepped_back(now)
+        goes_on
     }
 
+    /// Takes note of a reading that is behind; tells how far readings are, if it is time to look at each call for it.
     #[cold]
-    fn has_stepped_back(&mut self, now: Instant) -> bool {
-        if now.after(OUT_OF_ORDER) >= self.seen_at {
-            return false;
+    pub(super) fn fall_behind(&mut self, now: Instant, patience: Span) -> Option<Behind> {
+        let behind = self.behind.get_or_insert(Behind { from: now, to: now });
+        if now < behind.from {
+            (behind.from, self.look_at) = (now, now);
         }
-        self.seen_at = now;
-        true
+        behind.to = behind.to.later(now);
+        (now >= self.look_at.later(behind.from.after(patience))).then_some(*behind)
+    }
+
+    /// After that look: the shortest time-out of those that lie ahead of the clock still. If none does, it has stepped back.
+    pub(super) fn look_again(&mut self, behind: Behind, shortest: Option<Span>) {
+        match shortest {
+            Some(timeout) => self.look_at = behind.from.after(timeout.half()),
+            None => (self.seen_at, self.behind, self.look_at) = (behind.to, None, Instant::ZERO),
+        }
+    }
+
+    /// How far readings are behind, if they are.
+    pub(super) const fn behind(&self) -> Option<Behind> {
+        self.behind
     }
 
     pub(super) const fn begun(&mut self) {

@@ -5,8 +5,11 @@ use core::{
     task::{Poll, Waker},
 };
 
-use super::{Resolution, ledger::Ledger};
-use crate::{Instant, Lock, Shared};
+use super::{
+    Resolution,
+    ledger::{Behind, Ledger},
+};
+use crate::{Instant, Lock, Shared, time::Span};
 
 /// How a call was over without a reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,7 +38,7 @@ pub(super) enum Phase<R, N, P> {
     /// The reply is there to be taken; by the future that waits for it, if it is `held`. (An option, so that it can be
     /// moved out without moving the slot.)
     Replied { number: N, peer: P, held: bool, reply: Option<R> },
-    /// Over, but the future that waits for it has yet to be told.
+    /// Over, but the future that waits for it has yet to be told. (One that timed out is told so by its absence.)
     Unanswered { number: N, peer: P, ending: Ending },
 }
 
@@ -45,22 +48,46 @@ pub(super) trait Calls {
     type Name: Copy;
     type Reply;
 
-    /// Looks after a call: if it is over, this frees its slot. If it is pending, it will wake `waker`; the one that it would
-    /// have woken is put into `stale`.
-    fn look(&mut self, call: Self::Name, waker: &Waker, stale: &mut Option<Waker>)
-    -> Poll<Result<Self::Reply, Ending>>;
+    /// What names the call beside the slot, if the caller brought it.
+    type Id;
+
+    /// Looks after a call: if it is over, this frees its slot. If it is pending, it will wake `waker`, of which a clone has
+    /// to be in `left`: `None`, and nothing changed, if that is missing.
+    fn look(
+        &mut self,
+        call: Self::Name,
+        waker: &Waker,
+        left: &mut Left<Self::Id>,
+    ) -> Option<Poll<Result<Self::Reply, Ending>>>;
 
     /// Ends a call and frees its slot; if it is pending, it ends as `ending`.
-    fn finish(&mut self, call: Self::Name, ending: Ending) -> Finished<Self::Reply>;
+    fn finish(&mut self, call: Self::Name, ending: Ending, left: &mut Left<Self::Id>) -> Result<Self::Reply, Ending>;
 }
 
-/// A call that was ended, and a waker that nobody needs any more.
+/// What is left of a call: a waker and an id that nobody needs any more, or a waker that is to be woken.
 ///
-/// Wakers and replies are woken and dropped outside the lock: that runs code of the user's, which may come back for the
-/// same lock. Only to clone a waker adds one to a count, and is done inside, for a call that is over needs no clone.
-pub(super) struct Finished<R> {
-    pub(super) outcome: Result<R, Ending>,
-    pub(super) stale: Option<Waker>,
+/// Wakers, ids and replies are cloned, woken and dropped outside the lock: that runs code of the user's, which may come
+/// back for the same lock.
+pub(super) struct Left<I> {
+    pub(super) waker: Option<Waker>,
+    pub(super) id: Option<I>,
+}
+
+impl<I> Left<I> {
+    pub(super) const fn nothing() -> Self {
+        Self { waker: None, id: None }
+    }
+
+    pub(super) fn wake(self) {
+        self.waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Whether a call will wake a waker.
+pub(super) enum Watch {
+    Over,
+    Wanted,
+    Watched,
 }
 
 /// Looks after a call, as [`Calls::look`].
@@ -70,20 +97,23 @@ pub(super) fn look_after<M: Calls, L: Lock<Target = M>, T>(
     call: M::Name,
     waker: &Waker,
 ) -> Poll<Result<M::Reply, Ending>> {
-    let mut stale = None;
-    shared.with_lock(|calls| calls.look(call, waker, &mut stale))
+    let mut left = Left::nothing();
+    loop {
+        if let Some(outcome) = shared.with_lock(|calls| calls.look(call, waker, &mut left)) {
+            return outcome;
+        }
+        left.waker = Some(waker.clone());
+    }
 }
 
 /// The slots that one step of closing looks at, at most.
 pub(super) const CLOSED_AT_ONCE: usize = 256;
 
-/// As many wakers as leave the lock at once: it bounds how long the lock is held and how much stack that takes.
-pub(super) type Waiters = heapless::Vec<Waker, 8>;
+/// As many calls as leave the lock at once: it bounds how long the lock is held and how much stack that takes.
+pub(super) type Closed<I> = heapless::Vec<Left<I>, 8>;
 
-impl<R> Finished<R> {
-    /// The call is gone: somebody else has ended it and taken it out.
-    pub(super) const LOST: Self = Self { outcome: Err(Ending::Cancelled), stale: None };
-}
+/// How a call ended that is gone: only one that timed out does not wait until its future has been told.
+pub(super) const GONE: Ending = Ending::TimedOut;
 
 impl<R, N: Copy, P: Copy> Phase<R, N, P> {
     pub(super) const fn begun(number: N, peer: P, begun_at: Instant, expires_at: Instant, held: bool) -> Self {
@@ -178,44 +208,68 @@ impl<R, N: Copy, P: Copy> Phase<R, N, P> {
         waiter
     }
 
-    /// Sees to it that a pending call wakes `waker`, as [`Calls::look`]; false if it is over.
-    pub(super) fn watch(&mut self, waker: &Waker, stale: &mut Option<Waker>) -> bool {
-        let Self::Pending { waiter, .. } = self else { return false };
+    /// Sees to it that a pending call wakes `waker`, of which `clone` is one; the waker that it would have woken is in
+    /// `clone` then.
+    pub(super) fn watch(&mut self, waker: &Waker, clone: &mut Option<Waker>) -> Watch {
+        let Self::Pending { waiter, .. } = self else { return Watch::Over };
         if !waiter.as_ref().is_some_and(|waiter| waiter.will_wake(waker)) {
-            *stale = waiter.replace(waker.clone());
+            if clone.is_none() {
+                return Watch::Wanted;
+            }
+            mem::swap(waiter, clone);
         }
-        true
+        Watch::Watched
     }
 
     /// The outcome of a call that is about to leave its slot; if it is still pending, it ends as `ending`.
-    pub(super) fn finish(&mut self, ending: Ending, ledger: &mut Ledger) -> Finished<R> {
+    pub(super) fn finish(
+        &mut self,
+        ending: Ending,
+        ledger: &mut Ledger,
+        stale: &mut Option<Waker>,
+    ) -> Result<R, Ending> {
         match self {
             Self::Pending { waiter, .. } => {
                 ledger.ended(ending);
-                Finished { outcome: Err(ending), stale: waiter.take() }
+                *stale = waiter.take();
+                Err(ending)
             }
-            Self::Replied { reply, .. } => Finished { outcome: reply.take().ok_or(ending), stale: None },
-            Self::Unanswered { ending, .. } => Finished { outcome: Err(*ending), stale: None },
+            Self::Replied { reply, .. } => reply.take().ok_or(ending),
+            Self::Unanswered { ending, .. } => Err(*ending),
         }
     }
 
-    /// After the clock has stepped back to `now`: a call must not wait for longer than its own time-out.
-    pub(super) fn rebase(&mut self, now: Instant) {
-        if let Self::Pending { begun_at, expires_at, .. } = self
-            && *begun_at > now
-        {
-            let timeout = expires_at.since(mem::replace(begun_at, now));
-            *expires_at = now.after(timeout);
+    /// When a pending call times out; one that lies ahead of readings that are behind, as if it began with the first of them.
+    pub(super) fn due_at(&self, behind: Option<Behind>) -> Option<Instant> {
+        let Self::Pending { begun_at, expires_at, .. } = self else { return None };
+        Some(match behind {
+            Some(behind) if *begun_at > behind.to => behind.from.after(expires_at.since(*begun_at)),
+            _ => *expires_at,
+        })
+    }
+
+    /// A pending call that lies ahead of readings that are behind begins with the first of them, if they have been so for
+    /// half its time-out. Tells the time-out of one that lies ahead still.
+    pub(super) fn step_back(&mut self, behind: Behind) -> Option<Span> {
+        let Self::Pending { begun_at, expires_at, .. } = self else { return None };
+        let timeout = expires_at.since(*begun_at);
+        if *begun_at <= behind.to {
+            return None;
         }
+        if timeout.half() > behind.to.since(behind.from) {
+            return Some(timeout);
+        }
+        (*begun_at, *expires_at) = (behind.from, behind.from.after(timeout));
+        None
     }
 }
 
 /// Runs `close_some` until all is closed, and wakes whom it hands out.
-pub(super) fn wake_all(mut close_some: impl FnMut(usize, &mut Waiters) -> Option<usize>) {
+pub(super) fn wake_all<I>(mut close_some: impl FnMut(usize, &mut Closed<I>) -> Option<usize>) {
     let mut from = Some(0);
     while let Some(first) = from {
-        let mut waiters = Waiters::new();
-        from = close_some(first, &mut waiters);
-        waiters.into_iter().for_each(Waker::wake);
+        let mut closed = Closed::new();
+        from = close_some(first, &mut closed);
+        closed.into_iter().for_each(Left::wake);
     }
 }

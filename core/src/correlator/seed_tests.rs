@@ -171,9 +171,8 @@ fn no_step_of_closing_looks_at_many_slots() {
         begin(&mut slab);
         keyed.begin(id, SECOND, NOW).unwrap();
     }
-    let mut waiters = phase::Waiters::new();
-    assert_eq!(slab.close_some(0, &mut waiters), Some(MOST));
-    assert_eq!(keyed.close_some(0, &mut waiters), Some(MOST));
+    assert_eq!(slab.close_some(0, &mut phase::Closed::new()), Some(MOST));
+    assert_eq!(keyed.close_some(0, &mut phase::Closed::new()), Some(MOST));
     assert_eq!((slab.stats().closed, keyed.stats().closed), (256, 256));
     slab.close();
     keyed.close();

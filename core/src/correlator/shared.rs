@@ -11,7 +11,9 @@ use core::{
 
 use super::{
     BeginError, Call, CallError, CallId, CorrelatorIn, CorrelatorStats, Expired, KeyedCorrelatorIn, Resolution,
-    RoundTrips, phase::wake_all, wait::Held,
+    RoundTrips,
+    phase::{Left, wake_all},
+    wait::Held,
 };
 use crate::{Clock, Instant, Lock, Shared, Storage, Timer, time::Span};
 
@@ -28,7 +30,10 @@ where
     ///
     /// As there; nothing changed.
     pub fn begin(&self, peer: P, timeout: Duration) -> Result<Call, BeginError> {
-        self.with(|calls, now| calls.begin(peer, timeout, now))
+        let (timeout, mut over) = (Span::new(timeout), Left::nothing());
+        let call = self.with(|calls, now| calls.begin_for(peer, timeout, false, now, &mut over));
+        over.wake();
+        call
     }
 
     /// [`CorrelatorIn::resolve`] now; wakes the future that waits for the reply.
@@ -143,7 +148,10 @@ where
     {
         async move {
             let timeout = Span::new(timeout);
-            let call = self.with(|calls, now| calls.begin_for(peer, timeout, true, now))?;
+            let mut over = Left::nothing();
+            let call = self.with(|calls, now| calls.begin_for(peer, timeout, true, now, &mut over));
+            over.wake();
+            let call = call?;
             let mut held = Held::new(self, call.id);
             let mut sending = pin!(Some(send(call.id)));
             let mut sleep = pin!(None);
@@ -170,7 +178,10 @@ where
     ///
     /// As there; nothing changed.
     pub fn begin(&self, id: Id, timeout: Duration) -> Result<Instant, BeginError> {
-        self.with(|calls, now| calls.begin(id, timeout, now))
+        let (mut id, timeout, mut over) = (Some(id), Span::new(timeout), Left::nothing());
+        let begun = self.with(|calls, now| calls.begin_for(&mut id, timeout, false, now, &mut over));
+        over.wake();
+        begun.map(|(_, expires_at)| expires_at)
     }
 
     /// [`KeyedCorrelatorIn::resolve`] now; wakes the future that waits for the reply.
@@ -199,7 +210,8 @@ where
         Id: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.with_lock(|calls| calls.take(id))
+        let (reply, _id) = self.with_lock(|calls| calls.take_for(id))?;
+        Some(reply)
     }
 
     /// [`KeyedCorrelatorIn::cancel`]; a future that waits for the call gets [`CallError::Cancelled`].
@@ -208,9 +220,8 @@ where
         Id: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let (cancelled, waiter) = self.with_lock(|calls| calls.cancel_for(id));
-        waiter.into_iter().for_each(Waker::wake);
-        cancelled
+        let left = self.with_lock(|calls| calls.cancel_for(id));
+        left.map(Left::wake).is_some()
     }
 
     /// [`KeyedCorrelatorIn::close`]; every future that waits gets [`CallError::Closed`]. Leaves the lock after every 8 of
@@ -232,10 +243,7 @@ where
 
     /// [`KeyedCorrelatorIn::on_timeout`] now; a future that waits for the call gets [`CallError::TimedOut`].
     #[must_use = "call it again until it returns `None`"]
-    pub fn on_timeout(&self) -> Option<Id>
-    where
-        Id: Clone,
-    {
+    pub fn on_timeout(&self) -> Option<Id> {
         let (id, waiter) = self.with(|calls, now| calls.expire_for(now))?;
         waiter.into_iter().for_each(Waker::wake);
         Some(id)
@@ -278,8 +286,12 @@ where
     {
         async move {
             let timeout = Span::new(timeout);
-            let (slot, expires_at) = self.with(|calls, now| calls.begin_for(id, timeout, true, now))?;
-            let mut held = Held::new(self, slot);
+            let (mut id, mut over) = (Some(id), Left::nothing());
+            let begun = self.with(|calls, now| calls.begin_for(&mut id, timeout, true, now, &mut over));
+            over.wake();
+            drop(id);
+            let (call, expires_at) = begun?;
+            let mut held = Held::new(self, call);
             let mut sending = pin!(Some(send()));
             let mut sleep = pin!(None);
             match poll_fn(|cx| held.poll_call(cx, sending.as_mut(), sleep.as_mut(), expires_at)).await {

@@ -10,8 +10,8 @@ use super::{
     BeginError, Call, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
     due::{Due, Slots},
     id::Numbers,
-    ledger::Ledger,
-    phase::{CLOSED_AT_ONCE, Calls, Ending, Finished, Phase, Waiters, wake_all},
+    ledger::{Ledger, OUT_OF_ORDER},
+    phase::{CLOSED_AT_ONCE, Calls, Closed, Ending, GONE, Left, Phase, Watch, wake_all},
 };
 use crate::{
     Instant,
@@ -32,8 +32,11 @@ use crate::{
 ///   [`cancel`](CorrelatorIn::cancel) are O(1).
 /// - How a call ended is remembered until its slot is used again. Slots are used in the order in which they became free,
 ///   so with `f` slots free, that is for `f` more calls. Replies to calls before that are `Unknown`.
-/// - A clock that steps back by more than 100 ms (noticed by the next `begin` or `resolve`) gives each pending call its
-///   time-out once more, counted from there.
+/// - A slot whose call has timed out is used again when there is no other, even if nobody was told: a future that waits
+///   for it still gets `TimedOut`, but `on_timeout` does not name it any more.
+/// - A `now` that is earlier than another before it is taken for a late reading, and changes nothing. Once readings have
+///   been behind, and nothing but behind, for half a call's time-out (and 100 ms, but in `on_timeout`), the clock has
+///   stepped back, and a call that lies ahead of it begins with the first of them. So it waits for at most one time-out more.
 ///
 /// Behind a lock and a timer ([`Shared`](crate::Shared)) it also waits: see `call` and `gather` there.
 ///
@@ -128,12 +131,15 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     ///
     /// # Errors
     ///
-    /// [`BeginError::Full`] if every slot holds a call, [`BeginError::Closed`] after [`close`](Self::close). Nothing
-    /// changed.
+    /// [`BeginError::Full`] if every slot holds a call that is not over, [`BeginError::Closed`] after
+    /// [`close`](Self::close). Nothing changed.
     #[doc(alias = "register")]
     #[inline]
     pub fn begin(&mut self, peer: P, timeout: Duration, now: Instant) -> Result<Call, BeginError> {
-        self.begin_for(peer, Span::new(timeout), false, now)
+        let mut over = Left::nothing();
+        let call = self.begin_for(peer, Span::new(timeout), false, now, &mut over);
+        over.wake();
+        call
     }
 
     /// Takes a reply that came from `from`, if it is the one to a pending call; else gives it back with the reason.
@@ -159,7 +165,8 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         Some(reply)
     }
 
-    /// Ends a pending call; a reply that still comes is late. False if it was not pending. O(1).
+    /// Ends a pending call; a reply that still comes is late. False if it was not pending: a reply that is there already
+    /// keeps the slot until it is [taken](Self::take), wanted or not. O(1).
     pub fn cancel(&mut self, id: CallId) -> bool {
         let (cancelled, waiter) = self.cancel_for(id);
         waiter.into_iter().for_each(Waker::wake);
@@ -179,12 +186,14 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
 
     /// The earliest deadline of a pending call: when [`on_timeout`](Self::on_timeout) has something to do.
     ///
-    /// `begin`, `resolve`, `cancel`, `close` and `on_timeout` may change it. O(`N`).
+    /// It tells also when a call is due for a clock that has stepped back. `begin`, `resolve`, `cancel`, `close` and
+    /// `on_timeout` may change it. O(`N`).
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let used = self.slots.as_ref().iter().take(self.unused);
+        let behind = self.ledger.behind();
         let pending = used.filter_map(|slot| match slot {
-            Slot::Live(phase) => phase.expires_at(),
+            Slot::Live(phase) => phase.due_at(behind),
             Slot::Over { .. } | Slot::Vacant => None,
         });
         pending.min()
@@ -248,10 +257,20 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
 
     /// [`begin`](Self::begin), for a future if it is `held`.
     #[inline]
-    pub(super) fn begin_for(&mut self, peer: P, timeout: Span, held: bool, now: Instant) -> Result<Call, BeginError> {
-        self.observe(now);
+    pub(super) fn begin_for(
+        &mut self,
+        peer: P,
+        timeout: Span,
+        held: bool,
+        now: Instant,
+        over: &mut Left<()>,
+    ) -> Result<Call, BeginError> {
+        self.observe(now, OUT_OF_ORDER);
         if self.ledger.is_closed() {
             return Err(self.ledger.refused(BeginError::Closed));
+        }
+        if self.held == self.capacity() {
+            self.make_room(now, over);
         }
         let fresh = self.unused < self.capacity();
         let link = if fresh { S::Link::to(self.unused) } else { self.oldest };
@@ -289,7 +308,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         reply: R,
         now: Instant,
     ) -> (Resolution<R>, Option<Waker>) {
-        self.observe(now);
+        self.observe(now, OUT_OF_ORDER);
         let (index, named) = id.parts();
         let why = match self.slots.as_mut().get_mut(index) {
             Some(Slot::Live(phase)) if phase.number() == named => {
@@ -322,6 +341,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
 
     /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told.
     pub(super) fn expire_for(&mut self, now: Instant) -> Option<(Expired<P>, Option<Waker>)> {
+        self.observe(now, Span::ZERO);
         let slots = self.slots.as_mut();
         let index = self.due.pop(slots, self.unused, now)?;
         let phase = slots.phase(index)?;
@@ -330,17 +350,23 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     }
 
     /// Closes, ends the calls in the slots from `from` on until there are enough for one step, and tells where to go on.
-    pub(super) fn close_some(&mut self, from: usize, waiters: &mut Waiters) -> Option<usize> {
+    pub(super) fn close_some(&mut self, from: usize, closed: &mut Closed<()>) -> Option<usize> {
         self.ledger.set_closed(true);
         for index in from..self.unused {
-            if waiters.is_full() || index.saturating_sub(from) >= CLOSED_AT_ONCE {
+            if closed.is_full() || index.saturating_sub(from) >= CLOSED_AT_ONCE {
                 return Some(index);
             }
-            if let Some(waiter) = self.end(index, Ending::Closed) {
-                let _ = waiters.push(waiter);
+            if let Some(waker) = self.end(index, Ending::Closed) {
+                let _ = closed.push(Left { waker: Some(waker), id: None }); // as many as there are places
             }
         }
         None
+    }
+
+    /// Ends a call that has timed out, so that a full slab has room for another.
+    #[cold]
+    fn make_room(&mut self, now: Instant, over: &mut Left<()>) {
+        over.waker = self.expire_for(now).and_then(|(_, waker)| waker);
     }
 
     /// The slot that holds the call.
@@ -367,14 +393,14 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         matches!(self.slots.as_ref().get(index), Some(Slot::Live(phase)) if phase.is_pending())
     }
 
-    /// Ends the call in a slot if it is pending, and frees the slot unless a future has to be told.
+    /// Ends the call in a slot if it is pending, and frees the slot unless a future has to be told how.
     fn end(&mut self, index: usize, ending: Ending) -> Option<Waker> {
         let phase = self.slots.as_mut().phase(index)?;
         if !phase.is_pending() {
             return None;
         }
         let (held, waiter) = (phase.is_held(), phase.end(ending, &mut self.ledger));
-        if !held {
+        if !held || ending == GONE {
             self.free(index, false);
         }
         waiter
@@ -382,11 +408,11 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
 
     /// Ends the call in a slot for the future that waits for it, and frees the slot.
     #[inline]
-    fn finish_in(&mut self, index: usize, ending: Ending) -> Finished<R> {
-        let Some(phase) = self.slots.as_mut().phase(index) else { return Finished::LOST };
-        let finished = phase.finish(ending, &mut self.ledger);
-        self.free(index, finished.outcome.is_ok());
-        finished
+    fn finish_in(&mut self, index: usize, ending: Ending, left: &mut Left<()>) -> Result<R, Ending> {
+        let phase = self.slots.as_mut().phase(index).ok_or(GONE)?;
+        let outcome = phase.finish(ending, &mut self.ledger, &mut left.waker);
+        self.free(index, outcome.is_ok());
+        outcome
     }
 
     /// Makes the slot of a call that is over the last of the free ones.
@@ -404,19 +430,24 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         self.held = self.held.wrapping_sub(1);
     }
 
-    fn observe(&mut self, now: Instant) {
-        if self.ledger.observe(now) {
-            self.rebase(now);
+    /// Takes note of the time; readings that are behind for less than `patience` cost nothing.
+    #[inline]
+    fn observe(&mut self, now: Instant, patience: Span) {
+        if !self.ledger.go_on(now) {
+            self.fall_behind(now, patience);
         }
     }
 
     #[cold]
-    fn rebase(&mut self, now: Instant) {
-        for slot in self.slots.as_mut().iter_mut().take(self.unused) {
-            if let Slot::Live(phase) = slot {
-                phase.rebase(now);
-            }
-        }
+    fn fall_behind(&mut self, now: Instant, patience: Span) {
+        let Some(behind) = self.ledger.fall_behind(now, patience) else { return };
+        let used = self.slots.as_mut().iter_mut().take(self.unused);
+        let ahead = used.filter_map(|slot| match slot {
+            Slot::Live(phase) => phase.step_back(behind),
+            Slot::Over { .. } | Slot::Vacant => None,
+        });
+        let shortest = ahead.min();
+        self.ledger.look_again(behind, shortest);
         self.due.reorder();
     }
 }
@@ -437,21 +468,20 @@ impl<P: Copy, R, L> Slots for [Slot<P, R, L>] {
 impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
     type Name = CallId;
     type Reply = R;
+    type Id = ();
 
     #[inline]
-    fn look(&mut self, id: CallId, waker: &Waker, stale: &mut Option<Waker>) -> Poll<Result<R, Ending>> {
-        let Some((index, phase)) = self.held_mut(id) else { return Poll::Ready(Finished::LOST.outcome) };
-        if phase.watch(waker, stale) {
-            return Poll::Pending;
+    fn look(&mut self, id: CallId, waker: &Waker, left: &mut Left<()>) -> Option<Poll<Result<R, Ending>>> {
+        let Some((index, phase)) = self.held_mut(id) else { return Some(Poll::Ready(Err(GONE))) };
+        match phase.watch(waker, &mut left.waker) {
+            Watch::Over => Some(Poll::Ready(self.finish_in(index, Ending::Cancelled, left))),
+            Watch::Wanted => None,
+            Watch::Watched => Some(Poll::Pending),
         }
-        Poll::Ready(self.finish_in(index, Ending::Cancelled).outcome)
     }
 
-    fn finish(&mut self, id: CallId, ending: Ending) -> Finished<R> {
-        match self.find(id) {
-            Some(index) => self.finish_in(index, ending),
-            None => Finished::LOST,
-        }
+    fn finish(&mut self, id: CallId, ending: Ending, left: &mut Left<()>) -> Result<R, Ending> {
+        self.find(id).map_or(Err(GONE), |index| self.finish_in(index, ending, left))
     }
 }
 

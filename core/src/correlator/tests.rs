@@ -167,6 +167,7 @@ fn clock_readings_a_little_out_of_order_are_no_step() {
     }
     let id = begin(&mut calls);
     assert!(calls.resolve(id, 'b', 7, NOW.saturating_sub(SECOND / 10)).is_matched());
+    assert_eq!(calls.on_timeout(NOW), None);
     assert_eq!(calls.next_deadline(), Some(DUE), "the first call keeps its deadline");
 }
 
@@ -268,7 +269,105 @@ fn a_future_whose_slot_another_call_has_does_not_wait_for_that() {
     let lost = begin(&mut calls);
     assert!(calls.cancel(lost));
     let pending = begin(&mut calls);
-    let mut stale = None;
-    assert!(Phases::look(&mut calls, lost, Waker::noop(), &mut stale).is_ready());
-    assert!(Phases::look(&mut calls, pending, Waker::noop(), &mut stale).is_pending());
+    let mut left = phase::Left::nothing();
+    assert!(Phases::look(&mut calls, lost, Waker::noop(), &mut left).is_some_and(|outcome| outcome.is_ready()));
+    assert!(Phases::look(&mut calls, pending, Waker::noop(), &mut left).is_none(), "it wants a waker");
+    left.waker = Some(Waker::noop().clone());
+    assert!(Phases::look(&mut calls, pending, Waker::noop(), &mut left).is_some_and(|outcome| outcome.is_pending()));
+    assert!(left.waker.is_none());
+}
+
+#[test]
+fn found_a11_a_late_reading_shortens_no_call() {
+    let minutes = Duration::from_secs(600);
+    for late in [1, 150, 300, 600, 900] {
+        let late = NOW.saturating_sub(Duration::from_secs(late));
+        let mut calls: Calls = Correlator::new(0);
+        let mut keyed: KeyedCorrelator<u8, u32, 4> = KeyedCorrelator::new();
+        let id = calls.begin('b', minutes, NOW).unwrap().id();
+        keyed.begin(1, minutes, NOW).unwrap();
+        for _ in 0..3 {
+            assert_eq!(calls.resolve(CallId::from_u64(9), 'b', 0, late), Resolution::Unknown(0));
+            assert_eq!(keyed.resolve(&2, 0, late), Resolution::Unknown(0));
+            assert_eq!((calls.on_timeout(late), keyed.on_timeout(late)), (None, None));
+        }
+        let end = NOW.saturating_add(minutes);
+        let just_before = end.saturating_sub(Duration::from_nanos(1));
+        assert_eq!((calls.on_timeout(just_before), keyed.on_timeout(just_before)), (None, None));
+        assert_eq!((calls.next_deadline(), keyed.next_deadline()), (Some(end), Some(end)));
+        assert!(calls.resolve(id, 'b', 7, just_before).is_matched() && keyed.resolve(&1, 7, just_before).is_matched());
+    }
+}
+
+#[test]
+fn found_e1_a_time_out_alone_notices_a_step_back() {
+    let back = Instant::from_secs(10);
+    let mut calls: Correlator<char, u32, 64> = Correlator::new(0);
+    let mut keyed: KeyedCorrelator<u8, u32, 64> = KeyedCorrelator::new();
+    for secs in [1, 2, 60, 900] {
+        let _ = calls.begin('b', SECOND * secs, NOW).unwrap();
+        keyed.begin(secs as u8, SECOND * secs, NOW).unwrap();
+    }
+    assert_eq!((calls.on_timeout(back), keyed.on_timeout(back)), (None, None));
+    for secs in [1, 2, 60, 900] {
+        let at = back.saturating_add(SECOND * secs);
+        assert_eq!((calls.next_deadline(), keyed.next_deadline()), (Some(at), Some(at)));
+        assert!(calls.on_timeout(at).is_some(), "{secs}");
+        assert!(keyed.on_timeout(at).is_some(), "{secs}");
+    }
+    assert_eq!((calls.next_deadline(), keyed.next_deadline()), (None, None));
+    // What begins after the step is not taken to lie ahead.
+    let later = back.saturating_add(SECOND * 9_000);
+    let _ = calls.begin('b', SECOND, later).unwrap();
+    assert_eq!(calls.next_deadline(), Some(later.saturating_add(SECOND)));
+}
+
+#[test]
+fn found_a14_calls_that_have_timed_out_make_room_for_new_ones() {
+    fn serves_all<const N: usize>() {
+        let mut calls: Correlator<char, u32, N> = Correlator::new(0);
+        let mut keyed: KeyedCorrelator<u32, u32, N> = KeyedCorrelator::new();
+        for round in 0..5_u32 {
+            let now = NOW.saturating_add(SECOND * round);
+            for number in 0..N as u32 {
+                let _ = calls.begin('b', SECOND, now).unwrap();
+                keyed.begin(round * 1_000 + number, SECOND, now).unwrap();
+            }
+            assert_eq!(calls.begin('b', SECOND, now), Err(BeginError::Full));
+            assert_eq!(keyed.begin(9_999, SECOND, now), Err(BeginError::Full));
+        }
+        assert_eq!((calls.stats().timed_out, keyed.stats().timed_out), (4 * N as u64, 4 * N as u64));
+        conserved(calls.stats());
+        conserved(keyed.stats());
+    }
+    serves_all::<1>();
+    serves_all::<4>();
+    serves_all::<100>();
+}
+
+#[test]
+fn found_a1_a_call_that_nobody_polls_keeps_its_slot_for_its_time_out_only() {
+    use core::{
+        future::{Future, ready},
+        pin::pin,
+        task::{Context, Poll},
+    };
+    let calls =
+        Shared::new(RefCell::new(Correlator::<char, u32, 1>::new(1)), crate::test_util::VirtualTimer::default());
+    let keyed =
+        Shared::new(RefCell::new(KeyedCorrelator::<u8, u32, 1>::new()), crate::test_util::VirtualTimer::default());
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut held = pin!(calls.call('b', SECOND, |_| ready(Ok::<(), ()>(()))));
+    let mut keyed_held = pin!(keyed.call(1, SECOND, || ready(Ok::<(), ()>(()))));
+    assert!(held.as_mut().poll(&mut cx).is_pending() && keyed_held.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(calls.begin('c', SECOND), Err(BeginError::Full));
+    calls.timer().advance(SECOND);
+    keyed.timer().advance(SECOND);
+    let next = calls.begin('c', SECOND).unwrap();
+    keyed.begin(2, SECOND).unwrap();
+    // The former call has timed out, and is not taken for the next one.
+    assert_eq!(held.poll(&mut cx), Poll::Ready(Err(CallError::TimedOut)));
+    assert_eq!(keyed_held.poll(&mut cx), Poll::Ready(Err(CallError::TimedOut)));
+    assert!(calls.resolve(next.id(), 'c', 7).is_matched() && keyed.resolve(&2, 7).is_matched());
+    assert_eq!((calls.take(next.id()), keyed.take(&2)), (Some(7), Some(7)));
 }

@@ -6,7 +6,7 @@ use core::{
     task::{Context, Poll},
 };
 
-use super::phase::{Calls, Ending, look_after};
+use super::phase::{Calls, Ending, Left, look_after};
 use crate::{Instant, Lock, Shared, Timer};
 
 /// A call that a future waits for; dropping it frees the slot.
@@ -33,9 +33,8 @@ impl<'a, M: Calls, L: Lock<Target = M>, T> Held<'a, M, L, T> {
     /// The outcome; a call that is still pending ends as `ending`. `None` if the outcome was taken before.
     fn finish(&mut self, ending: Ending) -> Option<Result<M::Reply, Ending>> {
         let call = self.call.take()?;
-        let finished = self.shared.with_lock(|calls| calls.finish(call, ending));
-        drop(finished.stale);
-        Some(finished.outcome)
+        let mut left = Left::nothing();
+        Some(self.shared.with_lock(|calls| calls.finish(call, ending, &mut left)))
     }
 }
 

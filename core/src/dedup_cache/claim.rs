@@ -5,7 +5,7 @@ use core::{
     hash::{BuildHasher, Hash},
 };
 
-use super::{Claim, ClaimEnd, ClaimLost, ClaimTicket, DedupCacheIn, Seen, repeat, state::State};
+use super::{Claim, ClaimLost, ClaimTicket, DedupCacheIn, Entered, Seen, own, repeat, state::State};
 use crate::{Instant, storage::Storage};
 
 impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
@@ -31,25 +31,47 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     where
         K: Clone,
     {
-        self.claim_with(self.hash(key), key, K::clone, now)
+        let hash = self.hash(key);
+        self.claim_or(hash, key, &mut None, own, now).unwrap_or(Claim::Full)
     }
 
     /// [`claim`](Self::claim) of a borrowed form of the key; see [`check_with`](Self::check_with).
-    pub fn claim_with<Q>(&mut self, hash: u64, key: &Q, own: impl FnOnce(&Q) -> K, now: Instant) -> Claim
+    pub fn claim_with<Q>(&mut self, hash: u64, key: &Q, spare: &mut Option<K>, now: Instant) -> Option<Claim>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.observe(now);
-        match self.table.find(hash, key) {
-            Some(slot) if self.is_alive(slot, now) => self.claim_known(slot),
-            over => {
-                let state = State::claimed(self.next_claim);
-                let Some(slot) = self.enter(over, hash, key, own, state, now) else { return Claim::Full };
+        self.claim_or(hash, key, spare, |_| None, now)
+    }
+
+    fn claim_or<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        spare: &mut Option<K>,
+        own: impl FnOnce(&Q) -> Option<K>,
+        now: Instant,
+    ) -> Option<Claim>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let time = self.observe(now);
+        let known = self.table.find(hash, key);
+        if let Some(slot) = known
+            && self.is_alive(slot, time)
+        {
+            return Some(self.claim_known(slot));
+        }
+        let state = State::claimed(self.next_claim);
+        match self.enter(known, hash, spare, || own(key), state, (now, time)) {
+            Entered::At(slot) => {
                 self.next_claim = self.next_claim.wrapping_add(1);
                 self.stats.claimed = self.stats.claimed.saturating_add(1);
-                Claim::Fresh(ClaimTicket { slot: slot as u32, state })
+                Some(Claim::Fresh(ClaimTicket { slot: slot as u32, state }))
             }
+            Entered::Full => Some(Claim::Full),
+            Entered::NoKey => None,
         }
     }
 
@@ -59,34 +81,19 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     ///
     /// [`ClaimLost`] if the claim was over; nothing is changed.
     pub fn commit(&mut self, ticket: ClaimTicket, now: Instant) -> Result<(), ClaimLost> {
-        self.observe(now);
-        let slot = self.slot_of(&ticket, now).ok_or(ClaimLost)?;
+        let time = self.observe(now);
+        let slot = self.slot_of(&ticket, time).ok_or(ClaimLost)?;
         self.confirm(slot, now);
         Ok(())
     }
 
-    /// Ends a claim whose work failed: its id is not known any more. Nothing is changed if the claim was over.
-    pub fn abort(&mut self, ticket: ClaimTicket, now: Instant) {
-        self.observe(now);
-        if let Some(slot) = self.slot_of(&ticket, now) {
-            self.remove(slot);
-            self.stats.aborted = self.stats.aborted.saturating_add(1);
-        }
-    }
-
-    /// [`commit`](Self::commit) or [`abort`](Self::abort).
-    ///
-    /// # Errors
-    ///
-    /// [`ClaimLost`] if it was to be committed and was over; nothing is changed.
-    pub fn end(&mut self, ticket: ClaimTicket, end: ClaimEnd, now: Instant) -> Result<(), ClaimLost> {
-        match end {
-            ClaimEnd::Abort => {
-                self.abort(ticket, now);
-                Ok(())
-            }
-            ClaimEnd::Commit => self.commit(ticket, now),
-        }
+    /// Ends a claim whose work failed, and gives back its id, which is not known any more. `None` if the claim was over;
+    /// nothing is changed.
+    pub fn abort(&mut self, ticket: ClaimTicket, now: Instant) -> Option<K> {
+        let now = self.observe(now);
+        let slot = self.slot_of(&ticket, now)?;
+        self.stats.aborted = self.stats.aborted.saturating_add(1);
+        self.remove(slot)
     }
 
     fn claim_known(&mut self, slot: usize) -> Claim {

@@ -1,27 +1,39 @@
 //! A claim that ends itself.
 
-use core::fmt;
+use core::{
+    fmt,
+    hash::{BuildHasher, Hash},
+};
 
-use super::ClaimLost;
-
-/// How a claim ended.
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ClaimEnd {
-    /// The work failed: the id is not known any more.
-    Abort,
-    /// The work is done: the life of the id begins.
-    Commit,
-}
+use super::{ClaimLost, ClaimTicket, DedupCacheIn};
+use crate::{Clock, Lock, Shared, Storage};
 
 /// An id that was claimed; dropping it aborts the claim, so that the id may come again.
+///
+/// `L` and `T` are the lock and the clock of the [`Shared`] that gave it out.
 #[must_use = "dropping it aborts the claim"]
-pub struct ClaimGuard<E: FnOnce(ClaimEnd) -> Result<(), ClaimLost>>(Option<E>);
+pub struct ClaimGuard<'a, K, S, H, L, T>
+where
+    K: Eq + Hash,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = DedupCacheIn<K, S, H>>,
+    T: Clock,
+{
+    cache: &'a Shared<DedupCacheIn<K, S, H>, L, T>,
+    ticket: Option<ClaimTicket>,
+}
 
-impl<E: FnOnce(ClaimEnd) -> Result<(), ClaimLost>> ClaimGuard<E> {
-    /// Guards a claim; `end` tells its cache how it ended.
-    pub const fn new(end: E) -> Self {
-        Self(Some(end))
+impl<'a, K, S, H, L, T> ClaimGuard<'a, K, S, H, L, T>
+where
+    K: Eq + Hash,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = DedupCacheIn<K, S, H>>,
+    T: Clock,
+{
+    pub(super) const fn new(cache: &'a Shared<DedupCacheIn<K, S, H>, L, T>, ticket: ClaimTicket) -> Self {
+        Self { cache, ticket: Some(ticket) }
     }
 
     /// Ends the claim: the work is done, and the life of the id begins now.
@@ -30,20 +42,35 @@ impl<E: FnOnce(ClaimEnd) -> Result<(), ClaimLost>> ClaimGuard<E> {
     ///
     /// [`ClaimLost`] if the claim was over; nothing is changed.
     pub fn commit(mut self) -> Result<(), ClaimLost> {
-        self.0.take().map_or(Err(ClaimLost), |end| end(ClaimEnd::Commit))
+        let ticket = self.ticket.take().ok_or(ClaimLost)?;
+        self.cache.with(|cache, now| cache.commit(ticket, now))
     }
 }
 
-impl<E: FnOnce(ClaimEnd) -> Result<(), ClaimLost>> Drop for ClaimGuard<E> {
+impl<K, S, H, L, T> Drop for ClaimGuard<'_, K, S, H, L, T>
+where
+    K: Eq + Hash,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = DedupCacheIn<K, S, H>>,
+    T: Clock,
+{
     fn drop(&mut self) {
-        if let Some(end) = self.0.take() {
-            // An abort cannot fail.
-            let _ = end(ClaimEnd::Abort);
+        if let Some(ticket) = self.ticket.take() {
+            // The id is dropped outside the lock.
+            let _id = self.cache.with(|cache, now| cache.abort(ticket, now));
         }
     }
 }
 
-impl<E: FnOnce(ClaimEnd) -> Result<(), ClaimLost>> fmt::Debug for ClaimGuard<E> {
+impl<K, S, H, L, T> fmt::Debug for ClaimGuard<'_, K, S, H, L, T>
+where
+    K: Eq + Hash,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = DedupCacheIn<K, S, H>>,
+    T: Clock,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClaimGuard").finish_non_exhaustive()
     }

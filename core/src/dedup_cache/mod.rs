@@ -15,13 +15,14 @@ use core::{
     time::Duration,
 };
 
-pub use guard::{ClaimEnd, ClaimGuard};
+pub use guard::ClaimGuard;
 pub use outcome::{Claim, ClaimLost, ClaimTicket, DedupStats, Seen, WhenFull};
 
 use crate::{
     HashSeed, Instant,
     age::{AgeList, Aged},
     earliest,
+    readings::Readings,
     storage::{Allocate, Inline, Link, Storage},
     table::Table,
     time::Span,
@@ -43,8 +44,18 @@ type Entry<L> = Aged<L, State>;
 /// **Claims** are for work that may fail: [`claim`](DedupCacheIn::claim) an id, do the work, then commit or abort. Until
 /// then, others are told that it is in flight. A ticket that was lost is given up when the lease ends.
 ///
-/// **When the clock steps back**, the next call that marks or claims moves what lies ahead of it to its own `now`, so that
-/// no id lives longer than one life from there. Such a call is O(ids that lie ahead).
+/// # Clock
+///
+/// A `now` that is earlier than another before it is taken for a late reading: time stands still, and no id is forgotten
+/// for it. Once readings have been behind, and nothing but behind, for a life or a lease (the shorter of the two), the clock
+/// has stepped back. What lay ahead of it then ends one life, or one lease, after the first such reading; no id is ever kept
+/// for longer than one life more than its own. The call that notices it is O(ids that lie ahead).
+///
+/// # Not a replay window
+///
+/// An id is known for one life, and not across a restart. Whoever kept a message can send it again after that, and it is
+/// `Fresh`. Where that does harm, put a timestamp or a counter under the message's authentication, and refuse what is older
+/// than a life, or than the start of this cache.
 ///
 /// ```
 /// use core::time::Duration;
@@ -67,9 +78,9 @@ pub struct DedupCacheIn<K, S: Storage, H = HashSeed> {
     lives: Lives,
     when_full: WhenFull,
     next_claim: u32,
-    /// The last reading of a call that marks: no entry began later.
-    latest: Instant,
-    /// When the life of the id began that was forgotten last: every later one is held.
+    /// What time it is: no entry began later.
+    readings: Readings,
+    /// When the life of the youngest id began that was forgotten: every later one is held.
     forgotten_at: Option<Instant>,
     stats: DedupStats,
 }
@@ -85,6 +96,11 @@ impl Lives {
     /// When the life or the lease of an entry ends.
     const fn end<L: Link>(&self, entry: &Entry<L>) -> Instant {
         entry.at().after(if entry.value.is_claimed() { self.lease } else { self.ttl })
+    }
+
+    /// For how long readings are taken for late: nothing is to last longer than its own span after a step back.
+    const fn patience(&self) -> Span {
+        if self.lease.as_nanos() < self.ttl.as_nanos() { self.lease } else { self.ttl }
     }
 }
 
@@ -124,7 +140,7 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
             lives: Lives { ttl: Span::new(ttl), lease: Span::new(ttl) },
             when_full,
             next_claim: 0,
-            latest: Instant::ZERO,
+            readings: Readings::new(),
             forgotten_at: None,
             stats: DedupStats::NONE,
         }
@@ -162,7 +178,8 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
     /// The window that is really held: every id that was marked less than this ago is known.
     ///
     /// It is the life of an id, unless live ones had to be forgotten for want of room.
-    pub const fn horizon(&self, now: Instant) -> Duration {
+    pub fn horizon(&mut self, now: Instant) -> Duration {
+        let now = self.observe(now);
         match self.forgotten_at {
             Some(at) if now.since(at).as_nanos() < self.lives.ttl.as_nanos() => now.since(at).to_duration(),
             _ => self.ttl(),
@@ -178,18 +195,37 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
         stats
     }
 
-    /// When [`on_timeout`](Self::on_timeout) has something to do: the first end of a life or a lease. O(1).
+    /// When [`on_timeout`](Self::on_timeout) has something to do: the first end of a life or a lease, or when it is to find
+    /// that the clock has stepped back. O(1).
     ///
     /// Changed by every call that takes `&mut self`.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         let marked = self.marked.oldest(&self.table).map(|(_, entry)| self.lives.end(entry));
         let claimed = self.claimed.oldest(&self.table).map(|(_, entry)| self.lives.end(entry));
-        earliest([marked, claimed])
+        let first = earliest([marked, claimed])?;
+        let noticed = self.readings.behind().map(|at| at.after(self.lives.patience()));
+        Some(noticed.map_or(first, |at| at.earlier(first)))
     }
 
     fn is_alive(&self, slot: usize, now: Instant) -> bool {
         self.table.get(slot).is_some_and(|(_, entry)| now < self.lives.end(entry))
+    }
+
+    /// Takes note of the time, and tells by what time to go.
+    #[inline]
+    fn observe(&mut self, now: Instant) -> Instant {
+        if self.readings.go_on(now) { now } else { self.fall_behind(now) }
+    }
+
+    #[cold]
+    fn fall_behind(&mut self, now: Instant) -> Instant {
+        if let Some(step) = self.readings.fall_behind(now, self.lives.patience()) {
+            self.marked.step_back(&mut self.table, step);
+            self.claimed.step_back(&mut self.table, step);
+            self.forgotten_at = self.forgotten_at.map(|at| at.earlier(step.noticed()));
+        }
+        self.readings.now()
     }
 
     /// Takes an entry out of its list.
@@ -206,8 +242,10 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
         if let Some(entry) = self.table.get_mut(slot) {
             entry.value = state;
         }
-        let list = if state.is_claimed() { &mut self.claimed } else { &mut self.marked };
-        list.push(&mut self.table, slot, now);
+        let (list, span) =
+            if state.is_claimed() { (&mut self.claimed, self.lives.lease) } else { (&mut self.marked, self.lives.ttl) };
+        let at = self.readings.begin(now, span, || list.newest_at(&self.table));
+        list.push(&mut self.table, slot, at);
     }
 
     /// Counts that an entry came to the end of its life or lease.
@@ -224,43 +262,61 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     where
         K: Clone,
     {
-        self.check_with(self.hash(key), key, K::clone, || now)
+        let hash = self.hash(key);
+        self.check_or(hash, key, &mut None, own, || now).unwrap_or(Seen::Full)
     }
 
-    /// [`check`](Self::check) of a borrowed form of the key, for callers that have hashed it already.
+    /// [`check`](Self::check) of a borrowed form of the key, for callers that have hashed it already and hold a lock.
     ///
-    /// `hash` is what this cache's [`hash`](Self::hash) returns; `own` makes the key of a new entry. `now` is asked for
-    /// when the key was looked up: where a processor reads its counter only after all that it loads, reading it first
-    /// would make the look-up wait.
-    #[inline]
+    /// `hash` is what this cache's [`hash`](Self::hash) returns. `spare` is the key of a new entry: `None` comes back, and
+    /// nothing was changed, if one is needed and is not there. After the call it holds a key that is not needed any more,
+    /// if there is one: so neither `Clone` nor `Drop` of a key has to run inside the lock. `now` is asked for after the
+    /// look-up, so that reading a processor's counter does not wait for memory.
     pub fn check_with<Q>(
         &mut self,
         hash: u64,
         key: &Q,
-        own: impl FnOnce(&Q) -> K,
+        spare: &mut Option<K>,
         now: impl FnOnce() -> Instant,
-    ) -> Seen
+    ) -> Option<Seen>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.check_or(hash, key, spare, |_| None, now)
+    }
+
+    /// [`check_with`](Self::check_with), where `own` makes a key if there is none to spare.
+    fn check_or<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        spare: &mut Option<K>,
+        own: impl FnOnce(&Q) -> Option<K>,
+        now: impl FnOnce() -> Instant,
+    ) -> Option<Seen>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         let known = self.table.find(hash, key);
         let now = now();
-        self.observe(now);
+        let time = self.observe(now);
         if let Some(entry) = known.and_then(|slot| self.table.get_mut(slot))
-            && now < self.lives.end(entry)
+            && time < self.lives.end(entry)
         {
-            return repeat(entry, &mut self.stats);
+            return Some(repeat(entry, &mut self.stats));
         }
-        match self.enter(known, hash, key, own, State::MARKED, now) {
-            Some(_) => Seen::Fresh,
-            None => Seen::Full,
+        match self.enter(known, hash, spare, || own(key), State::MARKED, (now, time)) {
+            Entered::At(_) => Some(Seen::Fresh),
+            Entered::Full => Some(Seen::Full),
+            Entered::NoKey => None,
         }
     }
 
-    /// True if `key` is marked or claimed; changes nothing.
+    /// True if `key` is marked or claimed; changes nothing but what the clock tells.
     #[doc(alias = "Seen")]
-    pub fn seen<Q>(&self, key: &Q, now: Instant) -> bool
+    pub fn seen<Q>(&mut self, key: &Q, now: Instant) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -269,11 +325,12 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     }
 
     /// [`seen`](Self::seen), for callers that have hashed the key already.
-    pub fn seen_with<Q>(&self, hash: u64, key: &Q, now: Instant) -> bool
+    pub fn seen_with<Q>(&mut self, hash: u64, key: &Q, now: Instant) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        let now = self.observe(now);
         self.table.find(hash, key).is_some_and(|slot| self.is_alive(slot, now))
     }
 
@@ -285,22 +342,21 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     where
         K: Clone,
     {
-        self.mark_with(self.hash(key), key, K::clone, now)
+        let hash = self.hash(key);
+        let seen = self.check_or(hash, key, &mut None, own, || now).unwrap_or(Seen::Full);
+        self.renew(seen, hash, key, now);
+        seen
     }
 
     /// [`mark`](Self::mark) of a borrowed form of the key; see [`check_with`](Self::check_with).
-    pub fn mark_with<Q>(&mut self, hash: u64, key: &Q, own: impl FnOnce(&Q) -> K, now: Instant) -> Seen
+    pub fn mark_with<Q>(&mut self, hash: u64, key: &Q, spare: &mut Option<K>, now: Instant) -> Option<Seen>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let seen = self.check_with(hash, key, own, || now);
-        if matches!(seen, Seen::Duplicate { .. })
-            && let Some(slot) = self.table.find(hash, key)
-        {
-            self.confirm(slot, now);
-        }
-        seen
+        let seen = self.check_with(hash, key, spare, || now)?;
+        self.renew(seen, hash, key, now);
+        Some(seen)
     }
 
     /// Forgets every id whose life or lease has ended, and tells how many. O(those).
@@ -308,15 +364,18 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     /// Never needed: they count as forgotten anyhow, and their entries are used when there is no other.
     #[doc(alias = "Cleanup")]
     pub fn cleanup(&mut self, now: Instant) -> usize {
-        self.cleanup_some(usize::MAX, now)
+        self.cleanup_some(usize::MAX, drop, now)
     }
 
-    /// [`cleanup`](Self::cleanup) of at most so many, the oldest first, for callers that hold a lock. O(`limit`).
-    pub fn cleanup_some(&mut self, limit: usize, now: Instant) -> usize {
-        (0..limit).take_while(|_| self.remove_ended(now)).count()
+    /// [`cleanup`](Self::cleanup) of at most so many, the oldest first, for callers that hold a lock: `gone` gets their
+    /// keys, to be dropped outside it. O(`limit`).
+    pub fn cleanup_some(&mut self, limit: usize, gone: impl FnMut(K), now: Instant) -> usize {
+        // What has not ended by a late reading may wait for the next one.
+        let now = self.observe(now).earlier(now);
+        (0..limit).map_while(|_| self.remove_ended(now)).map(gone).count()
     }
 
-    /// [`cleanup`](Self::cleanup) for a loop over deadlines. Early it changes nothing; late is enough.
+    /// [`cleanup`](Self::cleanup) for a loop over deadlines. Early it ends nothing; late is enough.
     pub fn on_timeout(&mut self, now: Instant) {
         self.cleanup(now);
     }
@@ -335,48 +394,58 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         self.table.rehash(hasher);
     }
 
-    /// After a step back, what lies ahead begins now, and both lists stay sorted.
-    fn observe(&mut self, now: Instant) {
-        if now < self.latest {
-            self.marked.clamp(&mut self.table, now);
-            self.claimed.clamp(&mut self.table, now);
-            self.forgotten_at = self.forgotten_at.map(|at| at.earlier(now));
+    /// Begins the life of a key that has come again anew.
+    fn renew<Q>(&mut self, seen: Seen, hash: u64, key: &Q, now: Instant)
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        if matches!(seen, Seen::Duplicate { .. })
+            && let Some(slot) = self.table.find(hash, key)
+        {
+            self.confirm(slot, now);
         }
-        self.latest = now;
     }
 
-    /// Puts in a key that is not alive: into the slot that it still has, or a free one.
-    fn enter<Q>(
+    /// Puts in a key that is not alive: into the slot that it still has, or a free one. `now` was read, `time` is what it is.
+    fn enter(
         &mut self,
         over: Option<usize>,
         hash: u64,
-        key: &Q,
-        own: impl FnOnce(&Q) -> K,
+        spare: &mut Option<K>,
+        own: impl FnOnce() -> Option<K>,
         state: State,
-        now: Instant,
-    ) -> Option<usize>
-    where
-        K: Borrow<Q>,
-        Q: ?Sized,
-    {
+        (now, time): (Instant, Instant),
+    ) -> Entered {
         let slot = match over {
             Some(slot) => {
-                let (_, entry) = self.table.get(slot)?;
-                self.count_end(entry.value);
+                if let Some((_, entry)) = self.table.get(slot) {
+                    self.count_end(entry.value);
+                }
                 self.unlink(slot);
                 slot
             }
             None => {
-                if self.table.is_full() && !self.make_room(now) {
+                if self.table.is_full() && !self.has_room(time) {
                     self.stats.refused = self.stats.refused.saturating_add(1);
-                    return None;
+                    return Entered::Full;
                 }
-                self.table.insert(hash, own(key), Entry::new(state)).ok()?
+                let Some(key) = spare.take().or_else(own) else { return Entered::NoKey };
+                if self.table.is_full() {
+                    *spare = self.make_room(time);
+                }
+                match self.table.insert(hash, key, Entry::new(state)) {
+                    Ok(slot) => slot,
+                    Err((key, _)) => {
+                        *spare = Some(key);
+                        return Entered::Full;
+                    }
+                }
             }
         };
         self.begin(slot, state, now);
         self.stats.fresh = self.stats.fresh.saturating_add(1);
-        Some(slot)
+        Entered::At(slot)
     }
 
     /// Begins the life of an entry anew; a claim is committed by it.
@@ -388,35 +457,55 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         self.begin(slot, State::MARKED, now);
     }
 
-    fn make_room(&mut self, now: Instant) -> bool {
-        if self.remove_ended(now) {
-            return true;
+    /// True if a full cache can make room for one more.
+    fn has_room(&self, now: Instant) -> bool {
+        self.ended(now).is_some()
+            || self.when_full == WhenFull::ForgetOldest && self.marked.oldest(&self.table).is_some()
+    }
+
+    /// Removes the entry that is needed least, and gives back its key.
+    fn make_room(&mut self, now: Instant) -> Option<K> {
+        if let Some(key) = self.remove_ended(now) {
+            return Some(key);
         }
-        match (self.when_full, self.marked.oldest(&self.table)) {
-            (WhenFull::ForgetOldest, Some((slot, entry))) => {
-                self.forgotten_at = Some(entry.at());
-                self.remove(slot);
-                self.stats.forgotten = self.stats.forgotten.saturating_add(1);
-                true
-            }
-            _ => false,
-        }
+        let (slot, entry) = self.marked.oldest(&self.table)?;
+        // Later than another before, unless the clock has stepped back.
+        self.forgotten_at = self.forgotten_at.max(Some(entry.at()));
+        self.stats.forgotten = self.stats.forgotten.saturating_add(1);
+        self.remove(slot)
+    }
+
+    /// An entry whose life or lease has ended.
+    fn ended(&self, now: Instant) -> Option<(usize, State)> {
+        let oldest = [self.marked.oldest(&self.table), self.claimed.oldest(&self.table)];
+        let ended = oldest.into_iter().flatten().find(|(_, entry)| now >= self.lives.end(entry));
+        ended.map(|(slot, entry)| (slot, entry.value))
     }
 
     /// Removes one entry whose life or lease has ended.
-    fn remove_ended(&mut self, now: Instant) -> bool {
-        let oldest = [self.marked.oldest(&self.table), self.claimed.oldest(&self.table)];
-        let ended = oldest.into_iter().flatten().find(|(_, entry)| now >= self.lives.end(entry));
-        let Some((slot, state)) = ended.map(|(slot, entry)| (slot, entry.value)) else { return false };
+    fn remove_ended(&mut self, now: Instant) -> Option<K> {
+        let (slot, state) = self.ended(now)?;
         self.count_end(state);
-        self.remove(slot);
-        true
+        self.remove(slot)
     }
 
-    fn remove(&mut self, slot: usize) {
+    fn remove(&mut self, slot: usize) -> Option<K> {
         self.unlink(slot);
-        self.table.remove(slot);
+        self.table.remove(slot).map(|(key, _)| key)
     }
+}
+
+/// What became of a key that was to be put in.
+enum Entered {
+    At(usize),
+    Full,
+    /// It needs a key of its own; nothing was changed.
+    NoKey,
+}
+
+/// What makes the key of a new entry where no lock is held.
+fn own<K: Clone>(key: &K) -> Option<K> {
+    Some(key.clone())
 }
 
 /// Counts a duplicate, and tells of it.

@@ -3,11 +3,15 @@
 use core::{
     borrow::Borrow,
     hash::{BuildHasher, Hash},
+    mem::needs_drop,
     time::Duration,
 };
 
-use super::{Claim, ClaimEnd, ClaimGuard, ClaimLost, DedupCacheIn, DedupStats, Seen};
-use crate::{Clock, Lock, Shared, Storage};
+use super::{Claim, ClaimGuard, DedupCacheIn, DedupStats, Seen};
+use crate::{Clock, Instant, Lock, Shared, Storage};
+
+/// How many ids leave the lock at once: it bounds how long the lock is held and how much stack that takes.
+const CLEANED_AT_ONCE: usize = 8;
 
 impl<K, S, H, L, T> Shared<DedupCacheIn<K, S, H>, L, T>
 where
@@ -18,8 +22,10 @@ where
     T: Clock,
 {
     /// [`DedupCacheIn::check`] now.
+    ///
+    /// Of the code of `K`, only `Eq` and `Hash` run inside the lock.
     pub fn check(&self, key: &K) -> Seen {
-        self.with(|cache, now| cache.check(key, now))
+        self.with_spare(key, |cache, spare, now| cache.check_with(cache.hash(key), key, spare, || now))
     }
 
     /// [`DedupCacheIn::seen`] now.
@@ -33,10 +39,13 @@ where
 
     /// [`DedupCacheIn::mark`] now.
     pub fn mark(&self, key: &K) -> Seen {
-        self.with(|cache, now| cache.mark(key, now))
+        self.with_spare(key, |cache, spare, now| cache.mark_with(cache.hash(key), key, spare, now))
     }
 
     /// [`DedupCacheIn::claim`] now. The guard commits, or aborts when it is dropped.
+    ///
+    /// Dropping it, as a cancelled future does, lets the id come again. Work that must not run twice has to end in its
+    /// commit: spawn a task of its own for it, move the guard there, and abort only what surely did not happen.
     ///
     /// ```
     /// use core::{cell::RefCell, time::Duration};
@@ -57,17 +66,25 @@ where
     /// assert!(orders.seen(&7));
     /// # Ok::<(), steadfast_core::ClaimLost>(())
     /// ```
-    pub fn claim(
-        &self,
-        key: &K,
-    ) -> Claim<ClaimGuard<impl FnOnce(ClaimEnd) -> Result<(), ClaimLost> + use<'_, K, S, H, L, T>>> {
-        let claim = self.with(|cache, now| cache.claim(key, now));
-        claim.map(|ticket| ClaimGuard::new(|end| self.with(|cache, now| cache.end(ticket, end, now))))
+    pub fn claim(&self, key: &K) -> Claim<ClaimGuard<'_, K, S, H, L, T>> {
+        let claim = self.with_spare(key, |cache, spare, now| cache.claim_with(cache.hash(key), key, spare, now));
+        claim.map(|ticket| ClaimGuard::new(self, ticket))
     }
 
-    /// [`DedupCacheIn::cleanup`] now.
+    /// [`DedupCacheIn::cleanup`] now. Leaves the lock after every 8 ids.
     pub fn cleanup(&self) -> usize {
-        self.with(|cache, now| cache.cleanup(now))
+        let mut removed = 0_usize;
+        loop {
+            let mut gone = heapless::Vec::<K, CLEANED_AT_ONCE>::new();
+            let keep = |key| {
+                let _ = gone.push(key); // as many as there are places
+            };
+            let some = self.with(|cache, now| cache.cleanup_some(CLEANED_AT_ONCE, keep, now));
+            removed = removed.saturating_add(some);
+            if some < CLEANED_AT_ONCE {
+                return removed;
+            }
+        }
     }
 
     /// [`DedupCacheIn::horizon`] now.
@@ -78,5 +95,21 @@ where
     /// [`DedupCacheIn::stats`].
     pub fn stats(&self) -> DedupStats {
         self.with_lock(|cache| cache.stats())
+    }
+
+    /// Runs `f` inside the lock with a key to spare, if it asks for one: it is made and dropped outside.
+    fn with_spare<A>(
+        &self,
+        key: &K,
+        f: impl Fn(&mut DedupCacheIn<K, S, H>, &mut Option<K>, Instant) -> Option<A>,
+    ) -> A {
+        // To copy what needs no drop costs less than a second look.
+        let mut spare = (!needs_drop::<K>()).then(|| key.clone());
+        loop {
+            if let Some(answer) = self.with(|cache, now| f(cache, &mut spare, now)) {
+                return answer;
+            }
+            spare = Some(key.clone());
+        }
     }
 }

@@ -46,10 +46,10 @@ fn conserves<K, S: Storage, H>(cache: &DedupCacheIn<K, S, H>) {
 fn a_cleanup_may_be_done_in_parts() {
     let mut cache: DedupCache<u32, 10> = DedupCache::new(TTL, WhenFull::Refuse);
     assert!((0..10).all(|id| cache.check(&id, at(u64::from(id))).is_fresh()));
-    assert_eq!(cache.cleanup_some(3, at(10_005)), 3);
+    assert_eq!(cache.cleanup_some(3, drop, at(10_005)), 3);
     assert_eq!(cache.next_deadline(), Some(at(10_003)));
-    assert_eq!(cache.cleanup_some(100, at(10_005)), 3);
-    assert_eq!(cache.cleanup_some(100, at(10_005)), 0);
+    assert_eq!(cache.cleanup_some(100, drop, at(10_005)), 3);
+    assert_eq!(cache.cleanup_some(100, drop, at(10_005)), 0);
     conserves(&cache);
 }
 
@@ -213,27 +213,91 @@ fn after_a_step_back_no_id_outlives_one_life() {
     let year = 365 * 86_400_000;
     assert!(cache.check(&"a", at(year)).is_fresh());
     let lost = claim(&mut cache, "b", at(year));
-    assert_eq!(cache.check(&"a", at(1_000)), dup(1_000, 1));
-    assert!(cache.check(&"c", at(1_000)).is_fresh());
-    assert!(cache.seen("a", at(10_999)));
-    assert!(!cache.seen("a", at(11_000)) && !cache.seen("b", at(11_000)) && !cache.seen("c", at(11_000)));
+    assert_eq!(cache.check(&"a", at(1_000)), dup(year, 1));
+    assert!(cache.seen("a", at(10_999)) && cache.seen("b", at(10_999)));
     assert_eq!(cache.next_deadline(), Some(at(11_000)));
-    assert_eq!(cache.cleanup(at(11_000)), 3);
+    assert!(!cache.seen("a", at(11_000)) && !cache.seen("b", at(11_000)));
+    assert_eq!(cache.cleanup(at(11_000)), 2);
     assert_eq!(cache.commit(lost, at(11_000)), Err(ClaimLost));
+    conserves(&cache);
+}
+
+#[test]
+fn what_comes_while_readings_are_behind_lives_for_its_life_at_least_and_another_at_most() {
+    let mut cache = cache::<4>(WhenFull::ForgetOldest);
+    let year = 365 * 86_400_000;
+    assert!(cache.check(&"a", at(year)).is_fresh());
+    assert!(cache.check(&"b", at(1_000)).is_fresh());
+    assert!(cache.check(&"c", at(10_999)).is_fresh());
+    assert!(!cache.seen("a", at(11_000)));
+    assert!(cache.seen("b", at(11_000)) && cache.seen("c", at(20_999)));
+    assert!(!cache.seen("b", at(21_000)) && !cache.seen("c", at(21_000)));
+    conserves(&cache);
+}
+
+#[test]
+fn found_a11_a_late_reading_ages_nobody() {
+    for late in [299, 1, 300_000, 600_000, 700_000] {
+        let mut cache: Cache<4> = DedupCache::new(Duration::from_secs(600), WhenFull::Refuse);
+        let marked = 1_000_000;
+        assert!(cache.check(&"a", at(marked)).is_fresh());
+        for _ in 0..3 {
+            let _ = cache.check(&"b", at(marked - late));
+            let _ = cache.claim(&"c", at(marked - late));
+        }
+        assert!(cache.seen("a", at(marked + 301_000)) && cache.seen("b", at(marked + 301_000)), "{late}");
+        assert!(cache.seen("a", at(marked + 599_999)), "{late}");
+        assert_eq!(cache.horizon(at(marked + 599_999)), Duration::from_secs(600));
+        assert!(!cache.seen("a", at(marked + 600_000)), "{late}");
+    }
+}
+
+#[test]
+fn found_e1_a_time_out_alone_notices_a_step_back() {
+    let mut cache = cache::<4>(WhenFull::Refuse).with_lease(Duration::from_secs(3));
+    let _lost = claim(&mut cache, "a", at(86_400_000));
+    assert!(cache.check(&"b", at(86_400_000)).is_fresh());
+    cache.on_timeout(at(1_000));
+    assert_eq!(cache.next_deadline(), Some(at(4_000)));
+    cache.on_timeout(at(4_000));
+    assert_eq!((cache.len(), cache.next_deadline()), (1, Some(at(11_000))));
+    cache.on_timeout(at(11_000));
+    assert_eq!((cache.len(), cache.next_deadline()), (0, None));
+    conserves(&cache);
+}
+
+#[test]
+fn found_a14_a_cache_full_of_ids_whose_life_has_ended_serves_every_new_one() {
+    let mut cache: DedupCache<u32, 100> = DedupCache::new(TTL, WhenFull::Refuse).with_lease(Duration::from_secs(1));
+    for round in 0..20_u32 {
+        // Every other one is claimed, and never committed.
+        for id in 0..100 {
+            let now = at(u64::from(round) * 10_000);
+            let id = round * 100 + id;
+            let is_new = if id % 2 == 0 {
+                cache.check(&id, now).is_fresh()
+            } else {
+                matches!(cache.claim(&id, now), Claim::Fresh(_))
+            };
+            assert!(is_new, "{id} in round {round}");
+        }
+        assert_eq!(cache.len(), 100);
+    }
+    assert_eq!(cache.stats().refused, 0);
     conserves(&cache);
 }
 
 #[test]
 fn the_order_of_age_survives_a_step_back() {
     let mut cache = cache::<3>(WhenFull::ForgetOldest);
-    for (key, millis) in [("a", 5_000), ("b", 9_000), ("c", 7_000), ("d", 1_000)] {
+    let day = 86_400_000;
+    for (key, millis) in [("a", day + 5_000), ("b", day + 9_000), ("c", day + 7_000), ("d", 1_000)] {
         assert!(cache.check(&key, at(millis)).is_fresh());
     }
     assert!(!cache.seen("a", at(1_000)));
-    assert_eq!(cache.horizon(at(1_000)), Duration::ZERO);
-    assert!(cache.check(&"e", at(2_000)).is_fresh());
-    assert!(!cache.seen("b", at(2_000)));
-    assert_eq!(cache.horizon(at(2_000)), Duration::from_secs(1));
+    assert!(cache.check(&"e", at(11_000)).is_fresh());
+    assert!(!cache.seen("b", at(11_000)));
+    assert!(cache.seen("c", at(20_999)) && cache.seen("d", at(20_999)));
 }
 
 #[test]
@@ -253,24 +317,25 @@ fn a_text_is_looked_up_without_owning_it() {
     let mut cache: DedupCache<String, 2, BuildHasherDefault<DefaultHasher>> =
         DedupCache::with_hasher(TTL, WhenFull::Refuse, BuildHasherDefault::default());
     let hash = cache.hash("a");
-    let mut owned = 0;
-    for _ in 0..3 {
-        let own = |key: &str| {
-            owned += 1;
-            key.into()
-        };
-        let _ = cache.check_with(hash, "a", own, || at(0));
-    }
-    assert_eq!(owned, 1);
+    let mut spare = None;
+    assert_eq!(cache.check_with(hash, "a", &mut spare, || at(0)), None, "a new one needs a key");
+    assert!(cache.is_empty());
+    spare = Some("a".into());
+    assert_eq!(cache.check_with(hash, "a", &mut spare, || at(0)), Some(Seen::Fresh));
+    assert_eq!(spare, None);
+    assert_eq!(cache.check_with(hash, "a", &mut spare, || at(0)), Some(dup(0, 1)));
     assert!(cache.seen("a", at(0)));
 }
 
 #[test]
-fn a_refused_id_is_not_owned() {
+fn a_refused_id_is_not_owned_and_a_forgotten_one_is_given_back() {
     let mut cache: DedupCache<String, 1> = DedupCache::new(TTL, WhenFull::Refuse);
     assert!(cache.check(&"a".into(), at(0)).is_fresh());
-    let seen = cache.check_with(cache.hash("b"), "b", |_| panic!("owned"), || at(0));
-    assert_eq!(seen, Seen::Full);
+    let hash = cache.hash("b");
+    assert_eq!(cache.check_with(hash, "b", &mut None, || at(0)), Some(Seen::Full));
+    let mut spare = Some("b".into());
+    assert_eq!(cache.check_with(hash, "b", &mut spare, || at(10_000)), Some(Seen::Fresh));
+    assert_eq!(spare.as_deref(), Some("a"));
 }
 
 #[test]
@@ -306,7 +371,7 @@ fn the_claim_number_may_wrap() {
     for _ in 0..3 {
         let ticket = claim(&mut cache, "a", at(0));
         assert_eq!(cache.claim(&"a", at(0)), Claim::InFlight);
-        cache.abort(ticket, at(0));
+        assert_eq!(cache.abort(ticket, at(0)), Some("a"));
     }
     conserves(&cache);
 }

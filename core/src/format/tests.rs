@@ -12,7 +12,7 @@ const fn format<T: defmt::Format>() {}
 
 type Queue = BatchQueue<u8, 4, 2>;
 type Log = Shared<Logger<4>, RefCell<Logger<4>>, test_util::ManualClock>;
-type OnClaim = fn(ClaimEnd) -> Result<(), ClaimLost>;
+type Heard = DedupCache<u8, 4>;
 type OnAttempt = fn(AttemptEnd<u8>) -> Result<(), AttemptLost<u8>>;
 type OnCall = fn(Permit, Outcome);
 
@@ -32,14 +32,15 @@ const _: () = {
     format::<(Asked<u8>, BeginError, Call, CallError<u8>, CallId, CorrelatorStats, Expired<u8>, Resolution<u8>)>();
     format::<(CorrelatorIn<u8, u8, Inline<4>>, KeyedCorrelatorIn<u8, u8, Inline<4>>, RoundTrips)>();
 
-    format::<(Claim<ClaimTicket>, ClaimEnd, ClaimGuard<OnClaim>, ClaimLost, ClaimTicket)>();
+    format::<(Claim<ClaimTicket>, ClaimLost, ClaimTicket)>();
+    format::<ClaimGuard<'_, u8, Inline<4>, HashSeed, RefCell<Heard>, test_util::ManualClock>>();
     format::<(DedupCacheIn<u8, Inline<4>>, DedupStats, Seen, WhenFull)>();
 
     format::<(Actors<'_>, Entry<64, 64>, Event<'_>, FormattersFull, Group<'_>, Level, Logger<4>, LoggerStats)>();
     format::<(NotWritten, Recorded, ServiceId, Show, Text<8>)>();
     format::<(Report<'_, &Log>, ServiceLog<&Log>)>();
 
-    format::<(Ballot<u8>, QuorumError, QuorumIn<u8, u8, Inline<4>>, QuorumStats, Vote)>();
+    format::<(Ballot<u8>, BallotId, Cast<'_, u8>, QuorumError, QuorumIn<u8, u8, Inline<4>>, QuorumStats, Vote)>();
 
     format::<(Decision, Gcra, GcraState, NeverFits, OnFull, SlidingLog<5>, SlidingLogState<5>, Verdict, WaitError)>();
     format::<(RateLimiterIn<u8, Gcra, Inline<4>>, RateLimiterIn<u8, SlidingLog<5>, Inline<4>>, RateLimiterStats)>();

@@ -1,5 +1,7 @@
 //! Where voters and votes are kept.
 
+use core::mem;
+
 use heapless::Vec;
 
 use crate::Inline;
@@ -16,8 +18,10 @@ pub trait List<T>: AsRef<[T]> + AsMut<[T]> {
     /// The item, if the list is full.
     fn push(&mut self, item: T) -> Result<(), T>;
 
-    /// Drops all items.
-    fn clear(&mut self);
+    /// All items; the list is empty then, and its capacity is the same.
+    fn take(&mut self) -> Self
+    where
+        Self: Sized;
 }
 
 impl<T, const N: usize> List<T> for Vec<T, N> {
@@ -29,8 +33,8 @@ impl<T, const N: usize> List<T> for Vec<T, N> {
         Self::push(self, item)
     }
 
-    fn clear(&mut self) {
-        Self::clear(self);
+    fn take(&mut self) -> Self {
+        mem::take(self)
     }
 }
 

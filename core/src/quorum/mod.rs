@@ -1,5 +1,6 @@
 //! One vote a voter, until enough agree or the time is up.
 
+mod id;
 mod list;
 mod outcome;
 mod shared;
@@ -8,20 +9,24 @@ mod tally;
 mod tests;
 mod waiters;
 
-use core::{borrow::Borrow, fmt, mem};
+use core::{fmt, mem};
 
 use heapless::Vec;
 
 use crate::{Inline, Instant, time::Span};
+pub use id::BallotId;
 pub use list::{List, ListStorage};
-pub use outcome::{Ballot, QuorumError, QuorumStats, Vote};
+pub use outcome::{Ballot, Cast, QuorumError, QuorumStats, Vote};
 use waiters::Waiters;
 
 /// Collects one vote from each voter, and decides by an [`aggregate`](crate::aggregate) once enough have voted.
 ///
 /// Up to `N` voters vote for values of type `T`. The first vote of a voter stands, so neither a repeated delivery nor a
 /// voter who changes its mind fills the quorum. Votes count until the deadline or the decision, whichever comes first;
-/// after either, nothing changes until [`reset`](Self::reset).
+/// after either, nothing changes until [`reset`](Self::reset) begins another ballot.
+///
+/// Each ballot has a [`BallotId`], which goes along with the question and comes back with each vote: a vote for a former
+/// ballot that was held up is [`Vote::OtherBallot`], and decides nothing.
 ///
 /// With [`new`](Self::new) whoever comes first may vote: authenticate voters before, or a peer with many names outvotes
 /// the rest. [`with_voters`](Self::with_voters) admits those on a list alone.
@@ -33,14 +38,20 @@ use waiters::Waiters;
 ///
 /// let now = Instant::from_secs(100);
 /// let mut quorum: Quorum<&str, i64, 8> = Quorum::new::<3>(Instant::from_secs(160));
-/// assert_eq!(quorum.vote("alice", 10, now), Vote::Counted);
-/// assert_eq!(quorum.vote("bob", 12, now), Vote::Counted);
-/// assert_eq!(quorum.vote("alice", 1_000, now), Vote::Conflicting);
-/// assert_eq!(quorum.result(aggregate::trimmed_mean, now), Ballot::Open { missing: 1 });
+/// let first = quorum.ballot();
+/// // ... ask, with first.as_u64() in the question; each answer repeats it ...
+/// assert_eq!(quorum.vote(first, "alice", 10, now), Vote::Counted);
+/// assert_eq!(quorum.vote(first, "bob", 12, now), Vote::Counted);
+/// assert_eq!(quorum.vote(first, "alice", 1_000, now), Vote::Conflicting);
+/// assert_eq!(quorum.result(first, aggregate::trimmed_mean, now), Ballot::Open { missing: 1 });
 ///
-/// assert_eq!(quorum.vote("carol", 11, now), Vote::Counted);
-/// assert_eq!(quorum.result(aggregate::trimmed_mean, now), Ballot::Decided(11));
-/// assert_eq!(quorum.vote("dave", 99, now), Vote::Late);
+/// assert_eq!(quorum.vote(first, "carol", 11, now), Vote::Counted);
+/// assert_eq!(quorum.result(first, aggregate::trimmed_mean, now), Ballot::Decided(11));
+/// assert_eq!(quorum.vote(first, "dave", 99, now), Vote::Late);
+///
+/// let second = quorum.reset(Instant::from_secs(200), now);
+/// assert_eq!(quorum.vote(first, "dave", 99, now), Vote::OtherBallot);
+/// assert_eq!(quorum.vote(second, "dave", 10, now), Vote::Counted);
 /// ```
 ///
 /// # Cost
@@ -49,8 +60,14 @@ use waiters::Waiters;
 ///
 /// # Clock
 ///
-/// A clock that steps back keeps the ballot open for no longer than it was still to be open when a vote or a result first
-/// told the time.
+/// When the time is first told (by [`reset`](Self::reset), a vote, a result or a time-out), it is known for how long the
+/// ballot is to be open. A `now` before that is taken for a late reading, and changes nothing. Once readings have been
+/// before it, and nothing but before it, for so long, the clock has stepped back, and the ballot is over.
+///
+/// # Code of voters and values
+///
+/// The machine itself calls `PartialEq` of voters and values, and clones values for a result. Behind a lock of the core's
+/// ([`Shared`](crate::Shared)) that happens inside it: let both be plain data there. They are dropped outside.
 ///
 /// # Waiting
 ///
@@ -69,10 +86,11 @@ pub struct QuorumIn<V, T, S: ListStorage> {
     deadline: Instant,
     /// The time that was left when the machine first learned the time.
     left: Option<Span>,
+    /// The earliest reading since readings are before the first one; the end of time while they are not.
+    behind: Instant,
     /// Changes with every ballot and every vote that counts.
     version: u64,
-    /// The version with which this ballot began.
-    begun: u64,
+    ballot: BallotId,
     stats: QuorumStats,
     waiters: Waiters,
 }
@@ -128,8 +146,9 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
             threshold,
             deadline,
             left: None,
+            behind: Instant::MAX,
             version: 0,
-            begun: 0,
+            ballot: BallotId::from_u64(0),
             stats: QuorumStats::NONE,
             waiters: Waiters::new(),
         }
@@ -155,35 +174,63 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
         }
     }
 
-    /// Begins another ballot: forgets the votes, keeps the threshold, the list of voters and the counts.
-    pub fn reset(&mut self, deadline: Instant) {
-        self.votes.clear();
-        if !self.listed {
-            self.voters.clear();
+    /// The present ballot: what the question has to carry, and each vote to repeat. It is 0 when the quorum is made.
+    ///
+    /// Where votes of a former run of the program may still come, begin with a number that none had, random or counted:
+    /// [`reset_to`](Self::reset_to).
+    #[must_use]
+    pub const fn ballot(&self) -> BallotId {
+        self.ballot
+    }
+
+    /// Begins another ballot, the next by number, and names it: forgets the votes, keeps the threshold, the list of voters
+    /// and the counts.
+    pub fn reset(&mut self, deadline: Instant, now: Instant) -> BallotId {
+        self.restart(self.ballot.next(), deadline, now);
+        self.ballot
+    }
+
+    /// [`reset`](Self::reset) to a ballot that the caller numbers: a term of the protocol, or the first number of a run.
+    ///
+    /// False, and nothing changed, if it is the present one: so whoever hears twice of a term begins it once. To come back
+    /// to a former number is to let its late votes in.
+    pub fn reset_to(&mut self, ballot: BallotId, deadline: Instant, now: Instant) -> bool {
+        let is_other = ballot != self.ballot;
+        if is_other {
+            self.restart(ballot, deadline, now);
         }
+        is_other
+    }
+
+    /// Begins a ballot; gives back what was kept for the former one, to be dropped outside a lock.
+    fn restart(&mut self, ballot: BallotId, deadline: Instant, now: Instant) -> (Option<S::Of<V>>, S::Of<T>) {
         self.closed = false;
         self.deadline = deadline;
-        self.left = None;
+        self.left = Some(deadline.since(now));
+        self.behind = Instant::MAX;
         self.version = self.version.wrapping_add(1);
-        self.begun = self.version;
+        self.ballot = ballot;
+        ((!self.listed).then(|| self.voters.take()), self.votes.take())
     }
 
     /// When the ballot ends if nothing decides it before.
     ///
-    /// Changed by [`reset`](Self::reset), by whatever ends the ballot, and by a vote or a result that finds that the clock
-    /// has stepped back.
+    /// Changed by [`reset`](Self::reset), by whatever ends the ballot, and by a call that tells a time before the first.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        (!self.closed && self.deadline != Instant::MAX).then_some(self.deadline)
+        if self.closed || self.deadline == Instant::MAX {
+            return None;
+        }
+        Some(self.left.map_or(self.deadline, |left| self.behind.after(left).earlier(self.deadline)))
     }
 
     /// Ends the ballot if its deadline is reached; true if this call ended it, so that it is time for the result. O(1).
     ///
     /// There is no need to call it: votes and results heed the deadline by themselves.
     pub fn on_timeout(&mut self, now: Instant) -> bool {
-        let ends = self.next_deadline().is_some_and(|at| now >= at);
-        self.closed |= ends;
-        ends
+        let was_closed = self.closed;
+        self.observe(now);
+        self.closed && !was_closed
     }
 
     /// The number of votes that count.
@@ -217,10 +264,11 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
     ///
     /// let now = Instant::ZERO;
     /// let mut quorum: Quorum<&str, i64, 8> = Quorum::new::<3>(Instant::MAX);
+    /// let ballot = quorum.ballot();
     /// for (voter, restarts) in [("alice", 10), ("bob", 11), ("mallory", 900)] {
-    ///     let _ = quorum.vote(voter, restarts, now);
+    ///     let _ = quorum.vote(ballot, voter, restarts, now);
     /// }
-    /// let Ballot::Decided(agreed) = quorum.result(aggregate::median, now) else { return };
+    /// let Ballot::Decided(agreed) = quorum.result(ballot, aggregate::median, now) else { return };
     /// assert!(quorum.dissenters(|vote| vote.abs_diff(agreed) <= 5).eq([(&"mallory", &900)]));
     /// ```
     pub fn dissenters(&self, agrees: impl Fn(&T) -> bool) -> impl Iterator<Item = (&V, &T)> {
@@ -249,14 +297,26 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
     }
 
     fn observe(&mut self, now: Instant) {
-        if self.deadline != Instant::MAX {
-            let left = self.deadline.since(now);
-            let longest = *self.left.get_or_insert(left);
-            if left > longest {
-                self.deadline = now.after(longest);
-            }
+        if self.closed || self.deadline == Instant::MAX {
+            return;
         }
-        self.on_timeout(now);
+        let left = self.deadline.since(now);
+        let longest = *self.left.get_or_insert(left);
+        if left > longest {
+            self.fall_behind(now, longest);
+        } else {
+            self.behind = Instant::MAX;
+        }
+        self.closed = now >= self.deadline;
+    }
+
+    #[cold]
+    fn fall_behind(&mut self, now: Instant, longest: Span) {
+        if now >= self.behind.after(longest) {
+            self.deadline = self.behind.after(longest);
+        } else {
+            self.behind = self.behind.earlier(now);
+        }
     }
 }
 
@@ -268,8 +328,9 @@ impl<V: PartialEq, T, const N: usize> Quorum<V, T, N> {
     ///
     /// # fn main() -> Result<(), QuorumError> {
     /// let mut quorum: Quorum<&str, i64, 8> = Quorum::with_voters(2, ["alice", "bob", "carol"], Instant::MAX)?;
-    /// assert_eq!(quorum.vote("mallory", 7, Instant::ZERO), Vote::Stranger);
-    /// assert_eq!(quorum.vote("alice", 5, Instant::ZERO), Vote::Counted);
+    /// let ballot = quorum.ballot();
+    /// assert_eq!(quorum.vote(ballot, "mallory", 7, Instant::ZERO), Vote::Stranger);
+    /// assert_eq!(quorum.vote(ballot, "alice", 5, Instant::ZERO), Vote::Counted);
     /// assert!(quorum.absentees().eq(["bob", "carol"].iter()));
     /// # Ok(())
     /// # }
@@ -308,50 +369,89 @@ impl<V: PartialEq, T, S: ListStorage> QuorumIn<V, T, S> {
 }
 
 impl<V: PartialEq, T: PartialEq, S: ListStorage> QuorumIn<V, T, S> {
-    /// Counts the vote of `voter`, unless it has voted, may not vote or is too late. O(N).
+    /// Counts the vote of `voter` in `ballot`, unless it has voted, may not vote, is too late, or that is not the present
+    /// ballot. O(N).
     #[doc(alias = "AddVote")]
-    pub fn vote(&mut self, voter: V, value: T, now: Instant) -> Vote {
-        let known = self.position(&voter);
-        self.take(known, || voter, value, now)
+    pub fn vote(&mut self, ballot: BallotId, voter: V, value: T, now: Instant) -> Vote {
+        let known = self.position(|known| *known == voter);
+        let (mut voter, mut value) = (Some(voter), Some(value));
+        let is_same = match self.cast(ballot, known, &mut voter, &mut value, now) {
+            Cast::Done(vote) => return vote,
+            Cast::Wanted => return Vote::Full, // they are there
+            Cast::Again(first) => value.as_ref() == Some(first),
+        };
+        self.count_again(is_same)
+    }
+}
+
+impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
+    /// [`vote`](Self::vote) for callers that hold a lock: of the code of voters and values only `is_voter`, which knows the
+    /// one who votes, runs inside.
+    ///
+    /// A vote that counts takes the value and the voter (but one on the list is there already); all else is left, to be
+    /// dropped outside. Where they are missing, it is [`Cast::Wanted`].
+    pub fn vote_with(
+        &mut self,
+        ballot: BallotId,
+        is_voter: impl FnMut(&V) -> bool,
+        voter: &mut Option<V>,
+        value: &mut Option<T>,
+        now: Instant,
+    ) -> Cast<'_, T> {
+        let known = self.position(is_voter);
+        self.cast(ballot, known, voter, value, now)
     }
 
-    /// [`vote`](Self::vote) for a borrowed form of the voter; `own` makes a voter of it, if the vote counts.
-    pub fn vote_with<Q>(&mut self, voter: &Q, own: impl FnOnce(&Q) -> V, value: T, now: Instant) -> Vote
-    where
-        V: Borrow<Q>,
-        Q: PartialEq + ?Sized,
-    {
-        let known = self.position(voter);
-        self.take(known, || own(voter), value, now)
+    /// Counts a vote that was [`Cast::Again`]: for the same value as the first, or for another.
+    pub const fn count_again(&mut self, is_same: bool) -> Vote {
+        let vote = if is_same { Vote::Repeated } else { Vote::Conflicting };
+        self.stats.count(vote);
+        vote
     }
 
-    fn position<Q>(&self, voter: &Q) -> Option<usize>
-    where
-        V: Borrow<Q>,
-        Q: PartialEq + ?Sized,
-    {
-        self.voters.as_ref().iter().position(|known| known.borrow() == voter)
+    fn position(&self, is_voter: impl FnMut(&V) -> bool) -> Option<usize> {
+        self.voters.as_ref().iter().position(is_voter)
     }
 
-    fn take(&mut self, known: Option<usize>, voter: impl FnOnce() -> V, value: T, now: Instant) -> Vote {
+    fn cast(
+        &mut self,
+        ballot: BallotId,
+        known: Option<usize>,
+        voter: &mut Option<V>,
+        value: &mut Option<T>,
+        now: Instant,
+    ) -> Cast<'_, T> {
         self.observe(now);
-        let vote = self.judge(known, voter, value);
+        let vote = if ballot == self.ballot {
+            let here = self.len();
+            if let Some(index) = known.filter(|index| *index < here) {
+                return self.votes.as_ref().get(index).map_or(Cast::Wanted, Cast::Again);
+            }
+            self.admit(known, voter, value)
+        } else {
+            Some(Vote::OtherBallot)
+        };
+        let Some(vote) = vote else { return Cast::Wanted };
         self.stats.count(vote);
         if vote == Vote::Counted {
             self.version = self.version.wrapping_add(1);
         }
-        vote
+        Cast::Done(vote)
     }
 
-    fn judge(&mut self, known: Option<usize>, voter: impl FnOnce() -> V, value: T) -> Vote {
-        if let Some(first) = known.and_then(|index| self.votes.as_ref().get(index)) {
-            return if *first == value { Vote::Repeated } else { Vote::Conflicting };
-        }
+    /// What becomes of a first vote; `None` if it would count, and what is to be kept is not there.
+    fn admit(&mut self, known: Option<usize>, voter: &mut Option<V>, value: &mut Option<T>) -> Option<Vote> {
         match known {
-            None if self.listed => return Vote::Stranger,
-            _ if self.closed => return Vote::Late,
-            None if self.missing() == 0 || self.voters.push(voter()).is_err() => return Vote::Full,
-            None => {}
+            None if self.listed => return Some(Vote::Stranger),
+            _ if self.closed => return Some(Vote::Late),
+            None if self.missing() == 0 => return Some(Vote::Full),
+            _ if value.is_none() => return None,
+            None => {
+                if let Err(refused) = self.voters.push(voter.take()?) {
+                    *voter = Some(refused);
+                    return Some(Vote::Full);
+                }
+            }
             Some(index) => {
                 let here = self.len();
                 // One index twice is refused: the voter is in its place then.
@@ -360,9 +460,13 @@ impl<V: PartialEq, T: PartialEq, S: ListStorage> QuorumIn<V, T, S> {
                 }
             }
         }
-        match self.votes.push(value) {
-            Ok(()) => Vote::Counted,
-            Err(_value) => Vote::Full,
+        match value.take().map(|value| self.votes.push(value)) {
+            Some(Ok(())) => Some(Vote::Counted),
+            Some(Err(refused)) => {
+                *value = Some(refused);
+                Some(Vote::Full)
+            }
+            None => Some(Vote::Full),
         }
     }
 }
@@ -381,6 +485,7 @@ where
 impl<V, T, S: ListStorage> fmt::Debug for QuorumIn<V, T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Quorum")
+            .field("ballot", &self.ballot)
             .field("votes", &self.len())
             .field("threshold", &self.threshold)
             .field("closed", &self.closed)

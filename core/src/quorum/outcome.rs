@@ -16,10 +16,26 @@ pub enum Vote {
     Full,
     /// Not counted: the ballot is over, or its deadline is reached.
     Late,
+    /// Not counted: it is for another ballot than the present one, most likely for a former one.
+    OtherBallot,
     /// Not counted again: the voter has voted for this value. A network that delivers twice does this.
     Repeated,
     /// Not counted: the voter is not on the list.
     Stranger,
+}
+
+/// What [`vote_with`](crate::QuorumIn::vote_with) comes to inside a lock.
+#[must_use = "only a vote that is done has been counted"]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cast<'a, T> {
+    /// The voter has voted, first for this value. Once it was compared, outside the lock,
+    /// [`count_again`](crate::QuorumIn::count_again) counts the second vote.
+    Again(&'a T),
+    /// This became of the vote.
+    Done(Vote),
+    /// The vote would count, if the voter and the value were there to be kept; nothing was changed.
+    Wanted,
 }
 
 /// Where a ballot stands.
@@ -30,7 +46,7 @@ pub enum Vote {
 pub enum Ballot<R> {
     /// This is the result, for good: later votes are [`Vote::Late`].
     Decided(R),
-    /// There is no result, for good: too few votes, or they decide nothing.
+    /// There is no result, for good: too few votes, they decide nothing, or another ballot has begun.
     Failed,
     /// It can still be decided.
     Open {
@@ -64,6 +80,8 @@ pub struct QuorumStats {
     pub full: u64,
     /// Votes that were [`Vote::Late`].
     pub late: u64,
+    /// Votes that were [`Vote::OtherBallot`].
+    pub other_ballots: u64,
     /// Votes that were [`Vote::Repeated`].
     pub repeated: u64,
     /// Votes that were [`Vote::Stranger`].
@@ -71,7 +89,8 @@ pub struct QuorumStats {
 }
 
 impl QuorumStats {
-    pub(super) const NONE: Self = Self { conflicting: 0, counted: 0, full: 0, late: 0, repeated: 0, strangers: 0 };
+    pub(super) const NONE: Self =
+        Self { conflicting: 0, counted: 0, full: 0, late: 0, other_ballots: 0, repeated: 0, strangers: 0 };
 
     /// All votes that came.
     #[must_use]
@@ -80,6 +99,7 @@ impl QuorumStats {
             .saturating_add(self.counted)
             .saturating_add(self.full)
             .saturating_add(self.late)
+            .saturating_add(self.other_ballots)
             .saturating_add(self.repeated)
             .saturating_add(self.strangers)
     }
@@ -90,6 +110,7 @@ impl QuorumStats {
             Vote::Counted => &mut self.counted,
             Vote::Full => &mut self.full,
             Vote::Late => &mut self.late,
+            Vote::OtherBallot => &mut self.other_ballots,
             Vote::Repeated => &mut self.repeated,
             Vote::Stranger => &mut self.strangers,
         };

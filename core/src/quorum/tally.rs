@@ -1,6 +1,6 @@
 //! What the votes come to.
 
-use super::{Ballot, List, ListStorage, QuorumIn};
+use super::{Ballot, BallotId, List, ListStorage, QuorumIn};
 use crate::Instant;
 
 impl<V, T, S: ListStorage> QuorumIn<V, T, S>
@@ -11,7 +11,7 @@ where
     ///
     /// While they do not (`aggregate` gives `None`: no majority, say), the ballot stays open until they do, until nobody
     /// is left to vote or until the deadline. [`result_when_settled`](Self::result_when_settled) waits for all instead.
-    /// The first decision, and the first failure, end the ballot.
+    /// The first decision, and the first failure, end the ballot. Another ballot than the present one has failed.
     ///
     /// `aggregate` gets a copy of the votes, at least as many as the threshold: a function of
     /// [`aggregate`](crate::aggregate), or any other that does not depend on their order.
@@ -21,13 +21,19 @@ where
     ///
     /// let now = Instant::ZERO;
     /// let mut newest: Quorum<&str, u64, 8> = Quorum::new::<2>(Instant::MAX);
-    /// let _ = newest.vote("bob", 41, now);
-    /// let _ = newest.vote("carol", 42, now);
-    /// assert_eq!(newest.result(|versions| versions.iter().max().copied(), now), Ballot::Decided(42));
+    /// let ballot = newest.ballot();
+    /// let _ = newest.vote(ballot, "bob", 41, now);
+    /// let _ = newest.vote(ballot, "carol", 42, now);
+    /// assert_eq!(newest.result(ballot, |versions| versions.iter().max().copied(), now), Ballot::Decided(42));
     /// ```
     #[doc(alias("HasQuorum", "Result"))]
-    pub fn result<R>(&mut self, aggregate: impl FnOnce(&mut [T]) -> Option<R>, now: Instant) -> Ballot<R> {
-        self.decide(now, |tally| tally.soon(aggregate))
+    pub fn result<R>(
+        &mut self,
+        ballot: BallotId,
+        aggregate: impl FnOnce(&mut [T]) -> Option<R>,
+        now: Instant,
+    ) -> Ballot<R> {
+        self.decide(ballot, now, |tally| tally.soon(aggregate))
     }
 
     /// The result by `aggregate`, once no missing vote can change it.
@@ -41,24 +47,31 @@ where
     ///
     /// let now = Instant::ZERO;
     /// let mut quorum: Quorum<u8, &str, 5> = Quorum::new::<3>(Instant::MAX);
+    /// let ballot = quorum.ballot();
     /// for (voter, version) in [(1, "v2"), (2, "v1"), (3, "v2")] {
-    ///     let _ = quorum.vote(voter, version, now);
+    ///     let _ = quorum.vote(ballot, voter, version, now);
     /// }
-    /// assert_eq!(quorum.result_when_settled(majority, settled::majority, now), Ballot::Open { missing: 0 });
-    /// let _ = quorum.vote(4, "v2", now);
-    /// assert_eq!(quorum.result_when_settled(majority, settled::majority, now), Ballot::Decided("v2"));
+    /// assert_eq!(quorum.result_when_settled(ballot, majority, settled::majority, now), Ballot::Open { missing: 0 });
+    /// let _ = quorum.vote(ballot, 4, "v2", now);
+    /// assert_eq!(quorum.result_when_settled(ballot, majority, settled::majority, now), Ballot::Decided("v2"));
     /// ```
     pub fn result_when_settled<R>(
         &mut self,
+        ballot: BallotId,
         aggregate: impl FnOnce(&mut [T]) -> Option<R>,
         settled: impl FnOnce(&mut [T], usize) -> bool,
         now: Instant,
     ) -> Ballot<R> {
-        self.decide(now, |tally| tally.when_settled(aggregate, settled))
+        self.decide(ballot, now, |tally| tally.when_settled(aggregate, settled))
     }
 
-    fn decide<R>(&mut self, now: Instant, judge: impl FnOnce(&mut Tally<S::Of<T>>) -> Ballot<R>) -> Ballot<R> {
-        match self.tally(now) {
+    fn decide<R>(
+        &mut self,
+        ballot: BallotId,
+        now: Instant,
+        judge: impl FnOnce(&mut Tally<S::Of<T>>) -> Ballot<R>,
+    ) -> Ballot<R> {
+        match self.tally(ballot, now) {
             Ok(mut tally) => {
                 let ballot = judge(&mut tally);
                 self.settle(&ballot, tally.version);
@@ -69,8 +82,11 @@ where
     }
 
     /// The votes, if there are enough of them for a result.
-    pub(super) fn tally<R>(&mut self, now: Instant) -> Result<Tally<S::Of<T>>, Ballot<R>> {
+    pub(super) fn tally<R>(&mut self, ballot: BallotId, now: Instant) -> Result<Tally<S::Of<T>>, Ballot<R>> {
         self.observe(now);
+        if ballot != self.ballot {
+            return Err(Ballot::Failed);
+        }
         let missing = self.missing();
         match self.threshold.saturating_sub(self.len()) {
             0 => Ok(Tally { votes: self.votes.clone(), missing, version: self.version }),

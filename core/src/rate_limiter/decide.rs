@@ -184,10 +184,8 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         } else {
             self.stats.denied = self.stats.denied.saturating_add(1);
             // A denied newcomer takes no entry: it would be an idle one.
-            if let Place::New(slot) = place
-                && let Some((key, state)) = self.table.remove(slot)
-            {
-                gone(key, state);
+            if let Place::New(slot) = place {
+                self.forget(slot, gone);
             }
         }
         Some(told)
@@ -286,22 +284,16 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
 
     /// Forgets every idle entry, and tells how many; never needed, since a full table does it by itself. O(capacity).
     pub fn cleanup(&mut self, now: Instant) -> usize {
-        self.cleanup_with(now, drop)
+        self.cleanup_with(now, |_, _| ())
     }
 
-    /// [`cleanup`](Self::cleanup) that hands the keys to `gone`: whoever holds a lock drops them outside.
-    pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K)) -> usize {
-        self.forget_idle(now, |key, _| gone(key))
-    }
-
-    pub(super) fn forget_idle(&mut self, now: Instant, mut gone: impl FnMut(K, A::State)) -> usize {
+    /// [`cleanup`](Self::cleanup) that hands what goes to `gone`: whoever holds a lock drops it outside.
+    pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K, A::State)) -> usize {
         self.observe_all(now);
         let before = self.len();
         for slot in 0..self.table.slots() {
-            if self.table.get(slot).is_some_and(|(_, state)| self.quota.is_idle(state, now))
-                && let Some((key, state)) = self.table.remove(slot)
-            {
-                gone(key, state);
+            if self.table.get(slot).is_some_and(|(_, state)| self.quota.is_idle(state, now)) {
+                self.forget(slot, &mut gone);
             }
         }
         before.saturating_sub(self.len())

@@ -18,7 +18,13 @@ use crate::{
 /// most 5 ms before it took it, so with waiters it is `burst + (t + 5 ms) / interval`.
 ///
 /// A clock that steps back costs at most one extra burst a step, and stalls a key for at most `burst` intervals. A rate
-/// or a burst of zero denies everything.
+/// or a burst of zero denies everything. An interval of zero, as in `Gcra::every(Duration::ZERO)`, allows everything: it is
+/// unlimited, and counts nothing.
+///
+/// **Under another quota** ([`set_quota`](crate::RateLimiterIn::set_quota)) a key has as many requests counted as before,
+/// and never waits longer than the new burst: what was owed is multiplied by the new interval, divided by the old one and
+/// rounded up to a nanosecond, so changes in a row give nothing away, but for what exceeds the smallest burst among them. A
+/// quota of zero keeps the counts for the one that follows, less one an hour; an unlimited one forgets them.
 ///
 /// Source: ITU-T I.371, "virtual scheduling".
 ///
@@ -41,7 +47,7 @@ pub struct Gcra {
 }
 
 impl Gcra {
-    /// One each `interval`, with a burst of one.
+    /// One each `interval`, with a burst of one; an `interval` of zero is unlimited.
     #[must_use]
     pub const fn every(interval: Duration) -> Self {
         Self::new(Span::new(interval), 1)

@@ -34,14 +34,28 @@ use crate::{
     table::Table,
 };
 
-/// Lets each key do so much in so much time, for at most `N` keys at once.
+/// A keyed rate limiter with room for `N` keys.
 ///
-/// `A` is the quota: [`Gcra`] (a rate and a burst, 8 bytes a key) or [`SlidingLog`] (at most so many in any window).
-/// Every call is O(1) expected, plus what `A` states.
+/// `A` is the quota: [`Gcra`] (a rate and a burst, as a token bucket has; 8 bytes a key) or [`SlidingLog`] (at most so many
+/// in any window; 8 bytes a request). Every call is O(1) expected, plus what `A` states.
 ///
-/// **When all `N` keys are in use**, an idle entry (one that decides as no entry does) is reused; 32 entries are looked
-/// at, going round, so for up to 32 keys an idle one is always found. If there is none, [`OnFull`] decides. No key ever
-/// gets a fresh quota because of another key.
+/// # When it is full
+///
+/// An entry is in use until its quota is whole again; then it is idle: it decides as no entry does, and leaves its place to a
+/// newcomer. A newcomer looks at 32 entries, where the last one found its own and at its home, so an idle one is found as
+/// long as there are some; up to 32 keys always. If there is none, [`OnFull`] decides. No key ever gets a fresh quota because
+/// of another key.
+///
+/// So make room for as many keys as come in the time that one quota takes to be whole again. Who can make up keys, and sends
+/// that many in that time, keeps newcomers out (those who are known are served as ever): with a slow quota that takes few, 76
+/// a second for 65,536 keys and 100 a day. Limit what strangers can name by a coarser key first.
+///
+/// # Clock
+///
+/// A step back by more than a second is noticed by whatever is called next, and every state that lies ahead is cut to what
+/// there can be, once, in O(capacity); a smaller one by those whom it concerns. So after a step a key is kept out for no
+/// longer than its quota takes to be whole, whoever asks, and what was told as `retry_at` comes true. Calls that only look
+/// need `&mut self` for that.
 ///
 /// ```
 /// use steadfast_core::{Decision, Instant, RateLimiter, SlidingLog};
@@ -73,11 +87,14 @@ pub struct RateLimiterIn<K, A: Quota, S: Storage, H = HashSeed> {
 }
 
 /// What a [`RateLimiter`] does with a new key when every entry is in use.
+///
+/// Either way newcomers are kept out as long as a flood of made-up keys keeps every entry in use, and those who are known
+/// are not: see "When it is full" there, which says for how many keys there should be room.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum OnFull {
-    /// Deny it.
+    /// Deny it. `retry_at` is when an entry is idle: true if nobody else comes first.
     Deny,
     /// Let all such keys share one quota: a flood of made-up keys gets no more than one key does.
     #[default]

@@ -136,7 +136,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         hash: u64,
         key: &Q,
         own: impl FnOnce(&Q) -> Option<K>,
-        mut gone: impl FnMut(K, A::State),
+        gone: impl FnMut(K, A::State),
         cost: NonZeroU32,
         now: Instant,
     ) -> Option<Place>
@@ -159,17 +159,23 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
             });
         }
         let owned = own(key)?;
-        let inserted = if let Some(Found { idle: Ok(slot), hand }) = found {
-            if let Some((key, state)) = self.table.remove(slot) {
-                gone(key, state);
-            }
+        let mut freed = None;
+        if let Some(Found { idle: Ok(slot), hand }) = found {
+            self.forget(slot, gone);
             self.hand = hand;
             self.stats.reused = self.stats.reused.saturating_add(1);
-            self.table.insert_in(slot, hash, owned, A::IDLE)
-        } else {
-            self.table.insert(hash, owned, A::IDLE)
-        };
+            freed = Some(slot);
+        }
+        let inserted = self.table.insert_with(hash, freed, owned, || A::IDLE);
         // Full it cannot be.
         Some(inserted.map_or(Place::Shared(Instant::MAX), Place::New))
+    }
+
+    /// Takes an entry out. On its own, so that a large state is on the stack for no longer than that takes.
+    #[inline(never)]
+    pub(super) fn forget(&mut self, slot: usize, mut gone: impl FnMut(K, A::State)) {
+        if let Some((key, state)) = self.table.remove(slot) {
+            gone(key, state);
+        }
     }
 }

@@ -17,6 +17,13 @@ use crate::{
 /// stalls for at most one window. A leap ahead and back costs one extra quota. A window of zero allows everything, a
 /// `MAX` of zero nothing.
 ///
+/// A refund erases the oldest that count: whichever request was given back, no more than `MAX` that were made are in any
+/// window. **Under another window** every instant that counted at the change is kept, and counts in the new window; what had
+/// left the old one may be forgotten.
+///
+/// A key takes 8 bytes for each of `MAX`, and an unoptimized build has a few copies of a new state on its stack: 20,000 fit
+/// a thread of 2 MiB. For larger numbers take [`Gcra`](crate::Gcra).
+///
 /// ```
 /// use core::time::Duration;
 /// use steadfast_core::SlidingLog;

@@ -4,6 +4,7 @@ mod progress;
 mod terminal;
 
 use std::{
+    fmt,
     fs::{self, File},
     io::{self, ErrorKind, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -12,7 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anstream::{eprintln, println};
 use anstyle::{AnsiColor, Style};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use progress::Bar;
@@ -133,8 +133,7 @@ struct Get {
 #[tokio::main]
 async fn main() -> ExitCode {
     if let Err(error) = bear_full_files() {
-        eprintln!("{ERROR}error:{ERROR:#} {error}");
-        return ExitCode::FAILURE;
+        return fail(&error);
     }
     let done = match Cli::parse().command.unwrap_or_else(|| Command::Demo(Demo::default())) {
         Command::Demo(args) => demo(args).await,
@@ -144,11 +143,13 @@ async fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{ERROR}error:{ERROR:#} {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
+}
+
+fn fail(error: &io::Error) -> ExitCode {
+    complain(format_args!("{ERROR}error:{ERROR:#} {error}"));
+    ExitCode::FAILURE
 }
 
 /// Where the system limits how long a file may be (`ulimit -f`), it ends who writes more. A handler, though it does nothing,
@@ -173,7 +174,7 @@ async fn demo(args: Demo) -> io::Result<()> {
             return demo::run(file, &logger).await;
         }
         Emulator::find().await?;
-        println!("building the microcontroller's image, which takes two minutes the first time");
+        say(format_args!("building the microcontroller's image, which takes two minutes the first time"))?;
         demo::run_mcu(file, &Emulator::build().await?, &logger).await
     };
     let all_well = tokio::select! {
@@ -232,7 +233,7 @@ async fn put(args: Put) -> io::Result<()> {
     let owner = owning.owner(&seed).await?;
     if is_new {
         let seed_file = owning.seed_file.display();
-        println!("made {seed_file}: whoever has it can get the file, and without it nobody can");
+        say(format_args!("made {seed_file}: whoever has it can get the file, and without it nobody can"))?;
     }
     let (started_at, bar) = (Instant::now(), Bar::new("sealing and sending"));
     let stored = owner.put(&file, &owning.peers, copies, bar.teller()).await;
@@ -242,8 +243,7 @@ async fn put(args: Put) -> io::Result<()> {
         warn(format_args!("{} {error}", peer.address));
     }
     let (names, seconds) = (names(&stored.kept_by), started_at.elapsed().as_secs_f64());
-    println!("stored {} bytes as version {} with {names} in {seconds:.2} s", file.len(), stored.version);
-    Ok(())
+    say(format_args!("stored {} bytes as version {} with {names} in {seconds:.2} s", file.len(), stored.version))
 }
 
 async fn get(args: Get) -> io::Result<()> {
@@ -281,11 +281,11 @@ async fn get(args: Get) -> io::Result<()> {
     let from = names(&recovered.kept_by);
     let text = format!("recovered {length} bytes, version {version}, from {from} in {seconds:.2} s");
     if to_stdout {
-        eprintln!("{text}");
+        complain(format_args!("{text}"));
+        Ok(())
     } else {
-        println!("{text}");
+        say(format_args!("{text}"))
     }
-    Ok(())
 }
 
 impl Owning {
@@ -331,8 +331,19 @@ fn in_file(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-fn warn(text: std::fmt::Arguments<'_>) {
-    eprintln!("{WARNING}warning:{WARNING:#} {text}");
+fn warn(text: fmt::Arguments<'_>) {
+    complain(format_args!("{WARNING}warning:{WARNING:#} {text}"));
+}
+
+/// A line on standard error; if nobody can read it, nobody does.
+fn complain(text: fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// A line on standard output, which may be full as any file may be.
+fn say(text: fmt::Arguments<'_>) -> io::Result<()> {
+    let said = writeln!(anstream::stdout(), "{text}");
+    said.map_err(|error| io::Error::new(error.kind(), format!("standard output: {error}")))
 }
 
 /// "bob, carol and dave".

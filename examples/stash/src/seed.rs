@@ -23,11 +23,14 @@ const LONGEST: u64 = 1_024;
 pub fn read(path: &Path) -> io::Result<[u8; 32]> {
     let in_file = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let mut text = Vec::new();
-    File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut text)).map_err(in_file)?;
+    let mut file = File::open(path).map_err(in_file)?;
+    let is_file = file.metadata().map_err(in_file)?.is_file();
+    file.by_ref().take(LONGEST).read_to_end(&mut text).map_err(in_file)?;
     // A seed is written as a key is.
     let seed = str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse::<PeerId>().ok());
     let no_seed = || {
         let why = match text.trim_ascii().len() {
+            _ if !is_file => "",
             0 => ": the file is empty; remove it, and a new one can be made",
             1..64 => ": the file is too short; if no copy of the seed is left, remove it, and a new one can be made",
             _ => "",
@@ -84,9 +87,13 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn found_f3_a_device_without_end_is_no_seed() {
-        let error = read(Path::new("/dev/zero")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    fn found_f3_a_device_is_no_seed_nor_is_anybody_told_to_remove_it() {
+        for device in ["/dev/zero", "/dev/null"] {
+            for error in [read(Path::new(device)).unwrap_err(), read_or_make(Path::new(device)).unwrap_err()] {
+                assert_eq!(error.kind(), ErrorKind::InvalidData);
+                assert!(!error.to_string().contains("remove"), "{error}");
+            }
+        }
     }
 
     #[test]

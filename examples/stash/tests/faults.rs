@@ -195,6 +195,24 @@ async fn found_f8_a_limit_on_files_is_a_full_disk_and_ends_nobody() {
     assert_eq!(place.listing(), ["bob", "carol", "large", "other", "out", "seed", "small"]);
 }
 
+#[cfg(target_os = "linux")] // elsewhere there is no file that is always full
+#[tokio::test]
+async fn found_f8_a_standard_output_that_is_full_is_an_error_like_any() {
+    let place = Place::new();
+    let [bob] = Peer::start_all(&place, ["bob"]).await;
+    let (file, bytes) = place.file("file", 1_000);
+    let full = |command: &str, path: &Path| {
+        let mut shell = tokio::process::Command::new("sh");
+        shell.args(["-c", "\"$0\" \"$@\" >/dev/full", env!("CARGO_BIN_EXE_stash")]);
+        run_by(shell, owning(command, path, &place.path("seed"), &[bob.address]))
+    };
+    put(&file, &place.path("seed"), &[bob.address]).await.assert_success();
+    full("put", &file).await.assert_failure("standard output");
+    full("get", &place.path("out")).await.assert_failure("standard output");
+    assert_eq!(fs::read(place.path("out")).unwrap(), bytes);
+    full("get", Path::new("-")).await.assert_failure("-: ");
+}
+
 #[tokio::test]
 async fn found_f7_peers_of_both_families_keep_one_file() {
     if UdpSocket::bind("[::1]:0").is_err() {

@@ -8,7 +8,10 @@ use core::{
 
 use steadfast_core::{Instant, Timer};
 
-use super::{Batch, Flushed, batch::Home};
+use super::{
+    Batch, Flushed,
+    batch::{Home, drop_all},
+};
 use crate::{SystemTimer, runtime::unless_it_panics};
 
 /// What came of one call.
@@ -46,7 +49,7 @@ where
     let mut sleep = pin!(cut_at.map(|at| SystemTimer.sleep_until(at)));
     let keep = |batch| {
         if keeps.is_some() {
-            drop_all(home.keep(batch));
+            drop_all(&mut home.keep(batch).unwrap_or_default());
         }
     };
     let flushed = poll_fn(|cx| {
@@ -78,25 +81,18 @@ where
     .await;
     let _ = unless_it_panics(|| flushing.set(None));
     kept.keeps = None;
-    let left = keeps.and_then(|_| home.keep(None)).unwrap_or_default();
+    let mut left = keeps.and_then(|_| home.keep(None)).unwrap_or_default();
     match flushed {
         Some(Flushed::Again(again)) if !again.is_empty() => {
-            drop_all(Some(left));
+            drop_all(&mut left);
             Attempt::Again(again.into_vec())
         }
         Some(Flushed::Again(_) | Flushed::Delivered) => {
-            drop_all(Some(left));
+            drop_all(&mut left);
             Attempt::Delivered
         }
         Some(Flushed::Failed) => Attempt::Failed(left),
         None => Attempt::Again(left),
-    }
-}
-
-/// Drops items one by one: a panic in the drop of one is that item's alone.
-pub(super) fn drop_all<T>(items: Option<Vec<T>>) {
-    for item in items.into_iter().flatten() {
-        let _ = unless_it_panics(|| drop(item));
     }
 }
 
@@ -109,7 +105,7 @@ struct Kept<'a, T> {
 impl<T> Drop for Kept<'_, T> {
     fn drop(&mut self) {
         if self.keeps.is_some() {
-            drop_all(self.home.keep(self.keeps));
+            drop_all(&mut self.home.keep(self.keeps).unwrap_or_default());
         }
     }
 }

@@ -10,9 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use steadfast_core::FlushReason;
 
+use crate::runtime::unless_it_panics;
+
 /// The items of one batch, in the order in which they were added: a `Vec` whose memory goes back to the collector.
 ///
-/// It can be kept and sent; the collector then makes a new one.
+/// It can be kept and sent; the collector then makes a new one. Dropped, it drops its items one by one: if one of them
+/// panics in that, the others are dropped all the same, and the panic goes no further.
 pub struct Batch<T> {
     items: Vec<T>,
     reason: FlushReason,
@@ -57,7 +60,7 @@ impl<T> Home<T> {
             if memory.kept == Some(id) && !items.is_empty() { memory.left.replace(mem::take(&mut items)) } else { None }
         });
         drop(former);
-        items.clear();
+        drop_all(&mut items);
         if items.capacity() > 0 {
             let spare = self.with(|memory| memory.spare.replace(items));
             drop(spare);
@@ -67,6 +70,14 @@ impl<T> Home<T> {
     fn with<R>(&self, f: impl FnOnce(&mut Memory<T>) -> R) -> R {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Drops items one by one: a panic in the drop of one is that item's alone.
+pub(super) fn drop_all<T>(items: &mut Vec<T>) {
+    if mem::needs_drop::<T>() {
+        items.drain(..).for_each(|item| _ = unless_it_panics(|| drop(item)));
+    }
+    items.clear();
 }
 
 impl<T> Batch<T> {

@@ -244,3 +244,26 @@ fn a_weak_handle_keeps_no_collector_going() {
     drop(upgraded);
     assert!(weak.upgrade().is_none());
 }
+
+/// Whoever works, adds or waits in a runtime that has no timer has its time all the same.
+#[cfg(feature = "tokio")]
+#[test]
+fn found_b6_a_runtime_without_a_timer_serves_worker_and_adders() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let collector = runtime.block_on(async {
+        let builder = BatchCollector::builder(2, Duration::from_millis(2)).retry(1, Duration::from_millis(1));
+        let collector = builder.spawn(|items: Batch<u32>| async move { (items.attempt() == 1).then_some(items) });
+        let collector = collector.unwrap();
+        for item in 0..9 {
+            collector.add(item).await.unwrap();
+        }
+        while collector.stats().pending + collector.stats().in_flight > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(collector.stop_within(WAIT).await.is_empty());
+        collector
+    });
+    drop(runtime);
+    let stats = collector.stats();
+    assert_eq!((stats.delivered, stats.failed, stats.returned), (9, 0, 0));
+}

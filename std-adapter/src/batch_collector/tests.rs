@@ -40,6 +40,9 @@ fn handles_and_futures_may_go_to_any_thread() {
     let collector = BatchCollector::builder(2, WAIT).spawn(|_: Batch<core::cell::Cell<u8>>| async {}).unwrap();
     is_send(&collector.add(core::cell::Cell::new(1)));
     is_send(&collector.stop());
+    is_send(&collector.stop_within(WAIT));
+    is_send(&collector.flush());
+    is_send_and_sync::<WeakBatchCollector<core::cell::Cell<u8>>>();
 }
 
 /// One kind of worker, under eight threads.

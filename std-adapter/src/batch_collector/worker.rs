@@ -12,8 +12,8 @@ use steadfast_core::{Clock, Failure, FlushOutcome, FlushReason, RetryPolicy, Ste
 
 use super::{
     Batch, Flushed, Inner,
-    attempt::{Attempt, Call, attempt, drop_all},
-    batch::Home,
+    attempt::{Attempt, Call, attempt},
+    batch::{Home, drop_all},
 };
 use crate::{SystemRng, SystemTimer, runtime::unless_it_panics};
 
@@ -92,13 +92,13 @@ where
 
 impl<T> Worker<T> {
     /// Hands over what failed for good, or drops it.
-    fn bury(&mut self, items: Vec<T>, reason: FlushReason, attempt: u32) {
+    fn bury(&mut self, mut items: Vec<T>, reason: FlushReason, attempt: u32) {
         match &mut self.on_failed {
             Some(on_failed) if !items.is_empty() => {
                 let batch = Batch::new(items, reason, attempt, self.home.clone(), 0);
                 let _ = unless_it_panics(|| on_failed(batch));
             }
-            _ => drop_all(Some(items)),
+            _ => drop_all(&mut items),
         }
     }
 }

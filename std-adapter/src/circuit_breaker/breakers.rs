@@ -40,10 +40,11 @@ use crate::{
 /// # When it is full
 ///
 /// A key that needs an entry takes over an idle one: that of a closed breaker with nothing against its key, that of an open
-/// one that nobody has asked for during the longest open time after they might have, or one that nobody has told anything
-/// for a long time (see [`cleanup`](Self::cleanup)). If there is none near, the result is counted as
+/// one that nobody has asked for during the longest open time after they might have, or that of any closed one that nobody
+/// has told anything for a minute (or the longest open time, the window's span, or two [leases](Reset::lease), if that is
+/// longer and said). If there is none near, the result is counted as
 /// [`untracked`](Self::untracked), and the key's calls pass unjudged. So no flood of failing keys can grow it, block a call,
-/// or make it forget a breaker that is open or failures that it has counted.
+/// make it forget a breaker that is open, or failures from within that time.
 ///
 /// A result whose key has no entry counts for a new one, however long ago its call began.
 pub struct Breakers<K, P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Shards<Keyed<K, P, T>>>);
@@ -305,10 +306,10 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     }
 
     /// Forgets every key whose breaker is as good as new, and tells how many; never needed, but it frees the memory of the
-    /// keys themselves. No decision is another for it.
+    /// keys themselves. It blinds no breaker, however often it is called.
     ///
     /// As good as new is a breaker that has never opened and in which no call counts, and one that nobody has told anything
-    /// for its memory: two [leases](Reset::lease), and at least ten minutes, the longest open time and the window's span.
+    /// for ten minutes, the longest open time, the window's span, and two [leases](Reset::lease).
     /// Each shard is locked for O(its capacity). Keys are dropped outside the lock.
     pub fn cleanup(&self) -> usize {
         let mut forgotten = 0_usize;

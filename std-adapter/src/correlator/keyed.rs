@@ -121,10 +121,7 @@ impl<Id: Eq + Hash, R, T: Clock> KeyedCorrelator<Id, R, T> {
     /// Times out the call that is due, and names it; call it until it returns `None`. O(log capacity), and at most
     /// once in the shortest time-out O(capacity).
     #[must_use = "call it again until it returns `None`"]
-    pub fn on_timeout(&self) -> Option<Id>
-    where
-        Id: Clone,
-    {
+    pub fn on_timeout(&self) -> Option<Id> {
         self.0.on_timeout()
     }
 

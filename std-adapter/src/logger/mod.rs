@@ -59,7 +59,7 @@ use crate::{Mutex, SystemTimer};
 /// # Slow sinks
 ///
 /// Nobody who logs writes, or waits for the sink: if it is slow, or hangs, lines gather and then are lost and counted. One
-/// exception: an error waits up to 10 ms for its own line, so that it is seen if the program ends right after it. If that is
+/// exception: an error waits up to 50 ms for its own line, so that it is seen if the program ends right after it. If that is
 /// not enough, no further error waits until the thread has caught up. Before `std::process::exit`, call
 /// [`shutdown`](Self::shutdown).
 ///

@@ -33,6 +33,9 @@ impl<W: io::Write> Sink for WriteSink<W> {
 
 /// Hands lines to [`tracing`], with the target `steadfast` (feature `tracing`).
 ///
+/// They come from the logger's thread, so they go to the global default subscriber, not to one that was set for a thread or
+/// a scope; a logger without a worker hands them over where it is drained.
+///
 /// ```
 /// use steadfast::{Logger, TracingSink};
 ///

@@ -26,7 +26,7 @@ pub(super) const HANGS_AFTER: Duration = Duration::from_secs(1);
 /// The most that a flush, a shutdown and the end of a logger wait for a sink that does not hang.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// The most that an error waits for its own line.
-const ERROR_PATIENCE: Duration = Duration::from_millis(10);
+const ERROR_PATIENCE: Duration = Duration::from_millis(50);
 /// As many lines as can be due at a time: whatever comes meanwhile has its turn later.
 pub(super) const ALL: usize = GROUPS + 1;
 /// So many lines are written before other tasks have their turn.

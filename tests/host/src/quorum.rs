@@ -12,8 +12,8 @@ use crate::{
 /// [`Quorum`] with [`trimmed_mean`].
 pub fn quorum_contract<L: Locks>() {
     let votes = L::lock(Quorum::<u8, i64, 5>::new::<4>(at(100)));
-    let vote = |voter: u8, value: i64, now: Instant| votes.with(|votes| votes.vote(voter, value, now));
-    let result = |now: Instant| votes.with(|votes| votes.result(trimmed_mean, now));
+    let vote = |voter: u8, value: i64, now: Instant| votes.with(|votes| votes.vote(votes.ballot(), voter, value, now));
+    let result = |now: Instant| votes.with(|votes| votes.result(votes.ballot(), trimmed_mean, now));
 
     assert_eq!(vote(1, 100, at(10)), Vote::Counted);
     assert_eq!(vote(1, 100, at(10)), Vote::Repeated);
@@ -25,7 +25,9 @@ pub fn quorum_contract<L: Locks>() {
     assert_eq!(result(before(100)), Ballot::Decided(102), "the liar's vote was not left out");
     assert_eq!(vote(5, 0, before(100)), Vote::Late, "decided is for good");
 
-    votes.with(|votes| votes.reset(at(200)));
+    let former = votes.with(|votes| votes.ballot());
+    votes.with(|votes| votes.reset(at(200), at(100)));
+    assert_eq!(votes.with(|votes| votes.vote(former, 2, 100, at(150))), Vote::OtherBallot);
     assert_eq!(vote(1, 1, at(150)), Vote::Counted);
     assert_eq!(vote(2, 1, at(200)), Vote::Late);
     assert_eq!(result(at(200)), Ballot::Failed);
@@ -58,7 +60,7 @@ pub fn quorum_deadline_contract() {
     let mut election = Election(Quorum::new::<3>(at(60).saturating_add(Duration::from_nanos(1))));
     deadline_contract(&election);
     for voter in 0..2 {
-        assert_eq!(election.0.vote(voter, 7, at(1)), Vote::Counted);
+        assert_eq!(election.0.vote(election.0.ballot(), voter, 7, at(1)), Vote::Counted);
         deadline_contract(&election);
     }
     deadline_contract(&Election(Quorum::new::<3>(Instant::MAX)));

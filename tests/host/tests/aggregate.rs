@@ -65,4 +65,19 @@ proptest! {
     ) {
         model::liars_are_bounded(&honest, &liars);
     }
+
+    /// Above zero, where the ratio to the median bounds them too.
+    #[test]
+    fn liars_stay_within_the_ratio(honest in vec(1..10_000_i64, 1..9), liars in vec(-10..10_000_000_i64, 0..8)) {
+        model::liars_are_bounded(&honest, &liars);
+    }
+}
+
+#[test]
+fn found_b9_within_the_ratio_liars_do_what_they_like() {
+    assert_eq!(aggregate::trimmed_mean(&mut [100, 3_000, 100_000]), Some(3_000));
+    let sensors = [2_150, 2_150, 2_150, 2_150, 6_000];
+    assert_eq!(aggregate::trimmed_mean(&mut sensors.clone()), Some(2_920));
+    assert_eq!(aggregate::mean_without_extremes(1)(&mut sensors.clone()), Some(2_150));
+    assert_eq!(aggregate::median(&mut sensors.clone()), Some(2_150));
 }

@@ -74,6 +74,57 @@ proptest! {
         model::keep_deadlines(when_full, ops);
     }
 
+    /// Safety: readings that are late, however much, make no id forgotten before its time. Liveness: nor do they keep one.
+    #[test]
+    fn late_readings_age_nothing(steps in prop::collection::vec((0..5_u8, 0..1_500_u64, 0..20_000_u64, 0..3_u8), 1..60)) {
+        let mut cache: Cache = DedupCache::new(TTL, WhenFull::Refuse);
+        let mut now = Instant::from_secs(1_000);
+        let mut began = [None::<Instant>; 5];
+        for (id, step, late, how) in steps {
+            now = now.saturating_add(Duration::from_millis(step));
+            let late = now.saturating_sub(Duration::from_millis(late));
+            match how {
+                0 => drop(cache.cleanup(late)),
+                1 => drop(cache.seen(&id, late)),
+                _ => {}
+            }
+            let known = began[usize::from(id)].filter(|at| now < at.saturating_add(TTL));
+            prop_assert_eq!(cache.check(&id, now).is_fresh(), known.is_none());
+            began[usize::from(id)] = known.or(Some(now));
+        }
+    }
+
+    /// After a step back nothing is known for longer than one life more, and nobody waits for longer.
+    #[test]
+    fn a_step_back_keeps_nothing_longer(
+        steps in prop::collection::vec((0..9_u8, 0..3_000_u64), 1..20), back in 1..1_000_000_u64, pace in 1..10_000_u64,
+    ) {
+        let mut cache: Cache = DedupCache::new(TTL, WhenFull::ForgetOldest);
+        let mut now = Instant::from_secs(2_000);
+        for (id, step) in steps {
+            now = now.saturating_add(Duration::from_millis(step));
+            let _ = cache.check(&id, now);
+        }
+        let back = Duration::from_millis(back);
+        let stepped = now.saturating_sub(back);
+        // A life from there, and another for an id that may as well have come after the step.
+        let gone = stepped.saturating_add(2 * TTL);
+        let (mut idle, mut now) = (cache.clone(), stepped);
+        while now < gone {
+            cache.on_timeout(now);
+            now = now.saturating_add(Duration::from_millis(pace));
+        }
+        cache.on_timeout(now);
+        prop_assert!(cache.is_empty());
+        // One that reads the clock only when it is told to.
+        idle.on_timeout(stepped);
+        while let Some(at) = idle.next_deadline() {
+            prop_assert!(at <= gone, "it waits for the length of the step");
+            idle.on_timeout(at);
+        }
+        prop_assert!(idle.is_empty());
+    }
+
     /// Liveness: whoever is not at the cap is never forgotten, whatever the others do.
     #[test]
     fn below_the_cap_every_id_is_known_for_its_whole_life(ids in prop::collection::vec(0..5_u8, 1..30), start in 0..1_000_u64) {

@@ -466,9 +466,9 @@ fn a_crowd_that_waits_for_a_settled_vote_learns_it_or_that_it_is_over() {
             async move {
                 sleep(timer, number % 3 * 500).await;
                 let value = if number.is_multiple_of(2) {
-                    votes.decided(aggregate::median).await
+                    votes.decided(votes.ballot(), aggregate::median).await
                 } else {
-                    votes.decided_when_settled(aggregate::median, settled::all_voted).await
+                    votes.decided_when_settled(votes.ballot(), aggregate::median, settled::all_voted).await
                 };
                 assert!(value.is_none_or(|value| value == 10), "{value:?}");
             }
@@ -480,7 +480,7 @@ fn a_crowd_that_waits_for_a_settled_vote_learns_it_or_that_it_is_over() {
                 if seed.is_multiple_of(3) && voter == 2 {
                     votes_ref.reset(30 * SECOND);
                 }
-                let vote = votes_ref.vote(voter, 10);
+                let vote = votes_ref.vote(votes_ref.ballot(), voter, 10);
                 assert!(matches!(vote, Vote::Counted | Vote::Late), "{vote:?}");
             });
             voting
@@ -488,15 +488,15 @@ fn a_crowd_that_waits_for_a_settled_vote_learns_it_or_that_it_is_over() {
         run_dropping(&mut simulator, 8, task, others);
         drop(simulator);
         // All places are free again: four who wait are woken by the vote that decides, without looking for it.
-        votes.reset(30 * SECOND);
+        let ballot = votes.reset(30 * SECOND);
         let start = timer.now();
         let mut simulator = Simulator::with_timer(seed & !1, timer.clone());
         for _ in 0..4 {
             let votes = &votes;
-            simulator.spawn(async move { assert_eq!(votes.decided(aggregate::median).await, Some(7)) });
+            simulator.spawn(async move { assert_eq!(votes.decided(ballot, aggregate::median).await, Some(7)) });
         }
         (0..4).for_each(|_| assert!(simulator.step()));
-        (0..3).for_each(|voter| assert_eq!(votes.vote(voter, 7), Vote::Counted));
+        (0..3).for_each(|voter| assert_eq!(votes.vote(ballot, voter, 7), Vote::Counted));
         simulator.run();
         assert_eq!(timer.now(), start, "seed {seed}: a place leaked");
     }

@@ -258,19 +258,20 @@ fn a_flood_of_voters_takes_no_vote_from_those_on_the_list() {
     let clock = clock();
     let listed = Quorum::<u64, u64>::builder(KNOWN as usize).voters(0..KNOWN).timer(&clock).build().expect("in reach");
     let open = Quorum::<u64, u64>::builder(64).max_voters(64).timer(&clock).build().expect("in reach");
-    (0..64).for_each(|voter| assert_eq!(open.vote(&voter, 7), Vote::Counted));
+    (0..64).for_each(|voter| assert_eq!(open.vote(open.ballot(), &voter, 7), Vote::Counted));
+    // A vote that counts is allocated; nothing else is.
+    (0..KNOWN).for_each(|voter| assert_eq!(listed.vote(listed.ballot(), &voter, 7), Vote::Counted));
     let made_up = |voter| {
-        assert_eq!(listed.vote(&voter, 1), Vote::Stranger);
-        assert_eq!(open.vote(&voter, 1), Vote::Full);
+        assert_eq!(listed.vote(listed.ballot(), &voter, 1), Vote::Stranger);
+        assert_eq!(open.vote(open.ballot(), &voter, 1), Vote::Full);
     };
     let known = |step: u64| {
-        let vote = if step < KNOWN { Vote::Counted } else { Vote::Repeated };
-        assert_eq!(listed.vote(&(step % KNOWN), 7), vote);
-        assert_eq!(open.vote(&(step % 64), 7), Vote::Repeated);
+        assert_eq!(listed.vote(listed.ballot(), &(step % KNOWN), 7), Vote::Repeated);
+        assert_eq!(open.vote(open.ballot(), &(step % 64), 7), Vote::Repeated);
     };
     flood(&clock, made_up, known);
-    assert_eq!(listed.result(aggregate::majority).decided(), Some(7));
-    assert_eq!(open.result(aggregate::majority).decided(), Some(7));
+    assert_eq!(listed.result(listed.ballot(), aggregate::majority).decided(), Some(7));
+    assert_eq!(open.result(open.ballot(), aggregate::majority).decided(), Some(7));
 }
 
 #[test]

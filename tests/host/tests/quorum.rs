@@ -16,6 +16,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::SettledMedian),
         1 => Just(Op::TrimmedMean),
         1 => Just(Op::TimeOut),
+        1 => (0..7_u8, 0..3_u64).prop_map(|(voter, back)| Op::OtherBallot { voter, back }),
         1 => prop_oneof![Just(None), (1..SPAN).prop_map(NonZeroU64::new)].prop_map(|deadline_in| Op::Reset { deadline_in }),
     ]
 }
@@ -38,6 +39,24 @@ proptest! {
         model::beside_the_model(threshold, listed, start, steps);
     }
 
+    /// Readings that are late, however much, end no ballot before its time, and never keep it open longer.
+    #[test]
+    fn late_readings_end_no_ballot_early(steps in vec((0..4_u64, 0..2 * SPAN, any::<bool>()), 1..40)) {
+        let start = 1_000;
+        let mut quorum: Subject = Quorum::new::<PLACES>(Instant::from_secs(start + SPAN));
+        let _ = quorum.on_timeout(Instant::from_secs(start));
+        let mut clock = start;
+        for (step, late, is_late) in steps {
+            clock += step;
+            // Whoever has a late reading comes beside one who has not.
+            if is_late {
+                let _ = quorum.on_timeout(Instant::from_secs(clock - late));
+            }
+            let _ = quorum.on_timeout(Instant::from_secs(clock));
+            prop_assert_eq!(quorum.next_deadline().is_none(), clock >= start + SPAN);
+        }
+    }
+
     /// Whatever order the votes arrive in, those of honest voters decide alike.
     #[test]
     fn the_order_of_arrival_decides_nothing(
@@ -49,10 +68,11 @@ proptest! {
         let [one, other] = [votes, shuffled].map(|votes| {
             let mut quorum: Subject = Quorum::new::<PLACES>(Instant::MAX);
             for (voter, value) in votes {
-                assert_eq!(quorum.vote(voter, value, Instant::ZERO), Vote::Counted);
+                assert_eq!(quorum.vote(quorum.ballot(), voter, value, Instant::ZERO), Vote::Counted);
             }
-            let mean = quorum.result(aggregate::trimmed_mean, Instant::ZERO);
-            (mean, quorum.result(aggregate::plurality, Instant::ZERO), quorum.result(aggregate::cluster(3), Instant::ZERO))
+            let ballot = quorum.ballot();
+            let mean = quorum.result(ballot, aggregate::trimmed_mean, Instant::ZERO);
+            (mean, quorum.result(ballot, aggregate::plurality, Instant::ZERO), quorum.result(ballot, aggregate::cluster(3), Instant::ZERO))
         });
         prop_assert_eq!(one, other);
     }
@@ -65,10 +85,12 @@ fn steps_of_the_clock_by_years_neither_panic_nor_stall() {
     let minute = Duration::from_secs(60);
     for back in [Duration::from_secs(1), year, 10 * year, 20 * year] {
         let mut quorum: Subject = Quorum::new::<2>(start.saturating_add(minute));
-        assert_eq!(quorum.vote(1, 10, start), Vote::Counted);
+        assert_eq!(quorum.vote(quorum.ballot(), 1, 10, start), Vote::Counted);
         let earlier = start.saturating_sub(back);
-        assert_eq!(quorum.result(aggregate::median, earlier), Ballot::Open { missing: 1 });
-        assert_eq!(quorum.result(aggregate::median, earlier.saturating_add(minute)), Ballot::Failed);
+        assert_eq!(quorum.result(quorum.ballot(), aggregate::median, earlier), Ballot::Open { missing: 1 });
+        // A step of less than that is not told from a late reading.
+        let end = if back < minute { start } else { earlier }.saturating_add(minute);
+        assert_eq!(quorum.result(quorum.ballot(), aggregate::median, end), Ballot::Failed);
     }
 }
 
@@ -91,8 +113,8 @@ fn decisions(threshold: usize, liars: u8) -> Vec<Option<bool>> {
     let decide = |order: Vec<u8>| {
         let mut quorum: Quorum<u8, bool, 6> = Quorum::with_voters(threshold, 0..6, Instant::MAX).unwrap();
         order.into_iter().find_map(|voter| {
-            let _ = quorum.vote(voter, voter >= liars, Instant::ZERO);
-            quorum.result(aggregate::majority, Instant::ZERO).decided()
+            let _ = quorum.vote(quorum.ballot(), voter, voter >= liars, Instant::ZERO);
+            quorum.result(quorum.ballot(), aggregate::majority, Instant::ZERO).decided()
         })
     };
     orders(&[0, 1, 2, 3, 4, 5]).into_iter().map(decide).collect()

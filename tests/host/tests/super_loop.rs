@@ -49,7 +49,7 @@ fn a_super_loop_needs_a_ref_cell_and_the_next_deadline() {
             if now == Instant::from_millis(1_200) {
                 assert_eq!(calls.resolve(answered.id(), 1, 7), Resolution::Matched);
                 assert_eq!(calls.take(answered.id()), Some(7));
-                assert_eq!(votes.with(|votes| votes.vote(1, 5, now)), Vote::Counted);
+                assert_eq!(votes.with(|votes| votes.vote(votes.ballot(), 1, 5, now)), Vote::Counted);
                 assert!(!heard.seen(&9) && !matches!(heard.check(&9), Seen::Duplicate { .. }));
             }
             input_at = next_input(now);

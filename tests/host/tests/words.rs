@@ -54,7 +54,7 @@ fn a_cause_is_told_once() {
 fn debug_shows_no_key_no_item_and_no_secret() {
     const SECRET: &str = "4242424242";
     let mut quorum: Quorum<&str, &str, 3> = Quorum::new::<2>(Instant::from_secs(9));
-    assert_eq!(quorum.vote(SECRET, SECRET, Instant::ZERO), Vote::Counted);
+    assert_eq!(quorum.vote(quorum.ballot(), SECRET, SECRET, Instant::ZERO), Vote::Counted);
     let limiter: RateLimiter<&str, Gcra, 2> = RateLimiter::new(Gcra::per_second(1));
     let mut shared = Shared::new(RefCell::new(limiter), ManualClock::new(Instant::ZERO));
     assert!(shared.allow(&SECRET).is_allowed());

@@ -146,4 +146,9 @@ pub fn liars_are_bounded(honest: &[i64], liars: &[i64]) {
     let (low, high) = (i128::from(*range.start()), i128::from(*range.end()));
     let reach = 3 * (high - low);
     assert!((low - reach..=high + reach).contains(&i128::from(within)));
+    // The ratio to the median bounds what is above zero, and no more than by itself.
+    if low > 0 {
+        let trimmed = i128::from(aggregate::trimmed_mean(&mut all.clone()).unwrap());
+        assert!((low / 5..=high * 5).contains(&trimmed), "{trimmed} of {all:?}");
+    }
 }

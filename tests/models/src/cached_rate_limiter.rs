@@ -159,7 +159,9 @@ pub fn beside_the_naive_one(ops: Vec<(Op, Instant)>) {
                 limiter.refund(permit, now);
                 let known = model.entry(key).or_default();
                 if known.end(number) {
+                    // The last one, if it still counts.
                     known.attempts.iter_mut().for_each(|at| *at = now.min(*at));
+                    known.attempts.retain(|at| now.saturating_duration_since(*at) < WINDOW);
                     known.attempts.pop();
                 }
             }

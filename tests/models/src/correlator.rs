@@ -92,6 +92,9 @@ struct Notes {
     over: VecDeque<usize>,
     closed: bool,
     seen_at: u64,
+    /// The earliest and the latest reading since readings are behind.
+    behind: Option<(u64, u64)>,
+    look_at: u64,
 }
 
 impl Notes {
@@ -99,28 +102,37 @@ impl Notes {
         self.calls.iter().filter(|call| matches!(call.state, State::Pending | State::Replied(_))).count()
     }
 
-    fn due(&self) -> Option<(u64, usize)> {
-        let pending = self.calls.iter().enumerate().filter(|(_, call)| call.state == State::Pending);
-        pending.min_by_key(|(_, call)| (call.expires_at, call.slot)).map(|(index, call)| (call.expires_at, index))
+    fn next_deadline(&self) -> Option<u64> {
+        let pending = self.calls.iter().filter(|call| call.state == State::Pending);
+        pending.map(|call| self.due_at(call)).min()
     }
 
-    fn see(&mut self, now: u64) {
-        if now.saturating_add(OUT_OF_ORDER) < self.seen_at {
-            for call in self.calls.iter_mut().filter(|call| call.state == State::Pending && call.begun_at > now) {
-                call.expires_at = now.saturating_add(call.expires_at - call.begun_at);
-                call.begun_at = now;
-            }
-            self.seen_at = now;
-        }
-        self.seen_at = self.seen_at.max(now);
+    fn see(&mut self, now: u64, patience: u64) {
+        let pending = self.calls.iter_mut().filter(|call| call.state == State::Pending);
+        let times = pending.map(|call| (&mut call.begun_at, &mut call.expires_at));
+        see(&mut self.seen_at, &mut self.behind, &mut self.look_at, times, now, patience);
+    }
+
+    fn due_at(&self, call: &Noted) -> u64 {
+        due_at(self.behind, call.begun_at, call.expires_at)
+    }
+
+    /// The call that is due, if one is.
+    fn expire(&mut self, now: u64) -> Option<usize> {
+        self.see(now, 0);
+        let pending = self.calls.iter().enumerate().filter(|(_, call)| call.state == State::Pending);
+        let (index, _) =
+            pending.min_by_key(|(_, call)| (call.expires_at, call.slot)).filter(|(_, call)| now >= call.expires_at)?;
+        self.end(index, State::Unanswered);
+        Some(index)
     }
 
     fn begin(&mut self, peer: u8, timeout: u64, now: u64) -> Result<(), BeginError> {
-        self.see(now);
+        self.see(now, OUT_OF_ORDER);
         if self.closed {
             return Err(BeginError::Closed);
         }
-        if self.live() == N {
+        if self.live() == N && self.expire(now).is_none() {
             return Err(BeginError::Full);
         }
         let used = self.live() + self.over.len();
@@ -137,7 +149,7 @@ impl Notes {
     }
 
     fn resolve(&mut self, index: usize, from: u8, reply: usize, now: u64) -> Resolution<usize> {
-        self.see(now);
+        self.see(now, OUT_OF_ORDER);
         match self.calls.get_mut(index) {
             None | Some(Noted { state: State::Forgotten, .. }) => Resolution::Unknown(reply),
             Some(call) if call.peer != from => Resolution::WrongPeer(reply),
@@ -228,6 +240,7 @@ impl Clone for Slab {
     fn clone(&self) -> Self {
         let mut copy = Self::new();
         self.done.iter().for_each(|(now, op)| copy.apply(*now, *op));
+        copy.now = self.now;
         copy
     }
 }
@@ -286,10 +299,9 @@ pub fn beside_notes(ops: Vec<(i64, Op)>, seed: u64) {
                 notes.close();
             }
             Op::OnTimeout => {
-                let due = notes.due().filter(|(expires_at, _)| now >= *expires_at).map(|(_, call)| call);
+                let due = notes.expire(now);
                 let expected = due.map(|call| Expired { id: id(call), peer: notes.calls[call].peer });
                 assert_eq!(slab.on_timeout(at), expected);
-                due.into_iter().for_each(|call| notes.end(call, State::Unanswered));
             }
             Op::Reopen => {
                 slab.reopen();
@@ -309,15 +321,64 @@ pub fn beside_notes(ops: Vec<(i64, Op)>, seed: u64) {
         let pending = notes.calls.iter().filter(|call| call.state == State::Pending).count();
         assert_eq!(stats.pending, pending as u64);
         assert_eq!(slab.len(), notes.live());
-        assert_eq!(slab.next_deadline(), notes.due().map(|(at, _)| Instant::from_nanos(at)));
+        assert_eq!(slab.next_deadline(), notes.next_deadline().map(Instant::from_nanos));
     }
 }
 
 pub fn keep_deadlines(ops: Vec<(i64, Op)>) {
     let mut slab = Slab::new();
+    let mut latest = 0;
     for (step, op) in ops {
         slab.now = slab.now.saturating_add_signed(step);
+        latest = latest.max(slab.now);
         slab.apply(slab.now, op);
     }
+    // Whether the clock has stepped back is for later readings to tell; so here it goes on from where it was, and does not go
+    // back to deadlines that have passed.
+    slab.now = latest;
+    while slab.on_timeout(Instant::from_nanos(latest)) {}
     deadline_contract(&slab);
+}
+
+/// What readings that are behind do to pending calls, which are given as when they began and when they time out.
+pub(crate) fn see<'a>(
+    seen_at: &mut u64,
+    behind: &mut Option<(u64, u64)>,
+    look_at: &mut u64,
+    pending: impl Iterator<Item = (&'a mut u64, &'a mut u64)>,
+    now: u64,
+    patience: u64,
+) {
+    if now >= *seen_at {
+        (*seen_at, *behind, *look_at) = (now, None, 0);
+        return;
+    }
+    let (from, to) = behind.map_or((now, now), |(from, to)| (from.min(now), to.max(now)));
+    if behind.is_some_and(|(before, _)| from < before) {
+        *look_at = from;
+    }
+    *behind = Some((from, to));
+    if now < (*look_at).max(from.saturating_add(patience)) {
+        return;
+    }
+    let mut shortest = None::<u64>;
+    for (begun_at, expires_at) in pending.filter(|(begun_at, _)| **begun_at > to) {
+        let timeout = *expires_at - *begun_at;
+        if timeout / 2 > to - from {
+            shortest = Some(shortest.map_or(timeout, |shortest| shortest.min(timeout)));
+        } else {
+            (*begun_at, *expires_at) = (from, from.saturating_add(timeout));
+        }
+    }
+    match shortest {
+        Some(timeout) => *look_at = from.saturating_add(timeout / 2),
+        None => (*seen_at, *behind, *look_at) = (to, None, 0),
+    }
+}
+
+pub(crate) fn due_at(behind: Option<(u64, u64)>, begun_at: u64, expires_at: u64) -> u64 {
+    match behind {
+        Some((from, to)) if begun_at > to => from.saturating_add(expires_at - begun_at),
+        _ => expires_at,
+    }
 }

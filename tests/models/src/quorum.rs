@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use steadfast_core::{
-    Ballot, Instant, Quorum, Vote,
+    Ballot, BallotId, Instant, Quorum, Vote,
     aggregate::{self, settled},
 };
 use steadfast_tests::{Timed, deadline_contract};
@@ -19,26 +19,37 @@ pub type Subject = Quorum<u8, i64, PLACES>;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
-    Vote { voter: u8, value: i64 },
+    Vote {
+        voter: u8,
+        value: i64,
+    },
+    /// A vote for a ballot that began so many before, or for the next one.
+    OtherBallot {
+        voter: u8,
+        back: u64,
+    },
     Majority,
     SettledMajority,
     SettledMedian,
     TrimmedMean,
     TimeOut,
-    Reset { deadline_in: Option<NonZeroU64> },
+    Reset {
+        deadline_in: Option<NonZeroU64>,
+    },
 }
 
 pub fn fuzz(bytes: &[u8]) {
     let script = &mut Script::new(bytes);
     let (threshold, listed, start) = (1 + script.below(3) as usize, script.flag(), script.below(1_000));
     let steps = script.list(40, |script| {
-        let op = match script.weighted(&[(8, 0), (1, 1), (2, 2), (1, 3), (1, 4), (1, 5), (1, 6)]) {
+        let op = match script.weighted(&[(8, 0), (1, 1), (2, 2), (1, 3), (1, 4), (1, 5), (1, 6), (1, 7)]) {
             0 => Op::Vote { voter: script.below(7) as u8, value: 10 + script.below(4) as i64 },
             1 => Op::Majority,
             2 => Op::SettledMajority,
             3 => Op::SettledMedian,
             4 => Op::TrimmedMean,
             5 => Op::TimeOut,
+            6 => Op::OtherBallot { voter: script.below(7) as u8, back: script.below(3) },
             _ => Op::Reset { deadline_in: NonZeroU64::new(script.below(SPAN)) },
         };
         let step = match script.weighted(&[(6, 0), (2, 1), (1, 2), (1, 3)]) {
@@ -60,16 +71,24 @@ struct Model {
     over: bool,
     ends_at: Option<u64>,
     longest: Option<u64>,
+    /// The earliest reading since readings are before the first one.
+    behind: Option<u64>,
 }
 
 impl Model {
     fn tell_time(&mut self, now: u64) {
-        if let Some(at) = self.ends_at {
+        if let Some(at) = self.ends_at.filter(|_| !self.over) {
             let longest = *self.longest.get_or_insert(at.saturating_sub(now));
-            let at = at.min(now.saturating_add(longest));
-            self.ends_at = Some(at);
-            self.over |= now >= at;
+            let is_behind = at.saturating_sub(now) > longest;
+            self.behind = is_behind.then(|| self.behind.map_or(now, |behind| behind.min(now)));
+            self.over = now >= at || self.behind.is_some_and(|behind| now >= behind + longest);
         }
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        let at = self.ends_at.filter(|_| !self.over)?;
+        let noticed = self.behind.zip(self.longest).map(|(behind, longest)| behind + longest);
+        Some(noticed.map_or(at, |noticed| noticed.min(at)))
     }
 
     fn vote(&mut self, voter: u8, value: i64, now: u64) -> Vote {
@@ -143,7 +162,7 @@ impl Timed for Driven {
         let mut hasher = DefaultHasher::new();
         self.0.votes().for_each(|vote| vote.hash(&mut hasher));
         self.0.absentees().for_each(|voter| voter.hash(&mut hasher));
-        self.0.next_deadline().hash(&mut hasher);
+        self.0.next_deadline().is_some().hash(&mut hasher);
         self.0.stats().seen().hash(&mut hasher);
         hasher.finish()
     }
@@ -157,57 +176,78 @@ pub fn beside_the_model(threshold: usize, listed: bool, start: u64, steps: Vec<(
         Some(list) => Quorum::with_voters(threshold, list.iter().copied(), deadline).unwrap(),
         None => Quorum::try_new(threshold, deadline).unwrap(),
     };
-    let mut model =
-        Model { list, threshold, votes: BTreeMap::new(), over: false, ends_at: Some(start + SPAN), longest: None };
+    let mut model = Model {
+        list,
+        threshold,
+        votes: BTreeMap::new(),
+        over: false,
+        ends_at: Some(start + SPAN),
+        longest: None,
+        behind: None,
+    };
+    let (mut ballot, mut number) = (quorum.ballot(), 0);
     let mut clock = start;
-    let (mut seen, mut counted) = (0, 0);
+    let (mut seen, mut counted, mut others) = (0, 0, 0);
     for (op, step) in steps {
         clock = clock.saturating_add_signed(step);
         let now = Instant::from_secs(clock);
         match op {
             Op::Vote { voter, value } => {
-                let vote = quorum.vote(voter, value, now);
+                let vote = quorum.vote(ballot, voter, value, now);
                 assert_eq!(vote, model.vote(voter, value, clock));
                 seen += 1;
                 counted += u64::from(vote == Vote::Counted);
             }
+            Op::OtherBallot { voter, back } => {
+                let other = BallotId::from_u64((number + 1_u64).wrapping_sub(2 * back));
+                model.tell_time(clock);
+                assert_eq!(quorum.vote(other, voter, 10, now), Vote::OtherBallot);
+                assert_eq!(quorum.result(other, aggregate::majority, now), Ballot::Failed);
+                seen += 1;
+                others += 1;
+            }
             Op::Majority => {
-                let ballot = quorum.result(aggregate::majority, now);
-                assert_eq!(ballot, model.result(aggregate::majority, false, clock));
+                let decided = quorum.result(ballot, aggregate::majority, now);
+                assert_eq!(decided, model.result(aggregate::majority, false, clock));
             }
             Op::SettledMajority => {
-                let ballot = quorum.result_when_settled(aggregate::majority, settled::majority, now);
-                assert_eq!(ballot, model.result(aggregate::majority, true, clock));
+                let decided = quorum.result_when_settled(ballot, aggregate::majority, settled::majority, now);
+                assert_eq!(decided, model.result(aggregate::majority, true, clock));
             }
             Op::SettledMedian => {
-                let ballot = quorum.result_when_settled(aggregate::median, settled::median, now);
-                assert_eq!(ballot, model.result(aggregate::median, true, clock));
+                let decided = quorum.result_when_settled(ballot, aggregate::median, settled::median, now);
+                assert_eq!(decided, model.result(aggregate::median, true, clock));
             }
             Op::TrimmedMean => {
-                let ballot = quorum.result(aggregate::trimmed_mean, now);
-                assert_eq!(ballot, model.result(aggregate::trimmed_mean, false, clock));
+                let decided = quorum.result(ballot, aggregate::trimmed_mean, now);
+                assert_eq!(decided, model.result(aggregate::trimmed_mean, false, clock));
             }
             Op::TimeOut => {
-                let ends = !model.over && model.ends_at.is_some_and(|at| clock >= at);
-                assert_eq!(quorum.on_timeout(now), ends);
-                model.over |= ends;
+                let was_over = model.over;
+                model.tell_time(clock);
+                assert_eq!(quorum.on_timeout(now), model.over && !was_over);
             }
             Op::Reset { deadline_in } => {
                 model.ends_at = deadline_in.map(|deadline_in| clock + deadline_in.get());
-                quorum.reset(model.ends_at.map_or(Instant::MAX, Instant::from_secs));
-                (model.votes, model.over, model.longest) = (BTreeMap::new(), false, None);
+                ballot = quorum.reset(model.ends_at.map_or(Instant::MAX, Instant::from_secs), now);
+                number += 1;
+                assert_eq!((ballot, ballot.as_u64()), (quorum.ballot(), number));
+                (model.votes, model.over, model.behind) = (BTreeMap::new(), false, None);
+                model.longest = deadline_in.map(NonZeroU64::get);
             }
         }
-        deadline_contract(&Driven(quorum.clone()));
-        let at = if model.over { None } else { model.ends_at };
+        if model.behind.is_none() {
+            deadline_contract(&Driven(quorum.clone()));
+        }
+        let at = model.next_deadline();
         assert_eq!(quorum.next_deadline(), at.map(Instant::from_secs));
-        if let (Some(at), Some(longest), false) = (at, model.longest, matches!(op, Op::TimeOut)) {
+        if let (Some(at), Some(longest)) = (at, model.longest) {
             assert!(at <= clock + longest, "it stalls");
         }
         let mut votes: Vec<(u8, i64)> = quorum.votes().map(|(voter, value)| (*voter, *value)).collect();
         votes.sort_unstable();
         assert!(votes.into_iter().eq(model.votes.clone()));
         let stats = quorum.stats();
-        assert_eq!((stats.seen(), stats.counted), (seen, counted));
+        assert_eq!((stats.seen(), stats.counted, stats.other_ballots), (seen, counted, others));
     }
 }

@@ -283,7 +283,7 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
 
     /// [`cleanup`](Self::cleanup) with what takes each entry, out of a lock perhaps.
     pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K, Option<V>)) -> usize {
-        self.limiter.forget_idle(now, |key, kept| gone(key, kept.value.map(|(value, _)| value)))
+        self.limiter.cleanup_with(now, |key, kept| gone(key, kept.value.map(|(value, _)| value)))
     }
 
     /// True if the key has an entry; for adapters that make the key of a new one outside their lock.

@@ -233,6 +233,7 @@ impl From<QuorumStats> for Row {
             (stats.late, "late"),
             (stats.strangers, "by strangers"),
             (stats.full, "without room"),
+            (stats.other_ballots, "for another ballot"),
         ];
         Self::new("Quorum", stats.seen(), "votes", &parts)
     }

@@ -113,20 +113,21 @@ impl Owner {
         let voters: Vec<_> = greeted.iter().map(|greeting| greeting.contact.id).collect();
         let mut offers = self.offers(greeted, &mut failed).await;
         let answered = offers.len();
-        let Ok(ballot) = Quorum::<PeerId, Option<u64>>::builder(needed).voters(voters).build() else {
+        let Ok(quorum) = Quorum::<PeerId, Option<u64>>::builder(needed).voters(voters).build() else {
             return Err(GetError::TooFew { answered, needed, failed }); // more votes needed than there are voters
         };
+        let ballot = quorum.ballot();
         for (greeting, offer) in &offers {
             let version = match offer {
                 Offer::Version(manifest, _) => Some(manifest.version),
                 Offer::Forged | Offer::Nothing(_) => None,
             };
-            let _counted = ballot.vote(&greeting.contact.id, version); // each was asked once
+            let _counted = quorum.vote(ballot, &greeting.contact.id, version); // each was asked once
         }
-        let Ballot::Decided(believed) = ballot.result(|votes| votes.iter().copied().max()) else {
+        let Ballot::Decided(believed) = quorum.result(ballot, |votes| votes.iter().copied().max()) else {
             return Err(GetError::TooFew { answered, needed, failed });
         };
-        let votes = ballot.stats();
+        let votes = quorum.stats();
         if believed.is_none() {
             offers.extend(self.hearsay(&offers).await);
         }

@@ -1,6 +1,6 @@
 //! What adapters put together themselves.
 
-use steadfast_core::{Asked, AttemptGuard, AttemptLost, CallGuard, ClaimGuard, ClaimLost, Permit, WaitList};
+use steadfast_core::{Asked, AttemptGuard, AttemptLost, CallGuard, Permit, WaitList};
 
 use crate::{any, breakers::outcome, now, see};
 
@@ -11,16 +11,6 @@ pub fn probe() {
         call.record(outcome())
     } else {
         drop(call)
-    }
-
-    let claim = ClaimGuard::new(|end| {
-        see(end);
-        if any() { Ok(()) } else { Err(ClaimLost) }
-    });
-    if any() {
-        see(claim.commit())
-    } else {
-        drop(claim)
     }
 
     let attempt = AttemptGuard::new(|end| {

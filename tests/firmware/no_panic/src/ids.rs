@@ -1,4 +1,4 @@
-use steadfast_core::{Claim, ClaimEnd, DedupCache, WhenFull};
+use steadfast_core::{Claim, DedupCache, WhenFull};
 
 use crate::{any, now, see, seed, span};
 
@@ -15,19 +15,19 @@ fn dedup_cache(when_full: WhenFull) {
         let key = any();
         see((cache.check(&key, now()).is_fresh(), cache.seen(&key, now()), cache.mark(&key, now())));
         let hash = cache.hash(&key);
-        see(cache.check_with(hash, &key, <[u8; 16]>::clone, now));
+        let mut spare = any::<bool>().then(any);
+        see(cache.check_with(hash, &key, &mut spare, now));
         see(cache.seen_with(hash, &key, now()));
-        see(cache.mark_with(hash, &key, <[u8; 16]>::clone, now()));
-        for claim in [cache.claim(&key, now()), cache.claim_with(hash, &key, <[u8; 16]>::clone, now())] {
-            if let Claim::Fresh(ticket) = claim.map(|ticket| ticket) {
+        see(cache.mark_with(hash, &key, &mut spare, now()));
+        for claim in [Some(cache.claim(&key, now())), cache.claim_with(hash, &key, &mut spare, now())] {
+            if let Some(Claim::Fresh(ticket)) = claim.map(|claim| claim.map(|ticket| ticket)) {
                 match any::<u8>() {
                     0 => see(cache.commit(ticket, now())),
-                    1 => see(cache.end(ticket, ClaimEnd::Commit, now())),
-                    _ => cache.abort(ticket, now()),
+                    _ => see(cache.abort(ticket, now())),
                 }
             }
         }
-        see((cache.cleanup(now()), cache.cleanup_some(any(), now()), cache.horizon(now()), cache.next_deadline()));
+        see((cache.cleanup(now()), cache.cleanup_some(any(), see, now()), cache.horizon(now()), cache.next_deadline()));
         cache.on_timeout(now());
         see((cache.stats().plus(cache.stats()), cache.len(), cache.is_empty(), cache.capacity(), cache.ttl()));
     }

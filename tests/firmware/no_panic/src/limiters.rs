@@ -40,7 +40,7 @@ fn rate_limiter<A: Quota + Clone>(quota: A) {
         see(limiter.refund(&key, cost(), now()));
         see(limiter.reset(&key));
         see(limiter.cleanup(now()));
-        see(limiter.cleanup_with(now(), see));
+        see(limiter.cleanup_with(now(), |key, state| see((key, state))));
         see_all(limiter.usage(now()));
         see((limiter.stats().plus(limiter.stats()), limiter.len(), limiter.is_empty(), limiter.capacity()));
         see(limiter.quota().limit());

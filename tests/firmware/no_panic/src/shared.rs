@@ -8,10 +8,10 @@ use core::{
 };
 
 use steadfast_core::{
-    AddError, AllowOrCached, BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CallId, CircuitBreaker, Claim,
-    Clock, Correlator, DedupCache, FlushOutcome, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger, NotWritten,
-    Outcome, Quorum, RateLimiter, ServiceLog, Shared, Show, Sink, SlidingLog, Timer, Trip, WaitList, WhenFull,
-    aggregate,
+    AddError, AllowOrCached, BallotId, BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CallId, CircuitBreaker,
+    Claim, Clock, Correlator, DedupCache, FlushOutcome, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger,
+    NotWritten, Outcome, Quorum, RateLimiter, ServiceLog, Shared, Show, Sink, SlidingLog, Timer, Trip, WaitList,
+    WhenFull, aggregate,
 };
 
 use crate::{
@@ -157,11 +157,13 @@ fn others() {
         if let Claim::Fresh(claim) = cache.claim(&key) {
             if any() { see(claim.commit()) } else { drop(claim) }
         }
-        see((votes.vote(any(), any()), votes.vote_with(&any(), u32::clone, any())));
-        see(votes.result(aggregate::trimmed_mean));
-        see(votes.result_when_settled(aggregate::median, aggregate::settled::median));
+        let ballot = if any() { votes.ballot() } else { BallotId::from_u64(any()) };
+        see(votes.vote(ballot, any(), any()));
+        see(votes.vote_with(ballot, |voter| *voter == 7, &mut Some(any()), &mut Some(any()), |cast| see(cast)));
+        see(votes.result(ballot, aggregate::trimmed_mean));
+        see(votes.result_when_settled(ballot, aggregate::median, aggregate::settled::median));
         see((votes.next_deadline(), votes.on_timeout(), votes.stats()));
-        votes.reset(span());
+        see((votes.reset(span()), votes.reset_to(ballot, span())));
         see(queue.try_add(any()).map_err(AddError::into_item));
         see((queue.try_add_weighted(any(), any()), queue.stats(), queue.is_stopped()));
         queue.flush();

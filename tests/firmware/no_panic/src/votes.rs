@@ -1,6 +1,6 @@
 use core::num::NonZeroU32;
 
-use steadfast_core::{Quorum, aggregate, aggregate::settled};
+use steadfast_core::{BallotId, Quorum, aggregate, aggregate::settled};
 
 use crate::{any, limiters::cost, now, see, see_all};
 
@@ -47,19 +47,23 @@ fn functions() {
 #[inline(never)]
 fn quorum(mut votes: Quorum<u32, i64, 8>) {
     for _ in 0..any::<u32>() {
-        see(votes.vote(any(), any(), now()));
-        see(votes.vote_with(&any(), u32::clone, any(), now()));
-        see(votes.result(aggregate::trimmed_mean, now()).decided());
-        see(votes.result(aggregate::mean_within_mad(NonZeroU32::MIN), now()));
-        see(votes.result_when_settled(aggregate::median, settled::median, now()));
-        see(votes.result_when_settled(aggregate::majority, settled::majority, now()));
+        let ballot = if any() { votes.ballot() } else { BallotId::from_u64(any()) };
+        see(votes.vote(ballot, any(), any(), now()));
+        let (mut voter, mut value) = (any::<bool>().then(any), any::<bool>().then(any));
+        see(votes.vote_with(ballot, |voter| *voter == 7, &mut voter, &mut value, now()));
+        see(votes.count_again(any()));
+        see(votes.result(ballot, aggregate::trimmed_mean, now()).decided());
+        see(votes.result(ballot, aggregate::mean_within_mad(NonZeroU32::MIN), now()));
+        see(votes.result_when_settled(ballot, aggregate::median, settled::median, now()));
+        see(votes.result_when_settled(ballot, aggregate::majority, settled::majority, now()));
         see((votes.next_deadline(), votes.on_timeout(now()), votes.stats().seen(), votes.threshold()));
         see((votes.len(), votes.is_empty()));
         see_all(votes.votes());
         see_all(votes.dissenters(|vote| *vote == 7));
         see_all(votes.absentees());
         if any() {
-            votes.reset(now());
+            see(votes.reset(now(), now()).as_u64());
+            see(votes.reset_to(ballot, now(), now()));
         }
     }
 }

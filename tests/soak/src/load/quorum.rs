@@ -45,7 +45,7 @@ impl Voting {
 
     fn vote(&self, voter: &str, value: u64) -> Vote {
         self.listed_votes.add(1);
-        self.listed.vote(voter, value)
+        self.listed.vote(self.listed.ballot(), voter, value)
     }
 
     fn vote_all(&self, worker: &Worker) {
@@ -65,16 +65,17 @@ impl Voting {
         let _ = self.vote("nobody", LIE);
         for _ in 0..16 {
             self.open_votes.add(1);
-            let _ = self.open.vote(&worker.made_up(), LIE);
+            let _ = self.open.vote(self.open.ballot(), &worker.made_up(), LIE);
         }
     }
 
     async fn decide(&self, worker: &Worker) {
+        let ballot = self.listed.ballot();
         let decided = if worker.dice.one_in(2) {
-            worker.wait("quorum: decided", self.listed.decided(aggregate::majority)).await
+            worker.wait("quorum: decided", self.listed.decided(ballot, aggregate::majority)).await
         } else {
             let settled = aggregate::settled::majority;
-            let waiting = self.listed.decided_when_settled(aggregate::majority, settled);
+            let waiting = self.listed.decided_when_settled(ballot, aggregate::majority, settled);
             worker.wait("quorum: decided_when_settled", waiting).await
         };
         match decided.flatten() {
@@ -99,8 +100,13 @@ impl Load for Voting {
             worker.post.at("quorum: vote");
             match worker.dice.below(4) {
                 0 => {
+                    let former = self.listed.ballot();
                     self.listed.reset(TIMEOUT);
                     self.open.reset(TIMEOUT);
+                    // A lie that was held up in the network.
+                    worker.hit(Fault::Late);
+                    self.listed_votes.add(1);
+                    let _ = self.listed.vote(former, HONEST[0], LIE);
                 }
                 1 => self.decide(worker).await,
                 _ => self.vote_all(worker),
@@ -112,9 +118,9 @@ impl Load for Voting {
     fn calm<'a>(&'a self, worker: &'a Worker) -> Turn<'a> {
         Box::pin(async {
             worker.post.at("quorum: decides after the faults");
-            self.listed.reset(Duration::from_secs(3_600));
+            let ballot = self.listed.reset(Duration::from_secs(3_600));
             HONEST.iter().for_each(|voter| _ = self.vote(voter, TRUTH));
-            match self.listed.decided(aggregate::majority).await {
+            match self.listed.decided(ballot, aggregate::majority).await {
                 Some(TRUTH) => self.truths.add(1),
                 _ => self.lies.add(1),
             }
@@ -133,6 +139,7 @@ impl Load for Voting {
                 ("conflicting", stats.conflicting),
                 ("late", stats.late),
                 ("full", stats.full),
+                ("for another ballot", stats.other_ballots),
                 ("strangers", stats.strangers),
             ];
             sums.adds_up(("votes", votes.get()), &answers);

@@ -93,7 +93,7 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
             // If a flood of ids took this one meanwhile, a repeat is done twice, which does no harm.
             let _lost = self.seen.commit(job.claim, now);
         } else {
-            self.seen.abort(job.claim, now); // so that the same message may come again
+            let _id = self.seen.abort(job.claim, now); // so that the same message may come again
         }
         self.reply(message, job.source, outcome)
     }

@@ -22,7 +22,7 @@ pub mod rest {
     use super::*;
 
     operations! {
-        fn seen(cache: &Cache, id: &Id, now: Instant) -> bool {
+        fn seen(cache: &mut Cache, id: &Id, now: Instant) -> bool {
             cache.seen(id, now)
         }
         fn claim(cache: &mut Cache, id: &Id, now: Instant) -> Claim {

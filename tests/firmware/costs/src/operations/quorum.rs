@@ -8,10 +8,10 @@ pub const NEW: Ballots = Quorum::new::<5>(Instant::MAX);
 
 operations! {
     fn vote(quorum: &mut Ballots, voter: u32, value: i64, now: Instant) -> Vote {
-        quorum.vote(voter, value, now)
+        quorum.vote(quorum.ballot(), voter, value, now)
     }
     fn result(quorum: &mut Ballots, now: Instant) -> Ballot<i64> {
-        quorum.result(aggregate::trimmed_mean, now)
+        quorum.result(quorum.ballot(), aggregate::trimmed_mean, now)
     }
 }
 
@@ -21,7 +21,7 @@ pub mod rest {
 
     operations! {
         fn result_when_settled(quorum: &mut Ballots, now: Instant) -> Ballot<i64> {
-            quorum.result_when_settled(aggregate::majority, aggregate::settled::majority, now)
+            quorum.result_when_settled(quorum.ballot(), aggregate::majority, aggregate::settled::majority, now)
         }
     }
 }

@@ -35,7 +35,7 @@ pub fn dedup_cache(meter: &Meter) {
             // A duplicate of each age, and one that is as far along its chain as it can be.
             for id in [id, &ids[index / 2], &ids[0]] {
                 assert!(!duplicate.count(by, || check(&mut cache, id, START)).is_fresh());
-                assert!(seen.count(by, || rest::seen(&cache, id, START)));
+                assert!(seen.count(by, || rest::seen(&mut cache, id, START)));
             }
         }
         for id in strangers {
@@ -43,7 +43,9 @@ pub fn dedup_cache(meter: &Meter) {
         }
         assert_eq!(cache.stats().forgotten, 64);
         // The clock steps back under a full cache.
-        fresh.count(By::Enemy, || check(&mut cache, &ids[0], Instant::from_secs(1)));
+        let back = Instant::from_secs(1);
+        fresh.count(By::Enemy, || check(&mut cache, &ids[0], back));
+        fresh.count(By::Enemy, || check(&mut cache, &ids[1], back.saturating_add(TTL)));
 
         let mut cache = fill(REFUSES);
         for id in strangers {

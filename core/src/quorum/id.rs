@@ -1,0 +1,29 @@
+//! The name of a ballot.
+
+/// Names one ballot of a [`Quorum`](crate::Quorum): 64 bits for the wire.
+///
+/// Whoever asks for votes sends it along, and whoever votes repeats it, so that a vote that was held up never counts in a
+/// later ballot. A protocol that numbers its ballots itself (a term, an epoch, a view) uses its own numbers:
+/// [`reset_to`](crate::QuorumIn::reset_to).
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct BallotId(u64);
+
+impl BallotId {
+    /// The id that a message carries, or a number of the caller's own.
+    #[must_use]
+    pub const fn from_u64(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The id as a message carries it.
+    #[must_use]
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    pub(super) const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
