@@ -82,7 +82,7 @@ fn found_b6_correlators_and_a_quorum_time_out() {
             let calls: KeyedCorrelator<u64, ()> = KeyedCorrelator::new(4);
             assert_eq!(calls.call(1, SHORT, async || Ok::<_, ()>(())).await, Err(CallError::TimedOut));
             let votes = Quorum::<u64, i64>::builder(2).timeout(SHORT).build().unwrap();
-            assert_eq!(votes.decided(aggregate::median).await, None);
+            assert_eq!(votes.decided(votes.ballot(), aggregate::median).await, None);
         });
     }
 }
