@@ -202,15 +202,6 @@ pub const PROTECTIONS: &[Protection] = &[
     .quick(),
     protection(
         "Somebody guesses ids",
-        "core/src/correlator/slab.rs",
-        [
-            "Some(Slot::Live(phase)) if phase.number() == named => {\n                if phase.peer()",
-            "Some(Slot::Live(phase)) if phase.number() == named || true => {\n                if phase.peer()",
-        ],
-        &["nothing_but_ids_of_pending_calls_matches"],
-    ),
-    protection(
-        "Somebody guesses ids",
         "core/src/correlator/id.rs",
         ["        high << 16 | low\n", "        high & 0 | low & 0 | counter\n"],
         &["seed_defect_ids_cannot_be_told_from_earlier_ones"],
