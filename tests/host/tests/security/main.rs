@@ -23,8 +23,8 @@ const UNPROVED: &[(&str, &str)] = &[
     ),
     ("Made-up ids fill or block the table of calls", "replies have no way to take room: there is nothing to take away"),
     ("Bytes that mean nothing", "they are refused by a decoder that is not ours"),
-    ("Owners who are made up, with proven addresses", "not written yet"),
-    ("Recorded datagrams are sent again, after a restart too", "not written yet"),
+    ("A damaged folder, or a full disk, locks owners out or takes what was acknowledged", "not written yet"),
+    ("What somebody else owns is removed, replaced or followed to", "not written yet"),
 ];
 
 #[test]
