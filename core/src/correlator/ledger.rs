@@ -131,10 +131,14 @@ impl Ledger {
     }
 
     /// After that look: the shortest time-out of those that lie ahead of the clock still. If none does, it has stepped back.
-    pub(super) fn look_again(&mut self, behind: Behind, shortest: Option<Span>) {
+    pub(super) const fn look_again(&mut self, behind: Behind, shortest: Option<Span>) {
         match shortest {
             Some(timeout) => self.look_at = behind.from.after(timeout.half()),
-            None => (self.seen_at, self.behind, self.look_at) = (behind.to, None, Instant::ZERO),
+            None => {
+                self.seen_at = behind.to;
+                self.behind = None;
+                self.look_at = Instant::ZERO;
+            }
         }
     }
 

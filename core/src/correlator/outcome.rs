@@ -7,7 +7,7 @@ use crate::Instant;
 
 /// A call that has begun.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[must_use = "the request has to carry the id"]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Call {
@@ -79,7 +79,7 @@ impl Resolution<()> {
 
 /// A call that timed out, so that the peer can be told.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Expired<P> {
     /// The call.

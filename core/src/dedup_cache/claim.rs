@@ -11,6 +11,8 @@ use crate::{Instant, storage::Storage};
 impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     /// Claims `key` for work that may fail; end the claim by [`commit`](Self::commit) or [`abort`](Self::abort).
     ///
+    /// Abort only what surely did not happen. Where it is not known how work ended that must not run twice, commit.
+    ///
     /// ```
     /// use core::time::Duration;
     /// use steadfast_core::{Claim, DedupCache, Instant, WhenFull};

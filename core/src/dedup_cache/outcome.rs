@@ -105,6 +105,9 @@ pub enum WhenFull {
     ForgetOldest,
     /// Answer `Full`, for guards whose duplicates do harm: replay. The id must be refused, and the capacity must be at
     /// least the rate of ids times their life.
+    ///
+    /// It guards for one life, and not across a restart: after either, whoever kept a message can send it again, and it is
+    /// new. Refuse it by a timestamp or a counter under the message's authentication.
     Refuse,
 }
 

@@ -485,11 +485,11 @@ where
 impl<V, T, S: ListStorage> fmt::Debug for QuorumIn<V, T, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Quorum")
-            .field("ballot", &self.ballot)
             .field("votes", &self.len())
             .field("threshold", &self.threshold)
             .field("closed", &self.closed)
             .field("deadline", &self.deadline)
+            .field("ballot", &self.ballot)
             .finish_non_exhaustive()
     }
 }

@@ -152,6 +152,13 @@ impl<const N: usize> Scenario for Network<N> {
 
 impl<const N: usize> Run<N> {
     fn begin(&mut self, peer: u8, timeout: Duration) -> Result<&'static str, String> {
+        // A full one has room once a call has timed out.
+        if !self.is_closed
+            && self.free.is_empty()
+            && let Some(slot) = self.due()
+        {
+            self.over(slot);
+        }
         match (self.calls.begin(peer, timeout, self.now), self.is_closed, self.free.front().copied()) {
             (Err(BeginError::Closed), true, _) => Ok("refused, closed"),
             (Err(BeginError::Full), false, None) => Ok("refused, full"),
@@ -229,8 +236,7 @@ impl<const N: usize> Run<N> {
     }
 
     fn time_out(&mut self) -> Result<&'static str, String> {
-        let due = (0..N).filter_map(|slot| self.expires_at(slot).map(|at| (at, slot))).min();
-        let due = due.filter(|(expires_at, _)| *expires_at <= self.now).map(|(_, slot)| slot);
+        let due = self.due();
         let expected = due.and_then(|slot| self.slots[slot].as_ref()).map(|call| (call.id, call.peer));
         let expired = self.calls.on_timeout(self.now).map(|expired| (expired.id, expired.peer));
         if expired != expected {
@@ -239,6 +245,12 @@ impl<const N: usize> Run<N> {
         let Some(slot) = due else { return Ok("nothing was due") };
         self.over(slot);
         Ok("timed out")
+    }
+
+    /// The slot of the call that is due first, if one is.
+    fn due(&self) -> Option<usize> {
+        let first = (0..N).filter_map(|slot| self.expires_at(slot).map(|at| (at, slot))).min();
+        first.filter(|(expires_at, _)| *expires_at <= self.now).map(|(_, slot)| slot)
     }
 
     fn over(&mut self, slot: usize) {
