@@ -1,6 +1,14 @@
 //! Every call of a server's keyed type does what its machine does, in one shard and spread over many: the types forward,
 //! and a forward that is missing or goes elsewhere is seen here.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
 use core::{num::NonZeroU32, time::Duration};
 use std::sync::{
     Arc,
@@ -42,7 +50,7 @@ impl Clock for Hand {
 struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, most: u64) -> u64 {
+    const fn below(&mut self, most: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -1,6 +1,14 @@
 //! Code of the user's that comes back for the type that called it, and code that panics: under a real lock the first would
 //! hang for ever, and the second must leave every count right.
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
 use core::{
     borrow::Borrow,
     cell::Cell,
@@ -223,7 +231,7 @@ async fn replies_and_wakers() {
         assert!(calls.resolve(id, 1, answer()).is_matched());
         pending::<Result<(), ()>>()
     }));
-    assert!(calls.len() == 0 && call.as_mut().poll(&mut Context::from_waker(&waker(&back))).is_ready());
+    assert!(calls.is_empty() && call.as_mut().poll(&mut Context::from_waker(&waker(&back))).is_ready());
     drop(call);
     let (one, other) = (calls.call(1, Duration::ZERO, |_| pending::<Result<(), ()>>()), calls.begin(2, Duration::ZERO));
     let mut one = Box::pin(one);

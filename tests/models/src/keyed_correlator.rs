@@ -37,9 +37,10 @@ pub fn beside_a_hash_map(ops: Vec<(i64, Op)>) {
                 }
                 let due = model.values().filter(|call| call.2.is_none()).map(|call| call.1).min();
                 let makes_room = is_full && due.is_some_and(|at| now >= at);
+                let is_known = model.contains_key(&id);
                 let expected = if closed {
                     Err(BeginError::Closed)
-                } else if model.contains_key(&id) {
+                } else if is_known {
                     Err(BeginError::Duplicate)
                 } else if is_full && !makes_room {
                     Err(BeginError::Full)

@@ -4,6 +4,7 @@ use core::{
     cell::UnsafeCell,
     future::{Ready, ready},
     hint::black_box,
+    task::{Context, Waker},
 };
 
 use steadfast_core::{
@@ -170,7 +171,7 @@ fn others() {
         }
         let ballot = if any() { votes.ballot() } else { BallotId::from_u64(any()) };
         see(votes.vote(ballot, any(), any()));
-        see(votes.vote_with(ballot, |voter| *voter == 7, &mut Some(any()), &mut Some(any()), |cast| see(cast)));
+        votes.vote_with(ballot, |voter| *voter == 7, &mut Some(any()), &mut Some(any()), see);
         see(votes.result(ballot, aggregate::trimmed_mean));
         see(votes.result_when_settled(ballot, aggregate::median, aggregate::settled::median));
         see((votes.next_deadline(), votes.on_timeout(), votes.stats()));
