@@ -171,7 +171,15 @@ fn others() {
         }
         let ballot = if any() { votes.ballot() } else { BallotId::from_u64(any()) };
         see(votes.vote(ballot, any(), any()));
-        votes.vote_with(ballot, |voter| *voter == 7, &mut Some(any()), &mut Some(any()), see);
+        votes.vote_with(
+            ballot,
+            |voter| *voter == 7,
+            &mut Some(any()),
+            &mut Some(any()),
+            |cast| {
+                see(cast);
+            },
+        );
         see(votes.result(ballot, aggregate::trimmed_mean));
         see(votes.result_when_settled(ballot, aggregate::median, aggregate::settled::median));
         see((votes.next_deadline(), votes.on_timeout(), votes.stats()));
