@@ -355,4 +355,67 @@ pub const PROTECTIONS: &[Protection] = &[
         ],
         &["a_chunk_opens_in_its_own_place_only"],
     ),
+    protection(
+        "A refund or a change of the quota lets more through than the limit",
+        "core/src/rate_limiter/sliding_log.rs",
+        ["(0..cost).for_each(|_| log.pop_front());", "log.len = log.len.saturating_sub(cost as u16);"],
+        &["found_a12_no_refund_lets_more_through_than_the_log_allows"],
+    ),
+    protection(
+        "A refund or a change of the quota lets more through than the limit",
+        "core/src/rate_limiter/gcra.rs",
+        [
+            "let owed = owed.scaled_up(former.unit(), self.unit()).shorter(self.tolerance);",
+            "let owed = owed.shorter(self.tolerance);",
+        ],
+        &["found_a3_changes_in_a_row_give_nothing_away"],
+    ),
+    protection(
+        "A reading of the clock that comes late ages what others have",
+        "core/src/readings.rs",
+        ["} else if now >= self.behind.after(patience) {", "} else if now <= self.behind.after(patience) {"],
+        &["found_a11_a_late_reading_ages_nobody"],
+    ),
+    protection(
+        "A service takes calls and never answers, so that no breaker sees it",
+        "core/src/circuit_breaker/cell.rs",
+        [
+            "if now.since(permit.started_at) >= self.reset.call_timeout {",
+            "if false && now.since(permit.started_at) >= self.reset.call_timeout {",
+        ],
+        &[
+            "found_a6_a_call_that_takes_its_timeout_fails_whatever_its_outcome",
+            "found_a6_calls_that_hang_and_are_dropped_at_any_await",
+        ],
+    )
+    .quick(),
+    protection(
+        "Slow, dead peers and a table full of idle breakers keep breakers closed",
+        "core/src/circuit_breaker/cell.rs",
+        [
+            "is_untouched || now >= since.after(self.reset.memory()) && !self.trip.reaches_back_to(since, now)",
+            "is_untouched || now >= since.after(self.reset.longest_open())",
+        ],
+        &["found_a5_a_janitor_never_blinds_a_breaker"],
+    ),
+    protection(
+        "A vote for a former ballot comes late",
+        "core/src/quorum/mod.rs",
+        ["let vote = if ballot == self.ballot {", "let vote = if ballot == self.ballot || true {"],
+        &["found_b4_a_late_vote_of_the_former_ballot_decides_nothing"],
+    )
+    .quick(),
+    protection(
+        "Calls that nobody polls or reaps fill the table of calls",
+        "core/src/correlator/slab.rs",
+        ["if self.held == self.capacity() {", "if self.held == self.capacity() && false {"],
+        &["found_a14_calls_that_have_timed_out_make_room_for_new_ones"],
+    )
+    .quick(),
+    protection(
+        "A future that waits and is never polled holds up all who wait behind it",
+        "core/src/wait_list.rs",
+        ["let after = asks_at.after(GRACE.times(ahead));", "let after = asks_at.after(GRACE.times(ahead | 1 << 40));"],
+        &["found_a1_a_waiter_that_nobody_polls_delays_others_by_a_bound_only"],
+    ),
 ];
