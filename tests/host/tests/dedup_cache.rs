@@ -107,10 +107,10 @@ proptest! {
         }
         let back = Duration::from_millis(back);
         let stepped = now.saturating_sub(back);
-        // A life from there, and another for an id that may as well have come after the step.
+        // A life from there, and another for an id that may as well have come after the step; if somebody looks then.
         let gone = stepped.saturating_add(2 * TTL);
         let (mut idle, mut now) = (cache.clone(), stepped);
-        while now < gone {
+        while now < gone.saturating_add(Duration::from_millis(pace)) {
             cache.on_timeout(now);
             now = now.saturating_add(Duration::from_millis(pace));
         }

@@ -5,7 +5,7 @@
 
 use std::{env, time::Duration};
 
-use allocation_counter::measure;
+use allocation_counter::{AllocationInfo, measure};
 use steadfast::{
     AllowOrCached, Breakers, CachedRateLimiter, CallId, Claim, Correlator, DedupCache, Gcra, KeyedCorrelator, OnFull,
     Quorum, Quota, RateLimiter, Reset, Resolution, Seen, SlidingLog, Trip, Vote, WhenFull, aggregate,
@@ -18,11 +18,16 @@ const STEP: Duration = Duration::from_secs(1);
 const KNOWN: u64 = 8;
 const FOR_EVER: Duration = Duration::from_secs(1_000_000);
 
-/// In `STEPS` steps of a second each, `made_up` gets new keys, then `known` has its turn. Nothing may be allocated, not
-/// for a moment.
-fn flood(clock: &ManualClock, mut made_up: impl FnMut(u64), mut known: impl FnMut(u64)) {
+/// A [`flood_with`] during which nothing may be allocated, not for a moment.
+fn flood(clock: &ManualClock, made_up: impl FnMut(u64), known: impl FnMut(u64)) {
+    let used = flood_with(clock, made_up, known);
+    assert_eq!((used.count_total, used.bytes_total), (0, 0), "memory was allocated");
+}
+
+/// In `STEPS` steps of a second each, `made_up` gets new keys, then `known` has its turn.
+fn flood_with(clock: &ManualClock, mut made_up: impl FnMut(u64), mut known: impl FnMut(u64)) -> AllocationInfo {
     let keys: u64 = env::var("FLOOD_KEYS").map_or(100_000, |keys| keys.parse().expect("a number of keys"));
-    let used = measure(|| {
+    measure(|| {
         for step in 0..STEPS {
             for key in 0..keys / STEPS {
                 made_up(scattered(step * keys + key));
@@ -30,8 +35,7 @@ fn flood(clock: &ManualClock, mut made_up: impl FnMut(u64), mut known: impl FnMu
             clock.advance(STEP);
             known(step);
         }
-    });
-    assert_eq!((used.count_total, used.bytes_total), (0, 0), "memory was allocated");
+    })
 }
 
 /// Another key for each index, none of them known: `SplitMix64`, which is one-to-one, without the known ones.
@@ -152,7 +156,10 @@ fn a_flood_ends_no_attempt_and_loses_no_value() {
             assert_eq!(ask(&flooded, key, step), ask(&quiet, key, step), "key {key} in step {step}");
         }
     };
-    flood(&clock, |key| _ = ask(&flooded, key, 1), known);
+    let used = flood_with(&clock, |key| _ = ask(&flooded, key, 1), known);
+    // The last value of each key that has an entry, and the one that takes its place.
+    let values = (flooded.capacity() + quiet.capacity() + 1) as u64;
+    assert!(used.count_max <= values && used.bytes_max <= values * 24, "memory grew: {used:?}");
     assert_eq!(in_flight.complete(42), Ok(()));
     assert!(flooded.len() <= flooded.capacity() && flooded.stats().denied > 0);
 }

@@ -2,9 +2,10 @@
 
 use core::{
     cell::UnsafeCell,
-    future::{Ready, ready},
+    future::{Ready, poll_fn, ready},
     hint::black_box,
-    task::{Context, Waker},
+    pin::Pin,
+    task::{Context, Poll, Waker},
 };
 
 use steadfast_core::{
@@ -106,7 +107,12 @@ fn breakers() {
                 1 => guard.record(Outcome::of(&call())),
                 2 => see(guard.run_with(call, |_| outcome())),
                 3 => guard.record(outcome()),
-                4 => see(polled(&mut guard, call())),
+                4 => {
+                    let mut result = Some(call());
+                    let mut called = poll_fn(|_| result.take().map_or(Poll::Pending, Poll::Ready));
+                    let cx = &mut Context::from_waker(Waker::noop());
+                    see(guard.poll_call(Pin::new(&mut called), cx, |_| outcome()));
+                }
                 _ => drop(guard),
             }
         }
@@ -124,17 +130,6 @@ fn breakers() {
         breaker.reset();
         see((keyed.reset(&key), breaker.stats(), keyed.stats()));
     }
-}
-
-/// What a guarded call comes to that is polled once.
-fn polled<V, E>(
-    guard: &mut steadfast_core::CallGuard<impl steadfast_core::ReportOutcome>,
-    result: Result<V, E>,
-) -> core::task::Poll<Result<V, E>> {
-    let mut result = Some(result);
-    let mut call = core::future::poll_fn(|_| result.take().map_or(core::task::Poll::Pending, core::task::Poll::Ready));
-    let cx = &mut core::task::Context::from_waker(core::task::Waker::noop());
-    guard.poll_call(core::pin::Pin::new(&mut call), cx, |_| outcome())
 }
 
 #[inline(never)]
