@@ -208,12 +208,19 @@ where
                 }
             },
             Turn::After(at) => (at, None),
-            Turn::Beyond(ahead) => {
+            Turn::Beyond { ahead, at } => {
                 // Halfway there, so that it is not too late when those before it need less, or give up.
                 let wait = self.ready_at(request, ahead).since(now).half().max(GRACE).min(LOOK_AGAIN);
-                (now.after(wait), None)
+                (now.after(wait).earlier(at), None)
             }
         };
+        // Whoever may not ask yet is told too.
+        if retry_at.is_none() && request.cost > ONE {
+            let limit = self.with_lock(|limiter| limiter.quota().limit());
+            if limit > 0 && request.cost.get() > limit {
+                return Look::Over(Err(self.refuse(WaitError::NeverFits { limit })));
+            }
+        }
         if now >= deadline || retry_at.is_some_and(|retry_at| retry_at > deadline) {
             let retry_at = retry_at.unwrap_or_else(|| {
                 let ahead = waiter.queue.with(|queue| queue.cost(waiter.hash));
@@ -287,12 +294,9 @@ impl<L: Lock<Target = WaitList<W>>, const W: usize> Waiter<'_, L, W> {
             if !self.has_place {
                 self.has_place = queue.enter((self.hash, self.cost, self.ticket), now, &mut claim);
             }
-            if self.has_place {
-                queue.turn(self.hash, self.ticket, now, &mut waker)
-            } else if queue.is_clear(self.hash) {
-                Turn::Mine
-            } else {
-                Turn::Beyond(queue.ahead(self.ticket))
+            match queue.turn(self.hash, self.ticket, now, &mut waker) {
+                Turn::After(at) if !self.has_place => Turn::Beyond { ahead: queue.ahead(self.ticket), at },
+                turn => turn,
             }
         })
     }
