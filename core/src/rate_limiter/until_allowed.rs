@@ -99,7 +99,8 @@ where
     /// [`until_allowed_n`](Self::until_allowed_n), unless it would take longer than `longest`.
     ///
     /// It fails at once if those who wait already, and what the quota has left, make it longer; and later if others,
-    /// by [`allow`](Self::allow), take what it waits for. It never takes longer than `longest`.
+    /// by [`allow`](Self::allow), take what it waits for. It never takes longer than `longest`, but for a second where the
+    /// clock steps back meanwhile.
     ///
     /// # Errors
     ///
@@ -156,13 +157,13 @@ where
             }
         }
         let (ticket, has_place) = queue.with(|queue| queue.join(hash, cost));
-        let mut waiter = Waiter { queue, hash, cost, ticket, has_place, since: now };
+        let mut waiter = Waiter { queue, hash, cost, ticket, has_place, since: now, looked_at: now, deadline };
         let mut sleep = pin!(None);
         let mut wakes_at = None;
         poll_fn(|cx| {
             // Once more if the sleep is over; a timer that wakes early must not keep the thread.
             for _ in 0..2 {
-                let at = match self.look(&request, &mut waiter, deadline, cx.waker()) {
+                let at = match self.look(&request, &mut waiter, cx.waker()) {
                     Look::Over(end) => return Poll::Ready(end),
                     Look::Again(at) => at,
                 };
@@ -185,7 +186,6 @@ where
         &self,
         request: &Request<'_, Q, F>,
         waiter: &mut Waiter<'_, L2, W>,
-        deadline: Instant,
         waker: &Waker,
     ) -> Look
     where
@@ -195,6 +195,7 @@ where
         L2: Lock<Target = WaitList<W>>,
     {
         let now = self.timer().now();
+        let deadline = waiter.deadline(now);
         let (again_at, retry_at) = match waiter.turn(now, waker) {
             Turn::Mine => match self.ask(request, Some(waiter.since)) {
                 Ok(Decision::Allow) => return Look::Over(Ok(())),
@@ -283,9 +284,20 @@ struct Waiter<'a, L: Lock<Target = WaitList<W>>, const W: usize> {
     ticket: u64,
     has_place: bool,
     since: Instant,
+    looked_at: Instant,
+    deadline: Instant,
 }
 
 impl<L: Lock<Target = WaitList<W>>, const W: usize> Waiter<'_, L, W> {
+    /// Until when it waits; that goes along with a clock that steps back.
+    fn deadline(&mut self, now: Instant) -> Instant {
+        if self.deadline < Instant::MAX {
+            self.deadline = self.deadline.before(self.looked_at.since(now));
+        }
+        self.looked_at = now;
+        self.deadline
+    }
+
     fn turn(&mut self, now: Instant, waker: &Waker) -> Turn {
         // Cloned and dropped outside the lock: the last waker of a task may drop the task.
         let mut waker = Some(waker.clone());
