@@ -48,8 +48,8 @@ pub(crate) enum Turn {
     Mine,
     /// Others are before it. If it is still so at that time, they were not polled, and it is its turn.
     After(Instant),
-    /// There is no place, and about so many are before it.
-    Beyond(u32),
+    /// There is no place, and about so many are before it; the time is as for [`After`](Self::After).
+    Beyond { ahead: u32, at: Instant },
 }
 
 /// For how long each of those before a waiter keeps it waiting without being polled, from when it should have been.
@@ -165,7 +165,7 @@ impl<const W: usize> WaitList<W> {
         false
     }
 
-    /// Whether it is the turn of `ticket`, who is polled now; `waker` is kept, and is then the one before.
+    /// Whether it is the turn of `ticket`, who is polled now; `waker` is kept if it has a place, and is then the one before.
     pub(crate) fn turn(&mut self, hash: u64, ticket: u64, now: Instant, waker: &mut Option<Waker>) -> Turn {
         let mut ahead = 0_u64;
         let mut first: Option<&mut Place> = None;

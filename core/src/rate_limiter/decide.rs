@@ -352,7 +352,9 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         let known = self.table.find(hash, key);
         let mut idle_at = Instant::MAX;
         if known.is_none() {
-            let taken = if self.table.is_full() { self.find_idle(hash, now).idle.err() } else { None };
+            // Under a quota of zero an entry would not help.
+            let is_full = self.table.is_full() && self.quota.limit() > 0;
+            let taken = if is_full { self.find_idle(hash, now).idle.err() } else { None };
             match (taken, self.on_full) {
                 (None, _) => return told(&self.quota, Some(&A::IDLE), idle_at),
                 (Some(at), OnFull::Deny) => return told(&self.quota, None, at),

@@ -99,7 +99,8 @@ where
     /// [`until_allowed_n`](Self::until_allowed_n), unless it would take longer than `longest`.
     ///
     /// It fails at once if those who wait already, and what the quota has left, make it longer; and later if others,
-    /// by [`allow`](Self::allow), take what it waits for. It never takes longer than `longest`.
+    /// by [`allow`](Self::allow), take what it waits for. It never takes longer than `longest`, but for a second where the
+    /// clock steps back meanwhile.
     ///
     /// # Errors
     ///
@@ -156,13 +157,13 @@ where
             }
         }
         let (ticket, has_place) = queue.with(|queue| queue.join(hash, cost));
-        let mut waiter = Waiter { queue, hash, cost, ticket, has_place, since: now };
+        let mut waiter = Waiter { queue, hash, cost, ticket, has_place, since: now, looked_at: now, deadline };
         let mut sleep = pin!(None);
         let mut wakes_at = None;
         poll_fn(|cx| {
             // Once more if the sleep is over; a timer that wakes early must not keep the thread.
             for _ in 0..2 {
-                let at = match self.look(&request, &mut waiter, deadline, cx.waker()) {
+                let at = match self.look(&request, &mut waiter, cx.waker()) {
                     Look::Over(end) => return Poll::Ready(end),
                     Look::Again(at) => at,
                 };
@@ -185,7 +186,6 @@ where
         &self,
         request: &Request<'_, Q, F>,
         waiter: &mut Waiter<'_, L2, W>,
-        deadline: Instant,
         waker: &Waker,
     ) -> Look
     where
@@ -195,6 +195,7 @@ where
         L2: Lock<Target = WaitList<W>>,
     {
         let now = self.timer().now();
+        let deadline = waiter.deadline(now);
         let (again_at, retry_at) = match waiter.turn(now, waker) {
             Turn::Mine => match self.ask(request, Some(waiter.since)) {
                 Ok(Decision::Allow) => return Look::Over(Ok(())),
@@ -208,12 +209,19 @@ where
                 }
             },
             Turn::After(at) => (at, None),
-            Turn::Beyond(ahead) => {
+            Turn::Beyond { ahead, at } => {
                 // Halfway there, so that it is not too late when those before it need less, or give up.
                 let wait = self.ready_at(request, ahead).since(now).half().max(GRACE).min(LOOK_AGAIN);
-                (now.after(wait), None)
+                (now.after(wait).earlier(at), None)
             }
         };
+        // Whoever may not ask yet is told too.
+        if retry_at.is_none() && request.cost > ONE {
+            let limit = self.with_lock(|limiter| limiter.quota().limit());
+            if limit > 0 && request.cost.get() > limit {
+                return Look::Over(Err(self.refuse(WaitError::NeverFits { limit })));
+            }
+        }
         if now >= deadline || retry_at.is_some_and(|retry_at| retry_at > deadline) {
             let retry_at = retry_at.unwrap_or_else(|| {
                 let ahead = waiter.queue.with(|queue| queue.cost(waiter.hash));
@@ -276,9 +284,20 @@ struct Waiter<'a, L: Lock<Target = WaitList<W>>, const W: usize> {
     ticket: u64,
     has_place: bool,
     since: Instant,
+    looked_at: Instant,
+    deadline: Instant,
 }
 
 impl<L: Lock<Target = WaitList<W>>, const W: usize> Waiter<'_, L, W> {
+    /// Until when it waits; that goes along with a clock that steps back.
+    fn deadline(&mut self, now: Instant) -> Instant {
+        if self.deadline < Instant::MAX {
+            self.deadline = self.deadline.before(self.looked_at.since(now));
+        }
+        self.looked_at = now;
+        self.deadline
+    }
+
     fn turn(&mut self, now: Instant, waker: &Waker) -> Turn {
         // Cloned and dropped outside the lock: the last waker of a task may drop the task.
         let mut waker = Some(waker.clone());
@@ -287,12 +306,9 @@ impl<L: Lock<Target = WaitList<W>>, const W: usize> Waiter<'_, L, W> {
             if !self.has_place {
                 self.has_place = queue.enter((self.hash, self.cost, self.ticket), now, &mut claim);
             }
-            if self.has_place {
-                queue.turn(self.hash, self.ticket, now, &mut waker)
-            } else if queue.is_clear(self.hash) {
-                Turn::Mine
-            } else {
-                Turn::Beyond(queue.ahead(self.ticket))
+            match queue.turn(self.hash, self.ticket, now, &mut waker) {
+                Turn::After(at) if !self.has_place => Turn::Beyond { ahead: queue.ahead(self.ticket), at },
+                turn => turn,
             }
         })
     }

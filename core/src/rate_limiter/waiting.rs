@@ -63,6 +63,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     {
         self.look(key, now, |quota, state, idle_at| match state {
             Some(state) => quota.ready_at(state, ahead, cost, now).map(|at| at.min(idle_at)),
+            None if cost.get() > quota.limit() => Err(NeverFits { limit: quota.limit() }),
             None => Ok(idle_at),
         })
     }

@@ -66,7 +66,8 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     /// [`until_allowed_n`](Self::until_allowed_n), unless it would take longer than `longest`.
     ///
     /// It fails at once if those who wait already, and what the quota has left, make it longer; and later if others,
-    /// by [`allow`](Self::allow), take what it waits for. It never takes longer than `longest`.
+    /// by [`allow`](Self::allow), take what it waits for. It never takes longer than `longest`, but for a second where the
+    /// clock steps back meanwhile.
     ///
     /// ```
     /// use core::{num::NonZeroU32, time::Duration};

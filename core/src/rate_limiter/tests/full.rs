@@ -117,3 +117,23 @@ fn found_a14_as_many_newcomers_as_there_are_entries_are_served_at_once() {
         check::<Window<8>>(size);
     }
 }
+
+/// It is denied for good, as `allow` says, whatever entry gets idle.
+#[test]
+fn found_a13_under_a_quota_of_zero_a_newcomer_to_a_full_table_is_promised_nothing() {
+    for on_full in [OnFull::Deny, OnFull::Share] {
+        let mut limiter = full_of_idle::<Window<0>>(2, on_full);
+        limiter.set_quota(Gcra::per_second(0), at(0));
+        let never = Decision::Deny { retry_at: Instant::MAX };
+        assert_eq!((limiter.check(&9, at(0)), limiter.allow(&9, at(0))), (never, never));
+        assert_eq!(limiter.check_verdict(&9, ONE, at(0)).map(|verdict| verdict.decision), Ok(never));
+        assert_eq!(limiter.ready_at(&9, 0, ONE, at(0)), Ok(Instant::MAX));
+    }
+}
+
+#[test]
+fn what_never_fits_is_not_waited_for_in_a_full_table() {
+    let mut limiter = full_of_idle::<Window<0>>(2, OnFull::Deny);
+    let two = NonZeroU32::new(2).unwrap();
+    assert_eq!(limiter.ready_at(&9, 0, two, at(0)), Err(NeverFits { limit: 1 }));
+}

@@ -170,3 +170,35 @@ fn a_clock_that_steps_back_stalls_those_who_wait_for_one_quota_at_most() {
         });
     }
 }
+
+#[test]
+fn found_a2_who_waits_behind_others_is_told_at_once_that_it_never_fits_any_more() {
+    on_each_face(Gcra::every(3_600 * SECOND).burst(10), |limiter, _| {
+        assert_eq!(poll_once(limiter.wait_n(&1, n(10)).as_mut()), Poll::Ready(Ok(())));
+        let (mut first, mut second) = (limiter.wait(&1), limiter.wait_n(&1, n(5)));
+        assert!(poll_once(first.as_mut()).is_pending() && poll_once(second.as_mut()).is_pending());
+        limiter.set_quota(Gcra::every(3_600 * SECOND).burst(2));
+        assert!(poll_once(first.as_mut()).is_pending());
+        assert_eq!(poll_once(second.as_mut()), Poll::Ready(Err(NeverFits { limit: 2 })));
+    });
+}
+
+#[test]
+fn found_a4_a_longest_wait_goes_along_with_a_clock_that_steps_back() {
+    on_each_face(Gcra::every(10 * SECOND), |limiter, timer| {
+        timer.set(Instant::from_secs(1_000_000));
+        assert!(limiter.allow(1).is_allowed());
+        let mut first = limiter.wait_within(&1, ONE, 30 * SECOND);
+        assert!(poll_once(first.as_mut()).is_pending());
+        timer.set(Instant::from_secs(1_000));
+        // Others are always faster.
+        for second in 0..=31 {
+            if poll_once(first.as_mut()).is_ready() {
+                return;
+            }
+            assert!(second < 31, "it waits for longer than it was told to");
+            timer.advance(SECOND);
+            let _ = limiter.allow(1);
+        }
+    });
+}

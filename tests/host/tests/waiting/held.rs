@@ -17,7 +17,9 @@ use steadfast_core::{
     test_util::{Simulator, VirtualTimer},
 };
 
-use super::support::{Boxed, Face, GRACE, InCore, Late, MILLI, SECOND, at_most, on_each_face, poll_once, run, seeds};
+use super::support::{
+    Boxed, Face, GRACE, InCore, LOOK_AGAIN, Late, MILLI, SECOND, at_most, on_each_face, poll_once, run, seeds,
+};
 
 #[test]
 fn found_a1_a_waiter_that_nobody_polls_delays_others_by_a_bound_only() {
@@ -225,5 +227,27 @@ fn with_a_sliding_log_the_window_is_exact_though_some_are_held() {
             assert!(window[3].saturating_duration_since(window[0]) >= 100 * MILLI, "seed {seed}: {served:?}");
         }
         assert!(*served.last().unwrap() <= Instant::from_millis(400 + 4 * 7), "seed {seed}: {served:?}");
+    }
+}
+
+/// More than there are places for: whoever has none gets on too.
+#[test]
+fn found_a1_waiters_that_fill_all_places_and_are_not_polled_delay_others_by_a_bound_only() {
+    for seed in 0..20 {
+        for is_same in [true, false] {
+            on_each_face(Gcra::per_second(10).burst(1), |limiter, timer| {
+                assert!(limiter.allow(1).is_allowed() && limiter.allow(2).is_allowed());
+                let mut held: Vec<_> = (0..70).map(|_| limiter.wait(&1)).collect();
+                held.iter_mut().for_each(|held| assert!(poll_once(held.as_mut()).is_pending()));
+                let mut simulator = Simulator::with_timer(seed, timer.clone());
+                for _ in 0..5 {
+                    simulator.spawn(limiter.wait(if is_same { &1 } else { &2 }));
+                }
+                let start = timer.now();
+                simulator.run();
+                let took = timer.now().saturating_duration_since(start);
+                assert!(took <= LOOK_AGAIN + GRACE * 70 + 100 * MILLI * 5, "seed {seed}: {took:?}");
+            });
+        }
     }
 }
