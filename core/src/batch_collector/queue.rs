@@ -66,7 +66,8 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// Those who wait for room go in the order in which they came. One whose turn has come and who is not polled delays those
 /// behind it by 10 ms at most, and any number of them in a row by 10 ms for each doubling; it then loses its place, and
-/// goes as soon as it is polled and there is room.
+/// goes as soon as it is polled and there is room. The worker sees to it: a flush that blocks, instead of being pending,
+/// adds as long as it blocks.
 ///
 /// Nothing waits for itself. An [`add`](crate::Shared::add) inside the flush, which would wait for that flush to end, is
 /// refused with [`AddError::Full`]; a [`stop`](crate::Shared::stop) inside it does not wait. What is polled while the flush

@@ -156,7 +156,9 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         if self.flushes_since.is_some() && now >= stalls_at {
             return Push::Refused(AddError::Full(item));
         }
-        let until = if self.wait(place, waker) { stalls_at } else { stalls_at.earlier(now.after(CROWDED)) };
+        // Between two flushes, when one stalls cannot be said: then nobody looks again and again, however soon that is.
+        let look_at = if self.flushes_since.is_some() { stalls_at } else { stalls_at.later(now.after(TURN)) };
+        let until = if self.wait(place, waker) { look_at } else { look_at.earlier(now.after(CROWDED)) };
         Push::Waiting(item, (until < Instant::MAX).then_some(until))
     }
 

@@ -4,6 +4,7 @@ use core::{
     error::Error,
     fmt,
     future::{Future, poll_fn},
+    mem,
     pin::pin,
     task::Poll,
 };
@@ -100,7 +101,7 @@ where
                 };
                 let charge = Charge(budget);
                 self.notify.notify(last.as_ref(), at.saturating_duration_since(now));
-                self.timer.sleep_until(at).await;
+                sleep_or_yield(&self.timer, at).await;
                 let now = self.timer.now();
                 if retry.is_over(now) {
                     return Err(RetryError { last, attempts, reason: Reason::Elapsed }); // the timer was late
@@ -127,6 +128,24 @@ impl<B: Lock<Target = RetryBudget>> Drop for Charge<'_, B> {
             budget.with(RetryBudget::refund);
         }
     }
+}
+
+/// Sleeps until then. If that is over at once, other tasks of the executor have their turn: an operation that fails without
+/// waiting, and is tried again without a delay, would keep it from them.
+async fn sleep_or_yield<T: Timer>(timer: &T, at: Instant) {
+    let (mut sleep, mut is_over, mut was_asleep) = (pin!(timer.sleep_until(at)), false, false);
+    poll_fn(|cx| {
+        if !is_over && sleep.as_mut().poll(cx).is_pending() {
+            was_asleep = true;
+            return Poll::Pending;
+        }
+        if was_asleep || mem::replace(&mut is_over, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What `future` gives, `None` if it has not given it at `deadline`. The future comes first: a late success is one.

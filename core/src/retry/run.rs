@@ -66,7 +66,8 @@ impl RetryPolicy {
     ///
     /// The operation is called once for each attempt, so that each makes its request anew. What it returns must not
     /// borrow from the closure itself: clone into it what it changes. An attempt is cut off (dropped) at
-    /// [`attempt_timeout`](Self::attempt_timeout) and at the end of [`max_elapsed`](Self::max_elapsed).
+    /// [`attempt_timeout`](Self::attempt_timeout) and at the end of [`max_elapsed`](Self::max_elapsed). Between two attempts
+    /// other tasks of the executor have their turn, even without a delay.
     ///
     /// ```
     /// use core::time::Duration;
@@ -108,7 +109,8 @@ impl RetryPolicy {
     /// let error = result.unwrap_err();
     /// assert_eq!((error.last, error.attempts, error.reason), (Some(StoreError::Full), 2, Reason::Permanent));
     /// # };
-    /// # assert!(pin!(example).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    /// # let (mut example, mut cx) = (pin!(example), Context::from_waker(Waker::noop()));
+    /// # assert!((0..2).any(|_| example.as_mut().poll(&mut cx).is_ready()));
     /// ```
     #[doc(alias = "Do")]
     #[doc(alias = "DoWithContext")]

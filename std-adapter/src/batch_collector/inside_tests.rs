@@ -411,3 +411,23 @@ async fn found_a1_adders_that_are_held_and_not_polled_stop_nobody() {
     }
     assert_eq!(collector.stats().delivered, 8);
 }
+
+#[cfg(feature = "tokio")]
+#[tokio::test(start_paused = true)]
+async fn found_b5_adders_do_not_spin_between_two_flushes_however_soon_one_stalls() {
+    for stall_timeout in [Duration::ZERO, Duration::from_nanos(1)] {
+        let hour = Duration::from_secs(3_600);
+        let builder = BatchCollector::builder(1, Duration::ZERO).retry(1, hour).stall_timeout(stall_timeout);
+        let collector = builder.spawn(|items: Batch<u32>| ready((items.attempt() == 1).then_some(items))).unwrap();
+        collector.add(1).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3_599)).await;
+        collector.add(2).await.unwrap();
+        // There is room when the second try is over, in a second.
+        let (mut add, mut polls) = (pin!(collector.add(3)), 0);
+        let added = poll_fn(|cx| {
+            polls += 1;
+            if polls > 1_000 { Poll::Ready(None) } else { add.as_mut().poll(cx).map(Some) }
+        });
+        assert_eq!(added.await, Some(Ok(())));
+    }
+}

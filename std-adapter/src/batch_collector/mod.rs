@@ -68,7 +68,8 @@ use crate::{Heap, Mutex, SystemTimer, block_on};
 /// Two batches of the given size are in memory, or as many as [`capacity`](BatchCollectorBuilder::capacity) says and one,
 /// and 24 bytes for each adder that waits. Nothing is allocated for a batch, unless the flush keeps its memory or fails. An adder
 /// that waits and is not polled when its turn comes delays those behind it by 10 ms at most, any number of them by 10 ms
-/// for each doubling. A worker that is a task lets other tasks have their turn between two batches and between two tries.
+/// for each doubling; a flush that blocks its thread, instead of being pending, adds as long as it blocks. A worker that is
+/// a task lets other tasks have their turn between two batches and between two tries.
 pub struct BatchCollector<T>(Arc<Handle<T>>);
 
 /// What all clones share, and the worker does not: the last one ends the collector.

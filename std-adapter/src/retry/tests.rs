@@ -147,3 +147,24 @@ mod on_tokio {
         assert_eq!((budget.stats().withdrawn, budget.stats().refunded), (1, 1));
     }
 }
+
+#[cfg(feature = "tokio")]
+#[test]
+fn found_b5_retries_without_a_delay_do_not_keep_the_runtime() {
+    use core::sync::atomic::AtomicBool;
+
+    let policy = RetryPolicy::constant(Duration::ZERO).max_retries(100_000);
+    for has_timer in [false, true] {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        if has_timer {
+            builder.enable_time();
+        }
+        let has_run = Arc::new(AtomicBool::new(false));
+        let ran = has_run.clone();
+        let result = builder.build().unwrap().block_on(async {
+            tokio::spawn(async move { ran.store(true, Ordering::Relaxed) });
+            policy.run(|| ready(if has_run.load(Ordering::Relaxed) { Ok(()) } else { Err(()) })).await
+        });
+        assert_eq!(result, Ok(()), "with a timer: {has_timer}");
+    }
+}
