@@ -99,7 +99,7 @@ impl<const W: usize> WaitList<W> {
                 place.waker.take()
             })
         });
-        wakers.into_iter().flatten().for_each(Waker::wake);
+        wakers.into_iter().flatten().for_each(|waker| queue.outside(|| waker.wake()));
     }
 
     /// True if nobody who may be expected to ask waits for `hash`.

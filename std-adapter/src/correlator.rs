@@ -1,5 +1,6 @@
 //! The correlators for servers.
 
+mod gather;
 mod keyed;
 
 use core::{fmt, future::Future, ops::ControlFlow, time::Duration};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 pub use keyed::KeyedCorrelator;
 use steadfast_core::{
-    Asked, BeginError, Call, CallError, CallId, Clock, CorrelatorIn, CorrelatorStats, Expired, Instant, Resolution,
+    BeginError, Call, CallError, CallId, Clock, CorrelatorIn, CorrelatorStats, Expired, Instant, Resolution,
     RoundTrips, Shared, Timer,
 };
 
@@ -207,8 +208,8 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     /// once. `send` is called for one peer after the other: a send that waits holds up the next, but neither the answers
     /// nor the deadline. A peer to which sending fails is as good as silent. Dropping the future frees every slot.
     ///
-    /// Each poll looks at every call that has no answer yet, so `n` answers that come one by one cost O(`n`²); a thousand
-    /// peers are asked in milliseconds. For many more, ask them in parts.
+    /// Each call is looked at when it is over, and allocates: O(`n` log `n`) for `n` peers, but that each peer is compared
+    /// with those before it.
     ///
     /// ```
     /// use std::{future::ready, io, time::Duration};
@@ -272,8 +273,7 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
         F: FnMut(P, CallId) -> D,
         D: Future<Output = Result<(), E>>,
     {
-        let mut calls: Vec<_> = peers.into_iter().map(Asked::new).collect();
-        self.0.gather_each(&mut calls, timeout, send, on_answer).await
+        gather::gather_each(&self.0, peers, timeout, send, on_answer).await
     }
 }
 

@@ -316,7 +316,13 @@ impl<V, T, C> Clone for Quorum<V, T, C> {
 
 impl<V, T, C> fmt::Debug for Quorum<V, T, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.with_lock(|quorum| quorum.fmt(f))
+        // What `f` writes to is the user's, and may come back for the lock.
+        let shown = |quorum: &mut Machine<V, T>| match f.alternate() {
+            true => format!("{quorum:#?}"),
+            false => format!("{quorum:?}"),
+        };
+        let shown = self.0.with_lock(shown);
+        f.write_str(&shown)
     }
 }
 

@@ -12,9 +12,11 @@
 use core::{
     borrow::Borrow,
     cell::Cell,
+    fmt,
     future::{Future, pending, ready},
     hash::{Hash, Hasher},
     pin::pin,
+    sync::atomic::{AtomicU32, Ordering},
     task::Context,
     time::Duration,
 };
@@ -349,4 +351,68 @@ fn found_a10_a_panic_in_an_aggregate_or_a_comparison_leaves_the_ballot_as_it_was
     let numbers = Quorum::<u8, u8>::builder(1).build().unwrap();
     assert_eq!(numbers.vote(numbers.ballot(), &1, 7), Vote::Counted);
     assert_eq!(numbers.result(numbers.ballot(), majority).decided(), Some(7));
+}
+
+/// A waker that panics, and one that counts.
+fn wakers() -> (Waker, Waker, Arc<AtomicU32>) {
+    struct Breaks;
+    impl Wake for Breaks {
+        fn wake(self: Arc<Self>) {
+            panic!("as it was told")
+        }
+    }
+    struct Counts(Arc<AtomicU32>);
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let count = Arc::new(AtomicU32::new(0));
+    (Arc::new(Breaks).into(), Arc::new(Counts(count.clone())).into(), count)
+}
+
+#[test]
+fn found_a10_a_waker_that_panics_keeps_nobody_else_waiting() {
+    let pending = || pending::<Result<(), ()>>();
+    let hour = Duration::from_secs(3_600);
+    let (breaks, counts, count) = wakers();
+    let (breaks, counts) = (&mut Context::from_waker(&breaks), &mut Context::from_waker(&counts));
+
+    let votes = Quorum::<u8, u8>::builder(1).build().unwrap();
+    let ballot = votes.ballot();
+    let (mut first, mut second) = (pin!(votes.decided(ballot, majority)), pin!(votes.decided(ballot, majority)));
+    assert!(first.as_mut().poll(breaks).is_pending() && second.as_mut().poll(counts).is_pending());
+    assert_eq!(votes.vote(ballot, &1, 7), Vote::Counted);
+    assert_eq!(count.swap(0, Ordering::Relaxed), 1);
+
+    let calls = Correlator::<u8, u8>::new(8);
+    let (mut first, mut second) = (pin!(calls.call(1, hour, |_| pending())), pin!(calls.call(2, hour, |_| pending())));
+    assert!(first.as_mut().poll(breaks).is_pending() && second.as_mut().poll(counts).is_pending());
+    calls.close();
+    assert_eq!((count.swap(0, Ordering::Relaxed), calls.stats().closed), (1, 2));
+
+    let calls = KeyedCorrelator::<u8, u8>::new(8);
+    let (mut first, mut second) = (pin!(calls.call(1, hour, pending)), pin!(calls.call(2, hour, pending)));
+    assert!(first.as_mut().poll(breaks).is_pending() && second.as_mut().poll(counts).is_pending());
+    assert!(calls.resolve(&1, 1).is_matched());
+    assert!(calls.cancel(&2));
+    assert_eq!(count.swap(0, Ordering::Relaxed), 1);
+}
+
+/// What a `Debug` writes to may come back for what it shows.
+#[test]
+fn found_a10_what_a_quorum_is_shown_to_may_ask_it() {
+    struct Asks(Quorum<u8, u8>, usize);
+    impl fmt::Write for Asks {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.1 += text.len() + self.0.len();
+            Ok(())
+        }
+    }
+    ends(|| {
+        let votes = Quorum::<u8, u8>::builder(1).build().unwrap();
+        let mut asks = Asks(votes.clone(), 0);
+        fmt::write(&mut asks, format_args!("{votes:?} {votes:#?}")).unwrap();
+        assert!(asks.1 > 100);
+    });
 }

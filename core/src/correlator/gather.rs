@@ -179,7 +179,7 @@ where
             }
             let mut over = Left::nothing();
             let begun = self.shared.with(|calls, now| calls.begin_for(call.peer, timeout, true, now, &mut over));
-            over.wake();
+            self.shared.lock().outside(|| over.wake());
             let begun = begun?;
             call.id = Some(begun.id);
             self.expires_at = begun.expires_at;

@@ -215,7 +215,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
 
     /// Ends every pending call, and refuses further ones. Replies that wait to be taken stay. O(`N`).
     pub fn close(&mut self) {
-        wake_all(|from, waiters| self.close_some(from, waiters));
+        wake_all(|from, waiters| self.close_some(from, waiters), Left::wake);
     }
 
     /// Times out the call that is due, earliest deadline first, and names it, so that its peer can be told.

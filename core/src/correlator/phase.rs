@@ -264,12 +264,12 @@ impl<R, N: Copy, P: Copy> Phase<R, N, P> {
     }
 }
 
-/// Runs `close_some` until all is closed, and wakes whom it hands out.
-pub(super) fn wake_all<I>(mut close_some: impl FnMut(usize, &mut Closed<I>) -> Option<usize>) {
+/// Runs `close_some` until all is closed, and has all woken that it hands out.
+pub(super) fn wake_all<I>(mut close_some: impl FnMut(usize, &mut Closed<I>) -> Option<usize>, wake: impl Fn(Left<I>)) {
     let mut from = Some(0);
     while let Some(first) = from {
         let mut closed = Closed::new();
         from = close_some(first, &mut closed);
-        closed.into_iter().for_each(Left::wake);
+        closed.into_iter().for_each(&wake);
     }
 }

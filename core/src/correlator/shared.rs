@@ -32,7 +32,7 @@ where
     pub fn begin(&self, peer: P, timeout: Duration) -> Result<Call, BeginError> {
         let (timeout, mut over) = (Span::new(timeout), Left::nothing());
         let call = self.with(|calls, now| calls.begin_for(peer, timeout, false, now, &mut over));
-        over.wake();
+        self.lock().outside(|| over.wake());
         call
     }
 
@@ -44,7 +44,7 @@ where
     /// [`resolve`](Self::resolve) at a time that was read from this clock: one reading for many replies.
     pub fn resolve_at(&self, id: CallId, from: P, reply: R, now: Instant) -> Resolution<R> {
         let (resolution, waiter) = self.with_lock(|calls| calls.resolve_for(id, from, reply, now));
-        waiter.into_iter().for_each(Waker::wake);
+        self.lock().outside(|| waiter.into_iter().for_each(Waker::wake));
         resolution
     }
 
@@ -56,13 +56,14 @@ where
     /// [`CorrelatorIn::cancel`]; a future that waits for the call gets [`CallError::Cancelled`].
     pub fn cancel(&self, id: CallId) -> bool {
         let (cancelled, waiter) = self.with_lock(|calls| calls.cancel_for(id));
-        waiter.into_iter().for_each(Waker::wake);
+        self.lock().outside(|| waiter.into_iter().for_each(Waker::wake));
         cancelled
     }
 
     /// [`CorrelatorIn::close`]; every future that waits gets [`CallError::Closed`]. Leaves the lock after every 8 of them.
     pub fn close(&self) {
-        wake_all(|from, waiters| self.with_lock(|calls| calls.close_some(from, waiters)));
+        let close_some = |from, waiters: &mut _| self.with_lock(|calls| calls.close_some(from, waiters));
+        wake_all(close_some, |left| self.lock().outside(|| left.wake()));
     }
 
     /// [`CorrelatorIn::reopen`].
@@ -80,7 +81,7 @@ where
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&self) -> Option<Expired<P>> {
         let (expired, waiter) = self.with(|calls, now| calls.expire_for(now))?;
-        waiter.into_iter().for_each(Waker::wake);
+        self.lock().outside(|| waiter.into_iter().for_each(Waker::wake));
         Some(expired)
     }
 
@@ -150,7 +151,7 @@ where
             let timeout = Span::new(timeout);
             let mut over = Left::nothing();
             let call = self.with(|calls, now| calls.begin_for(peer, timeout, true, now, &mut over));
-            over.wake();
+            self.lock().outside(|| over.wake());
             let call = call?;
             let mut held = Held::new(self, call.id);
             let mut sending = pin!(Some(send(call.id)));
@@ -180,7 +181,7 @@ where
     pub fn begin(&self, id: Id, timeout: Duration) -> Result<Instant, BeginError> {
         let (mut id, timeout, mut over) = (Some(id), Span::new(timeout), Left::nothing());
         let begun = self.with(|calls, now| calls.begin_for(&mut id, timeout, false, now, &mut over));
-        over.wake();
+        self.lock().outside(|| over.wake());
         begun.map(|(_, expires_at)| expires_at)
     }
 
@@ -200,7 +201,7 @@ where
         Q: Eq + Hash + ?Sized,
     {
         let (resolution, waiter) = self.with_lock(|calls| calls.resolve_for(id, reply, now));
-        waiter.into_iter().for_each(Waker::wake);
+        self.lock().outside(|| waiter.into_iter().for_each(Waker::wake));
         resolution
     }
 
@@ -221,13 +222,14 @@ where
         Q: Eq + Hash + ?Sized,
     {
         let left = self.with_lock(|calls| calls.cancel_for(id));
-        left.map(Left::wake).is_some()
+        left.map(|left| self.lock().outside(|| left.wake())).is_some()
     }
 
     /// [`KeyedCorrelatorIn::close`]; every future that waits gets [`CallError::Closed`]. Leaves the lock after every 8 of
     /// them.
     pub fn close(&self) {
-        wake_all(|from, waiters| self.with_lock(|calls| calls.close_some(from, waiters)));
+        let close_some = |from, waiters: &mut _| self.with_lock(|calls| calls.close_some(from, waiters));
+        wake_all(close_some, |left| self.lock().outside(|| left.wake()));
     }
 
     /// [`KeyedCorrelatorIn::reopen`].
@@ -245,7 +247,7 @@ where
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&self) -> Option<Id> {
         let (id, waiter) = self.with(|calls, now| calls.expire_for(now))?;
-        waiter.into_iter().for_each(Waker::wake);
+        self.lock().outside(|| waiter.into_iter().for_each(Waker::wake));
         Some(id)
     }
 
@@ -288,7 +290,7 @@ where
             let timeout = Span::new(timeout);
             let (mut id, mut over) = (Some(id), Left::nothing());
             let begun = self.with(|calls, now| calls.begin_for(&mut id, timeout, true, now, &mut over));
-            over.wake();
+            self.lock().outside(|| over.wake());
             drop(id);
             let (call, expires_at) = begun?;
             let mut held = Held::new(self, call);

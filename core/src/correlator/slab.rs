@@ -176,7 +176,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     /// Ends every pending call, and refuses further ones. Replies that wait to be taken stay. O(`N`).
     #[doc(alias = "shutdown")]
     pub fn close(&mut self) {
-        wake_all(|from, waiters| self.close_some(from, waiters));
+        wake_all(|from, waiters| self.close_some(from, waiters), Left::wake);
     }
 
     /// Lets calls begin again after [`close`](Self::close): the link is back.

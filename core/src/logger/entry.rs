@@ -202,7 +202,7 @@ impl<'a> Group<'a> {
         { self.names }.next().map_or("", |target| target.as_str())
     }
 
-    /// The last message that was not empty, escaped, with each `\` doubled.
+    /// The last message that was not empty, escaped, with each `\` doubled. Nothing in it reads as a count, ` ×7`.
     #[must_use]
     pub const fn message(&self) -> &'a str {
         self.message

@@ -144,7 +144,9 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
     #[doc(alias = "BatchWindow")]
     #[must_use]
     pub const fn window(mut self, quiet: Duration, max_age: Duration) -> Self {
-        self.window = Window { quiet: Span::new(quiet), max_age: Span::new(max_age) };
+        // A longer quiet time never ends a group, but it would hide a clock that stepped back by less.
+        let max_age = Span::new(max_age);
+        self.window = Window { quiet: Span::new(quiet).shorter(max_age), max_age };
         self
     }
 

@@ -39,6 +39,9 @@ impl<R: Recorder + ?Sized> Recorder for &R {
 
 /// The logger of one service: lines and events under its name.
 ///
+/// The words of a line are the program's: what peers chose is escaped in it, but not quoted, and reads as if the program had
+/// said it. Show it as `{peer:?}`, or report an event, where names and messages can be taken for nothing else.
+///
 /// ```
 /// use core::cell::RefCell;
 /// use steadfast_core::{Clock, Instant, Level, Logger, NotWritten, Shared, Show, Sink};

@@ -153,7 +153,7 @@ where
             (result, logger.take_waker())
         });
         if let Some(waker) = waker {
-            waker.wake();
+            self.lock().outside(|| waker.wake());
         }
         result
     }

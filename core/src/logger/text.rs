@@ -39,7 +39,8 @@ pub struct Text<const N: usize> {
 pub(super) enum Rules {
     /// What can be seen.
     Text,
-    /// The same, with each `\` doubled: two texts never come out alike.
+    /// The same, with each `\` doubled, and a `×` at the beginning of a word escaped: two texts never come out alike, and
+    /// none ends like a count.
     Exact,
     /// The program's own: whatever leaves the line whole, the parts of an emoji too.
     Own,
@@ -134,6 +135,8 @@ fn escape(room: &mut Room<'_>, raw: &str, rules: Rules) -> (bool, bool) {
         };
         let piece = match c {
             '\\' if rules == Rules::Exact => Piece::escaped(c),
+            // Where a formatter ends with the message, the count stands right behind it.
+            '×' if rules == Rules::Exact && before == ' ' => Piece::escaped(c),
             _ if is_shown => Piece::of(c),
             _ => Piece::escaped(c),
         };

@@ -121,7 +121,7 @@ where
             let changed = before != (quorum.version, quorum.next_deadline(), quorum.closed);
             (result, if changed { quorum.waiters.wake() } else { Woken::new() })
         });
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_iter().for_each(|waker| self.lock().outside(|| waker.wake()));
         result
     }
 

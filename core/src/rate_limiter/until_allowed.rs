@@ -317,7 +317,7 @@ impl<L: Lock<Target = WaitList<W>>, const W: usize> Waiter<'_, L, W> {
 impl<L: Lock<Target = WaitList<W>>, const W: usize> Drop for Waiter<'_, L, W> {
     fn drop(&mut self) {
         let [gone, first, heir] = self.queue.with(|queue| queue.leave(self.hash, self.ticket));
-        first.into_iter().chain(heir).for_each(Waker::wake);
+        first.into_iter().chain(heir).for_each(|waker| self.queue.outside(|| waker.wake()));
         drop(gone);
     }
 }

@@ -93,6 +93,10 @@ impl Lock for Boxed {
     fn with<R>(&self, f: impl FnOnce(&mut Machine) -> R) -> R {
         self.0.with(|machine| f(machine))
     }
+
+    fn outside(&self, f: impl FnOnce()) {
+        self.0.outside(f);
+    }
 }
 
 /// What all clones share, and the worker does not: the last one ends the logger.

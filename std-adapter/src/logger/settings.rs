@@ -15,11 +15,14 @@ pub(super) struct Settings {
 impl Settings {
     /// False if there is no room for another, here or among the services.
     pub(super) fn set(&mut self, service: &str, show: Show) -> bool {
+        if self.services >= SERVICES {
+            return false; // what is kept is of no use any more
+        }
         if let Some(setting) = self.rows.iter_mut().find(|(name, _)| name == service) {
             setting.1 = show;
             return true;
         }
-        let has_room = self.rows.len() < SERVICES && self.services < SERVICES;
+        let has_room = self.rows.len() < SERVICES;
         if has_room {
             self.rows.push((service.to_owned(), show));
         }

@@ -282,3 +282,18 @@ fn messages_that_differ_read_differently_and_the_last_one_stands() {
     });
     assert_eq!(messages, ["C:\\\\new", "C:\\new", "C:\\\\\\\\new", "C:\\\\new"]);
 }
+
+/// The count is added behind what a formatter wrote, and that may end with what a peer says.
+#[test]
+fn found_b3_a_message_passes_for_no_count() {
+    let mut logger = Small::new();
+    let a = logger.service("a");
+    logger.formatter("a", "say", |group, out| write!(out, "{} says {}", group.actors(), group.message())).unwrap();
+    let mut said = Vec::new();
+    for (message, count) in [("hi", 7), ("hi ×7", 1), ("×7", 1), ("hi\n×7", 1), ("hi \\×7", 1), ("3×7", 1)] {
+        logger.record(a, &Event::new("say", "bob").message(message).count(count).instant(), Instant::ZERO);
+        said.extend(lines(&mut logger, Instant::ZERO));
+    }
+    let expected = ["hi ×7", r"hi \u{d7}7", r"\u{d7}7", r"hi\n\u{d7}7", r"hi \\\u{d7}7", "3×7"];
+    assert_eq!(said, expected.map(|text| format!("• [a] bob says {text}")));
+}

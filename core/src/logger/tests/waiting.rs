@@ -137,6 +137,17 @@ fn whoever_waits_gets_on_without_one_that_nobody_polls() {
     }
 }
 
+/// A quiet time that is longer than the most that a group may wait hides no step back.
+#[test]
+fn found_e1_no_group_waits_for_longer_than_its_age_whatever_the_quiet_time() {
+    let mut logger = Small::new().window(Duration::from_secs(3_600), Duration::from_secs(10));
+    let service = logger.service("a");
+    assert_eq!(logger.record(service, &tease("alice"), at(7_200_000)), Recorded::Grouped);
+    assert!(logger.on_timeout(at(5_400_000)).is_none());
+    assert_eq!(logger.next_deadline(), Some(at(5_410_000)));
+    assert!(logger.on_timeout(at(5_410_000)).is_some());
+}
+
 #[test]
 fn found_e1_an_idle_worker_does_not_wait_for_the_length_of_a_step_back() {
     /// A timer that waits as long as it would have without the step, as the trait asks for.

@@ -449,13 +449,13 @@ fn found_b7_and_b8_what_has_no_room_says_so() {
     };
 
     let (logger, lines) = without_worker();
-    assert!(logger.set_show(NAMES[0], Show::Silent));
+    assert!(logger.set_show(NAMES[0], Show::Silent) && logger.set_show("late", Show::Silent));
     for name in &NAMES[..64] {
         let log = logger.service(name);
         assert!(log.has_settings() && log.show(Show::Verbose));
     }
     // Before and after it is asked for.
-    assert!(!logger.set_show("payments", Show::Silent));
+    assert!(!logger.set_show("payments", Show::Silent) && !logger.set_show("late", Show::Verbose));
     let payments = logger.service("payments").emoji("💰");
     assert!(!payments.has_settings() && !payments.show(Show::Silent) && !logger.set_show("payments", Show::Silent));
     assert!(logger.set_show(NAMES[0], Show::Silent), "known ones may be changed");
