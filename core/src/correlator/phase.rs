@@ -270,6 +270,6 @@ pub(super) fn wake_all<I>(mut close_some: impl FnMut(usize, &mut Closed<I>) -> O
     while let Some(first) = from {
         let mut closed = Closed::new();
         from = close_some(first, &mut closed);
-        closed.into_iter().for_each(&wake);
+        closed.iter_mut().for_each(|left| wake(mem::replace(left, Left::nothing())));
     }
 }
