@@ -7,7 +7,7 @@ use steadfast::{Claim, DedupCache, Instant, Seen, WhenFull};
 use super::{Load, Turn};
 use crate::{clock::SoakClock, count::Counter, faults::Fault, sums::Sums, worker::Worker};
 
-const TTL: Duration = Duration::from_millis(100);
+const TTL: Duration = Duration::from_millis(200);
 const LEASE: Duration = Duration::from_millis(5);
 
 pub(crate) struct Dedup {
@@ -25,7 +25,7 @@ impl Dedup {
             WhenFull::ForgetOldest => "forgets",
             WhenFull::Refuse => "refuses",
         };
-        let capacity = if when_full == WhenFull::Refuse { 255 } else { 2_048 };
+        let capacity = if when_full == WhenFull::Refuse { 255 } else { 256 };
         let cache = DedupCache::builder(TTL, when_full).lease(LEASE).capacity(capacity).clock(clock.clone()).build();
         Self {
             of: format!("dedup cache that {policy}, {}", super::clock_name(is_steady)),

@@ -39,7 +39,7 @@ impl Limiter<Gcra> {
     pub(crate) fn gcra(clock: &SoakClock, is_steady: bool) -> Self {
         let quota = Gcra::every(GCRA_EVERY).burst(GCRA_BURST);
         let most = |time: Duration| u64::from(GCRA_BURST) + 1 + (time.as_nanos() / GCRA_EVERY.as_nanos()) as u64;
-        Self::new("gcra", quota, 4_096, most, clock, is_steady)
+        Self::new("gcra", quota, 512, most, clock, is_steady)
     }
 }
 
