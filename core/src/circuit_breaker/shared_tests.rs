@@ -394,3 +394,21 @@ fn a_success_without_a_permit_counts_and_a_key_without_an_entry_cannot_be_reset(
     breakers.with_lock(|breakers| breakers.record_failure(&1, Instant::ZERO));
     assert!(breakers.reset(&1));
 }
+
+#[test]
+fn a_permit_in_hand_reports_what_its_call_came_to() {
+    let breaker = single(9, RESET, VirtualTimer::default());
+    let permit = || breaker.try_acquire().expect("it is closed");
+    assert_eq!(permit().run(|| Ok::<_, ()>(1)), Ok(1));
+    assert_eq!(permit().run(|| Err::<(), _>(2)), Err(2));
+    assert_eq!(permit().run_with(|| Err::<(), _>(3), |_| Outcome::Ignored), Err(3));
+    simulate(async {
+        assert_eq!(permit().call(ready(Ok::<_, ()>(4))).await, Ok(4));
+        assert_eq!(permit().call_with(ready(Err::<(), _>(5)), |_| Outcome::Success).await, Err(5));
+    });
+    permit()
+        .report_to(|permit, outcome| breaker.with(|machine, now| machine.record(permit, outcome, now)))
+        .record(Outcome::Failure);
+    let stats = breaker.stats();
+    assert_eq!((stats.permitted, stats.successes, stats.failures, stats.ignored), (6, 3, 2, 1));
+}

@@ -139,3 +139,35 @@ fn no_waker_is_dropped_inside_the_lock() {
     drop(second);
     assert!(!is_inside.load(Ordering::Relaxed));
 }
+
+#[test]
+fn every_call_does_what_the_machine_does() {
+    let timer = VirtualTimer::default();
+    timer.advance(core::time::Duration::from_secs(100));
+    let quota = crate::Gcra::per_second(4);
+    let limiter = Shared::new(RefCell::new(RateLimiter::<char, crate::Gcra, 4>::new(quota)), timer.clone());
+    let mut machine = RateLimiter::<char, crate::Gcra, 4>::new(quota);
+    let (now, one, two) = (timer.now(), NonZeroU32::MIN, NonZeroU32::MIN.saturating_add(1));
+    let [a, b, c, d] = ['a', 'b', 'c', 'd'].map(|key| machine.hash(&key));
+    let queue = RefCell::new(WaitList::<2>::new());
+    for _ in 0..3 {
+        assert_eq!(limiter.allow_verdict(&'a', one), machine.allow_verdict(&'a', one, now));
+        assert_eq!(limiter.check_verdict(&'a', two), machine.check_verdict(&'a', two, now));
+        assert_eq!(limiter.check_n(&'a', two), machine.check_n(&'a', two, now));
+        assert_eq!(limiter.allow_with(b, &'b', char::clone), machine.allow(&'b', now));
+        assert_eq!(limiter.allow_n_with(b, &'b', char::clone, two), machine.allow_n(&'b', two, now));
+        assert_eq!(limiter.allow_at(&'c', now), machine.allow(&'c', now));
+        assert_eq!(limiter.allow_at_with(c, &'c', char::clone, now), machine.allow(&'c', now));
+        assert_eq!(limiter.allow_verdict_with(d, &'d', char::clone, one), machine.allow_verdict(&'d', one, now));
+        assert_eq!(limiter.reset_at(&'a'), machine.reset_at(&'a', now));
+        assert_eq!(limiter.refund_and_wake(&'a', one, &queue), machine.refund(&'a', one, now));
+        assert_eq!(limiter.refund_and_wake(&'x', one, &queue), machine.refund(&'x', one, now));
+    }
+    assert_eq!(limiter.stats(), machine.stats());
+    assert_eq!(limiter.allow_n_waiting_with(a, &'a', char::clone, one), machine.allow_n(&'a', one, now));
+    limiter.set_quota_and_wake(crate::Gcra::per_second(8), &queue);
+    machine.set_quota(crate::Gcra::per_second(8), now);
+    assert_eq!(limiter.remaining(&'a'), machine.remaining(&'a', now));
+    assert!(limiter.reset(&'a') && limiter.reset_and_wake(&'b', &queue) && !limiter.reset_and_wake(&'x', &queue));
+    assert_eq!((limiter.remaining(&'a'), limiter.remaining(&'b')), (8, 8));
+}
