@@ -304,7 +304,8 @@ fn a_sink_that_panics_in_its_write_its_drop_and_its_panics_drop_ends_nothing() {
         let (news, losses): (Vec<_>, Vec<_>) = lines.take().into_iter().partition(|line| line.starts_with("• [a] "));
         assert_eq!(news, ["• [a] one", "• [a] two"]);
         assert!(losses.iter().all(|line| line.starts_with("⚠️ [logger] ")), "{losses:?}");
-        let lost: u32 = losses.iter().flat_map(|line| line.split(' ')).filter_map(|word| word.parse::<u32>().ok()).sum();
+        let lost: u32 =
+            losses.iter().flat_map(|line| line.split(' ')).filter_map(|word| word.parse::<u32>().ok()).sum();
         assert_eq!(lost, 2, "{losses:?}");
     }
 }
