@@ -34,63 +34,46 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-mod age;
 pub mod aggregate;
-mod batch_collector;
-mod circuit_breaker;
-mod correlator;
-mod dedup_cache;
+pub mod batch_collector;
+pub mod circuit_breaker;
+pub mod correlator;
+pub mod dedup_cache;
 #[cfg(feature = "aead")]
-mod encryptor;
+pub mod encryptor;
 #[cfg(feature = "defmt")]
 mod format;
-mod hash;
-mod logger;
-mod quorum;
-mod rate_limiter;
-mod readings;
-mod retry;
-mod shared;
-mod storage;
-mod table;
+pub mod foundation;
+pub mod logger;
+pub mod quorum;
+pub mod rate_limiter;
+pub mod retry;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
-mod time;
-mod wait_list;
 
-pub use batch_collector::{
-    AddError, Batch, BatchBuffer, BatchCollector, BatchIntoIter, BatchQueue, BatchQueueIn, BatchQueueStats,
-    BatchSettings, BatchStats, BatchWorker, FlushOutcome, FlushReason, WorkerRuns,
-};
-pub use circuit_breaker::{
-    BreakerError, BreakerMode, BreakerState, BreakerStats, Breakers, BreakersIn, CallGuard, CallWindow, CircuitBreaker,
-    Consecutive, Open, Outcome, Percent, Permit, ReportOutcome, Reset, TimeWindow, Trip, TripPolicy,
-};
-pub use correlator::{
-    Asked, BeginError, Call, CallError, CallId, Correlator, CorrelatorIn, CorrelatorStats, Expired, KeyedCorrelator,
-    KeyedCorrelatorIn, Resolution, RoundTrips,
-};
-pub use dedup_cache::{
-    Claim, ClaimGuard, ClaimLost, ClaimTicket, DedupCache, DedupCacheIn, DedupStats, Seen, WhenFull,
-};
+#[doc(inline)]
+pub use batch_collector::{BatchCollector, BatchQueue, BatchSettings, BatchWorker};
+#[doc(inline)]
+pub use circuit_breaker::{Breakers, CircuitBreaker, Reset, Trip};
+#[doc(inline)]
+pub use correlator::{Correlator, KeyedCorrelator};
+#[doc(inline)]
+pub use dedup_cache::DedupCache;
 #[cfg(feature = "aead")]
-pub use encryptor::{Domain, Encryptor, EncryptorError, Nonce, Tag};
-pub use hash::{HashSeed, SeededHasher};
-pub use logger::{
-    Actors, Entry, Event, Formatter, FormattersFull, Group, Level, Logger, LoggerStats, NotWritten, Recorded, Recorder,
-    Report, ServiceId, ServiceLog, Show, Sink, Text,
+#[doc(inline)]
+pub use encryptor::Encryptor;
+#[doc(inline)]
+pub use foundation::{
+    hash::HashSeed,
+    shared::{Clock, Lock, Shared, Timer},
+    time::{Instant, earliest},
+    wait_list::WaitList,
 };
-pub use quorum::{Ballot, BallotId, Cast, List, ListStorage, Quorum, QuorumError, QuorumIn, QuorumStats, Vote};
-pub use rate_limiter::{
-    AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
-    CachedRateLimiterStats, Decision, Gcra, GcraState, NeverFits, OnFull, Quota, RateLimiter, RateLimiterIn,
-    RateLimiterStats, SlidingLog, SlidingLogState, Verdict, WaitError,
-};
-pub use retry::{
-    Drive, Failure, Hint, Jitter, NoBudget, Notify, Plain, Reason, Retry, RetryBudget, RetryBudgetStats, RetryError,
-    RetryIf, RetryPolicy, Run, Setup, Step,
-};
-pub use shared::{Clock, Lock, Shared, Timer};
-pub use storage::{Allocate, Inline, Link, Storage};
-pub use time::{Instant, earliest};
-pub use wait_list::WaitList;
+#[doc(inline)]
+pub use logger::Logger;
+#[doc(inline)]
+pub use quorum::Quorum;
+#[doc(inline)]
+pub use rate_limiter::{CachedRateLimiter, Gcra, RateLimiter, SlidingLog};
+#[doc(inline)]
+pub use retry::{Retry, RetryBudget, RetryPolicy};

@@ -1,6 +1,6 @@
 //! Where a microcontroller's lines go.
 
-use steadfast_core::{Level, NotWritten, Sink};
+use steadfast_core::logger::{Level, NotWritten, Sink};
 
 /// Hands lines to `defmt` (feature `defmt`), at their level; the filter `DEFMT_LOG` applies to the crate that logs,
 /// `steadfast_embassy`.

@@ -18,7 +18,18 @@ use std::{
 use embassy_futures::{join::join, select::select, yield_now};
 use embassy_time::{MockDriver, with_timeout};
 
-use crate::{raw::NoopRawMutex, *};
+use crate::{
+    Lock,
+    circuit_breaker::{BreakerError, BreakerState},
+    correlator::{CallError, Resolution},
+    dedup_cache::{Claim, WhenFull},
+    logger::{Level, NotWritten, Sink},
+    quorum::{Ballot, Vote},
+    rate_limiter::{AllowOrCached, Decision, WaitError},
+    raw::NoopRawMutex,
+    retry::{Jitter, Reason},
+    *,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 

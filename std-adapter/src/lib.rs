@@ -26,54 +26,40 @@
     )
 )]
 
-mod batch_collector;
-mod cached_rate_limiter;
-mod circuit_breaker;
-mod correlator;
-mod dedup_cache;
+pub mod batch_collector;
+pub mod circuit_breaker;
+pub mod correlator;
+pub mod dedup_cache;
 #[cfg(feature = "aead")]
-mod encryptor;
-mod logger;
-mod quorum;
-mod rate_limiter;
-mod retry;
-mod runtime;
-mod storage;
+pub mod encryptor;
+pub mod logger;
+pub mod quorum;
+pub mod rate_limiter;
+pub mod retry;
+pub mod runtime;
+pub mod storage;
 
-pub use batch_collector::{
-    Batch, BatchCollector, BatchCollectorBuilder, BatchFlush, BatchIntoIter, FlushReport, Flushed, WeakBatchCollector,
-};
-pub use cached_rate_limiter::{CachedRateLimiter, CachedRateLimiterBuilder};
-pub use circuit_breaker::{
-    BreakerGuard, BreakerReporter, Breakers, BreakersBuilder, BreakersGuard, BreakersReporter, CircuitBreaker,
-};
+#[doc(inline)]
+pub use batch_collector::BatchCollector;
+#[doc(inline)]
+pub use circuit_breaker::{Breakers, CircuitBreaker, Reset, Trip};
+#[doc(inline)]
 pub use correlator::{Correlator, KeyedCorrelator};
-pub use dedup_cache::{ClaimGuard, DedupCache, DedupCacheBuilder};
+#[doc(inline)]
+pub use dedup_cache::DedupCache;
 #[cfg(feature = "aead")]
+#[doc(inline)]
 pub use encryptor::Encryptor;
-#[cfg(feature = "log")]
-pub use logger::LogSink;
-#[cfg(feature = "tracing")]
-pub use logger::TracingSink;
-pub use logger::{Logger, LoggerBuilder, WriteSink};
-pub use quorum::{Quorum, QuorumBuilder};
-pub use rate_limiter::{RateLimiter, RateLimiterBuilder};
-pub use retry::{RetryBudget, RetryExt};
-pub use runtime::{JitterRng, Mutex, SystemRng, SystemSleep, SystemTimer, block_on};
+#[doc(inline)]
+pub use logger::Logger;
+#[doc(inline)]
+pub use quorum::Quorum;
+#[doc(inline)]
+pub use rate_limiter::{CachedRateLimiter, Gcra, RateLimiter, SlidingLog};
+#[doc(inline)]
+pub use retry::{RetryBudget, RetryExt, RetryPolicy};
+#[doc(inline)]
+pub use runtime::block_on;
 pub use steadfast_core;
 #[doc(inline)]
-pub use steadfast_core::{
-    Actors, AddError, AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, Ballot, BallotId, BatchQueueStats,
-    BeginError, BreakerError, BreakerMode, BreakerState, BreakerStats, CachedRateLimiterStats, Call, CallError,
-    CallGuard, CallId, CallWindow, Claim, ClaimLost, Clock, Consecutive, CorrelatorStats, Decision, DedupStats, Drive,
-    Entry, Event, Expired, Failure, FlushReason, Formatter, FormattersFull, Gcra, Group, Hint, Instant, Jitter, Level,
-    Lock, LoggerStats, NeverFits, NoBudget, NotWritten, Notify, OnFull, Open, Outcome, Percent, Permit, Plain,
-    QuorumError, QuorumStats, Quota, RateLimiterStats, Reason, Recorded, Recorder, Report, ReportOutcome, Reset,
-    Resolution, Retry, RetryBudgetStats, RetryError, RetryIf, RetryPolicy, RoundTrips, Run, Seen, ServiceId,
-    ServiceLog, Setup, Show, Sink, SlidingLog, Step, Text, TimeWindow, Timer, Trip, TripPolicy, Verdict, Vote,
-    WaitError, WhenFull, aggregate, earliest,
-};
-#[cfg(feature = "aead")]
-#[doc(inline)]
-pub use steadfast_core::{Domain, EncryptorError, Nonce, Tag};
-pub use storage::Heap;
+pub use steadfast_core::{Instant, aggregate, earliest};

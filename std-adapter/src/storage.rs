@@ -4,12 +4,12 @@ use core::num::NonZeroUsize;
 use std::thread;
 
 use ahash::RandomState;
-use steadfast_core::{Allocate, Storage};
+use steadfast_core::foundation::storage::{Allocate, Storage};
 
 use crate::runtime::random_seed;
 
 /// Slots in one boxed slice whose size is chosen at run time and never changes: the
-/// [`Storage`](steadfast_core::Storage) of servers.
+/// [`Storage`](steadfast_core::foundation::storage::Storage) of servers.
 #[derive(Clone, Copy, Debug)]
 pub struct Heap;
 

@@ -16,10 +16,19 @@ use std::sync::{
 };
 
 use steadfast::{
-    AllowOrCached, BreakerMode, Breakers, CachedRateLimiter, Claim, Clock, DedupCache, Gcra, Heap, Instant, OnFull,
-    Outcome, RateLimiter, Reset, Trip, WhenFull,
+    Breakers, CachedRateLimiter, DedupCache, Gcra, Instant, RateLimiter, Reset, Trip,
+    circuit_breaker::{BreakerMode, Outcome},
+    dedup_cache::{Claim, WhenFull},
+    rate_limiter::{AllowOrCached, OnFull},
+    runtime::Clock,
+    storage::Heap,
 };
-use steadfast_core::{BreakersIn, CachedRateLimiterIn, DedupCacheIn, HashSeed, RateLimiterIn};
+use steadfast_core::{
+    HashSeed,
+    circuit_breaker::BreakersIn,
+    dedup_cache::DedupCacheIn,
+    rate_limiter::{CachedRateLimiterIn, RateLimiterIn},
+};
 
 const SPAN: Duration = Duration::from_secs(10);
 const KEYS: u64 = 40;
@@ -246,7 +255,8 @@ fn breakers_do_what_their_machine_does() {
             assert_eq!((breakers.len(), breakers.is_empty()), (machine.len(), machine.is_empty()));
             assert_eq!((breakers.stats(), breakers.untracked()), (machine.stats(), machine.untracked()));
             assert_eq!(breakers.now(), now);
-            let tripped = machine.iter().filter(|(_, state)| *state != steadfast::BreakerState::Closed);
+            let tripped =
+                machine.iter().filter(|(_, state)| *state != steadfast::circuit_breaker::BreakerState::Closed);
             assert_eq!(
                 sorted(breakers.tripped().into_iter().map(|(key, state)| (key, format!("{state:?}")))),
                 sorted(tripped.map(|(key, state)| (*key, format!("{state:?}"))))

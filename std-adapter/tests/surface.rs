@@ -3,9 +3,13 @@
 use core::{future::Future, time::Duration};
 
 use steadfast::{
-    Batch, BatchCollector, Breakers, CachedRateLimiter, CallWindow, CircuitBreaker, Consecutive, Correlator,
-    DedupCache, Gcra, KeyedCorrelator, Logger, Quorum, QuorumError, RateLimiter, RetryBudget, RetryExt, RetryPolicy,
-    ServiceLog, SlidingLog, SystemRng, SystemTimer, TimeWindow, aggregate,
+    BatchCollector, Breakers, CachedRateLimiter, CircuitBreaker, Correlator, DedupCache, Gcra, KeyedCorrelator, Logger,
+    Quorum, RateLimiter, RetryBudget, RetryExt, RetryPolicy, SlidingLog, aggregate,
+    batch_collector::Batch,
+    circuit_breaker::{CallWindow, Consecutive, TimeWindow},
+    logger::ServiceLog,
+    quorum::QuorumError,
+    runtime::{SystemRng, SystemTimer},
 };
 
 const fn is_shared<T: Send + Sync + Clone>() {}
@@ -75,7 +79,7 @@ fn builders_need_no_turbofish() {
     let limiter = RateLimiter::builder(Gcra::per_hour(1)).build();
     assert!(limiter.allow("bob").is_allowed());
     assert_eq!(limiter.usage(), [(String::from("bob"), 0)]);
-    let heard = DedupCache::builder(Duration::from_secs(60), steadfast::WhenFull::Refuse).build();
+    let heard = DedupCache::builder(Duration::from_secs(60), steadfast::dedup_cache::WhenFull::Refuse).build();
     assert!(heard.check(&7_u64).is_fresh());
     let breakers = Breakers::builder(steadfast::Trip::consecutive(1), steadfast::Reset::after(Duration::MAX)).build();
     assert!(breakers.run("bob", || Err::<(), _>(())).is_err());

@@ -28,7 +28,11 @@ use std::{
 };
 
 use steadfast::{
-    Claim, Correlator, DedupCache, KeyedCorrelator, Quorum, Seen, Vote, WhenFull, aggregate::majority, block_on,
+    Correlator, DedupCache, KeyedCorrelator, Quorum,
+    aggregate::majority,
+    block_on,
+    dedup_cache::{Claim, Seen, WhenFull},
+    quorum::Vote,
 };
 
 const TTL: Duration = Duration::from_secs(600);

@@ -10,8 +10,8 @@ use std::{
 };
 
 use steadfast::{
-    BatchCollector, BreakerError, Breakers, CallError, Correlator, Gcra, KeyedCorrelator, Logger, Quorum, RateLimiter,
-    Reset, RetryExt, RetryPolicy, Trip, WriteSink, aggregate,
+    BatchCollector, Breakers, Correlator, Gcra, KeyedCorrelator, Logger, Quorum, RateLimiter, Reset, RetryExt,
+    RetryPolicy, Trip, aggregate, circuit_breaker::BreakerError, correlator::CallError, logger::WriteSink,
 };
 use tokio::runtime::{Builder, Runtime};
 

@@ -1,7 +1,7 @@
 //! What many votes come to: functions over the votes, none of which depends on the order in which they arrived.
 //!
 //! All are integers only, exact for all of `i64`, and `None` means that the votes decide nothing: there are none, or
-//! they tie. They may reorder the votes (a [`Quorum`](crate::Quorum) hands them a copy), never panic, and cost what they
+//! they tie. They may reorder the votes (a [`Quorum`](crate::quorum::Quorum) hands them a copy), never panic, and cost what they
 //! say whatever the votes are: voters choose the votes.
 //!
 //! | | result | what liars can do |

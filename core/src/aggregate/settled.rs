@@ -1,5 +1,5 @@
 //! Whether missing votes can still change a result, for
-//! [`Quorum::result_when_settled`](crate::Quorum::result_when_settled).
+//! [`Quorum::result_when_settled`](crate::quorum::Quorum::result_when_settled).
 //!
 //! Each function is exact: it is true if and only if the function of the same name in [`aggregate`](super) gives the same
 //! result with any number of the missing votes, up to all, whatever they are.

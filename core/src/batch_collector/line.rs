@@ -2,7 +2,7 @@
 
 use core::{mem, task::Waker};
 
-use crate::{Allocate, Inline, Storage};
+use crate::foundation::storage::{Allocate, Inline, Storage};
 
 /// A line of waiting tasks: a ring of their wakers, in the order in which they came.
 ///

@@ -2,7 +2,7 @@ use alloc::{collections::VecDeque, sync::Arc, task::Wake, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::{table::tests::Window, test_util::Simulator};
+use crate::{foundation::table::tests::Window, test_util::Simulator};
 
 #[derive(Default)]
 struct Count(AtomicU32);

@@ -19,7 +19,7 @@ use core::{
 
 use heapless::{Vec, VecView};
 
-use crate::Instant;
+use crate::foundation::time::Instant;
 pub use buffer::BatchBuffer;
 pub use outcome::{AddError, BatchQueueStats, FlushOutcome, WorkerRuns};
 pub use queue::{BatchQueue, BatchQueueIn};
@@ -39,7 +39,7 @@ pub use worker::BatchWorker;
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{BatchCollector, BatchSettings, Instant, FlushReason};
+/// use steadfast_core::{BatchCollector, BatchSettings, Instant, batch_collector::FlushReason};
 ///
 /// let mut news = BatchCollector::<_, 3>::new(BatchSettings::new(Duration::from_secs(10)));
 /// assert!(news.push("a", Instant::from_secs(0)).is_none());

@@ -10,12 +10,15 @@ use super::{
     schedule::Schedule,
     waiting::{Place, Turns, Wake, Worker},
 };
-use crate::{Allocate, Inline, Instant, Storage, earliest, time::Span};
+use crate::foundation::{
+    storage::{Allocate, Inline, Storage},
+    time::{Instant, Span, earliest},
+};
 
 /// How long a flush may take before adders no longer wait for it.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The state of a batch collector between tasks; used through [`Shared`](crate::Shared).
+/// The state of a batch collector between tasks; used through [`Shared`](crate::foundation::shared::Shared).
 ///
 /// Unlike [`BatchCollector`](super::BatchCollector) it keeps a batch that is due until its worker has time, and makes
 /// adders wait while that batch is full (backpressure): at most two batches are in memory, the one being filled and the
@@ -25,7 +28,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// # use core::{future::{Future, Pending, pending, poll_fn}, pin::pin, task::{Context, Poll, Waker}};
 /// use core::{cell::RefCell, time::Duration};
 /// use heapless::Vec;
-/// use steadfast_core::{BatchQueue, BatchSettings, Clock, FlushReason, Instant, Shared, Timer};
+/// use steadfast_core::{BatchQueue, BatchSettings, Clock, Instant, Shared, Timer, batch_collector::FlushReason};
 ///
 /// struct Uptime; // an adapter's timer, in real life
 /// impl Clock for Uptime {
@@ -69,9 +72,9 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// goes as soon as it is polled and there is room. The worker sees to it: a flush that blocks, instead of being pending,
 /// adds as long as it blocks.
 ///
-/// Nothing waits for itself. An [`add`](crate::Shared::add) inside the flush, which would wait for that flush to end, is
-/// refused with [`AddError::Full`]; a [`stop`](crate::Shared::stop) inside it does not wait. What is polled while the flush
-/// is polled, in the same [context](crate::Lock::context), is inside it, whatever wakes it. Where the lock cannot tell
+/// Nothing waits for itself. An [`add`](crate::foundation::shared::Shared::add) inside the flush, which would wait for that flush to end, is
+/// refused with [`AddError::Full`]; a [`stop`](crate::foundation::shared::Shared::stop) inside it does not wait. What is polled while the flush
+/// is polled, in the same [context](crate::foundation::shared::Lock::context), is inside it, whatever wakes it. Where the lock cannot tell
 /// contexts apart, it is inside it if it also has the worker's own waker. What else the flush waits for, a task that it
 /// spawned or another thread, cannot be told from any other: there, `add` is refused once the flush has taken longer than
 /// [`stall_timeout`](BatchQueueIn::stall_timeout).

@@ -1,7 +1,7 @@
 //! When a batch is due: the policy, apart from where the items lie.
 
 use super::BatchSettings;
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 /// Why a batch was handed out.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

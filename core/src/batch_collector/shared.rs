@@ -13,7 +13,11 @@ use super::{
     waiting::{CROWDED, Place, Wake},
     worker::{BatchWorker, poll_flush},
 };
-use crate::{Clock, Instant, Lock, Shared, Storage, Timer};
+use crate::foundation::{
+    shared::{Clock, Lock, Shared, Timer},
+    storage::Storage,
+    time::Instant,
+};
 
 pub(super) type Queue<B, W, L, T> = Shared<BatchQueueIn<B, W>, L, T>;
 

@@ -30,7 +30,8 @@ use heapless::Vec as Items;
 use super::super::queue::Fetch;
 use super::*;
 use crate::{
-    BatchQueue, BatchSettings, Instant,
+    batch_collector::{BatchQueue, BatchSettings},
+    foundation::time::Instant,
     test_util::{ManualClock, Simulator, VirtualTimer, seeds},
 };
 

@@ -5,7 +5,10 @@ use core::{mem, task::Waker};
 use heapless::Vec;
 
 use super::{AddError, BatchBuffer, BatchQueueIn, line::Ticket, queue::Push};
-use crate::{Instant, Storage, time::Span};
+use crate::foundation::{
+    storage::Storage,
+    time::{Instant, Span},
+};
 
 /// How long the turn of one that was woken lasts.
 const TURN: Span = Span::from_nanos(10_000_000);

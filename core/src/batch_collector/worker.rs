@@ -13,15 +13,19 @@ use super::{
     queue::Fetch,
     shared::{Queue, poll_sleep},
 };
-use crate::{Clock, Instant, Lock, Storage, Timer};
+use crate::foundation::{
+    shared::{Clock, Lock, Timer},
+    storage::Storage,
+    time::Instant,
+};
 
 /// The worker of a queue, for a loop of one's own.
 ///
-/// [`run`](crate::Shared::run) is this:
+/// [`run`](crate::foundation::shared::Shared::run) is this:
 ///
 /// ```
 /// # use core::{cell::RefCell, future::{Pending, pending}, time::Duration};
-/// # use steadfast_core::{BatchQueue, BatchSettings, Clock, Instant, Shared, Timer, WorkerRuns};
+/// # use steadfast_core::{BatchQueue, BatchSettings, Clock, Instant, Shared, Timer, batch_collector::WorkerRuns};
 /// # type Machine = BatchQueue<u32, 3, 4>;
 /// # async fn send(_: &[u32]) -> Result<(), ()> { Ok(()) }
 /// # async fn work(queue: &Shared<Machine, RefCell<Machine>, impl Timer>) -> Result<(), WorkerRuns> {
@@ -135,7 +139,7 @@ where
         self.attempt
     }
 
-    /// Awaits a flush. An [`add`](crate::Shared::add) inside it is then refused instead of waiting for itself; so is one in
+    /// Awaits a flush. An [`add`](crate::foundation::shared::Shared::add) inside it is then refused instead of waiting for itself; so is one in
     /// the drop of the future.
     pub fn flushing<F: Future>(&self, flush: F) -> impl Future<Output = F::Output> + use<'a, B, W, L, T, F> {
         poll_flush(self.queue, flush)

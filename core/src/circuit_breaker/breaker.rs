@@ -4,7 +4,7 @@ use super::{
     BreakerMode, BreakerState, BreakerStats, Consecutive, Open, Outcome, Permit, Reset, TripPolicy,
     cell::{Cell, Control, Generation},
 };
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 /// A circuit breaker: refuses calls to something that keeps failing, and lets a few probes find out when it is back.
 ///
@@ -25,7 +25,7 @@ use crate::Instant;
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{BreakerState, CircuitBreaker, Instant, Open, Outcome, Reset, Trip};
+/// use steadfast_core::{CircuitBreaker, Instant, Reset, Trip, circuit_breaker::{BreakerState, Open, Outcome}};
 ///
 /// let mut breaker = CircuitBreaker::new(Trip::consecutive(3), Reset::after(Duration::from_secs(30)));
 /// let mut now = Instant::ZERO;

@@ -9,10 +9,11 @@ use super::{
     BreakerMode, BreakerState, BreakerStats, Consecutive, Open, Outcome, Permit, Reset, TripPolicy,
     cell::{Cell, Control},
 };
-use crate::{
-    HashSeed, Instant,
+use crate::foundation::{
+    hash::HashSeed,
     storage::{Allocate, Inline, Storage},
     table::{Table, slots_for},
+    time::Instant,
 };
 
 /// A [`CircuitBreaker`](super::CircuitBreaker) for each key, for at most `N` keys that give trouble.
@@ -40,7 +41,7 @@ use crate::{
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{Breakers, Instant, Open, Outcome, Reset, Trip};
+/// use steadfast_core::{Breakers, Instant, Reset, Trip, circuit_breaker::{Open, Outcome}};
 ///
 /// let mut breakers: Breakers<&str, 32> = Breakers::new(Trip::consecutive(1), Reset::after(Duration::from_secs(30)));
 /// let now = Instant::ZERO;

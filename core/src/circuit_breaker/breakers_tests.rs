@@ -187,7 +187,7 @@ fn found_a5_slow_dead_peers_open_their_breakers_in_a_table_full_of_idle_ones() {
 fn a_janitor_changes_nothing<P: TripPolicy + Copy>(trip: P, script: &[(u64, Outcome)]) {
     let reset = Reset::after(Duration::from_secs(5)).doubling().up_to(Duration::from_secs(20));
     let mut breakers: Breakers<u32, 4, P> = Breakers::new(trip, reset);
-    let mut alone = crate::CircuitBreaker::new(trip, reset);
+    let mut alone = crate::circuit_breaker::CircuitBreaker::new(trip, reset);
     let mut now = at(0);
     for (pause, outcome) in script.iter().cycle().take(300) {
         now = now.saturating_add(Duration::from_secs(*pause));

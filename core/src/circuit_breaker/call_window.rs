@@ -6,7 +6,7 @@ use super::{
     Percent,
     trip::{Counts, Limits, Policy},
 };
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 const FAILED: u8 = 1;
 const SLOW: u8 = 2;
@@ -17,7 +17,7 @@ const SLOW: u8 = 2;
 ///
 /// ```
 /// use core::{num::NonZeroU32, time::Duration};
-/// use steadfast_core::{CircuitBreaker, Percent, Reset, Trip};
+/// use steadfast_core::{CircuitBreaker, Reset, Trip, circuit_breaker::Percent};
 ///
 /// // half of the last 20 failed, or three quarters of them took 2 s or longer; judged from the tenth call on
 /// let trip = Trip::call_window::<20>(Percent::new(50))

@@ -3,10 +3,7 @@
 use core::num::NonZeroU32;
 
 use super::{BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset, TripPolicy};
-use crate::{
-    Instant,
-    time::{Halves, Span},
-};
+use crate::foundation::time::{Halves, Instant, Span};
 
 /// Differs between any two states, so that a result finds only the state in which its call was admitted. Never zero, so
 /// that a permit or a refusal is no larger than either.

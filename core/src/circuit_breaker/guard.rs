@@ -9,7 +9,7 @@ use core::{
 };
 
 use super::{BreakerError, Open, Outcome, Permit};
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 /// Brings a permit and its call's outcome back to the breaker: what a [`CallGuard`] reports to.
 pub trait ReportOutcome {
@@ -88,7 +88,7 @@ impl<R: ReportOutcome> CallGuard<R> {
     ///
     /// ```
     /// use core::{pin::Pin, task::{Context, Poll}};
-    /// use steadfast_core::{CallGuard, Outcome, ReportOutcome};
+    /// use steadfast_core::circuit_breaker::{CallGuard, Outcome, ReportOutcome};
     ///
     /// struct Guarded<F, R: ReportOutcome> {
     ///     call: F,

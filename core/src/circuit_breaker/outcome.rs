@@ -3,7 +3,7 @@
 use core::{error::Error, fmt, time::Duration};
 
 use super::cell::{Generation, UNTRACKED};
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 /// How a call ended, in the eyes of the breaker.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -133,7 +133,7 @@ impl<E> BreakerError<E> {
     ///
     /// ```
     /// use core::time::Duration;
-    /// use steadfast_core::{BreakerError, Instant};
+    /// use steadfast_core::{Instant, circuit_breaker::BreakerError};
     ///
     /// let open: BreakerError<&str> = BreakerError::Open { retry_at: Instant::from_secs(30) };
     /// assert_eq!(open.retry_after(Instant::from_secs(10)), Some(Duration::from_secs(20)));
@@ -192,7 +192,7 @@ pub enum BreakerState {
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{BreakerMode, CircuitBreaker, Instant, Reset, Trip};
+/// use steadfast_core::{CircuitBreaker, Instant, Reset, Trip, circuit_breaker::BreakerMode};
 ///
 /// let mut breaker = CircuitBreaker::new(Trip::consecutive(3), Reset::after(Duration::from_secs(30)));
 /// breaker.set_mode(BreakerMode::ForcedOpen); // the other side is being repaired

@@ -3,7 +3,7 @@
 use core::{num::NonZeroU8, time::Duration};
 
 use super::{Outcome, Percent};
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 /// The settings of a breaker beside its [`Trip`](super::Trip): how long it stays open, what closes it again, and how long
 /// a call may take.
@@ -13,7 +13,7 @@ use crate::{Instant, time::Span};
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{Percent, Reset};
+/// use steadfast_core::{Reset, circuit_breaker::Percent};
 ///
 /// // 30 s, 1 min, 2 min, ... 10 min; each up to a fifth shorter, so that a fleet does not come back in step
 /// const RESET: Reset = Reset::after(Duration::from_secs(30))
@@ -143,7 +143,7 @@ impl Reset {
     /// A call that is recorded, dropped or lost at `call_timeout` or later is a failure, whatever its outcome; of a
     /// [`RetryAfter`](Outcome::RetryAfter) the wish is kept. `call` and `call_with` cut it off then, and return
     /// [`BreakerError::TimedOut`](super::BreakerError::TimedOut). Under a time limit of the caller's own (a retry's
-    /// [`attempt_timeout`](crate::RetryPolicy::attempt_timeout), a `select`), let this be the shorter one: a call that is
+    /// [`attempt_timeout`](crate::retry::RetryPolicy::attempt_timeout), a `select`), let this be the shorter one: a call that is
     /// dropped earlier counts as [`on_drop`](Self::on_drop) says.
     ///
     /// A half-open breaker whose probes are silent opens again after the [`lease`](Self::lease).

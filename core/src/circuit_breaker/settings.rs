@@ -6,7 +6,7 @@ use core::{
 };
 
 use super::{CallWindow, Outcome, Percent, Reset, TimeWindow, trip::Limits};
-use crate::time::Span;
+use crate::foundation::time::Span;
 
 #[derive(serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]

@@ -10,7 +10,10 @@ use super::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, CircuitBreaker, Open, Outcome,
     Permit, ReportOutcome, TripPolicy, guard::OnUnwind,
 };
-use crate::{Clock, Lock, Shared, Storage, Timer};
+use crate::foundation::{
+    shared::{Clock, Lock, Shared, Timer},
+    storage::Storage,
+};
 
 impl<P, L, T> ReportOutcome for &Shared<CircuitBreaker<P>, L, T>
 where

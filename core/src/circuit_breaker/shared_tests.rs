@@ -9,7 +9,8 @@ use core::{
 
 use super::*;
 use crate::{
-    Breakers, Consecutive, Instant, Reset, Timer, Trip,
+    circuit_breaker::{Breakers, Consecutive, Reset, Trip},
+    foundation::{shared::Timer, time::Instant},
     test_util::{Simulator, VirtualTimer, seeds},
 };
 

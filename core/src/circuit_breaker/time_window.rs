@@ -9,7 +9,7 @@ use super::{
     Percent,
     trip::{Counts, Limits, Policy},
 };
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 /// The default of [`TimeWindow::min_calls`]: enough that one bad call among a few is no rate.
 const MIN_CALLS: u32 = 20;

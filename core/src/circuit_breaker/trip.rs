@@ -7,13 +7,13 @@ use core::{
 };
 
 use super::{CallWindow, TimeWindow};
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 /// The ways to decide that a breaker opens; each is a fixed amount of memory and a few instructions a call.
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{CallWindow, Consecutive, Percent, TimeWindow, Trip};
+/// use steadfast_core::{Trip, circuit_breaker::{CallWindow, Consecutive, Percent, TimeWindow}};
 ///
 /// const DOWN: Consecutive = Trip::consecutive(5);
 /// const OFTEN: CallWindow<100> = Trip::call_window(Percent::new(50));

@@ -7,9 +7,9 @@
 //! all of them each time.
 
 use super::phase::Phase;
-use crate::{
-    Instant,
+use crate::foundation::{
     storage::{Allocate, Inline, Link, Storage},
+    time::Instant,
 };
 
 /// Where the calls are.

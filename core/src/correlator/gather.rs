@@ -13,7 +13,11 @@ use super::{
     phase::{Calls, Ending, Left, look_after},
     wait::poll_sleep,
 };
-use crate::{Instant, Lock, Shared, Storage, Timer, time::Span};
+use crate::foundation::{
+    shared::{Lock, Shared, Timer},
+    storage::Storage,
+    time::{Instant, Span},
+};
 
 /// A peer to be asked by [`gather_each`](Shared::gather_each), with room for its call.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -50,7 +54,7 @@ where
     ///
     /// ```
     /// use core::time::Duration;
-    /// use steadfast_core::{CallError, CallId, Correlator, Lock, Shared, Timer};
+    /// use steadfast_core::{Correlator, Shared, Timer, correlator::{CallError, CallId}, foundation::shared::Lock};
     ///
     /// # struct Network;
     /// # struct Unreachable;

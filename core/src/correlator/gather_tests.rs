@@ -12,7 +12,10 @@ use super::{
     shared_tests::{DUE, SECOND, SENT, nothing_left, run, slab},
     *,
 };
-use crate::{Clock, Instant, test_util::Simulator};
+use crate::{
+    foundation::{shared::Clock, time::Instant},
+    test_util::Simulator,
+};
 
 /// What was sent, and to whom.
 type Sent = Rc<RefCell<Vec<(u8, CallId)>>>;

@@ -15,16 +15,16 @@ use super::{
     ledger::{Ledger, OUT_OF_ORDER},
     phase::{CLOSED_AT_ONCE, Calls, Closed, Ending, GONE, Left, Phase, Watch, wake_all},
 };
-use crate::{
-    HashSeed, Instant,
+use crate::foundation::{
+    hash::HashSeed,
     storage::{Allocate, Inline, Storage},
     table::Table,
-    time::Span,
+    time::{Instant, Span},
 };
 
 /// Matches replies to at most `N` pending calls that bring their own ids, as a protocol may demand.
 ///
-/// Where you may choose the ids, use a [`Correlator`](crate::Correlator): its ids cannot be mixed up. Here `Id` has to
+/// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here `Id` has to
 /// hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer.
 ///
 /// A second call with an id that is pending is refused, and the first stays as it was. Nothing is remembered of a call
@@ -33,7 +33,7 @@ use crate::{
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{BeginError, Instant, KeyedCorrelator, Resolution};
+/// use steadfast_core::{Instant, KeyedCorrelator, correlator::{BeginError, Resolution}};
 ///
 /// let mut correlator: KeyedCorrelator<(&str, u16), u32, 8> = KeyedCorrelator::new();
 /// let (now, timeout) = (Instant::from_secs(100), Duration::from_secs(2));

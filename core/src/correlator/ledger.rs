@@ -7,7 +7,7 @@ use super::{
     phase::Ending,
     round_trip::{Meter, RoundTrips},
 };
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 /// What a correlator has seen.
 ///

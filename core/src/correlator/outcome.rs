@@ -3,7 +3,7 @@
 use core::{error::Error, fmt};
 
 use super::{CallId, phase::Ending};
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 /// A call that has begun.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

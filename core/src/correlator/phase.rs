@@ -9,7 +9,10 @@ use super::{
     Resolution,
     ledger::{Behind, Ledger},
 };
-use crate::{Instant, Lock, Shared, time::Span};
+use crate::foundation::{
+    shared::{Lock, Shared},
+    time::{Instant, Span},
+};
 
 /// How a call was over without a reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

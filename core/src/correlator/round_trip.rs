@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::time::Span;
+use crate::foundation::time::Span;
 
 /// How long the matched replies took, from `begin` to `resolve`.
 ///

@@ -12,7 +12,7 @@ use super::{
     *,
 };
 use crate::{
-    Clock, Timer,
+    foundation::shared::{Clock, Timer},
     test_util::{Simulator, seeds},
 };
 

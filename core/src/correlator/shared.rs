@@ -15,7 +15,11 @@ use super::{
     phase::{Left, wake_all},
     wait::Held,
 };
-use crate::{Clock, Instant, Lock, Shared, Storage, Timer, time::Span};
+use crate::foundation::{
+    shared::{Clock, Lock, Shared, Timer},
+    storage::Storage,
+    time::{Instant, Span},
+};
 
 impl<P, R, S, L, T> Shared<CorrelatorIn<P, R, S>, L, T>
 where
@@ -114,7 +118,7 @@ where
     ///
     /// ```
     /// use core::{future::ready, time::Duration};
-    /// use steadfast_core::{CallError, CallId, Correlator, Lock, Shared, Timer};
+    /// use steadfast_core::{Correlator, Shared, Timer, correlator::{CallError, CallId}, foundation::shared::Lock};
     ///
     /// # struct Network;
     /// # #[derive(Debug)]
@@ -274,7 +278,7 @@ where
 {
     /// Sends a request with an id of its own and waits for the reply, for at most `timeout` from now.
     ///
-    /// As the `call` of a [`Correlator`](crate::Correlator), also in that `send` is asked only once the call is pending.
+    /// As the `call` of a [`Correlator`](crate::correlator::Correlator), also in that `send` is asked only once the call is pending.
     ///
     /// # Errors
     ///

@@ -13,7 +13,10 @@ use std::boxed::Box;
 
 use super::*;
 use crate::{
-    Clock, Instant, Shared, Timer,
+    foundation::{
+        shared::{Clock, Shared, Timer},
+        time::Instant,
+    },
     test_util::{Simulator, VirtualTimer},
 };
 
@@ -383,7 +386,7 @@ type Slots = Correlator<u8, u32, 4>;
 
 struct StdLock<T>(std::sync::Mutex<T>);
 
-impl<T> crate::Lock for StdLock<T> {
+impl<T> crate::foundation::shared::Lock for StdLock<T> {
     type Target = T;
 
     fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {

@@ -13,10 +13,9 @@ use super::{
     ledger::{Ledger, OUT_OF_ORDER},
     phase::{CLOSED_AT_ONCE, Calls, Closed, Ending, GONE, Left, Phase, Watch, wake_all},
 };
-use crate::{
-    Instant,
+use crate::foundation::{
     storage::{Allocate, Inline, Link, Storage},
-    time::Span,
+    time::{Instant, Span},
 };
 
 /// Matches replies to at most `N` pending calls; each call has a deadline, and gets its reply or an end, once.
@@ -38,11 +37,11 @@ use crate::{
 ///   been behind, and nothing but behind, for half a call's time-out (and 100 ms, but in `on_timeout`), the clock has
 ///   stepped back, and a call that lies ahead of it begins with the first of them. So it waits for at most one time-out more.
 ///
-/// Behind a lock and a timer ([`Shared`](crate::Shared)) it also waits: see `call` and `gather` there.
+/// Behind a lock and a timer ([`Shared`](crate::foundation::shared::Shared)) it also waits: see `call` and `gather` there.
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{Correlator, Instant, Resolution};
+/// use steadfast_core::{Correlator, Instant, correlator::Resolution};
 ///
 /// let mut correlator: Correlator<&str, u32, 8> = Correlator::new(0x5eed);
 /// let now = Instant::from_secs(100);
@@ -58,7 +57,7 @@ use crate::{
 /// assert_eq!(correlator.resolve(call.id(), "carol", 1, late), Resolution::Late(1));
 /// let expired = correlator.on_timeout(late).expect("it is due");
 /// assert_eq!((expired.id, expired.peer), (call.id(), "carol"));
-/// # Ok::<(), steadfast_core::BeginError>(())
+/// # Ok::<(), steadfast_core::correlator::BeginError>(())
 /// ```
 #[doc(alias = "CallRegistry")]
 pub type Correlator<P, R, const N: usize> = CorrelatorIn<P, R, Inline<N>>;

@@ -2,7 +2,10 @@ use core::{cell::RefCell, task::Waker, time::Duration};
 use std::{string::ToString, sync::Mutex, vec::Vec};
 
 use super::*;
-use crate::{Instant, Shared, test_util::ManualClock};
+use crate::{
+    foundation::{shared::Shared, time::Instant},
+    test_util::ManualClock,
+};
 
 pub(super) type Calls = Correlator<char, u32, 4>;
 
@@ -182,7 +185,7 @@ fn a_keyed_call_is_told_late_and_duplicate_while_it_is_known() {
     calls.begin(1, SECOND, NOW).unwrap();
     assert_eq!(calls.resolve(&1, 7, NOW), Resolution::Matched);
     assert_eq!(calls.resolve(&1, 8, NOW), Resolution::Duplicate(8));
-    calls.reseed(crate::HashSeed::new(1, 2));
+    calls.reseed(crate::foundation::hash::HashSeed::new(1, 2));
     assert_eq!((calls.take(&1), calls.take(&1)), (Some(7), None));
     assert_eq!(calls.round_trips().unwrap().count, 1);
     conserved(calls.stats());

@@ -7,7 +7,10 @@ use core::{
 };
 
 use super::phase::{Calls, Ending, Left, look_after};
-use crate::{Instant, Lock, Shared, Timer};
+use crate::foundation::{
+    shared::{Lock, Shared, Timer},
+    time::Instant,
+};
 
 /// A call that a future waits for; dropping it frees the slot.
 pub(super) struct Held<'a, M: Calls, L: Lock<Target = M>, T> {

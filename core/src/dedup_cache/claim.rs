@@ -6,7 +6,7 @@ use core::{
 };
 
 use super::{Claim, ClaimLost, ClaimTicket, DedupCacheIn, Entered, Seen, own, repeat, state::State};
-use crate::{Instant, storage::Storage};
+use crate::foundation::{storage::Storage, time::Instant};
 
 impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     /// Claims `key` for work that may fail; end the claim by [`commit`](Self::commit) or [`abort`](Self::abort).
@@ -15,7 +15,7 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     ///
     /// ```
     /// use core::time::Duration;
-    /// use steadfast_core::{Claim, DedupCache, Instant, WhenFull};
+    /// use steadfast_core::{DedupCache, Instant, dedup_cache::{Claim, WhenFull}};
     ///
     /// let mut orders: DedupCache<u32, 8> =
     ///     DedupCache::new(Duration::from_secs(60), WhenFull::Refuse).with_lease(Duration::from_secs(5));
@@ -27,7 +27,7 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     /// let Claim::Fresh(second) = orders.claim(&7, now) else { unreachable!() };
     /// orders.commit(second, now)?;
     /// assert_eq!(orders.claim(&7, now), Claim::Duplicate { first_seen_at: now, count: 1 });
-    /// # Ok::<(), steadfast_core::ClaimLost>(())
+    /// # Ok::<(), steadfast_core::dedup_cache::ClaimLost>(())
     /// ```
     pub fn claim(&mut self, key: &K, now: Instant) -> Claim
     where

@@ -6,7 +6,10 @@ use core::{
 };
 
 use super::{ClaimLost, ClaimTicket, DedupCacheIn};
-use crate::{Clock, Lock, Shared, Storage};
+use crate::foundation::{
+    shared::{Clock, Lock, Shared},
+    storage::Storage,
+};
 
 /// An id that was claimed; dropping it aborts the claim, so that the id may come again.
 ///

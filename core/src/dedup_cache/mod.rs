@@ -18,14 +18,13 @@ use core::{
 pub use guard::ClaimGuard;
 pub use outcome::{Claim, ClaimLost, ClaimTicket, DedupStats, Seen, WhenFull};
 
-use crate::{
-    HashSeed, Instant,
+use crate::foundation::{
     age::{AgeList, Aged},
-    earliest,
+    hash::HashSeed,
     readings::Readings,
     storage::{Allocate, Inline, Link, Storage},
     table::Table,
-    time::Span,
+    time::{Instant, Span, earliest},
 };
 use state::State;
 
@@ -59,7 +58,7 @@ type Entry<L> = Aged<L, State>;
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{DedupCache, Instant, Seen, WhenFull};
+/// use steadfast_core::{DedupCache, Instant, dedup_cache::{Seen, WhenFull}};
 ///
 /// let mut heard: DedupCache<u64, 64> = DedupCache::new(Duration::from_secs(600), WhenFull::ForgetOldest);
 /// let now = Instant::from_secs(100);

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::state::State;
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 /// Whether an id was seen before, and it is marked from here on.
 #[must_use = "an answer that is not acted on keeps no duplicate out"]
@@ -77,7 +77,7 @@ pub struct ClaimTicket {
 
 /// The claim was over before its commit, because its lease ended or the id was marked. Nothing was changed.
 ///
-/// If the lease ended, another may have claimed the id meanwhile; [`mark`](crate::DedupCacheIn::mark) makes it known all
+/// If the lease ended, another may have claimed the id meanwhile; [`mark`](crate::dedup_cache::DedupCacheIn::mark) makes it known all
 /// the same.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,7 +91,7 @@ impl fmt::Display for ClaimLost {
 
 impl core::error::Error for ClaimLost {}
 
-/// What a [`DedupCache`](crate::DedupCache) does with a new id when it is full of live ones.
+/// What a [`DedupCache`](crate::dedup_cache::DedupCache) does with a new id when it is full of live ones.
 ///
 /// There is no default: whichever is wrong for the purpose is an error in silence.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -100,7 +100,7 @@ impl core::error::Error for ClaimLost {}
 pub enum WhenFull {
     /// Forget the oldest one, for filters whose duplicates do no harm: gossip.
     ///
-    /// Whoever can send enough ids shortens the memory; [`horizon`](crate::DedupCacheIn::horizon) tells to what. Claims
+    /// Whoever can send enough ids shortens the memory; [`horizon`](crate::dedup_cache::DedupCacheIn::horizon) tells to what. Claims
     /// in flight are never forgotten.
     ForgetOldest,
     /// Answer `Full`, for guards whose duplicates do harm: replay. The id must be refused, and the capacity must be at
@@ -111,7 +111,7 @@ pub enum WhenFull {
     Refuse,
 }
 
-/// What a [`DedupCache`](crate::DedupCache) has done so far.
+/// What a [`DedupCache`](crate::dedup_cache::DedupCache) has done so far.
 ///
 /// Each call of `check`, `mark` and `claim` counts once in `fresh`, `duplicates`, `in_flight` or `refused`. Every id has
 /// an end: `fresh = held + expired + forgotten + aborted + given_up`. So has every claim:

@@ -8,7 +8,11 @@ use core::{
 };
 
 use super::{Claim, ClaimGuard, DedupCacheIn, DedupStats, Seen};
-use crate::{Clock, Instant, Lock, Shared, Storage};
+use crate::foundation::{
+    shared::{Clock, Lock, Shared},
+    storage::Storage,
+    time::Instant,
+};
 
 /// How many ids leave the lock at once: it bounds how long the lock is held and how much stack that takes.
 const CLEANED_AT_ONCE: usize = 8;
@@ -49,7 +53,7 @@ where
     ///
     /// ```
     /// use core::{cell::RefCell, time::Duration};
-    /// use steadfast_core::{Claim, Clock, DedupCache, Instant, Shared, WhenFull};
+    /// use steadfast_core::{Clock, DedupCache, Instant, Shared, dedup_cache::{Claim, WhenFull}};
     ///
     /// # struct Uptime;
     /// # impl Clock for Uptime {
@@ -64,7 +68,7 @@ where
     ///     claim.commit()?;
     /// }
     /// assert!(orders.seen(&7));
-    /// # Ok::<(), steadfast_core::ClaimLost>(())
+    /// # Ok::<(), steadfast_core::dedup_cache::ClaimLost>(())
     /// ```
     pub fn claim(&self, key: &K) -> Claim<ClaimGuard<'_, K, S, H, L, T>> {
         let claim = self.with_spare(key, |cache, spare, now| cache.claim_with(cache.hash(key), key, spare, now));

@@ -23,7 +23,7 @@ pub type Tag = [u8; Encryptor::TAG_LEN];
 /// What a key is for, so that one seed yields unrelated keys for unrelated uses.
 ///
 /// ```
-/// use steadfast_core::Domain;
+/// use steadfast_core::encryptor::Domain;
 ///
 /// const NOTES: Domain = Domain::new(b"example:notes:v1", b"symmetric");
 /// assert_ne!(NOTES, Domain::STASH);
@@ -68,7 +68,7 @@ impl<'a> Domain<'a> {
 ///
 /// ```
 /// use heapless::Vec;
-/// use steadfast_core::{Domain, Encryptor, EncryptorError};
+/// use steadfast_core::{Encryptor, encryptor::{Domain, EncryptorError}};
 /// # struct Rng(u8); // a counter, so that this example needs no hardware
 /// # impl rand_core::TryRng for Rng {
 /// #     type Error = core::convert::Infallible;

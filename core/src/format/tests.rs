@@ -3,9 +3,19 @@
 
 use core::cell::RefCell;
 
+use super::*;
 use crate::{
-    circuit_breaker::{Buckets, CallRing},
-    *,
+    aggregate::*,
+    batch_collector::*,
+    circuit_breaker::*,
+    correlator::*,
+    dedup_cache::*,
+    encryptor::*,
+    foundation::{hash::*, shared::*, storage::*, time::*, wait_list::*},
+    logger::*,
+    quorum::*,
+    rate_limiter::*,
+    retry::*,
 };
 
 const fn format<T: defmt::Format>() {}

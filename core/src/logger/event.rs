@@ -20,7 +20,7 @@ pub enum Level {
 /// Something that a service saw, to be grouped with others of its kind.
 ///
 /// ```
-/// use steadfast_core::{Event, Level};
+/// use steadfast_core::logger::{Event, Level};
 ///
 /// let event = Event::new("store", "alice").target("bob").message("stored 2.3KB");
 /// assert_eq!((event.kind, event.target, event.level), ("store", "bob", Level::Info));

@@ -12,7 +12,10 @@ use super::{
     slots::Overflow,
     worker::Worker,
 };
-use crate::{HashSeed, Instant, time::Span};
+use crate::foundation::{
+    hash::HashSeed,
+    time::{Instant, Span},
+};
 
 /// Groups events of one kind within a short time into one line, in fixed memory.
 ///
@@ -22,7 +25,7 @@ use crate::{HashSeed, Instant, time::Span};
 /// [`on_timeout`](Self::on_timeout), in the order of the first events, and written outside: [`Entry::line`].
 ///
 /// ```
-/// use steadfast_core::{Event, Instant, Logger};
+/// use steadfast_core::{Instant, Logger, logger::Event};
 ///
 /// let mut logger: Logger<16> = Logger::new();
 /// let social = logger.service("social");
@@ -35,7 +38,7 @@ use crate::{HashSeed, Instant, time::Span};
 /// assert_eq!(logger.next_deadline(), Some(due_at));
 /// let entry = logger.on_timeout(due_at).expect("three seconds of quiet are over");
 /// assert_eq!(&*entry.line(), "😈 [social] alice, carol, and dave teased bob");
-/// # Ok::<(), steadfast_core::FormattersFull>(())
+/// # Ok::<(), steadfast_core::logger::FormattersFull>(())
 /// ```
 ///
 /// # Memory

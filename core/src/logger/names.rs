@@ -7,7 +7,7 @@ use super::{
     quoted::{is_bare, push_name},
     text::ELLIPSIS,
 };
-use crate::HashSeed;
+use crate::foundation::hash::HashSeed;
 
 /// A name as it came, with what tells it from others of the same look.
 #[derive(Debug)]

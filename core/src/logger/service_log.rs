@@ -44,7 +44,7 @@ impl<R: Recorder + ?Sized> Recorder for &R {
 ///
 /// ```
 /// use core::cell::RefCell;
-/// use steadfast_core::{Clock, Instant, Level, Logger, NotWritten, Shared, Show, Sink};
+/// use steadfast_core::{Clock, Instant, Logger, Shared, logger::{Level, NotWritten, Show, Sink}};
 ///
 /// struct Uptime; // a hardware counter, in real life
 /// impl Clock for Uptime {

@@ -12,7 +12,10 @@ use super::{
     Show, Sink, Text,
     worker::{Sleep, Wait, Waiter},
 };
-use crate::{Clock, Instant, Lock, Shared, Timer};
+use crate::foundation::{
+    shared::{Clock, Lock, Shared, Timer},
+    time::Instant,
+};
 
 impl<L, T, const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize>
     Shared<Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>, L, T>

@@ -15,7 +15,10 @@ use std::{
 
 use super::*;
 use crate::{
-    Clock, Instant, Lock, Shared, Timer,
+    foundation::{
+        shared::{Clock, Lock, Shared, Timer},
+        time::Instant,
+    },
     test_util::{ManualClock, Simulator, VirtualTimer, seeds},
 };
 

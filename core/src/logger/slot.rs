@@ -7,7 +7,7 @@ use super::{
     names::{Name, Names},
     text::{Rules, Text},
 };
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 /// What decides whether two events belong together: compared exactly, after a hash of it.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ mod tests {
     use std::{collections::BTreeSet, format};
 
     use super::*;
-    use crate::HashSeed;
+    use crate::foundation::hash::HashSeed;
 
     #[test]
     fn names_that_differ_in_a_little_have_other_hashes() {

@@ -4,7 +4,7 @@ use super::{
     Logger, Recorded,
     slot::{Age, Key, Slot},
 };
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 /// The row of what was lost and not yet told.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use super::{
 ///
 /// ```
 /// use core::fmt::Write;
-/// use steadfast_core::Text;
+/// use steadfast_core::logger::Text;
 ///
 /// let mut text = Text::<16>::new();
 /// write!(text, "stored {} B\n", 2_300)?;

@@ -3,7 +3,7 @@
 use core::{task::Waker, time::Duration};
 
 use super::Logger;
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 /// Whoever writes what is due, and sleeps in between.
 #[derive(Clone, Debug)]

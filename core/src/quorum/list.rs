@@ -4,7 +4,7 @@ use core::mem;
 
 use heapless::Vec;
 
-use crate::Inline;
+use crate::foundation::storage::Inline;
 
 /// A list of bounded length.
 pub trait List<T>: AsRef<[T]> + AsMut<[T]> {
@@ -38,7 +38,7 @@ impl<T, const N: usize> List<T> for Vec<T, N> {
     }
 }
 
-/// A kind of memory for lists, as [`Storage`](crate::Storage) is for slots.
+/// A kind of memory for lists, as [`Storage`](crate::foundation::storage::Storage) is for slots.
 ///
 /// Lists hold their items side by side, as aggregates want them, and need no room to tell which places are taken.
 pub trait ListStorage {

@@ -13,7 +13,10 @@ use core::{fmt, mem};
 
 use heapless::Vec;
 
-use crate::{Inline, Instant, time::Span};
+use crate::foundation::{
+    storage::Inline,
+    time::{Instant, Span},
+};
 pub use id::BallotId;
 pub use list::{List, ListStorage};
 pub use outcome::{Ballot, Cast, QuorumError, QuorumStats, Vote};
@@ -34,7 +37,7 @@ use waiters::Waiters;
 /// Whoever votes first decides first: where up to `f` voters may lie, a majority needs a threshold of `2f + 1` at least.
 ///
 /// ```
-/// use steadfast_core::{Ballot, Instant, Quorum, Vote, aggregate};
+/// use steadfast_core::{Instant, Quorum, aggregate, quorum::{Ballot, Vote}};
 ///
 /// let now = Instant::from_secs(100);
 /// let mut quorum: Quorum<&str, i64, 8> = Quorum::new::<3>(Instant::from_secs(160));
@@ -67,11 +70,11 @@ use waiters::Waiters;
 /// # Code of voters and values
 ///
 /// The machine itself calls `PartialEq` of voters and values, and clones values for a result. Behind a lock of the core's
-/// ([`Shared`](crate::Shared)) that happens inside it: let both be plain data there. They are dropped outside.
+/// ([`Shared`](crate::foundation::shared::Shared)) that happens inside it: let both be plain data there. They are dropped outside.
 ///
 /// # Waiting
 ///
-/// Behind a lock and beside a timer, [`decided`](crate::Shared::decided) waits for the result.
+/// Behind a lock and beside a timer, [`decided`](crate::foundation::shared::Shared::decided) waits for the result.
 #[doc(alias = "ConsensusHelper")]
 pub type Quorum<V, T, const N: usize> = QuorumIn<V, T, Inline<N>>;
 
@@ -260,7 +263,7 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
     /// Those whose vote does not agree, by what the caller calls agreement with the result.
     ///
     /// ```
-    /// use steadfast_core::{Ballot, Instant, Quorum, aggregate};
+    /// use steadfast_core::{Instant, Quorum, aggregate, quorum::Ballot};
     ///
     /// let now = Instant::ZERO;
     /// let mut quorum: Quorum<&str, i64, 8> = Quorum::new::<3>(Instant::MAX);
@@ -324,7 +327,7 @@ impl<V: PartialEq, T, const N: usize> Quorum<V, T, N> {
     /// A quorum of `threshold` votes, open to `voters` alone until `deadline`. A voter who is listed twice has one vote.
     ///
     /// ```
-    /// use steadfast_core::{Instant, Quorum, QuorumError, Vote};
+    /// use steadfast_core::{Instant, Quorum, quorum::{QuorumError, Vote}};
     ///
     /// # fn main() -> Result<(), QuorumError> {
     /// let mut quorum: Quorum<&str, i64, 8> = Quorum::with_voters(2, ["alice", "bob", "carol"], Instant::MAX)?;

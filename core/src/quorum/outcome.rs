@@ -24,13 +24,13 @@ pub enum Vote {
     Stranger,
 }
 
-/// What [`vote_with`](crate::QuorumIn::vote_with) comes to inside a lock.
+/// What [`vote_with`](crate::quorum::QuorumIn::vote_with) comes to inside a lock.
 #[must_use = "only a vote that is done has been counted"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cast<'a, T> {
     /// The voter has voted, first for this value. Once it was compared, outside the lock,
-    /// [`count_again`](crate::QuorumIn::count_again) counts the second vote.
+    /// [`count_again`](crate::quorum::QuorumIn::count_again) counts the second vote.
     Again(&'a T),
     /// This became of the vote.
     Done(Vote),

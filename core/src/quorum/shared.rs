@@ -8,7 +8,10 @@ use core::{
 };
 
 use super::{Ballot, BallotId, Cast, ListStorage, QuorumIn, QuorumStats, Vote, tally::Tally, waiters::Woken};
-use crate::{Clock, Instant, Lock, Shared, Timer, earliest};
+use crate::foundation::{
+    shared::{Clock, Lock, Shared, Timer},
+    time::{Instant, earliest},
+};
 
 /// How long those wait for whose waker there is no place before they look again.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -157,7 +160,7 @@ where
     /// and frees its place.
     ///
     /// ```
-    /// use steadfast_core::{Lock, Quorum, Shared, Timer, aggregate};
+    /// use steadfast_core::{Quorum, Shared, Timer, aggregate, foundation::shared::Lock};
     ///
     /// type Versions = Quorum<u8, u64, 8>;
     ///

@@ -8,8 +8,12 @@ use core::{
 use std::{format, sync::atomic::Ordering::Relaxed, vec::Vec};
 
 use crate::{
-    Ballot, BallotId, Cast, Clock, Instant, Quorum, Shared, Timer, Vote,
     aggregate::{majority, median, settled},
+    foundation::{
+        shared::{Clock, Shared, Timer},
+        time::Instant,
+    },
+    quorum::{Ballot, BallotId, Cast, Quorum, Vote},
     test_util::{Simulator, VirtualTimer, seeds},
 };
 

@@ -1,7 +1,7 @@
 //! What the votes come to.
 
 use super::{Ballot, BallotId, List, ListStorage, QuorumIn};
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 impl<V, T, S: ListStorage> QuorumIn<V, T, S>
 where
@@ -17,7 +17,7 @@ where
     /// [`aggregate`](crate::aggregate), or any other that does not depend on their order.
     ///
     /// ```
-    /// use steadfast_core::{Ballot, Instant, Quorum};
+    /// use steadfast_core::{Instant, Quorum, quorum::Ballot};
     ///
     /// let now = Instant::ZERO;
     /// let mut newest: Quorum<&str, u64, 8> = Quorum::new::<2>(Instant::MAX);
@@ -43,7 +43,7 @@ where
     /// decided, or has failed, early. All are those on the list, or `N` voters if there is none.
     ///
     /// ```
-    /// use steadfast_core::{Ballot, Instant, Quorum, aggregate::{majority, settled}};
+    /// use steadfast_core::{Instant, Quorum, aggregate::{majority, settled}, quorum::Ballot};
     ///
     /// let now = Instant::ZERO;
     /// let mut quorum: Quorum<u8, &str, 5> = Quorum::new::<3>(Instant::MAX);

@@ -10,7 +10,11 @@ use super::{
     Decision, NeverFits, ONE, Quota, RateLimiterIn, Verdict,
     decide::{Request, plain},
 };
-use crate::{Clock, Instant, Lock, Shared, Storage};
+use crate::foundation::{
+    shared::{Clock, Lock, Shared},
+    storage::Storage,
+    time::Instant,
+};
 
 impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
 where

@@ -7,7 +7,10 @@ use core::{
 };
 
 use super::{Decision, NeverFits, ONE, OnFull, Quota, RateLimiterIn, RateLimiterStats, Verdict, room::Place};
-use crate::{Instant, storage::Storage, time::Span};
+use crate::foundation::{
+    storage::Storage,
+    time::{Instant, Span},
+};
 
 /// By how much a timer may wake late without a loss: a turn counts from when it came, but not from before that.
 const LATE: Span = Span::from_nanos(5_000_000);
@@ -34,7 +37,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     ///
     /// ```
     /// use core::num::NonZeroU32;
-    /// use steadfast_core::{Decision, Gcra, Instant, NeverFits, RateLimiter};
+    /// use steadfast_core::{Gcra, Instant, RateLimiter, rate_limiter::{Decision, NeverFits}};
     ///
     /// let mut bytes: RateLimiter<u32, Gcra, 32> = RateLimiter::new(Gcra::per_second(1_000));
     /// let (now, cost) = (Instant::from_secs(1), |bytes| NonZeroU32::new(bytes).unwrap());
@@ -61,7 +64,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     ///
     /// ```
     /// use core::num::NonZeroU32;
-    /// use steadfast_core::{Gcra, Instant, NeverFits, RateLimiter};
+    /// use steadfast_core::{Gcra, Instant, RateLimiter, rate_limiter::NeverFits};
     ///
     /// let mut limiter: RateLimiter<u32, Gcra, 32> = RateLimiter::new(Gcra::per_minute(60));
     /// let verdict = limiter.allow_verdict(&7, NonZeroU32::MIN, Instant::from_secs(100))?;

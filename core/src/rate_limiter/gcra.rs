@@ -3,10 +3,7 @@
 use core::{num::NonZeroU32, time::Duration};
 
 use super::{Decision, NeverFits, Quota};
-use crate::{
-    Instant,
-    time::{Halves, Span},
-};
+use crate::foundation::time::{Halves, Instant, Span};
 
 /// A sustained rate and a burst, exact to the nanosecond, in eight bytes a key.
 ///
@@ -14,14 +11,14 @@ use crate::{
 /// allowed if it then lies at most `burst` intervals ahead. So in any span of `t` at most `burst + t / interval` are
 /// allowed. O(1), no division.
 ///
-/// Whoever waits for it ([`Shared::until_allowed`](crate::Shared::until_allowed)) is counted from when its turn came, at
+/// Whoever waits for it ([`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed)) is counted from when its turn came, at
 /// most 5 ms before it took it, so with waiters it is `burst + (t + 5 ms) / interval`.
 ///
 /// A clock that steps back costs at most one extra burst a step, and stalls a key for at most `burst` intervals. A rate
 /// or a burst of zero denies everything. An interval of zero, as in `Gcra::every(Duration::ZERO)`, allows everything: it is
 /// unlimited, and counts nothing.
 ///
-/// **Under another quota** ([`set_quota`](crate::RateLimiterIn::set_quota)) a key has as many requests counted as before,
+/// **Under another quota** ([`set_quota`](crate::rate_limiter::RateLimiterIn::set_quota)) a key has as many requests counted as before,
 /// and never waits longer than the new burst: what was owed is multiplied by the new interval, divided by the old one and
 /// rounded up to a nanosecond, so changes in a row give nothing away, but for what exceeds the smallest burst among them. A
 /// quota of zero keeps the counts for the one that follows, less one an hour; an unlimited one forgets them.

@@ -28,10 +28,11 @@ pub use stats::RateLimiterStats;
 pub use verdict::Verdict;
 pub use waiting::WaitError;
 
-use crate::{
-    HashSeed, Instant,
+use crate::foundation::{
+    hash::HashSeed,
     storage::{Allocate, Inline, Storage},
     table::Table,
+    time::Instant,
 };
 
 /// A keyed rate limiter with room for `N` keys.
@@ -58,7 +59,7 @@ use crate::{
 /// need `&mut self` for that.
 ///
 /// ```
-/// use steadfast_core::{Decision, Instant, RateLimiter, SlidingLog};
+/// use steadfast_core::{Instant, RateLimiter, SlidingLog, rate_limiter::Decision};
 ///
 /// let mut limiter: RateLimiter<&str, SlidingLog<2>, 32> = RateLimiter::new(SlidingLog::per_minute());
 /// let now = Instant::from_secs(100);

@@ -2,13 +2,13 @@
 
 use core::{fmt, num::NonZeroU32, time::Duration};
 
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 /// What to do with a request.
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{Decision, Instant};
+/// use steadfast_core::{Instant, rate_limiter::Decision};
 ///
 /// let decision = Decision::Deny { retry_at: Instant::from_secs(9) };
 /// assert!(!decision.is_allowed());
@@ -70,7 +70,7 @@ impl fmt::Display for NeverFits {
 
 impl core::error::Error for NeverFits {}
 
-/// A quota and how it is counted: [`Gcra`](crate::Gcra) or [`SlidingLog`](crate::SlidingLog).
+/// A quota and how it is counted: [`Gcra`](crate::rate_limiter::Gcra) or [`SlidingLog`](crate::rate_limiter::SlidingLog).
 ///
 /// `State` is what is kept for each key. A state that is idle decides as [`IDLE`](Self::IDLE) does, now and later; only
 /// such a state may be forgotten.

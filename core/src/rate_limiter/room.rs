@@ -7,7 +7,10 @@ use core::{
 };
 
 use super::{Decision, NeverFits, OnFull, Quota, RateLimiterIn};
-use crate::{Instant, storage::Storage, time::Span};
+use crate::foundation::{
+    storage::Storage,
+    time::{Instant, Span},
+};
 
 /// Where a request is decided.
 #[derive(Clone, Copy)]

@@ -7,7 +7,12 @@ use core::{
 };
 
 use super::{Decision, Quota, RateLimiterIn, RateLimiterStats};
-use crate::{Clock, Instant, Lock, Shared, Storage, WaitList};
+use crate::foundation::{
+    shared::{Clock, Lock, Shared},
+    storage::Storage,
+    time::Instant,
+    wait_list::WaitList,
+};
 
 impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
 where

@@ -10,8 +10,12 @@ use core::{
 use std::sync::Mutex;
 
 use crate::{
-    Clock, Instant, Lock, Shared, SlidingLog, WaitList,
-    rate_limiter::RateLimiter,
+    foundation::{
+        shared::{Clock, Lock, Shared},
+        time::Instant,
+        wait_list::WaitList,
+    },
+    rate_limiter::{RateLimiter, SlidingLog},
     test_util::{Simulator, VirtualTimer, seeds},
 };
 
@@ -92,7 +96,7 @@ fn a_limiter_that_is_reseeded_while_somebody_waits_keeps_one_entry_for_its_key()
     let mut waiting = pin!(limiter.until_allowed(&'a', &queue));
     let mut cx = Context::from_waker(Waker::noop());
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
-    limiter.with_lock(|limiter| limiter.reseed(crate::HashSeed::new(1, 2)));
+    limiter.with_lock(|limiter| limiter.reseed(crate::foundation::hash::HashSeed::new(1, 2)));
     timer.advance(core::time::Duration::from_millis(999));
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
     timer.advance(core::time::Duration::from_millis(1));
@@ -144,9 +148,10 @@ fn no_waker_is_dropped_inside_the_lock() {
 fn every_call_does_what_the_machine_does() {
     let timer = VirtualTimer::default();
     timer.advance(core::time::Duration::from_secs(100));
-    let quota = crate::Gcra::per_second(4);
-    let limiter = Shared::new(RefCell::new(RateLimiter::<char, crate::Gcra, 4>::new(quota)), timer.clone());
-    let mut machine = RateLimiter::<char, crate::Gcra, 4>::new(quota);
+    let quota = crate::rate_limiter::Gcra::per_second(4);
+    let limiter =
+        Shared::new(RefCell::new(RateLimiter::<char, crate::rate_limiter::Gcra, 4>::new(quota)), timer.clone());
+    let mut machine = RateLimiter::<char, crate::rate_limiter::Gcra, 4>::new(quota);
     let (now, one, two) = (timer.now(), NonZeroU32::MIN, NonZeroU32::MIN.saturating_add(1));
     let [a, b, c, d] = ['a', 'b', 'c', 'd'].map(|key| machine.hash(&key));
     let queue = RefCell::new(WaitList::<2>::new());
@@ -165,8 +170,8 @@ fn every_call_does_what_the_machine_does() {
     }
     assert_eq!(limiter.stats(), machine.stats());
     assert_eq!(limiter.allow_n_waiting_with(a, &'a', char::clone, one), machine.allow_n(&'a', one, now));
-    limiter.set_quota_and_wake(crate::Gcra::per_second(8), &queue);
-    machine.set_quota(crate::Gcra::per_second(8), now);
+    limiter.set_quota_and_wake(crate::rate_limiter::Gcra::per_second(8), &queue);
+    machine.set_quota(crate::rate_limiter::Gcra::per_second(8), now);
     assert_eq!(limiter.remaining(&'a'), machine.remaining(&'a', now));
     assert!(limiter.reset(&'a') && limiter.reset_and_wake(&'b', &queue) && !limiter.reset_and_wake(&'x', &queue));
     assert_eq!((limiter.remaining(&'a'), limiter.remaining(&'b')), (8, 8));

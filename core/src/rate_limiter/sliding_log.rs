@@ -3,10 +3,7 @@
 use core::{num::NonZeroU32, time::Duration};
 
 use super::{Decision, NeverFits, Quota};
-use crate::{
-    Instant,
-    time::{Halves, Span},
-};
+use crate::foundation::time::{Halves, Instant, Span};
 
 /// At most `MAX` in any window, exactly: the instants of the last `MAX` are kept, 8 bytes each.
 ///
@@ -22,7 +19,7 @@ use crate::{
 /// left the old one may be forgotten.
 ///
 /// A key takes 8 bytes for each of `MAX`, and an unoptimized build has a few copies of a new state on its stack: 20,000 fit
-/// a thread of 2 MiB. For larger numbers take [`Gcra`](crate::Gcra).
+/// a thread of 2 MiB. For larger numbers take [`Gcra`](crate::rate_limiter::Gcra).
 ///
 /// ```
 /// use core::time::Duration;

@@ -1,6 +1,6 @@
 //! What was decided, in numbers.
 
-/// What a [`RateLimiter`](crate::RateLimiter) has decided so far.
+/// What a [`RateLimiter`](crate::rate_limiter::RateLimiter) has decided so far.
 ///
 /// `allowed + denied` is all it was asked, but for those who wait: their request is counted once, when it is allowed.
 /// `allowed - refunded` is what was used.

@@ -11,10 +11,11 @@ use core::{
 };
 
 use super::{Decision, NeverFits, ONE, Quota, RateLimiterIn, WaitError};
-use crate::{
-    Instant, Lock, Shared, Storage, Timer, WaitList,
-    time::Span,
-    wait_list::{GRACE, LOOK_AGAIN, Turn},
+use crate::foundation::{
+    shared::{Lock, Shared, Timer},
+    storage::Storage,
+    time::{Instant, Span},
+    wait_list::{GRACE, LOOK_AGAIN, Turn, WaitList},
 };
 
 impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
@@ -47,7 +48,7 @@ where
     /// A future that is dropped has counted nothing and frees its place at once.
     ///
     /// ```
-    /// use steadfast_core::{Gcra, Lock, RateLimiter, Shared, Timer, WaitList};
+    /// use steadfast_core::{Gcra, RateLimiter, Shared, Timer, foundation::{shared::Lock, wait_list::WaitList}};
     ///
     /// type Limiter = RateLimiter<u32, Gcra, 32>;
     ///
@@ -62,7 +63,7 @@ where
     /// }
     /// ```
     ///
-    /// [`Gcra`]: crate::Gcra
+    /// [`Gcra`]: crate::rate_limiter::Gcra
     pub async fn until_allowed<const W: usize>(&self, key: &K, queue: &impl Lock<Target = WaitList<W>>)
     where
         K: Clone,

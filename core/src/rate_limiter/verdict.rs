@@ -1,14 +1,14 @@
 //! A decision with all that a client is told.
 
 use super::{Decision, NeverFits, Quota};
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 /// A [`Decision`] with the limit, what remains and when it is whole again, all of one instant: what the headers
 /// `RateLimit-Limit`, `RateLimit-Remaining`, `RateLimit-Reset` and `Retry-After` tell a client.
 ///
 /// ```
 /// use core::{num::NonZeroU32, time::Duration};
-/// use steadfast_core::{Gcra, Instant, NeverFits, RateLimiter};
+/// use steadfast_core::{Gcra, Instant, RateLimiter, rate_limiter::NeverFits};
 ///
 /// let mut limiter: RateLimiter<&str, Gcra, 8> = RateLimiter::new(Gcra::per_minute(2));
 /// let now = Instant::from_secs(100);

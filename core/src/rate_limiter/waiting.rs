@@ -8,7 +8,7 @@ use core::{
 };
 
 use super::{NeverFits, Quota, RateLimiterIn};
-use crate::{Instant, Storage};
+use crate::foundation::{storage::Storage, time::Instant};
 
 /// Why a wait for a rate limiter ended without what it was for. Nothing was taken from the quota.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -1,6 +1,6 @@
 //! How many retries many operations may make together.
 
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 /// Limits the retries of many operations to a share of their requests, so that an outage is not met with a multiple of
 /// the usual load.

@@ -16,7 +16,10 @@ use super::{
     rules::{Hint, Notify, RetryIf},
     run::Setup,
 };
-use crate::{Instant, Lock, Timer};
+use crate::foundation::{
+    shared::{Lock, Timer},
+    time::Instant,
+};
 
 /// An operation failed for good. It says what the last error says, so its [`source`](Error::source) is that error's.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -2,7 +2,7 @@
 
 use rand_core::Rng;
 
-use crate::time::Span;
+use crate::foundation::time::Span;
 
 /// How a delay is spread, so that clients that failed together do not come back together.
 ///

@@ -17,7 +17,7 @@ use core::{fmt, time::Duration};
 
 use rand_core::Rng;
 
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 pub use budget::{RetryBudget, RetryBudgetStats};
 pub use drive::RetryError;
@@ -36,7 +36,7 @@ pub use run::{Drive, Run, Setup};
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{Failure, Instant, Jitter, Reason, RetryPolicy, Step};
+/// use steadfast_core::{Instant, RetryPolicy, retry::{Failure, Jitter, Reason, Step}};
 /// # struct Device(u32);
 /// # impl rand_core::TryRng for Device {
 /// #     type Error = core::convert::Infallible;

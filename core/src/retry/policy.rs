@@ -8,7 +8,7 @@ use super::{
     Retry,
     jitter::{Jitter, below},
 };
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 /// How often and how far apart an operation is tried again, fixed before it begins.
 ///
@@ -17,7 +17,7 @@ use crate::{Instant, time::Span};
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{Jitter, RetryPolicy};
+/// use steadfast_core::{RetryPolicy, retry::Jitter};
 ///
 /// const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(1))
 ///     .max_delay(Duration::from_secs(30))
@@ -122,7 +122,7 @@ impl RetryPolicy {
     /// Each attempt is cut off (dropped) after `attempt_timeout`, which counts as a transient failure.
     ///
     /// What is inside an attempt does not learn why it was dropped. With a circuit breaker inside, let
-    /// [`Reset::call_timeout`](crate::Reset::call_timeout) be shorter, or leave this out: the order is retry (breaker (time
+    /// [`Reset::call_timeout`](crate::circuit_breaker::Reset::call_timeout) be shorter, or leave this out: the order is retry (breaker (time
     /// limit (call))).
     ///
     /// The machine only names the instant ([`Retry::attempt_deadline`]); [`run_with`](Self::run_with) cuts.

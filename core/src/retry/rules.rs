@@ -5,7 +5,7 @@
 use core::time::Duration;
 
 use super::RetryBudget;
-use crate::Lock;
+use crate::foundation::shared::Lock;
 
 /// Which errors are worth another attempt: a closure, or [`Plain`] for all.
 pub trait RetryIf<E> {

@@ -13,7 +13,7 @@ use super::{
     RetryBudget, RetryError, RetryPolicy,
     rules::{Hint, NoBudget, Notify, Plain, RetryIf},
 };
-use crate::{Lock, Timer};
+use crate::foundation::shared::{Lock, Timer};
 
 /// An operation that is tried again until it succeeds or the policy gives up: await it.
 ///
@@ -71,7 +71,7 @@ impl RetryPolicy {
     ///
     /// ```
     /// use core::time::Duration;
-    /// use steadfast_core::{Reason, RetryPolicy};
+    /// use steadfast_core::{RetryPolicy, retry::Reason};
     /// # use core::{convert::Infallible, future::{Ready, ready}, pin::pin, task::{Context, Waker}};
     /// # use steadfast_core::{Clock, Instant, Timer};
     /// # struct Board;

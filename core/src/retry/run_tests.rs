@@ -3,7 +3,8 @@ use super::{
     *,
 };
 use crate::{
-    BreakerError, Clock, Lock, Timer,
+    circuit_breaker::BreakerError,
+    foundation::shared::{Clock, Lock, Timer},
     test_util::{Simulator, VirtualTimer, seeds},
 };
 use alloc::{boxed::Box, format, string::ToString};

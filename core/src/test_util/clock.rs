@@ -10,7 +10,7 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
-use crate::{Clock, Instant};
+use crate::foundation::{shared::Clock, time::Instant};
 
 /// A [`Clock`] that shows what it was last set to.
 ///

@@ -53,7 +53,7 @@ impl Wake for Woken {
 }
 
 impl<'a> Simulator<'a> {
-    /// A simulator without tasks, at [`Instant::ZERO`](crate::Instant::ZERO).
+    /// A simulator without tasks, at [`Instant::ZERO`](crate::foundation::time::Instant::ZERO).
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self::with_timer(seed, VirtualTimer::default())
@@ -171,7 +171,10 @@ impl fmt::Debug for Simulator<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Clock, Instant, Timer};
+    use crate::foundation::{
+        shared::{Clock, Timer},
+        time::Instant,
+    };
     use core::{
         cell::{Cell, RefCell},
         future::poll_fn,

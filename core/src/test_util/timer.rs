@@ -10,7 +10,10 @@ use core::{
     time::Duration,
 };
 
-use crate::{Clock, Instant, Timer};
+use crate::foundation::{
+    shared::{Clock, Timer},
+    time::Instant,
+};
 
 /// A [`Timer`] on virtual time, driven by its [`Simulator`](super::Simulator).
 #[derive(Clone, Default)]

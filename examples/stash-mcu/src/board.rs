@@ -8,7 +8,7 @@ use cortex_m_semihosting::{
     hprintln,
 };
 use embassy_futures::yield_now;
-use steadfast_embassy::{Level, NotWritten, Sink};
+use steadfast_embassy::logger::{Level, NotWritten, Sink};
 
 use crate::uart;
 

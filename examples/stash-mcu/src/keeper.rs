@@ -11,7 +11,7 @@ use stash_protocol::{
     wire::{self, MAX_DATAGRAM},
 };
 use static_cell::{ConstStaticCell, StaticCell};
-use steadfast_embassy::{Clock, EmbassyTimer, Instant, Logger, ServiceLog, Shared};
+use steadfast_embassy::{Clock, EmbassyTimer, Instant, Logger, Shared, logger::ServiceLog};
 
 use crate::{LOGGER, board};
 

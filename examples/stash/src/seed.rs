@@ -8,7 +8,7 @@ use std::{
 
 use rand_core::TryRng;
 use stash_protocol::PeerId;
-use steadfast::SystemRng;
+use steadfast::runtime::SystemRng;
 
 use crate::durable::create_private;
 

@@ -7,7 +7,7 @@ use std::{
 
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
-use steadfast::{Level, NotWritten, Sink};
+use steadfast::logger::{Level, NotWritten, Sink};
 
 /// Writes each line in the colour of its level, and no colours at all to what is no terminal.
 pub(crate) struct Terminal(AutoStream<io::Stdout>);

@@ -21,7 +21,11 @@ use stash::{
     owner::{GetError, Owner, PutError},
 };
 use stash_protocol::{Capacity, Identity, PeerId, Refusal};
-use steadfast::{Level, Lock, Logger, Mutex, NotWritten, Sink};
+use steadfast::{
+    Logger,
+    logger::{Level, NotWritten, Sink},
+    runtime::{Lock, Mutex},
+};
 use tempfile::TempDir;
 use tokio::{net::UdpSocket, task::yield_now, time::timeout};
 

@@ -12,7 +12,7 @@ use super::{
     Batch, Flushed,
     batch::{Home, drop_all},
 };
-use crate::{SystemTimer, runtime::unless_it_panics};
+use crate::runtime::{SystemTimer, unless_it_panics};
 
 /// What came of one call.
 pub(super) enum Attempt<T> {

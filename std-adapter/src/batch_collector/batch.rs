@@ -8,7 +8,7 @@ use core::{
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
-use steadfast_core::FlushReason;
+use steadfast_core::batch_collector::FlushReason;
 
 use crate::runtime::unless_it_panics;
 

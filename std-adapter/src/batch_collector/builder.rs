@@ -7,7 +7,7 @@ use core::{
 };
 use std::{io, sync::Arc, thread};
 
-use steadfast_core::{BatchQueueIn, BatchSettings, Jitter, RetryPolicy, Shared};
+use steadfast_core::{BatchSettings, RetryPolicy, Shared, batch_collector::BatchQueueIn, retry::Jitter};
 
 use super::{
     Batch, BatchCollector, Flushed, Handle, Inner, Weigh,
@@ -17,13 +17,13 @@ use super::{
     pause::Pause,
     worker::{OnFailed, Worker, work},
 };
-use crate::{Mutex, SystemTimer, block_on};
+use crate::runtime::{Mutex, SystemTimer, block_on};
 
 /// The settings of a [`BatchCollector`].
 ///
 /// ```
 /// use std::{num::NonZeroU64, time::Duration};
-/// use steadfast::{Batch, BatchCollector};
+/// use steadfast::{BatchCollector, batch_collector::Batch};
 ///
 /// const SIXTEEN_KIB: NonZeroU64 = NonZeroU64::new(16 * 1_024).unwrap();
 ///
@@ -100,7 +100,7 @@ impl<T> BatchCollectorBuilder<T> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use steadfast::{Batch, BatchCollector, RetryPolicy};
+    /// use steadfast::{BatchCollector, RetryPolicy, batch_collector::Batch};
     ///
     /// # fn upload(_: &[u32], _key: u32) -> bool { true }
     /// # let dir = std::env::temp_dir();
@@ -129,7 +129,7 @@ impl<T> BatchCollectorBuilder<T> {
     }
 
     /// After how long a single call of the flush counts as stalled: until it ends, adders who find no room get
-    /// [`AddError::Full`](steadfast_core::AddError::Full) instead of waiting. 30 s unless set; [`Duration::MAX`] for never.
+    /// [`AddError::Full`](steadfast_core::batch_collector::AddError::Full) instead of waiting. 30 s unless set; [`Duration::MAX`] for never.
     ///
     /// So nobody waits for ever for a sink that hangs, or for a flush that itself waits for a task that adds.
     pub const fn stall_timeout(mut self, stall_timeout: Duration) -> Self {

@@ -9,7 +9,7 @@ use core::{
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use steadfast_core::BatchQueueStats;
+use steadfast_core::batch_collector::BatchQueueStats;
 
 use super::{BatchCollector, Inner};
 use crate::runtime::unless_it_panics;

@@ -3,7 +3,7 @@
 use core::mem;
 use std::collections::{TryReserveError, VecDeque};
 
-use steadfast_core::BatchBuffer;
+use steadfast_core::batch_collector::BatchBuffer;
 
 /// Items on the heap, in batches; moving a batch swaps two pointers.
 pub(super) struct List<T> {

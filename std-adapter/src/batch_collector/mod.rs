@@ -15,7 +15,7 @@ mod worker;
 use core::{fmt, future::poll_fn, pin::pin, task::Poll, time::Duration};
 use std::sync::Arc;
 
-use steadfast_core::{AddError, BatchQueueIn, BatchQueueStats, Clock, Shared, Timer};
+use steadfast_core::{Clock, Shared, Timer, batch_collector::BatchQueueIn};
 
 pub use batch::{Batch, BatchIntoIter};
 pub use builder::BatchCollectorBuilder;
@@ -26,7 +26,13 @@ use list::List;
 use pause::Pause;
 pub use weak::WeakBatchCollector;
 
-use crate::{Heap, Mutex, SystemTimer, block_on};
+use crate::{
+    runtime::{Mutex, SystemTimer, block_on},
+    storage::Heap,
+};
+
+#[doc(inline)]
+pub use steadfast_core::batch_collector::{AddError, BatchQueueStats, FlushReason};
 
 /// Collects items, and flushes them in batches: so many at once, or when the first has waited long enough.
 ///
@@ -39,7 +45,7 @@ use crate::{Heap, Mutex, SystemTimer, block_on};
 ///
 /// ```
 /// use std::time::Duration;
-/// use steadfast::{Batch, BatchCollector, block_on};
+/// use steadfast::{BatchCollector, batch_collector::Batch, block_on};
 ///
 /// let news = BatchCollector::builder(64, Duration::from_secs(10)).spawn(|items: Batch<String>| async move {
 ///     println!("{} because of {:?}: {}", items.len(), items.reason(), items.join(", "));
@@ -137,7 +143,7 @@ impl<T> BatchCollector<T> {
     ///
     /// ```
     /// # use std::time::Duration;
-    /// # use steadfast::{Batch, BatchCollector, block_on};
+    /// # use steadfast::{BatchCollector, batch_collector::Batch, block_on};
     /// # let news = BatchCollector::builder(64, Duration::from_secs(10)).spawn(|_: Batch<&str>| async {})?;
     /// news.add_blocking("alice is back")?;
     /// news.flush(); // soon

@@ -2,7 +2,7 @@
 
 use core::future::{Future, pending};
 
-use steadfast_core::{Jitter, RetryPolicy};
+use steadfast_core::{RetryPolicy, retry::Jitter};
 
 use super::*;
 

@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use steadfast_core::FlushReason;
+use steadfast_core::batch_collector::FlushReason;
 
 use super::*;
 

@@ -9,7 +9,7 @@ use super::{BatchCollector, Handle};
 ///
 /// ```
 /// use std::time::Duration;
-/// use steadfast::{Batch, BatchCollector, WeakBatchCollector, block_on};
+/// use steadfast::{BatchCollector, batch_collector::{Batch, WeakBatchCollector}, block_on};
 ///
 /// # #[derive(Debug)]
 /// struct Job(u32);

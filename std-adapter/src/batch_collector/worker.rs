@@ -8,14 +8,18 @@ use core::{
 };
 use std::sync::Arc;
 
-use steadfast_core::{Clock, Failure, FlushOutcome, FlushReason, RetryPolicy, Step, Timer};
+use steadfast_core::{
+    Clock, RetryPolicy, Timer,
+    batch_collector::{FlushOutcome, FlushReason},
+    retry::{Failure, Step},
+};
 
 use super::{
     Batch, Flushed, Inner,
     attempt::{Attempt, Call, attempt},
     batch::{Home, drop_all},
 };
-use crate::{SystemRng, SystemTimer, runtime::unless_it_panics};
+use crate::runtime::{SystemRng, SystemTimer, unless_it_panics};
 
 /// Takes what failed for good.
 pub(super) type OnFailed<T> = Box<dyn FnMut(Batch<T>) + Send>;

@@ -4,17 +4,19 @@ use core::{borrow::Borrow, fmt, future::Future, hash::Hash, marker::PhantomData}
 use std::sync::Arc;
 
 use steadfast_core::{
-    BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, Clock, Consecutive, Instant, Open,
-    Outcome, Permit, ReportOutcome, Reset, Shared, Timer, TripPolicy,
+    Clock, Instant, Reset, Shared, Timer,
+    circuit_breaker::{
+        BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, Consecutive, Open, Outcome,
+        Permit, ReportOutcome, TripPolicy,
+    },
 };
 
 use crate::{
-    Heap, Mutex, SystemTimer,
-    runtime::random_seed,
-    storage::{KeyHasher, Shards, Spread},
+    runtime::{Mutex, SystemTimer, random_seed},
+    storage::{Heap, KeyHasher, Shards, Spread},
 };
 
-/// A [`CircuitBreaker`](crate::CircuitBreaker) for each key, in memory that is fixed when it is built.
+/// A [`CircuitBreaker`](crate::circuit_breaker::CircuitBreaker) for each key, in memory that is fixed when it is built.
 ///
 /// Cloning is cheap and shares everything. A key that never fails takes no memory (with a window, from its first result
 /// on). Keys are hashed with a random seed; a `&str` looks up a `String` without allocating. Of a key's own code only `Eq`
@@ -102,7 +104,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
     /// For how many keys there is room, at least one and at most 4,294,967,294.
     ///
     /// From 256 on, shards share the keys by their hash, each with a margin, so that any `max_keys` keys find room; see
-    /// [`RateLimiterBuilder::max_keys`](crate::RateLimiterBuilder::max_keys).
+    /// [`RateLimiterBuilder::max_keys`](crate::rate_limiter::RateLimiterBuilder::max_keys).
     #[must_use]
     pub const fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;

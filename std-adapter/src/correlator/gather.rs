@@ -15,7 +15,10 @@ use std::{
     task::Wake,
 };
 
-use steadfast_core::{CallError, CallId, Clock, Instant, Lock, Shared, Timer};
+use steadfast_core::{
+    Clock, Instant, Lock, Shared, Timer,
+    correlator::{CallError, CallId},
+};
 
 use super::{Calls, Machine};
 use crate::runtime::unless_it_panics;
@@ -306,7 +309,7 @@ fn locked<V>(lock: &Mutex<V>) -> MutexGuard<'_, V> {
 mod tests {
     use core::{cell::Cell, future::ready};
 
-    use crate::Correlator;
+    use crate::correlator::Correlator;
 
     use super::*;
 
@@ -347,20 +350,20 @@ mod tests {
             assert_eq!(answered, peer == 1);
             ready(if peer == 3 { Err("unreachable") } else { Ok(()) })
         };
-        let gather = |want, timeout| crate::block_on(calls.gather([1, 1, 2, 3, 2], want, timeout, send));
+        let gather = |want, timeout| crate::runtime::block_on(calls.gather([1, 1, 2, 3, 2], want, timeout, send));
         assert_eq!(gather(3, Duration::from_millis(1)), Ok(vec![(1, 10)]));
         let stats = calls.stats();
         assert_eq!((stats.begun, stats.resolved, stats.timed_out, stats.cancelled), (3, 1, 1, 1));
         assert_eq!(gather(1, Duration::from_secs(3_600)), Ok(vec![(1, 10)]));
         assert_eq!(calls.stats().cancelled, 3);
         let unreachable = |peer, _| ready(Err::<(), u8>(peer));
-        let none = crate::block_on(calls.gather([7, 8], 1, Duration::from_secs(3_600), unreachable));
+        let none = crate::runtime::block_on(calls.gather([7, 8], 1, Duration::from_secs(3_600), unreachable));
         assert_eq!(none, Err(CallError::Send(7)));
-        let many = crate::block_on(calls.gather(0..5, 1, Duration::from_secs(3_600), unreachable));
+        let many = crate::runtime::block_on(calls.gather(0..5, 1, Duration::from_secs(3_600), unreachable));
         assert_eq!(many, Err(CallError::Full));
         assert!(calls.is_empty());
         calls.close();
-        let closed = crate::block_on(calls.gather([7], 1, Duration::from_secs(3_600), unreachable));
+        let closed = crate::runtime::block_on(calls.gather([7], 1, Duration::from_secs(3_600), unreachable));
         assert_eq!(closed, Err(CallError::Closed));
         assert!(calls.is_empty());
     }

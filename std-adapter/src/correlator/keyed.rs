@@ -4,17 +4,18 @@ use core::{borrow::Borrow, fmt, future::Future, hash::Hash, time::Duration};
 use std::sync::Arc;
 
 use steadfast_core::{
-    BeginError, CallError, Clock, CorrelatorStats, Instant, KeyedCorrelatorIn, Resolution, RoundTrips, Shared, Timer,
+    Clock, Instant, Shared, Timer,
+    correlator::{BeginError, CallError, CorrelatorStats, KeyedCorrelatorIn, Resolution, RoundTrips},
 };
 
 use crate::{
-    Heap, Mutex, SystemTimer,
-    storage::{KeyHasher, key_hasher},
+    runtime::{Mutex, SystemTimer},
+    storage::{Heap, KeyHasher, key_hasher},
 };
 
 /// Matches replies to pending calls that bring their own ids, as a protocol may demand.
 ///
-/// Where you may choose the ids, use a [`Correlator`](crate::Correlator): its ids cannot be mixed up. Here `Id` has to
+/// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here `Id` has to
 /// hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer. A second call
 /// with an id that is pending is refused, and the first stays as it was. Ids are hashed with a random seed; a `&str`
 /// looks up a `String`. Cloning is cheap and shares everything.
@@ -173,7 +174,7 @@ impl<Id: Eq + Hash, R, T: Timer> KeyedCorrelator<Id, R, T> {
     /// included.
     ///
     /// `send` is asked only once the call is pending. All else is as for the `call` of a
-    /// [`Correlator`](crate::Correlator).
+    /// [`Correlator`](crate::correlator::Correlator).
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::*;
-use crate::{BeginError, block_on};
+use crate::{correlator::BeginError, runtime::block_on};
 
 const SECOND: Duration = Duration::from_secs(1);
 const SENT: Result<(), ()> = Ok(());

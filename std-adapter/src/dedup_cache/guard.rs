@@ -3,10 +3,13 @@
 use core::{fmt, hash::Hash};
 use std::sync::Arc;
 
-use steadfast_core::{ClaimLost, ClaimTicket, Clock};
+use steadfast_core::{
+    Clock,
+    dedup_cache::{ClaimLost, ClaimTicket},
+};
 
 use super::Shard;
-use crate::{SystemTimer, storage::Shards};
+use crate::{runtime::SystemTimer, storage::Shards};
 
 /// An id that was claimed; dropping it aborts the claim, so that the id may come again.
 #[must_use = "dropping it aborts the claim"]

@@ -9,11 +9,13 @@ use std::{fmt, sync::Arc};
 
 #[cfg(not(feature = "ring"))]
 use steadfast_core::Encryptor as Cipher;
-use steadfast_core::{Domain, EncryptorError, Nonce, Tag};
 
 #[cfg(feature = "ring")]
 use self::ring::Cipher;
-use crate::SystemRng;
+use crate::runtime::SystemRng;
+
+#[doc(inline)]
+pub use steadfast_core::encryptor::{Domain, EncryptorError, Nonce, Tag};
 
 /// Seals data so that only those who have its seed can open it, and notice if it was changed.
 ///
@@ -37,7 +39,7 @@ use crate::SystemRng;
 ///   `RUSTFLAGS='--cfg poly1305_backend="soft"'`, because the vectorized Poly1305 begins slowly.
 ///
 /// ```
-/// use steadfast::{Domain, Encryptor, EncryptorError};
+/// use steadfast::{Encryptor, encryptor::{Domain, EncryptorError}};
 ///
 /// # fn main() -> Result<(), EncryptorError> {
 /// # let seed = [7; 32];

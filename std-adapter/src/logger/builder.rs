@@ -3,14 +3,17 @@
 use core::time::Duration;
 use std::{io, sync::Arc, thread};
 
-use steadfast_core::{HashSeed, Shared, Show, Sink};
+use steadfast_core::{
+    HashSeed, Shared,
+    logger::{Show, Sink},
+};
 
 use super::{
     Boxed, Handle, Inner, Logger, Machine,
     settings::Settings,
     writing::{BoxedSink, Desk},
 };
-use crate::{Mutex, SystemTimer, runtime::random_seed};
+use crate::runtime::{Mutex, SystemTimer, random_seed};
 
 /// The settings of a [`Logger`].
 #[derive(Clone, Debug)]

@@ -10,9 +10,7 @@ mod writing;
 use core::{fmt, future::Future, time::Duration};
 use std::sync::Arc;
 
-use steadfast_core::{
-    Event, Formatter, FormattersFull, Level, Lock, LoggerStats, Recorded, Recorder, ServiceId, ServiceLog, Shared, Show,
-};
+use steadfast_core::{Lock, Shared};
 
 pub use builder::LoggerBuilder;
 #[cfg(feature = "log")]
@@ -25,7 +23,13 @@ use self::{
     settings::Settings,
     writing::{ALL, Desk, Patience},
 };
-use crate::{Mutex, SystemTimer};
+use crate::runtime::{Mutex, SystemTimer};
+
+#[doc(inline)]
+pub use steadfast_core::logger::{
+    Actors, Entry, Event, Formatter, FormattersFull, Group, Level, LoggerStats, NotWritten, Recorded, Recorder, Report,
+    ServiceId, ServiceLog, Show, Sink, Text,
+};
 
 /// Turns events of one kind within a short time into one line: `😈 [social] alice, carol, and dave teased bob`.
 ///
@@ -36,7 +40,7 @@ use crate::{Mutex, SystemTimer};
 ///
 /// ```
 /// use std::io;
-/// use steadfast::{Logger, WriteSink};
+/// use steadfast::{Logger, logger::WriteSink};
 ///
 /// let logger = Logger::builder().disabled(["presence"]).verbose(["stash"]).build(WriteSink::new(io::stderr()))?;
 /// logger.formatter("social", "tease", |group, out| write!(out, "{} teased {}", group.actors(), group.target()))?;
@@ -193,7 +197,7 @@ impl Logger {
     ///
     /// ```
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use steadfast::{Level, Logger, NotWritten, Sink};
+    /// use steadfast::{Logger, logger::{Level, NotWritten, Sink}};
     ///
     /// struct Queue(tokio::sync::mpsc::UnboundedSender<String>);
     /// impl Sink for Queue {

@@ -1,6 +1,6 @@
 //! Settings for services that nobody has asked for yet.
 
-use steadfast_core::Show;
+use steadfast_core::logger::Show;
 
 use super::SERVICES;
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use steadfast_core::{Level, NotWritten, Sink};
+use steadfast_core::logger::{Level, NotWritten, Sink};
 
 /// Writes lines to any [`io::Write`]: standard error, a file, a socket.
 ///
@@ -37,7 +37,7 @@ impl<W: io::Write> Sink for WriteSink<W> {
 /// a scope; a logger without a worker hands them over where it is drained.
 ///
 /// ```
-/// use steadfast::{Logger, TracingSink};
+/// use steadfast::{Logger, logger::TracingSink};
 ///
 /// let logger = Logger::builder().build(TracingSink)?;
 /// # Ok::<(), std::io::Error>(())
@@ -62,7 +62,7 @@ impl Sink for TracingSink {
 /// Hands lines to [`log`], with the target `steadfast` (feature `log`).
 ///
 /// ```
-/// use steadfast::{LogSink, Logger};
+/// use steadfast::{Logger, logger::LogSink};
 ///
 /// let logger = Logger::builder().build(LogSink)?;
 /// # Ok::<(), std::io::Error>(())

@@ -14,10 +14,10 @@ use std::{
     time::Instant,
 };
 
-use steadfast_core::{Clock, Sink, Timer};
+use steadfast_core::{Clock, Timer, logger::Sink};
 
 use super::{GROUPS, Inner};
-use crate::block_on;
+use crate::runtime::block_on;
 
 pub(super) type BoxedSink = Box<dyn Sink + Send>;
 

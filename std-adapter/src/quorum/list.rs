@@ -2,7 +2,7 @@
 
 use core::mem;
 
-use steadfast_core::{List, ListStorage};
+use steadfast_core::quorum::{List, ListStorage};
 
 /// Lists whose bound is chosen at run time.
 pub(super) struct Lists;

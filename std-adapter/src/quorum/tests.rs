@@ -3,7 +3,7 @@ use std::thread;
 use super::*;
 use crate::{
     aggregate::{majority, trimmed_mean},
-    block_on,
+    runtime::block_on,
 };
 
 #[test]

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use steadfast_core::{Lock, WaitList};
 
-use crate::Mutex;
+use crate::runtime::Mutex;
 
 /// For how many waiters a line keeps the order of arrival.
 const PLACES: usize = 64;

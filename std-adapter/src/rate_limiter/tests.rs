@@ -2,7 +2,10 @@ use core::time::Duration;
 use std::thread;
 
 use super::*;
-use crate::{Gcra, SlidingLog, block_on};
+use crate::{
+    rate_limiter::{Gcra, SlidingLog},
+    runtime::block_on,
+};
 
 #[test]
 fn it_is_shared_between_threads_and_counts_exactly() {

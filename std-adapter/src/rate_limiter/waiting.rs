@@ -2,7 +2,10 @@
 
 use core::{borrow::Borrow, hash::Hash, num::NonZeroU32, time::Duration};
 
-use steadfast_core::{Decision, NeverFits, Quota, Timer, WaitError};
+use steadfast_core::{
+    Timer,
+    rate_limiter::{Decision, NeverFits, Quota, WaitError},
+};
 
 use super::RateLimiter;
 use crate::storage::spread;
@@ -17,12 +20,12 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     /// - A waiter that nobody polls, though its turn has come, keeps each of those behind it waiting for 5 ms; then they go
     ///   before it, until it is polled again.
     /// - A turn counts from when it came, at most 5 ms back: a timer that wakes late costs no throughput. See
-    ///   [`Gcra`](crate::Gcra).
+    ///   [`Gcra`](crate::rate_limiter::Gcra).
     /// - [`set_quota`](Self::set_quota), [`refund`](Self::refund), [`reset`](Self::reset) and [`cleanup`](Self::cleanup) wake
     ///   those who wait.
     /// - A quota of zero is waited for until there is another one.
     ///
-    /// It counts as allowed when it is, and never as denied. Without a runtime, wait in [`block_on`](crate::block_on).
+    /// It counts as allowed when it is, and never as denied. Without a runtime, wait in [`block_on`](crate::runtime::block_on).
     ///
     /// # Cancellation
     ///
@@ -71,7 +74,7 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///
     /// ```
     /// use core::{num::NonZeroU32, time::Duration};
-    /// use steadfast::{Gcra, RateLimiter, WaitError};
+    /// use steadfast::{Gcra, RateLimiter, rate_limiter::WaitError};
     ///
     /// # steadfast::block_on(async {
     /// let limiter = RateLimiter::<String, _>::builder(Gcra::per_minute(1)).build();

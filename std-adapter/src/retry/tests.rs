@@ -1,5 +1,5 @@
 use super::*;
-use crate::block_on;
+use crate::runtime::block_on;
 use core::{
     future::ready,
     sync::atomic::{AtomicU64, Ordering},
@@ -72,7 +72,10 @@ mod on_tokio {
     use super::*;
     use core::future::{IntoFuture, pending};
     use std::sync::Arc;
-    use steadfast_core::{Instant, Jitter, Reason};
+    use steadfast_core::{
+        Instant,
+        retry::{Jitter, Reason},
+    };
 
     const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(1))
         .max_delay(Duration::from_secs(30))

@@ -43,7 +43,7 @@ impl Wake for Signal {
 
 /// Waits on this thread until `future` is ready: every async call of this crate, for programs without a runtime.
 ///
-/// The thread sleeps in between. [`SystemTimer`](crate::SystemTimer) needs no runtime, here or in any other executor.
+/// The thread sleeps in between. [`SystemTimer`](crate::runtime::SystemTimer) needs no runtime, here or in any other executor.
 /// Do not use it inside async code: it would block the runtime's thread. If its clock is
 /// paused, inside `block_on` time moves on as the system's does: nothing else could move it.
 ///
@@ -53,7 +53,7 @@ impl Wake for Signal {
 /// assert_eq!(block_on(async { 6 * 7 }), 42);
 /// ```
 ///
-/// [`SystemTimer`]: crate::SystemTimer
+/// [`SystemTimer`]: crate::runtime::SystemTimer
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
     let signal = Arc::new(Signal::default());
@@ -89,8 +89,8 @@ mod tests {
 
     use super::*;
     #[cfg(feature = "tokio")]
-    use crate::{Gcra, RateLimiter};
-    use crate::{SystemSleep, SystemTimer};
+    use crate::rate_limiter::{Gcra, RateLimiter};
+    use crate::runtime::{SystemSleep, SystemTimer};
 
     fn sleep(duration: Duration) -> SystemSleep {
         SystemTimer.sleep_until(SystemTimer.now().saturating_add(duration))

@@ -11,7 +11,7 @@ use rand_core::{TryCryptoRng, TryRng};
 ///
 /// ```
 /// use rand_core::TryRng;
-/// use steadfast::SystemRng;
+/// use steadfast::runtime::SystemRng;
 ///
 /// let mut key = [0; 32];
 /// SystemRng.try_fill_bytes(&mut key)?;

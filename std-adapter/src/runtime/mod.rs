@@ -17,4 +17,6 @@ pub(crate) use entropy::random_seed;
 pub use entropy::{JitterRng, SystemRng};
 pub use lock::Mutex;
 pub(crate) use panics::unless_it_panics;
+#[doc(inline)]
+pub use steadfast_core::foundation::shared::{Clock, Lock, Timer};
 pub use timer::{SystemSleep, SystemTimer};

@@ -16,7 +16,7 @@ use super::{tokio_timer, tokio_timer::RuntimeId};
 /// The system's monotonic clock and its timer.
 ///
 /// With the feature `tokio` this is tokio's clock, so that a paused clock moves everything in a test, and inside a runtime
-/// sleeping uses tokio's timer. Everywhere else - in [`block_on`](crate::block_on), in another executor, without the
+/// sleeping uses tokio's timer. Everywhere else - in [`block_on`](crate::runtime::block_on), in another executor, without the
 /// feature - a thread of this crate's wakes whoever sleeps; it starts with the first such sleep and ends when there was
 /// none for ten seconds. So a sleep needs nothing of the executor that polls it.
 ///
@@ -151,7 +151,7 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
-    use crate::block_on;
+    use crate::runtime::block_on;
 
     #[test]
     fn a_parked_thread_sleeps_and_wakes() {

@@ -11,7 +11,7 @@ use dashmap::DashMap;
 use governor::clock::DefaultClock;
 use moka::policy::EvictionPolicy;
 use recloser::Recloser;
-use steadfast::{Breakers, Percent, Reset, Trip};
+use steadfast::{Breakers, Reset, Trip, circuit_breaker::Percent};
 
 use crate::{
     options::Options,

@@ -6,7 +6,9 @@ use dashmap::DashMap;
 use lru::LruCache;
 use moka::policy::EvictionPolicy;
 use recloser::Recloser;
-use steadfast::{Breakers, DedupCache, Gcra, Percent, RateLimiter, Reset, Trip, WhenFull};
+use steadfast::{
+    Breakers, DedupCache, Gcra, RateLimiter, Reset, Trip, circuit_breaker::Percent, dedup_cache::WhenFull,
+};
 
 use crate::work::{LONG, all_keys};
 

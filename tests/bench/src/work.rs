@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use steadfast::{Clock, Instant, Timer};
+use steadfast::{
+    Instant,
+    runtime::{Clock, Timer},
+};
 
 use crate::slice::{Work, on_a_thread, on_two_threads, timed};
 

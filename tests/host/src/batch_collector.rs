@@ -2,7 +2,7 @@
 
 use core::{num::NonZeroU64, time::Duration};
 
-use steadfast_core::{BatchCollector, BatchSettings, FlushReason, Instant, Lock};
+use steadfast_core::{BatchCollector, BatchSettings, Instant, Lock, batch_collector::FlushReason};
 
 use crate::{
     deadline::{Timed, deadline_contract},

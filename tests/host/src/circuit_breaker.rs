@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use steadfast_core::{
-    BreakerState, Breakers, CircuitBreaker, Instant, Lock, Open, Outcome, Percent, Reset, Trip, TripPolicy,
+    Breakers, CircuitBreaker, Instant, Lock, Reset, Trip,
+    circuit_breaker::{BreakerState, Open, Outcome, Percent, TripPolicy},
 };
 
 use crate::locks::{Locks, at, before};

@@ -3,7 +3,10 @@
 use core::time::Duration;
 
 use heapless::Vec;
-use steadfast_core::{BeginError, CallId, Correlator, Instant, KeyedCorrelator, Lock, Resolution};
+use steadfast_core::{
+    Correlator, Instant, KeyedCorrelator, Lock,
+    correlator::{BeginError, CallId, Resolution},
+};
 
 use crate::{
     deadline::{Timed, deadline_contract},

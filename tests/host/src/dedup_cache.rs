@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
-use steadfast_core::{Claim, DedupCache, Instant, Lock, Seen, WhenFull};
+use steadfast_core::{
+    DedupCache, Instant, Lock,
+    dedup_cache::{Claim, Seen, WhenFull},
+};
 
 use crate::{
     deadline::{Timed, deadline_contract},

@@ -4,7 +4,10 @@ use core::convert::Infallible;
 
 use heapless::Vec;
 use rand_core::{TryCryptoRng, TryRng};
-use steadfast_core::{Domain, Encryptor, EncryptorError};
+use steadfast_core::{
+    Encryptor,
+    encryptor::{Domain, EncryptorError},
+};
 
 /// 0, 1, 2, ...: the nonce of the vector.
 struct Counter(u8);

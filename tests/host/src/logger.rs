@@ -1,6 +1,9 @@
 //! Many events, one line, and none that a peer can forge.
 
-use steadfast_core::{Event, Instant, Level, Lock, Logger, Recorded};
+use steadfast_core::{
+    Instant, Lock, Logger,
+    logger::{Event, Level, Recorded},
+};
 
 use crate::{
     deadline::{Timed, deadline_contract},

@@ -2,7 +2,11 @@
 
 use core::time::Duration;
 
-use steadfast_core::{Ballot, Instant, Lock, Quorum, Vote, aggregate::trimmed_mean};
+use steadfast_core::{
+    Instant, Lock, Quorum,
+    aggregate::trimmed_mean,
+    quorum::{Ballot, Vote},
+};
 
 use crate::{
     deadline::{Timed, deadline_contract},

@@ -3,7 +3,10 @@
 use core::time::Duration;
 
 use heapless::Vec;
-use steadfast_core::{AllowOrCached, CachedRateLimiter, Decision, Gcra, Instant, Lock, Quota, RateLimiter, SlidingLog};
+use steadfast_core::{
+    CachedRateLimiter, Gcra, Instant, Lock, RateLimiter, SlidingLog,
+    rate_limiter::{AllowOrCached, Decision, Quota},
+};
 
 use crate::locks::{Locks, at, before};
 

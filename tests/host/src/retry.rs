@@ -3,7 +3,10 @@
 use core::{convert::Infallible, time::Duration};
 
 use rand_core::TryRng;
-use steadfast_core::{Failure, Instant, Jitter, Lock, Reason, RetryBudget, RetryPolicy, Step};
+use steadfast_core::{
+    Instant, Lock, RetryBudget, RetryPolicy,
+    retry::{Failure, Jitter, Reason, Step},
+};
 
 use crate::locks::{Locks, at};
 

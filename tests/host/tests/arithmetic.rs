@@ -5,7 +5,10 @@ mod support;
 use std::{num::NonZeroU32, time::Duration};
 
 use proptest::prelude::*;
-use steadfast_core::{Decision, Gcra, Instant, NeverFits, RateLimiter, SlidingLog};
+use steadfast_core::{
+    Gcra, Instant, RateLimiter, SlidingLog,
+    rate_limiter::{Decision, NeverFits},
+};
 use support::cases;
 
 const MAX: u128 = u64::MAX as u128;

@@ -5,7 +5,7 @@ mod support;
 use std::fmt::Debug;
 
 use proptest::{prelude::*, test_runner::TestRunner};
-use steadfast_core::{BreakerMode, Outcome};
+use steadfast_core::circuit_breaker::{BreakerMode, Outcome};
 use steadfast_models::breakers::{self as model, Op};
 
 fn op() -> impl Strategy<Value = Op> {

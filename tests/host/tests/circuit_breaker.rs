@@ -5,7 +5,10 @@ mod support;
 use std::{fmt::Debug, time::Duration};
 
 use proptest::{prelude::*, test_runner::TestRunner};
-use steadfast_core::{BreakerMode, CallWindow, Consecutive, Outcome, Percent, Reset, RetryPolicy, TimeWindow, Trip};
+use steadfast_core::{
+    Reset, RetryPolicy, Trip,
+    circuit_breaker::{BreakerMode, CallWindow, Consecutive, Outcome, Percent, TimeWindow},
+};
 use steadfast_models::circuit_breaker::{self as model, FAILED, MIN_CALLS, Op, SLOW, Settings};
 
 fn outcome() -> impl Strategy<Value = Outcome> {

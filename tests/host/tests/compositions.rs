@@ -8,7 +8,8 @@ use std::{
 };
 
 use steadfast::{
-    BreakerError, BreakerState, CircuitBreaker, Gcra, RateLimiter, Reset, RetryExt, RetryPolicy, Trip, block_on,
+    CircuitBreaker, Gcra, RateLimiter, Reset, RetryExt, RetryPolicy, Trip, block_on,
+    circuit_breaker::{BreakerError, BreakerState},
 };
 
 const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(1)).max_retries(3);

@@ -6,7 +6,10 @@ use core::{hash::BuildHasher, time::Duration};
 use std::{collections::HashSet, hash::RandomState};
 
 use proptest::prelude::*;
-use steadfast_core::{CallId, Correlator, Instant, KeyedCorrelator, Resolution};
+use steadfast_core::{
+    Correlator, Instant, KeyedCorrelator,
+    correlator::{CallId, Resolution},
+};
 use steadfast_models::{
     correlator::{self as model, OUT_OF_ORDER, Op, SECOND},
     keyed_correlator,

@@ -5,7 +5,7 @@ mod support;
 use core::time::Duration;
 
 use proptest::prelude::*;
-use steadfast_core::{DedupCache, Instant, WhenFull};
+use steadfast_core::{DedupCache, Instant, dedup_cache::WhenFull};
 use steadfast_models::dedup_cache::{self as model, Cache, Op, TTL};
 
 fn ops() -> impl Strategy<Value = Vec<(Op, Instant)>> {

@@ -12,10 +12,15 @@ use std::{
 };
 
 use steadfast_core::{
-    AddError, AllowOrCached, Asked, BatchQueue, BatchSettings, BreakerState, Breakers, CachedRateLimiter, CallId,
-    Clock, Correlator, FlushOutcome, FlushReason, Gcra, Instant, KeyedCorrelator, Level, Logger, NotWritten, Quorum,
-    RateLimiter, Reset, RetryBudget, RetryPolicy, Shared, Sink, SlidingLog, Timer, Trip, Vote, WaitList, aggregate,
-    aggregate::settled,
+    BatchQueue, BatchSettings, Breakers, CachedRateLimiter, Clock, Correlator, Gcra, Instant, KeyedCorrelator, Logger,
+    Quorum, RateLimiter, Reset, RetryBudget, RetryPolicy, Shared, SlidingLog, Timer, Trip, WaitList,
+    aggregate::{self, settled},
+    batch_collector::{AddError, FlushOutcome, FlushReason},
+    circuit_breaker::BreakerState,
+    correlator::{Asked, CallId},
+    logger::{Level, NotWritten, Sink},
+    quorum::Vote,
+    rate_limiter::AllowOrCached,
     test_util::{Simulator, TaskId, VirtualTimer},
 };
 

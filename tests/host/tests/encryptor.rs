@@ -6,7 +6,10 @@ use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 use heapless::Vec as Bytes;
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
-use steadfast_core::{Domain, Encryptor, EncryptorError};
+use steadfast_core::{
+    Encryptor,
+    encryptor::{Domain, EncryptorError},
+};
 use steadfast_models::encryptor::NextNonce;
 
 const N1: [u8; 24] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23];

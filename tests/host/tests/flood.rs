@@ -7,10 +7,19 @@ use std::{env, time::Duration};
 
 use allocation_counter::{AllocationInfo, measure};
 use steadfast::{
-    AllowOrCached, Breakers, CachedRateLimiter, CallId, Claim, Correlator, DedupCache, Gcra, KeyedCorrelator, OnFull,
-    Quorum, Quota, RateLimiter, Reset, Resolution, Seen, SlidingLog, Trip, Vote, WhenFull, aggregate,
+    Breakers, CachedRateLimiter, Correlator, DedupCache, Gcra, KeyedCorrelator, Quorum, RateLimiter, Reset, SlidingLog,
+    Trip, aggregate,
+    correlator::{CallId, Resolution},
+    dedup_cache::{Claim, Seen, WhenFull},
+    quorum::Vote,
+    rate_limiter::{AllowOrCached, OnFull, Quota},
 };
-use steadfast_core::{BeginError, Clock, Event, Instant, Level, Logger, Recorded, test_util::ManualClock};
+use steadfast_core::{
+    Clock, Instant, Logger,
+    correlator::BeginError,
+    logger::{Event, Level, Recorded},
+    test_util::ManualClock,
+};
 
 const CAPACITY: usize = 5_000;
 const STEPS: u64 = 100;

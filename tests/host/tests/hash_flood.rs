@@ -8,8 +8,8 @@ use std::{
 };
 
 use steadfast_core::{
-    Breakers, CachedRateLimiter, DedupCache, Gcra, HashSeed, Instant, KeyedCorrelator, Outcome, RateLimiter, Reset,
-    Trip, WhenFull,
+    Breakers, CachedRateLimiter, DedupCache, Gcra, HashSeed, Instant, KeyedCorrelator, RateLimiter, Reset, Trip,
+    circuit_breaker::Outcome, dedup_cache::WhenFull,
 };
 
 /// The entries of each table; as many keys are put in, and as many again are looked for in vain.

@@ -3,7 +3,7 @@
 mod support;
 
 use proptest::prelude::*;
-use steadfast_core::{Event, Level, Show};
+use steadfast_core::logger::{Event, Level, Show};
 use steadfast_models::{
     logger::{self as model, Step},
     text,

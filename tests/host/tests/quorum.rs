@@ -5,7 +5,10 @@ mod support;
 use core::{num::NonZeroU64, time::Duration};
 
 use proptest::{collection::vec, prelude::*};
-use steadfast_core::{Ballot, Instant, Quorum, Vote, aggregate};
+use steadfast_core::{
+    Instant, Quorum, aggregate,
+    quorum::{Ballot, Vote},
+};
 use steadfast_models::quorum::{self as model, Op, PLACES, SPAN, Subject};
 
 fn op() -> impl Strategy<Value = Op> {

@@ -5,7 +5,7 @@ mod support;
 use core::{num::NonZeroU32, time::Duration};
 
 use proptest::prelude::*;
-use steadfast_core::{Gcra, Instant, OnFull, RateLimiter, SlidingLog};
+use steadfast_core::{Gcra, Instant, RateLimiter, SlidingLog, rate_limiter::OnFull};
 use steadfast_models::rate_limiter::{self as model, Change, Request, SECOND};
 
 fn requests(keys: u8, most_back: i64) -> impl Strategy<Value = Vec<Request>> {

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
-use steadfast_core::{Failure, Jitter, RetryPolicy};
+use steadfast_core::{
+    RetryPolicy,
+    retry::{Failure, Jitter},
+};
 use steadfast_models::{
     retry::{self, Growth, Settings, Tick},
     retry_budget::{self, Ask},

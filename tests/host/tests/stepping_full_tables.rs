@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use steadfast_core::{
-    AllowOrCached, Breakers, CachedRateLimiter, DedupCache, Gcra, Instant, OnFull, Outcome, Quota, RateLimiter, Reset,
-    Seen, SlidingLog, Trip, WhenFull,
+    Breakers, CachedRateLimiter, DedupCache, Gcra, Instant, RateLimiter, Reset, SlidingLog, Trip,
+    circuit_breaker::Outcome,
+    dedup_cache::{Seen, WhenFull},
+    rate_limiter::{AllowOrCached, OnFull, Quota},
 };
 
 /// Three times as many as there is room for.

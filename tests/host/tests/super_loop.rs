@@ -5,8 +5,13 @@
 use std::{cell::RefCell, time::Duration};
 
 use steadfast_core::{
-    BatchCollector, BatchSettings, Clock, Correlator, DedupCache, Instant, Level, Lock, Logger, NotWritten, Quorum,
-    Resolution, Seen, Shared, Sink, Vote, WhenFull, earliest, test_util::ManualClock,
+    BatchCollector, BatchSettings, Clock, Correlator, DedupCache, Instant, Lock, Logger, Quorum, Shared,
+    correlator::Resolution,
+    dedup_cache::{Seen, WhenFull},
+    earliest,
+    logger::{Level, NotWritten, Sink},
+    quorum::Vote,
+    test_util::ManualClock,
 };
 
 struct Lines(Vec<(Instant, String)>, Instant);

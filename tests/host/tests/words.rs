@@ -3,9 +3,17 @@
 use std::{cell::RefCell, error::Error, num::NonZeroU32, time::Duration};
 
 use steadfast_core::{
-    AddError, BatchQueue, BatchSettings, BreakerError, CallError, CallGuard, CircuitBreaker, EncryptorError, Event,
-    Gcra, HashSeed, Instant, KeyedCorrelator, Level, Logger, LoggerStats, NeverFits, Quorum, QuorumError, RateLimiter,
-    Reason, Reset, Shared, Text, Trip, Vote, WorkerRuns, test_util::ManualClock,
+    BatchQueue, BatchSettings, CircuitBreaker, Gcra, HashSeed, Instant, KeyedCorrelator, Logger, Quorum, RateLimiter,
+    Reset, Shared, Trip,
+    batch_collector::{AddError, WorkerRuns},
+    circuit_breaker::{BreakerError, CallGuard},
+    correlator::CallError,
+    encryptor::EncryptorError,
+    logger::{Event, Level, LoggerStats, Text},
+    quorum::{QuorumError, Vote},
+    rate_limiter::NeverFits,
+    retry::Reason,
+    test_util::ManualClock,
 };
 
 const CAUSE: NeverFits = NeverFits { limit: 5 };

@@ -3,7 +3,10 @@
 use core::{num::NonZeroU64, time::Duration};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use steadfast_core::{Batch, BatchCollector, BatchSettings, FlushReason, Instant};
+use steadfast_core::{
+    BatchCollector, BatchSettings, Instant,
+    batch_collector::{Batch, FlushReason},
+};
 use steadfast_tests::{Timed, deadline_contract};
 
 use crate::Script;

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use steadfast_core::{
-    BreakerMode, BreakerState, Breakers, CallWindow, CircuitBreaker, Instant, Outcome, Percent, Permit, Reset, Trip,
-    TripPolicy,
+    Breakers, CircuitBreaker, Instant, Reset, Trip,
+    circuit_breaker::{BreakerMode, BreakerState, CallWindow, Outcome, Percent, Permit, TripPolicy},
 };
 
 use crate::{

@@ -3,7 +3,10 @@
 use core::time::Duration;
 use std::collections::HashMap;
 
-use steadfast_core::{AllowOrCached, AttemptPermit, CachedRateLimiter, Instant, OnFull, SlidingLog};
+use steadfast_core::{
+    CachedRateLimiter, Instant, SlidingLog,
+    rate_limiter::{AllowOrCached, AttemptPermit, OnFull},
+};
 
 use crate::Script;
 

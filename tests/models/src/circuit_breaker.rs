@@ -3,7 +3,8 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use steadfast_core::{
-    BreakerMode, BreakerState, CircuitBreaker, Instant, Open, Outcome, Percent, Permit, Reset, Trip, TripPolicy,
+    CircuitBreaker, Instant, Reset, Trip,
+    circuit_breaker::{BreakerMode, BreakerState, Open, Outcome, Percent, Permit, TripPolicy},
 };
 
 use crate::Script;

@@ -3,7 +3,10 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use steadfast_core::{BeginError, CallId, Correlator, CorrelatorStats, Expired, Instant, Resolution};
+use steadfast_core::{
+    Correlator, Instant,
+    correlator::{BeginError, CallId, CorrelatorStats, Expired, Resolution},
+};
 use steadfast_tests::{Timed, deadline_contract};
 
 use crate::Script;

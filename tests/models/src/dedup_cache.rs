@@ -6,7 +6,10 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use steadfast_core::{Claim, ClaimLost, ClaimTicket, DedupCache, HashSeed, Instant, Seen, WhenFull};
+use steadfast_core::{
+    DedupCache, HashSeed, Instant,
+    dedup_cache::{Claim, ClaimLost, ClaimTicket, Seen, WhenFull},
+};
 use steadfast_tests::{Timed, deadline_contract};
 
 use crate::Script;

@@ -4,7 +4,10 @@ use core::convert::Infallible;
 
 use heapless::Vec as Bytes;
 use rand_core::{TryCryptoRng, TryRng};
-use steadfast_core::{Domain, Encryptor, EncryptorError};
+use steadfast_core::{
+    Encryptor,
+    encryptor::{Domain, EncryptorError},
+};
 
 use crate::Script;
 

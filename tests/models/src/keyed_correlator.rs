@@ -3,7 +3,10 @@
 use core::time::Duration;
 use std::collections::HashMap;
 
-use steadfast_core::{BeginError, Instant, KeyedCorrelator, Resolution};
+use steadfast_core::{
+    Instant, KeyedCorrelator,
+    correlator::{BeginError, Resolution},
+};
 
 use crate::{
     Script,

@@ -5,7 +5,10 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use steadfast_core::{Event, Instant, Level, Logger, LoggerStats, Recorded, ServiceId, Show};
+use steadfast_core::{
+    Instant, Logger,
+    logger::{Event, Level, LoggerStats, Recorded, ServiceId, Show},
+};
 use steadfast_tests::{Timed, deadline_contract};
 
 use crate::{

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use steadfast_core::{
-    Ballot, BallotId, Instant, Quorum, Vote,
+    Instant, Quorum,
     aggregate::{self, settled},
+    quorum::{Ballot, BallotId, Vote},
 };
 use steadfast_tests::{Timed, deadline_contract};
 

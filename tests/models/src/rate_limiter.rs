@@ -3,7 +3,10 @@
 use core::{num::NonZeroU32, time::Duration};
 use std::collections::HashMap;
 
-use steadfast_core::{Decision, Gcra, Instant, NeverFits, OnFull, Quota, RateLimiter, SlidingLog};
+use steadfast_core::{
+    Gcra, Instant, RateLimiter, SlidingLog,
+    rate_limiter::{Decision, NeverFits, OnFull, Quota},
+};
 
 use crate::Script;
 

@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
 use rand_core::TryRng;
-use steadfast_core::{Failure, Instant, Jitter, Reason, Retry, RetryPolicy, Step};
+use steadfast_core::{
+    Instant, Retry, RetryPolicy,
+    retry::{Failure, Jitter, Reason, Step},
+};
 
 use crate::Script;
 

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write, ops::RangeInclusive};
 
-use steadfast_core::{Event, Instant, Level, Logger, Text};
+use steadfast_core::{
+    Instant, Logger,
+    logger::{Event, Level, Text},
+};
 
 use crate::Script;
 

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use steadfast::{Clock, Instant, SystemSleep, SystemTimer, Timer};
+use steadfast::{
+    Instant,
+    runtime::{Clock, SystemSleep, SystemTimer, Timer},
+};
 
 use crate::dice::Dice;
 

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use steadfast::{Clock, SystemTimer, Timer};
+use steadfast::runtime::{Clock, SystemTimer, Timer};
 
 use crate::{
     dice::Dice,

@@ -17,7 +17,7 @@ use std::{
 
 use super::*;
 use crate::{
-    Clock, Shared, Timer,
+    foundation::shared::{Clock, Shared, Timer},
     test_util::{ManualClock, Simulator, VirtualTimer, seeds},
 };
 

@@ -3,7 +3,7 @@
 use core::{marker::PhantomData, num::NonZeroU32};
 
 use super::super::{Decision, NeverFits, Quota};
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 /// A quota whose entries also keep a value and an attempt; an entry with an attempt in flight is not idle.
 pub(super) struct Keeping<A, V> {

@@ -19,10 +19,10 @@ use super::{
     Decision, ONE, OnFull, Quota, RateLimiter, RateLimiterIn,
     decide::{Request, plain},
 };
-use crate::{
-    HashSeed, Instant,
+use crate::foundation::{
+    hash::HashSeed,
     storage::{Allocate, Inline, Storage},
-    time::Span,
+    time::{Instant, Span},
 };
 use kept::{Attempt, Keeping, Kept};
 
@@ -36,12 +36,12 @@ use kept::{Attempt, Keeping, Kept};
 /// [`InFlight`](AllowOrCached::InFlight) or [`Denied`](AllowOrCached::Denied).
 ///
 /// Every call is O(1) expected, plus what the quota states. What happens when all `N` keys are in use is said at
-/// [`RateLimiter`](crate::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry are limited
+/// [`RateLimiter`](crate::rate_limiter::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry are limited
 /// by the shared quota and make their attempts one at a time, all of them together; their values are not kept.
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{AllowOrCached, CachedRateLimiter, Gcra, Instant};
+/// use steadfast_core::{CachedRateLimiter, Gcra, Instant, rate_limiter::AllowOrCached};
 ///
 /// // One ping a minute for each peer; a ping takes less than five seconds.
 /// let quota = Gcra::every(Duration::from_secs(60));
@@ -56,7 +56,7 @@ use kept::{Attempt, Keeping, Kept};
 ///     pings.allow_or_cached(&"bob", Instant::from_secs(110)),
 ///     AllowOrCached::Cached { value: &true, age },
 /// );
-/// # Ok::<(), steadfast_core::AttemptLost<bool>>(())
+/// # Ok::<(), steadfast_core::rate_limiter::AttemptLost<bool>>(())
 /// ```
 pub type CachedRateLimiter<K, V, A, const N: usize, H = HashSeed> = CachedRateLimiterIn<K, V, A, Inline<N>, H>;
 

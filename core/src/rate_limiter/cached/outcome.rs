@@ -2,7 +2,7 @@
 
 use core::{fmt, time::Duration};
 
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 /// What to do instead of an attempt, or the right to make one; `P` is what ends the attempt.
 #[must_use = "an attempt ends by complete, release or refund"]
@@ -73,7 +73,7 @@ pub struct AttemptPermit {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AttemptLost<V>(pub V);
 
-/// What a [`CachedRateLimiter`](crate::CachedRateLimiter) has answered so far: `allowed + cached + in_flight + denied`
+/// What a [`CachedRateLimiter`](crate::rate_limiter::CachedRateLimiter) has answered so far: `allowed + cached + in_flight + denied`
 /// is all it was asked.
 ///
 /// Of the attempts that were allowed, those neither completed, released nor refunded are being made or were lost.

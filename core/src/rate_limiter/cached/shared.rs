@@ -3,7 +3,13 @@
 use core::hash::{BuildHasher, Hash};
 
 use super::{AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, CachedRateLimiterIn, CachedRateLimiterStats};
-use crate::{Clock, Lock, Quota, Shared, Storage};
+use crate::{
+    foundation::{
+        shared::{Clock, Lock, Shared},
+        storage::Storage,
+    },
+    rate_limiter::Quota,
+};
 
 impl<K, V, A, S, H, L, T> Shared<CachedRateLimiterIn<K, V, A, S, H>, L, T>
 where
@@ -22,7 +28,7 @@ where
     ///
     /// ```
     /// use core::{cell::RefCell, time::Duration};
-    /// use steadfast_core::{AllowOrCached, CachedRateLimiter, Clock, Gcra, Instant, Shared};
+    /// use steadfast_core::{CachedRateLimiter, Clock, Gcra, Instant, Shared, rate_limiter::AllowOrCached};
     ///
     /// # struct Uptime;
     /// # impl Clock for Uptime {

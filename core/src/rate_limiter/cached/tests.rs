@@ -2,7 +2,11 @@ use core::{cell::RefCell, num::NonZeroU32};
 use std::{format, vec::Vec};
 
 use super::{kept::Kept, *};
-use crate::{Gcra, Shared, SlidingLog, test_util::ManualClock};
+use crate::{
+    foundation::shared::Shared,
+    rate_limiter::{Gcra, SlidingLog},
+    test_util::ManualClock,
+};
 
 /// One ping a minute, which takes less than five seconds.
 type Pings<const N: usize> = CachedRateLimiter<&'static str, bool, SlidingLog<1>, N>;

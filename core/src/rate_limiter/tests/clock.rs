@@ -124,7 +124,10 @@ fn found_a11_a_late_reading_ages_nobody_elses_state() {
 
 #[test]
 fn found_a11_allow_at_takes_an_old_reading_for_late_not_for_a_step_back() {
-    use crate::{Clock, Shared, test_util::ManualClock};
+    use crate::{
+        foundation::shared::{Clock, Shared},
+        test_util::ManualClock,
+    };
     use core::cell::RefCell;
 
     let clock = ManualClock::new(at(NOON));

@@ -6,7 +6,7 @@ use cortex_m_semihosting::hprintln;
 use embassy_executor::Spawner;
 use embassy_time::Timer;
 use emulator::{board, harness};
-use steadfast_embassy::{Decision, RateLimiter, Shared, SlidingLog, shared};
+use steadfast_embassy::{RateLimiter, Shared, SlidingLog, rate_limiter::Decision, shared};
 
 type PeerId = u32;
 

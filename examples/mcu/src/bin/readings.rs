@@ -9,7 +9,7 @@ use embassy_executor::Spawner;
 use embassy_time::{Instant, Timer};
 use emulator::{board, harness};
 use heapless::Vec;
-use steadfast_embassy::{BatchQueue, BatchSettings, FlushReason, Shared, shared};
+use steadfast_embassy::{BatchQueue, BatchSettings, Shared, batch_collector::FlushReason, shared};
 
 type Reading = u16;
 

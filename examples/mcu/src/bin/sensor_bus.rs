@@ -8,7 +8,11 @@ use cortex_m_semihosting::hprintln;
 use embassy_executor::Spawner;
 use embassy_time::{Instant, Ticker, Timer};
 use emulator::{board, harness};
-use steadfast_embassy::{BreakerError, BreakerState, CircuitBreaker, Reset, Shared, Trip, shared};
+use steadfast_embassy::{
+    CircuitBreaker, Reset, Shared, Trip,
+    circuit_breaker::{BreakerError, BreakerState},
+    shared,
+};
 
 /// Opens after three failures in a row; probes after one second, then after two, four, at most eight.
 static BUS: Shared<CircuitBreaker> = shared(CircuitBreaker::new(

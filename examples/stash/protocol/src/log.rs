@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use heapless::String;
-use steadfast_core::{Formatter, Group, Level, Recorder, ServiceLog};
+use steadfast_core::logger::{Formatter, Group, Level, Recorder, ServiceLog};
 
 use crate::{Outcome, Refusal, wire::WireError};
 

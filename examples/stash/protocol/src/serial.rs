@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use serde::{Deserialize, Serialize};
-use steadfast_core::{DedupStats, LoggerStats, RateLimiterStats};
+use steadfast_core::{dedup_cache::DedupStats, logger::LoggerStats, rate_limiter::RateLimiterStats};
 
 use crate::{ConfidantStats, PeerId, wire::MAX_DATAGRAM};
 

@@ -3,7 +3,10 @@
 use heapless::Vec;
 use rand_core::TryCryptoRng;
 use sha2::{Digest, Sha256};
-use steadfast_core::{Domain, Encryptor, EncryptorError};
+use steadfast_core::{
+    Encryptor,
+    encryptor::{Domain, EncryptorError},
+};
 
 use crate::{Chunk, Identity, Manifest, PeerId, Sealed};
 
@@ -57,7 +60,7 @@ impl Summary {
 ///
 /// assert_eq!(vault.open_chunk(&Chunk { version: 4, ..chunk }), None);
 /// assert_eq!(Vault::from_seed(&[8; 32]).open_chunk(&chunk), None);
-/// # Ok::<(), steadfast_core::EncryptorError>(())
+/// # Ok::<(), steadfast_core::encryptor::EncryptorError>(())
 /// ```
 #[derive(Debug)]
 pub struct Vault {

@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use proptest::{collection::vec, prelude::*};
 use rand_core::{TryCryptoRng, TryRng};
 use stash_protocol::{CHUNK_BYTES, Chunk, Identity, Manifest, Sealed, Summary, Vault};
-use steadfast_core::EncryptorError;
+use steadfast_core::encryptor::EncryptorError;
 
 /// Different bytes each time, which is all that these tests need.
 struct Counter(u64);

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use steadfast::{Logger, ServiceLog};
+use steadfast::{Logger, logger::ServiceLog};
 use tokio::time::{Instant, sleep};
 
 /// How long a check waits for what has to become true.

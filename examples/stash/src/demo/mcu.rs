@@ -10,7 +10,7 @@ use stash_protocol::{
     CHUNK_BYTES, Identity, PeerId,
     serial::{self, BoardStats, Frame, MAX_FRAME},
 };
-use steadfast::{Logger, ServiceLog};
+use steadfast::{Logger, logger::ServiceLog};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use stash_protocol::{CHUNK_BYTES, Identity, PeerId, Refusal};
-use steadfast::{Logger, ServiceLog};
+use steadfast::{Logger, logger::ServiceLog};
 use tempfile::TempDir;
 use tokio::sync::watch;
 

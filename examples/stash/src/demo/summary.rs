@@ -2,7 +2,10 @@
 
 use std::{fmt, ops::AddAssign};
 
-use steadfast::{BatchQueueStats, BreakerStats, CorrelatorStats, DedupStats, LoggerStats, QuorumStats};
+use steadfast::{
+    batch_collector::BatchQueueStats, circuit_breaker::BreakerStats, correlator::CorrelatorStats,
+    dedup_cache::DedupStats, logger::LoggerStats, quorum::QuorumStats,
+};
 
 use super::mallory::Flood;
 use crate::{

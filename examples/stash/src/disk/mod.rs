@@ -15,7 +15,7 @@ use std::{
 };
 
 use stash_protocol::{ChunkId, ChunkStore, Manifest, PeerId, Sealed, StoreError};
-use steadfast::{Lock, Mutex};
+use steadfast::runtime::{Lock, Mutex};
 
 pub use self::root::{Found, Trouble};
 use self::{folder::Folder, present::Present};

@@ -8,7 +8,12 @@ use std::{
 };
 
 use stash_protocol::{Body, Name, Refusal};
-use steadfast::{BreakerError, CallError, CallId, Lock, Outcome, RetryExt, RetryPolicy};
+use steadfast::{
+    RetryExt, RetryPolicy,
+    circuit_breaker::{BreakerError, Outcome},
+    correlator::{CallError, CallId},
+    runtime::Lock,
+};
 use tokio::{select, time::sleep};
 
 use super::{Answer, AskError, Asked, Contact, Greeting, Link, PeerAddress, Question, Reply, sockets::canonical};

@@ -3,7 +3,11 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use stash_protocol::{Body, Holding};
-use steadfast::{Batch, BatchCollector, BatchQueueStats, Lock, Mutex};
+use steadfast::{
+    BatchCollector,
+    batch_collector::{Batch, BatchQueueStats},
+    runtime::{Lock, Mutex},
+};
 use tokio::{sync::Notify, task::JoinSet};
 
 use crate::link::{Link, PeerAddress};

@@ -10,7 +10,11 @@ use stash_protocol::{
     RunSecret, Settings, log,
     wire::{Verified, WireError},
 };
-use steadfast::{Clock, Instant, Lock, Logger, Mutex, ServiceLog, SystemTimer};
+use steadfast::{
+    Instant, Logger,
+    logger::ServiceLog,
+    runtime::{Clock, Lock, Mutex, SystemTimer},
+};
 
 use super::NodeStats;
 use crate::{MAX_CHUNKS, disk::Disk, seed::random};

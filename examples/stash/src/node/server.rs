@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use stash_protocol::{Holding, Identity, Reply, wire::MAX_DATAGRAM};
-use steadfast::{SystemTimer, Timer};
+use steadfast::runtime::{SystemTimer, Timer};
 use tokio::{
     select,
     sync::{Notify, mpsc},

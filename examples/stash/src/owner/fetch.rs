@@ -9,7 +9,7 @@ use std::{
 };
 
 use stash_protocol::{Body, Refusal};
-use steadfast::{Lock, Mutex};
+use steadfast::runtime::{Lock, Mutex};
 
 use super::{
     AskError, Contact, Link,

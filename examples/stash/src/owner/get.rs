@@ -3,7 +3,11 @@
 use std::{fmt, net::SocketAddr};
 
 use stash_protocol::{Body, Manifest, PeerId, Refusal, Summary};
-use steadfast::{Ballot, Lock, Quorum, QuorumStats};
+use steadfast::{
+    Quorum,
+    quorum::{Ballot, QuorumStats},
+    runtime::Lock,
+};
 use tokio::task::JoinSet;
 
 use super::{AskError, Contact, Greeting, Owner, PeerAddress, Reasons, assembly::Assembly, fetch::Worker};

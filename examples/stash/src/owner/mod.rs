@@ -8,7 +8,7 @@ mod put;
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use stash_protocol::{Body, Identity, Vault, wire::MAX_DATAGRAM};
-use steadfast::{Lock, Mutex};
+use steadfast::runtime::{Lock, Mutex};
 use tokio::task::{JoinHandle, JoinSet};
 
 use self::assembly::{Assembly, Piece};

@@ -10,7 +10,7 @@ use std::{
 };
 
 use stash_protocol::{Body, CHUNK_BYTES, Chunk, Manifest, Refusal, Sealed, Summary};
-use steadfast::SystemRng;
+use steadfast::runtime::SystemRng;
 use tokio::task::JoinSet;
 
 use super::{AskError, Contact, Greeting, Link, Owner, PeerAddress, Reasons};

@@ -10,7 +10,10 @@ use loom::{
     sync::{Arc, atomic::AtomicU64},
     thread,
 };
-use steadfast_core::{BreakerState, BreakerStats, CallGuard, Consecutive, Reset, Trip};
+use steadfast_core::{
+    Reset, Trip,
+    circuit_breaker::{BreakerState, BreakerStats, CallGuard, Consecutive},
+};
 
 use super::*;
 

@@ -5,7 +5,10 @@ use core::future::pending;
 use tokio::time::{advance, sleep, timeout};
 
 use super::*;
-use crate::{CallWindow, Jitter, RetryExt, RetryPolicy};
+use crate::{
+    circuit_breaker::CallWindow,
+    retry::{Jitter, RetryExt, RetryPolicy},
+};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -10,7 +10,7 @@ use ring::{
     aead::{self, Aad, CHACHA20_POLY1305, LessSafeKey, UnboundKey},
     error::Unspecified,
 };
-use steadfast_core::{Domain, EncryptorError, Nonce, Tag};
+use steadfast_core::encryptor::{Domain, EncryptorError, Nonce, Tag};
 use zeroize::{Zeroize, Zeroizing};
 
 /// What [`steadfast_core::Encryptor`] does, with the same bytes and the same errors.

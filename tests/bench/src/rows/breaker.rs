@@ -12,7 +12,11 @@ use std::{
 
 use failsafe::CircuitBreaker as _;
 use recloser::Recloser;
-use steadfast::{CallWindow, CircuitBreaker, Clock, Percent, Reset, SystemTimer, Trip};
+use steadfast::{
+    CircuitBreaker, Reset, Trip,
+    circuit_breaker::{CallWindow, Percent},
+    runtime::{Clock, SystemTimer},
+};
 use tower::{Service, ServiceExt, service_fn};
 use tower_resilience_circuitbreaker::CircuitBreakerLayer;
 

@@ -3,7 +3,7 @@
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 use governor::clock::{Clock as _, QuantaClock};
-use steadfast::{Clock, SystemTimer};
+use steadfast::runtime::{Clock, SystemTimer};
 
 use super::Plan;
 use crate::{

@@ -11,7 +11,11 @@ use std::{
 };
 
 use slab::Slab;
-use steadfast::{CallId, Clock, Correlator, KeyedCorrelator, SystemTimer};
+use steadfast::{
+    Correlator, KeyedCorrelator,
+    correlator::CallId,
+    runtime::{Clock, SystemTimer},
+};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,

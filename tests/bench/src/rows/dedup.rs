@@ -10,7 +10,11 @@ use std::{
 use dashmap::{DashMap, Entry};
 use lru::LruCache;
 use moka::policy::EvictionPolicy;
-use steadfast::{Clock, DedupCache, Instant, Seen, SystemTimer, WhenFull};
+use steadfast::{
+    DedupCache, Instant,
+    dedup_cache::{Seen, WhenFull},
+    runtime::{Clock, SystemTimer},
+};
 use ttl_cache::TtlCache;
 
 use super::{Plan, count};

@@ -17,7 +17,10 @@ use governor::{
     nanos::Nanos,
     state::keyed::DashMapStateStore,
 };
-use steadfast::{Clock, Gcra, RateLimiter, SlidingLog, SystemTimer};
+use steadfast::{
+    Gcra, RateLimiter, SlidingLog,
+    runtime::{Clock, SystemTimer},
+};
 
 use super::{Plan, count};
 use crate::{

@@ -4,7 +4,11 @@ use std::{collections::HashMap, hint::black_box, io, sync::Mutex};
 
 use slog::Drain;
 use slog_async::OverflowStrategy;
-use steadfast::{Clock, Event, Instant, Logger, SystemTimer, WriteSink};
+use steadfast::{
+    Instant, Logger,
+    logger::{Event, WriteSink},
+    runtime::{Clock, SystemTimer},
+};
 use tracing::{Dispatch, dispatcher, info};
 
 use super::Plan;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
-use steadfast::{RetryExt, RetryPolicy, SystemRng};
+use steadfast::{RetryExt, RetryPolicy, runtime::SystemRng};
 use tokio_retry2::{Retry, strategy::ExponentialBackoff};
 
 use super::Plan;

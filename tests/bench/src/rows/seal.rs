@@ -6,7 +6,7 @@ use chacha20::{R20, hchacha};
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 use libsodium_rs::crypto_aead::xchacha20poly1305 as sodium;
 use ring::aead;
-use steadfast::{Domain, Encryptor, SystemRng};
+use steadfast::{Encryptor, encryptor::Domain, runtime::SystemRng};
 use steadfast_core::Encryptor as Core;
 
 use super::Plan;

@@ -1,8 +1,8 @@
 use core::num::NonZeroU32;
 
 use steadfast_core::{
-    BreakerMode, Breakers, CallWindow, CircuitBreaker, Consecutive, Outcome, Percent, Permit, Reset, TimeWindow, Trip,
-    TripPolicy,
+    Breakers, CircuitBreaker, Reset, Trip,
+    circuit_breaker::{BreakerMode, CallWindow, Consecutive, Outcome, Percent, Permit, TimeWindow, TripPolicy},
 };
 
 use crate::{any, limiters::cost, now, see, see_all, seed, span};

@@ -1,4 +1,4 @@
-use steadfast_core::{CallId, Correlator, KeyedCorrelator};
+use steadfast_core::{Correlator, KeyedCorrelator, correlator::CallId};
 
 use crate::{any, now, see, seed, span};
 

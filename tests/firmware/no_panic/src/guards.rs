@@ -1,6 +1,11 @@
 //! What adapters put together themselves.
 
-use steadfast_core::{Asked, AttemptGuard, AttemptLost, CallGuard, Permit, WaitList};
+use steadfast_core::{
+    WaitList,
+    circuit_breaker::{CallGuard, Permit},
+    correlator::Asked,
+    rate_limiter::{AttemptGuard, AttemptLost},
+};
 
 use crate::{any, breakers::outcome, now, see};
 

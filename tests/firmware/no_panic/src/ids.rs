@@ -1,4 +1,7 @@
-use steadfast_core::{Claim, DedupCache, WhenFull};
+use steadfast_core::{
+    DedupCache,
+    dedup_cache::{Claim, WhenFull},
+};
 
 use crate::{any, now, see, seed, span};
 

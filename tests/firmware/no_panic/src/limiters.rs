@@ -1,6 +1,9 @@
 use core::num::NonZeroU32;
 
-use steadfast_core::{AllowOrCached, AttemptEnd, CachedRateLimiter, Gcra, OnFull, Quota, RateLimiter, SlidingLog};
+use steadfast_core::{
+    CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
+    rate_limiter::{AllowOrCached, AttemptEnd, OnFull, Quota},
+};
 
 use crate::{any, now, see, see_all, seed, span};
 

@@ -1,6 +1,9 @@
 use core::fmt::{self, Write};
 
-use steadfast_core::{Event, Group, Level, Logger, Show, Text};
+use steadfast_core::{
+    Logger,
+    logger::{Event, Group, Level, Show, Text},
+};
 
 use crate::{any, now, see, see_all, seed, span, text};
 

@@ -1,4 +1,7 @@
-use steadfast_core::{Failure, Jitter, RetryBudget, RetryPolicy};
+use steadfast_core::{
+    RetryBudget, RetryPolicy,
+    retry::{Failure, Jitter},
+};
 
 use crate::{Dice, any, now, see, span};
 

@@ -9,10 +9,15 @@ use core::{
 };
 
 use steadfast_core::{
-    AddError, AllowOrCached, BallotId, BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CallId, CircuitBreaker,
-    Claim, Clock, Correlator, DedupCache, FlushOutcome, Gcra, Instant, KeyedCorrelator, Level, Lock, Logger,
-    NotWritten, Outcome, Quorum, RateLimiter, ServiceLog, Shared, Show, Sink, SlidingLog, Timer, Trip, WaitList,
-    WhenFull, aggregate,
+    BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CircuitBreaker, Clock, Correlator, DedupCache, Gcra,
+    Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList, aggregate,
+    batch_collector::{AddError, FlushOutcome},
+    circuit_breaker::Outcome,
+    correlator::CallId,
+    dedup_cache::{Claim, WhenFull},
+    logger::{Level, NotWritten, ServiceLog, Show, Sink},
+    quorum::BallotId,
+    rate_limiter::AllowOrCached,
 };
 
 use crate::{
@@ -125,8 +130,8 @@ fn breakers() {
         see((breaker.run(call), keyed.run(&key, call), breaker.allow_request(), breaker.state(), keyed.state(&key)));
         breaker.record_success();
         breaker.record_failure();
-        breaker.set_mode(black_box(steadfast_core::BreakerMode::ObserveOnly));
-        keyed.set_mode(black_box(steadfast_core::BreakerMode::ForcedOpen));
+        breaker.set_mode(black_box(steadfast_core::circuit_breaker::BreakerMode::ObserveOnly));
+        keyed.set_mode(black_box(steadfast_core::circuit_breaker::BreakerMode::ForcedOpen));
         breaker.reset();
         see((keyed.reset(&key), breaker.stats(), keyed.stats()));
     }

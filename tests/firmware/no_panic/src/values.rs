@@ -1,4 +1,7 @@
-use steadfast_core::{BreakerError, Gcra, Instant, Open, RateLimiter};
+use steadfast_core::{
+    Gcra, Instant, RateLimiter,
+    circuit_breaker::{BreakerError, Open},
+};
 
 use crate::{any, now, see, span};
 

@@ -1,6 +1,10 @@
 use core::num::NonZeroU32;
 
-use steadfast_core::{BallotId, Quorum, aggregate, aggregate::settled};
+use steadfast_core::{
+    Quorum,
+    aggregate::{self, settled},
+    quorum::BallotId,
+};
 
 use crate::{any, limiters::cost, now, see, see_all};
 

@@ -8,7 +8,9 @@ use cortex_m_rt::entry;
 use firmware_tests::{board, harness};
 use heapless::Vec;
 use steadfast_embassy::{
-    CircuitBreaker, DefmtSink, Event, HashSeed, Level, Lock, Logger, Mutex, Reset, Shared, Sink, Trip, shared,
+    CircuitBreaker, DefmtSink, HashSeed, Lock, Logger, Mutex, Reset, Shared, Trip,
+    logger::{Event, Level, Sink},
+    shared,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);

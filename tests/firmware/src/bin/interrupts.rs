@@ -8,7 +8,9 @@ use cortex_m_rt::entry;
 use firmware_tests::{board, board::interrupted_by, harness};
 use heapless::Deque;
 use steadfast_embassy::{
-    CallId, Claim, Correlator, DedupCache, Gcra, Instant, Lock, Mutex, RateLimiter, Resolution, Shared, WhenFull,
+    Correlator, DedupCache, Gcra, Instant, Lock, Mutex, RateLimiter, Shared,
+    correlator::{CallId, Resolution},
+    dedup_cache::{Claim, WhenFull},
     shared,
 };
 

@@ -9,9 +9,14 @@ use embassy_futures::{join::join, select::select, yield_now};
 use embassy_sync::{channel::Channel, signal::Signal};
 use embassy_time::{Duration as Ticks, with_timeout};
 use steadfast_embassy::{
-    BatchQueue, BatchSettings, BreakerError, BreakerState, CallError, CallId, CircuitBreaker, Clock, Correlator,
-    EmbassyTimer, Gcra, Instant, Jitter, Level, Logger, Mutex, NotWritten, RateLimiter, Reason, Reset, Resolution,
-    RetryBudget, RetryPolicy, Shared, Sink, Timer, Trip, WaitList, raw::CriticalSectionRawMutex, shared,
+    BatchQueue, BatchSettings, CircuitBreaker, Clock, Correlator, EmbassyTimer, Gcra, Instant, Logger, Mutex,
+    RateLimiter, Reset, RetryBudget, RetryPolicy, Shared, Timer, Trip, WaitList,
+    circuit_breaker::{BreakerError, BreakerState},
+    correlator::{CallError, CallId, Resolution},
+    logger::{Level, NotWritten, Sink},
+    raw::CriticalSectionRawMutex,
+    retry::{Jitter, Reason},
+    shared,
 };
 
 use firmware_tests::{board, harness};

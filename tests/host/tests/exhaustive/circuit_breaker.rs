@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use steadfast_core::{
-    BreakerState, CallWindow, CircuitBreaker, Instant, Outcome, Percent, Permit, Reset, Trip, TripPolicy,
+    CircuitBreaker, Instant, Reset, Trip,
+    circuit_breaker::{BreakerState, CallWindow, Outcome, Percent, Permit, TripPolicy},
 };
 
 use super::explore::{START, Scenario, TICK, View, explore};

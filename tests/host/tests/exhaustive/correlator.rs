@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use steadfast_core::{BeginError, CallId, Correlator, Instant, Resolution};
+use steadfast_core::{
+    Correlator, Instant,
+    correlator::{BeginError, CallId, Resolution},
+};
 
 use super::explore::{START, Scenario, TICK, View, explore};
 

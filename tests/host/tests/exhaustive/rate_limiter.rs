@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, fmt::Debug, marker::PhantomData};
 
-use steadfast_core::{Decision, Gcra, Instant, OnFull, Quota, RateLimiter, SlidingLog};
+use steadfast_core::{
+    Gcra, Instant, RateLimiter, SlidingLog,
+    rate_limiter::{Decision, OnFull, Quota},
+};
 
 use super::explore::{START, Scenario, TICK, View, explore};
 

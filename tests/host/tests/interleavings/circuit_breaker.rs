@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use steadfast_core::{BreakerState, CircuitBreaker, Instant, Outcome, Reset, Trip};
+use steadfast_core::{
+    CircuitBreaker, Instant, Reset, Trip,
+    circuit_breaker::{BreakerState, Outcome},
+};
 
 use super::support::{SECOND, Threads, Time, explore, spawn, threads};
 

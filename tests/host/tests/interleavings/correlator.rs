@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use steadfast_core::{CallError, CallId, Correlator, Instant, KeyedCorrelator, Resolution};
+use steadfast_core::{
+    Correlator, Instant, KeyedCorrelator,
+    correlator::{CallError, CallId, Resolution},
+};
 
 use super::support::{SECOND, Threads, Time, block_on, explore, poll_and_drop, spawn, threads};
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use steadfast_core::{Claim, DedupCache, Instant, WhenFull};
+use steadfast_core::{
+    DedupCache, Instant,
+    dedup_cache::{Claim, WhenFull},
+};
 
 use super::support::{SECOND, Threads, Time, explore, spawn, threads};
 

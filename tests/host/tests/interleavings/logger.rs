@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use steadfast_core::{Event, Instant, Level, Logger, NotWritten, Recorded, Recorder, Sink};
+use steadfast_core::{
+    Instant, Logger,
+    logger::{Event, Level, NotWritten, Recorded, Recorder, Sink},
+};
 
 use super::support::{SECOND, Threads, Time, block_on, explore, poll_and_drop, spawn, threads};
 

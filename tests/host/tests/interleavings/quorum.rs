@@ -1,6 +1,10 @@
 //! Waiting for a decision.
 
-use steadfast_core::{BallotId, Instant, Quorum, Vote, aggregate::median};
+use steadfast_core::{
+    Instant, Quorum,
+    aggregate::median,
+    quorum::{BallotId, Vote},
+};
 
 use super::support::{SECOND, Threads, Time, block_on, explore, poll_and_drop, spawn, threads};
 

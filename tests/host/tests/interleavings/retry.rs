@@ -3,7 +3,10 @@
 use std::{convert::Infallible, future::ready, sync::Arc, time::Duration};
 
 use rand_core::TryRng;
-use steadfast_core::{Instant, Jitter, Lock, Reason, RetryBudget, RetryPolicy};
+use steadfast_core::{
+    Instant, Lock, RetryBudget, RetryPolicy,
+    retry::{Jitter, Reason},
+};
 
 use super::support::{Mutex, Time, block_on, explore, poll_and_drop, spawn};
 

@@ -200,5 +200,5 @@ impl<B, L, T> Queue<B, L, T> {
         "Shared<BatchQueueIn>::flush 36",
     ];
     assert_eq!(found, expected);
-    assert_eq!(names.module("core/src/time.rs"), "steadfast_core");
+    assert_eq!(names.module("core/src/foundation/time.rs"), "steadfast_core");
 }

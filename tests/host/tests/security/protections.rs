@@ -73,7 +73,7 @@ pub const PROTECTIONS: &[Protection] = &[
     .quick(),
     protection(
         "Keys that were chosen to collide make every operation slow",
-        "core/src/hash.rs",
+        "core/src/foundation/hash/mod.rs",
         ["Sip::new_with_keys(self.0.0, self.0.1)", "Sip::new_with_keys(self.0.0 & 0, self.0.1 & 0)"],
         &["a_known_secret_is_a_way_in_and_another_closes_it"],
     ),
@@ -264,7 +264,7 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "Keys stay in memory, or are shown",
-        "core/src/hash.rs",
+        "core/src/foundation/hash/mod.rs",
         ["f.write_str(\"HashSeed(..)\")", "write!(f, \"HashSeed({:?})\", self.0)"],
         &["neither_a_seed_nor_its_hasher_shows_the_secret"],
     ),
@@ -372,7 +372,7 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A reading of the clock that comes late ages what others have",
-        "core/src/readings.rs",
+        "core/src/foundation/readings.rs",
         ["} else if now >= self.behind.after(patience) {", "} else if now <= self.behind.after(patience) {"],
         &["found_a11_a_late_reading_ages_nobody"],
     ),
@@ -411,7 +411,7 @@ pub const PROTECTIONS: &[Protection] = &[
     .quick(),
     protection(
         "A future that waits and is never polled holds up all who wait behind it",
-        "core/src/wait_list.rs",
+        "core/src/foundation/wait_list.rs",
         ["let after = asks_at.after(GRACE.times(ahead));", "let after = asks_at.after(GRACE.times(ahead | 1 << 40));"],
         &["found_a1_a_waiter_that_nobody_polls_delays_others_by_a_bound_only"],
     ),

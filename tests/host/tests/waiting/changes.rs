@@ -6,7 +6,8 @@ use std::{
 };
 
 use steadfast_core::{
-    Clock, Gcra, Instant, NeverFits, OnFull, Timer, WaitError, WaitList,
+    Clock, Gcra, Instant, Timer, WaitList,
+    rate_limiter::{NeverFits, OnFull, WaitError},
     test_util::{Simulator, VirtualTimer},
 };
 

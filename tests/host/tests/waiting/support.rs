@@ -11,7 +11,8 @@ use std::{
 };
 
 use steadfast_core::{
-    Clock, Decision, Gcra, Instant, NeverFits, RateLimiter, Shared, Timer, WaitError, WaitList,
+    Clock, Gcra, Instant, RateLimiter, Shared, Timer, WaitList,
+    rate_limiter::{Decision, NeverFits, WaitError},
     test_util::{Simulator, VirtualTimer},
 };
 

@@ -7,7 +7,8 @@ use std::{
 };
 
 use steadfast_core::{
-    Clock, Gcra, Instant, Timer, WaitError,
+    Clock, Gcra, Instant, Timer,
+    rate_limiter::WaitError,
     test_util::{Simulator, VirtualTimer},
 };
 

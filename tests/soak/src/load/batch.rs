@@ -8,8 +8,11 @@ use std::{
 };
 
 use steadfast::{
-    AddError, Batch, BatchCollector, Clock, Flushed, Jitter, RetryPolicy, SystemTimer, Timer, WeakBatchCollector,
+    BatchCollector, RetryPolicy,
+    batch_collector::{AddError, Batch, Flushed, WeakBatchCollector},
     block_on,
+    retry::Jitter,
+    runtime::{Clock, SystemTimer, Timer},
 };
 
 use super::{Load, Turn};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use steadfast::{
-    BreakerError, BreakerState, CallWindow, CircuitBreaker, Consecutive, Outcome, Percent, Reset, Trip, TripPolicy,
+    CircuitBreaker, Reset, Trip,
+    circuit_breaker::{BreakerError, BreakerState, CallWindow, Consecutive, Outcome, Percent, TripPolicy},
 };
 
 use super::{Load, Turn};

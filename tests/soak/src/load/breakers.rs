@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use steadfast::{BreakerError, Breakers, CallWindow, Percent, Reset, Trip};
+use steadfast::{
+    Breakers, Reset, Trip,
+    circuit_breaker::{BreakerError, CallWindow, Percent},
+};
 
 use super::{
     Load, Turn,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use steadfast::{AllowOrCached, CachedRateLimiter, Gcra};
+use steadfast::{CachedRateLimiter, Gcra, rate_limiter::AllowOrCached};
 
 use super::{Load, Turn};
 use crate::{clock::SoakClock, count::Counter, faults::Fault, sums::Sums, worker::Worker};

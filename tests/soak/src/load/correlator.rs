@@ -2,7 +2,10 @@
 
 use std::{future::ready, io, sync::Arc, time::Duration};
 
-use steadfast::{BeginError, CallError, CallId, Correlator, Resolution};
+use steadfast::{
+    Correlator,
+    correlator::{BeginError, CallError, CallId, Resolution},
+};
 
 use super::{
     Load, Turn,

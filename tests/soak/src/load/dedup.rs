@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use steadfast::{Claim, DedupCache, Instant, Seen, WhenFull};
+use steadfast::{
+    DedupCache, Instant,
+    dedup_cache::{Claim, Seen, WhenFull},
+};
 
 use super::{Load, Turn};
 use crate::{clock::SoakClock, count::Counter, faults::Fault, sums::Sums, worker::Worker};

@@ -1,6 +1,6 @@
 //! The encryptor: blobs that come back, and blobs with a bit turned over that do not.
 
-use steadfast::{Domain, Encryptor};
+use steadfast::{Encryptor, encryptor::Domain};
 
 use super::{Load, Turn};
 use crate::{count::Counter, faults::Fault, sums::Sums, worker::Worker};

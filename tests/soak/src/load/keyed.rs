@@ -2,7 +2,10 @@
 
 use std::{future::ready, io, sync::Arc, time::Duration};
 
-use steadfast::{CallError, KeyedCorrelator, Resolution};
+use steadfast::{
+    KeyedCorrelator,
+    correlator::{CallError, Resolution},
+};
 
 use super::{
     Load, Turn,

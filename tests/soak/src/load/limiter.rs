@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use steadfast::{Decision, Gcra, Instant, Quota, RateLimiter, SlidingLog};
+use steadfast::{
+    Gcra, Instant, RateLimiter, SlidingLog,
+    rate_limiter::{Decision, Quota},
+};
 
 use super::{Load, Turn};
 use crate::{clock::SoakClock, count::Counter, sums::Sums, worker::Worker};

@@ -2,7 +2,10 @@
 
 use std::{io, panic::resume_unwind, sync::Arc, thread, time::Duration};
 
-use steadfast::{Level, Logger, NotWritten, Recorder, ServiceLog, Sink};
+use steadfast::{
+    Logger,
+    logger::{Level, NotWritten, Recorder, ServiceLog, Sink},
+};
 
 use super::{Load, Turn};
 use crate::{

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, io, sync::Arc, thread, time::Duration};
 
-use steadfast::{CorrelatorStats, Resolution, block_on};
+use steadfast::{
+    block_on,
+    correlator::{CorrelatorStats, Resolution},
+};
 use tokio::sync::mpsc;
 
 use crate::{

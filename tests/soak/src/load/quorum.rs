@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use steadfast::{Quorum, Vote, aggregate};
+use steadfast::{Quorum, aggregate, quorum::Vote};
 
 use super::{Load, Turn};
 use crate::{clock::SoakClock, count::Counter, faults::Fault, sums::Sums, worker::Worker};

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use steadfast::{Clock, Instant, Jitter, RetryBudget, RetryPolicy, SystemRng};
+use steadfast::{
+    Instant, RetryBudget, RetryPolicy,
+    retry::Jitter,
+    runtime::{Clock, SystemRng},
+};
 
 use super::{Load, Turn, breaker::service};
 use crate::{clock::SoakClock, count::Counter, sums::Sums, worker::Worker};

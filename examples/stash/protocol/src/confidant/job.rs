@@ -2,7 +2,11 @@
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use steadfast_core::{Claim, ClaimTicket, Decision, Instant};
+use steadfast_core::{
+    Instant,
+    dedup_cache::{Claim, ClaimTicket},
+    rate_limiter::Decision,
+};
 
 use super::{Confidant, Outcome, Reply, ledger::Admission, reply::bits_below};
 use crate::{Body, Chunk, ChunkId, ChunkStore, Manifest, Message, PeerId, Refusal, StoreError, wire::Verified};

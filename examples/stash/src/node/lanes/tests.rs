@@ -8,7 +8,10 @@ use std::{
 use stash_protocol::{
     Capacity, Chunk, ChunkId, ChunkStore, Manifest, MemoryStore, Message, Name, Refusal, Sealed, StoreError, wire,
 };
-use steadfast::{Level, Logger, NotWritten, Sink};
+use steadfast::{
+    Logger,
+    logger::{Level, NotWritten, Sink},
+};
 
 use super::*;
 

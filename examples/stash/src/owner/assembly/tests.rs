@@ -1,5 +1,5 @@
 use stash_protocol::Sealed;
-use steadfast::SystemRng;
+use steadfast::runtime::SystemRng;
 
 use super::*;
 

@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
-use steadfast_core::{Breakers, Instant, Outcome, Permit, Reset, Trip};
+use steadfast_core::{
+    Breakers, Instant, Reset, Trip,
+    circuit_breaker::{Outcome, Permit},
+};
 
 pub type Set = Breakers<u64, 8>;
 

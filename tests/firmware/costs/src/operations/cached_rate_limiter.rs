@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
-use steadfast_core::{AllowOrCached, AttemptPermit, CachedRateLimiter, Gcra, Instant};
+use steadfast_core::{
+    CachedRateLimiter, Gcra, Instant,
+    rate_limiter::{AllowOrCached, AttemptPermit},
+};
 
 pub type Limiter = CachedRateLimiter<u64, u32, Gcra, 32>;
 

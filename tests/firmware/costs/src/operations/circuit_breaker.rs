@@ -3,7 +3,8 @@
 use core::time::Duration;
 
 use steadfast_core::{
-    CallWindow, CircuitBreaker, Consecutive, Instant, Outcome, Percent, Permit, Reset, TimeWindow, Trip,
+    CircuitBreaker, Instant, Reset, Trip,
+    circuit_breaker::{CallWindow, Consecutive, Outcome, Percent, Permit, TimeWindow},
 };
 
 macro_rules! breaker {

@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
-use steadfast_core::{CallId, Correlator, Instant, Resolution};
+use steadfast_core::{
+    Correlator, Instant,
+    correlator::{CallId, Resolution},
+};
 
 pub type Reply = [u8; 8];
 pub type Calls = Correlator<u32, Reply, 8>;

@@ -2,7 +2,10 @@
 
 use core::time::Duration;
 
-use steadfast_core::{Claim, ClaimTicket, DedupCache, Instant, Seen, WhenFull};
+use steadfast_core::{
+    DedupCache, Instant,
+    dedup_cache::{Claim, ClaimTicket, Seen, WhenFull},
+};
 
 pub type Id = [u8; 16];
 pub type Cache = DedupCache<Id, 64>;

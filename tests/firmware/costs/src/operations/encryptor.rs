@@ -1,6 +1,9 @@
 //! Messages of up to 1 KiB, encrypted where they lie.
 
-use steadfast_core::{Domain, Encryptor, Nonce, Tag};
+use steadfast_core::{
+    Encryptor,
+    encryptor::{Domain, Nonce, Tag},
+};
 
 use super::Dice;
 

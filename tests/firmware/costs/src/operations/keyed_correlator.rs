@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use steadfast_core::{Instant, KeyedCorrelator, Resolution};
+use steadfast_core::{Instant, KeyedCorrelator, correlator::Resolution};
 
 pub type Id = [u8; 16];
 pub type Reply = [u8; 8];

@@ -1,6 +1,9 @@
 //! 8 groups, with names and lines of 160 bytes.
 
-use steadfast_core::{Event, Instant, Level, Logger, Recorded, ServiceId};
+use steadfast_core::{
+    Instant, Logger,
+    logger::{Event, Level, Recorded, ServiceId},
+};
 
 pub type Log = Logger<8>;
 

@@ -1,6 +1,9 @@
 //! A ballot of 8 voters.
 
-use steadfast_core::{Ballot, Instant, Quorum, Vote, aggregate};
+use steadfast_core::{
+    Instant, Quorum, aggregate,
+    quorum::{Ballot, Vote},
+};
 
 pub type Ballots = Quorum<u32, i64, 8>;
 

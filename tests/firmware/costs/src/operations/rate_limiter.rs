@@ -2,7 +2,10 @@
 
 use core::num::NonZeroU32;
 
-use steadfast_core::{Decision, Gcra, HashSeed, Instant, OnFull, RateLimiter, SlidingLog};
+use steadfast_core::{
+    Gcra, HashSeed, Instant, RateLimiter, SlidingLog,
+    rate_limiter::{Decision, OnFull},
+};
 
 pub mod gcra {
     use super::*;

@@ -1,6 +1,9 @@
 //! A run of retries with any policy, and the budget that several runs share.
 
-use steadfast_core::{Failure, Instant, Retry, RetryBudget, RetryPolicy, Step};
+use steadfast_core::{
+    Instant, Retry, RetryBudget, RetryPolicy,
+    retry::{Failure, Step},
+};
 
 use super::Dice;
 

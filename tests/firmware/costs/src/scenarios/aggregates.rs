@@ -4,7 +4,10 @@ use crate::operations::{
     aggregate::{rest, trimmed_mean},
     quorum::{self, result, vote},
 };
-use steadfast_core::{Ballot, Instant, Vote};
+use steadfast_core::{
+    Instant,
+    quorum::{Ballot, Vote},
+};
 
 use super::{
     keys::mix,

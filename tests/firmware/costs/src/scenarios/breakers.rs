@@ -3,7 +3,10 @@
 use core::time::Duration;
 
 use crate::operations::{breakers, circuit_breaker};
-use steadfast_core::{BreakerState, Instant, Outcome};
+use steadfast_core::{
+    Instant,
+    circuit_breaker::{BreakerState, Outcome},
+};
 
 use super::{
     keys::{by_chance, colliding},

@@ -3,7 +3,10 @@
 use core::time::Duration;
 
 use crate::operations::{correlator, keyed_correlator};
-use steadfast_core::{CallId, Instant, Resolution};
+use steadfast_core::{
+    Instant,
+    correlator::{CallId, Resolution},
+};
 
 use super::{
     keys::{by_chance, colliding, mix},

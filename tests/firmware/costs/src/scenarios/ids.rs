@@ -1,7 +1,10 @@
 //! The dedup cache.
 
 use crate::operations::dedup_cache::{Cache, FORGETS, Id, REFUSES, TTL, check, rest};
-use steadfast_core::{Claim, Instant, Seen};
+use steadfast_core::{
+    Instant,
+    dedup_cache::{Claim, Seen},
+};
 
 use super::{
     keys::{by_chance, colliding},

@@ -1,7 +1,10 @@
 //! Rate limiters.
 
 use crate::operations::{cached_rate_limiter, rate_limiter};
-use steadfast_core::{AllowOrCached, AttemptEnd, HashSeed, Instant};
+use steadfast_core::{
+    HashSeed, Instant,
+    rate_limiter::{AllowOrCached, AttemptEnd},
+};
 
 use super::{
     keys::{by_chance, colliding},

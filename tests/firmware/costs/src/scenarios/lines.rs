@@ -3,7 +3,10 @@
 use core::time::Duration;
 
 use crate::operations::logger::{NEW, record, rest, service, write_due};
-use steadfast_core::{Event, Instant, Level, Recorded};
+use steadfast_core::{
+    Instant,
+    logger::{Event, Level, Recorded},
+};
 
 use super::meter::{By, Meter};
 

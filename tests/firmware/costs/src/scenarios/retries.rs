@@ -6,7 +6,10 @@ use crate::operations::{
     Dice,
     retry::{budget, next, start},
 };
-use steadfast_core::{Failure, Instant, Jitter, RetryBudget, RetryPolicy, Step};
+use steadfast_core::{
+    Instant, RetryBudget, RetryPolicy,
+    retry::{Failure, Jitter, Step},
+};
 
 use super::meter::{By, Meter};
 

@@ -4,9 +4,9 @@ use core::mem::size_of;
 
 use cortex_m_semihosting::hprintln;
 use steadfast_core::{
-    BatchCollector, Breakers, CachedRateLimiter, CallWindow, CircuitBreaker, Consecutive, Correlator, DedupCache,
-    Encryptor, Gcra, KeyedCorrelator, Logger, Quorum, RateLimiter, Retry, RetryBudget, RetryPolicy, SlidingLog,
-    TimeWindow,
+    BatchCollector, Breakers, CachedRateLimiter, CircuitBreaker, Correlator, DedupCache, Encryptor, Gcra,
+    KeyedCorrelator, Logger, Quorum, RateLimiter, Retry, RetryBudget, RetryPolicy, SlidingLog,
+    circuit_breaker::{CallWindow, Consecutive, TimeWindow},
 };
 
 /// Prints what each entry takes, and what the machine takes beside its entries.

@@ -3,12 +3,11 @@
 //! The links lie in the entries' own values, so that other machines do not pay for them. Every call but
 //! [`AgeList::step_back`] is O(1).
 
-use crate::{
-    Instant,
+use crate::foundation::{
     readings::StepBack,
     storage::{Link, Storage},
     table::Table,
-    time::Halves,
+    time::{Halves, Instant},
 };
 
 /// A value that can be in an [`AgeList`]. A table may have several lists; each entry is in one of them at most.

@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use steadfast_core::{Level, NotWritten, Show, Sink};
+use steadfast_core::logger::{Level, NotWritten, Show, Sink};
 
 use super::*;
 

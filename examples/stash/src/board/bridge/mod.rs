@@ -12,7 +12,7 @@ use stash_protocol::{
     serial::{self, BoardStats, Frame, LineStats, MAX_FRAME, Reader},
     wire::MAX_DATAGRAM,
 };
-use steadfast::{Lock, Mutex};
+use steadfast::runtime::{Lock, Mutex};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::UdpSocket,

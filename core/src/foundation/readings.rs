@@ -8,7 +8,7 @@
 //! Nothing ends before its time because of late readings, unless these alone come for so long. And a step is noticed after
 //! so long, by whatever call: what lay ahead is counted from the first reading after it, so it lasts its own span from there.
 
-use crate::{Instant, time::Span};
+use crate::foundation::time::{Instant, Span};
 
 /// How far what comes while readings are behind is set apart from what was there.
 const APART: Span = Span::from_nanos(1);

@@ -3,12 +3,15 @@
 use core::future::Future;
 use std::sync::Arc;
 
-use steadfast_core::{
-    Clock, Drive, Lock, NoBudget, Plain, RetryBudget as BudgetMachine, RetryBudgetStats, RetryError, RetryPolicy, Run,
-    Setup,
-};
+use steadfast_core::{Clock, Lock, RetryBudget as BudgetMachine};
 
-use crate::{JitterRng, Mutex, SystemRng, SystemTimer};
+use crate::runtime::{JitterRng, Mutex, SystemRng, SystemTimer};
+
+#[doc(inline)]
+pub use steadfast_core::retry::{
+    Drive, Failure, Hint, Jitter, NoBudget, Notify, Plain, Reason, Retry, RetryBudgetStats, RetryError, RetryIf,
+    RetryPolicy, Run, Setup, Step,
+};
 
 /// What [`RetryExt::run`] starts from: every error is retried, nothing is told, there is no budget.
 type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, JitterRng>;
@@ -17,7 +20,7 @@ type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, Jitter
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast::{Reason, RetryExt, RetryPolicy};
+/// use steadfast::{RetryExt, RetryPolicy, retry::Reason};
 ///
 /// #[derive(Debug, PartialEq)]
 /// enum StoreError {
@@ -50,7 +53,7 @@ type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, Jitter
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast::{Jitter, RetryBudget, RetryExt, RetryPolicy};
+/// use steadfast::{RetryBudget, RetryExt, RetryPolicy, retry::Jitter};
 ///
 /// struct Refused {
 ///     retry_after: Option<Duration>,
@@ -85,7 +88,7 @@ type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, Jitter
 ///
 /// # Without a runtime
 ///
-/// [`block_on`](crate::block_on) waits on this thread. A blocking operation cannot be cut off, so
+/// [`block_on`](crate::runtime::block_on) waits on this thread. A blocking operation cannot be cut off, so
 /// [`attempt_timeout`](RetryPolicy::attempt_timeout) has no effect on it.
 ///
 /// ```
@@ -134,7 +137,7 @@ impl RetryExt for RetryPolicy {
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast::{Reason, RetryBudget, RetryExt, RetryPolicy, block_on};
+/// use steadfast::{RetryBudget, RetryExt, RetryPolicy, block_on, retry::Reason};
 ///
 /// const POLICY: RetryPolicy = RetryPolicy::constant(Duration::from_millis(1)).max_retries(5);
 ///

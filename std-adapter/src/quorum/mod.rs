@@ -6,9 +6,15 @@ use core::{borrow::Borrow, fmt, marker::PhantomData, time::Duration};
 use std::sync::Arc;
 
 use list::{Bounded, Lists};
-use steadfast_core::{Ballot, BallotId, Cast, Clock, Instant, QuorumError, QuorumIn, QuorumStats, Shared, Timer, Vote};
+use steadfast_core::{
+    Clock, Instant, Shared, Timer,
+    quorum::{Cast, QuorumIn},
+};
 
-use crate::{Mutex, SystemTimer, runtime::random_seed};
+use crate::runtime::{Mutex, SystemTimer, random_seed};
+
+#[doc(inline)]
+pub use steadfast_core::quorum::{Ballot, BallotId, QuorumError, QuorumStats, Vote};
 
 /// Collects one vote from each voter, and decides by an [`aggregate`](crate::aggregate) once enough have voted.
 ///
@@ -21,7 +27,7 @@ use crate::{Mutex, SystemTimer, runtime::random_seed};
 ///
 /// ```
 /// use std::{thread, time::Duration};
-/// use steadfast::{Quorum, QuorumError, Vote, aggregate, block_on};
+/// use steadfast::{Quorum, aggregate, block_on, quorum::{QuorumError, Vote}};
 ///
 /// # fn main() -> Result<(), QuorumError> {
 /// let versions = Quorum::<String, u64>::builder(2)

@@ -14,7 +14,7 @@ use std::{
 };
 
 use stash_protocol::{Capacity, ConfidantStats, Identity, Name, PeerId};
-use steadfast::{BatchQueueStats, DedupStats, Logger, RateLimiterStats};
+use steadfast::{Logger, batch_collector::BatchQueueStats, dedup_cache::DedupStats, rate_limiter::RateLimiterStats};
 use tokio::{
     select,
     sync::Notify,

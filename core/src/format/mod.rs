@@ -5,7 +5,24 @@ use core::{
     hash::{BuildHasher, Hash},
 };
 
-use crate::*;
+#[cfg(any(test, feature = "test-util"))]
+use crate::test_util;
+use crate::{
+    batch_collector::{BatchBuffer, BatchQueueIn, BatchWorker},
+    circuit_breaker::{BreakersIn, CallGuard, CircuitBreaker, ReportOutcome, TripPolicy},
+    correlator::{CorrelatorIn, KeyedCorrelatorIn},
+    dedup_cache::{ClaimGuard, DedupCacheIn},
+    foundation::{
+        hash::{HashSeed, SeededHasher},
+        shared::{Clock, Lock, Shared},
+        storage::Storage,
+        wait_list::WaitList,
+    },
+    logger::{Actors, Entry, Group, Logger},
+    quorum::{ListStorage, QuorumIn},
+    rate_limiter::{AttemptEnd, AttemptGuard, AttemptLost, CachedRateLimiterIn, Quota, RateLimiterIn},
+    retry::Run,
+};
 
 /// Formats what is listed as its `Debug` does, which takes no lock and shows no secret.
 macro_rules! format_as_debug {

@@ -2,13 +2,16 @@
 
 use core::{mem, num::NonZeroU32, task::Waker};
 
-use crate::{Instant, Lock, time::Span};
+use crate::foundation::{
+    shared::Lock,
+    time::{Instant, Span},
+};
 
 /// A queue with places for `W` waiting tasks, so that those who wait for the same thing are served in the order of their
 /// arrival.
 ///
 /// It goes behind a [`Lock`] of its own, beside the machine that is waited for; see
-/// [`Shared::until_allowed`](crate::Shared::until_allowed). Every call is O(`W`). Keys are told apart by their hash, of 64
+/// [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Every call is O(`W`). Keys are told apart by their hash, of 64
 /// bits where the hasher has as many: two keys of one hash would wait for each other.
 #[derive(Debug)]
 pub struct WaitList<const W: usize> {
@@ -71,12 +74,12 @@ impl<const W: usize> WaitList<W> {
     /// Wakes all who wait, so that they ask again.
     ///
     /// To be called after a change that lets something be allowed earlier, where it was made on the machine itself
-    /// ([`Shared::with`](crate::Shared::with)): another quota, a refund, a cleanup. Without it those who wait notice within
+    /// ([`Shared::with`](crate::foundation::shared::Shared::with)): another quota, a refund, a cleanup. Without it those who wait notice within
     /// a second. A waker is woken outside the lock.
     ///
     /// ```
     /// use core::cell::RefCell;
-    /// use steadfast_core::WaitList;
+    /// use steadfast_core::foundation::wait_list::WaitList;
     ///
     /// let queue = RefCell::new(WaitList::<4>::new());
     /// // ... limiter.with(|limiter, now| ...);

@@ -2,7 +2,7 @@
 
 use core::{cell::RefCell, fmt, future::Future, marker::PhantomData};
 
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 /// Tells the time.
 ///
@@ -39,7 +39,7 @@ pub trait Lock {
     /// Which thread calls, or other context of execution; `None`, as here, if the lock cannot tell.
     ///
     /// What is polled while something else is being polled in the same context is polled by it: so a
-    /// [`BatchQueue`](crate::BatchQueue) sees who calls it inside the flush.
+    /// [`BatchQueue`](crate::batch_collector::BatchQueue) sees who calls it inside the flush.
     fn context(&self) -> Option<usize> {
         None
     }

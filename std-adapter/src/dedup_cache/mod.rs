@@ -6,12 +6,15 @@ use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, mem::needs_drop
 use std::sync::Arc;
 
 pub use guard::ClaimGuard;
-use steadfast_core::{Claim, Clock, DedupCacheIn, DedupStats, Instant, Seen, Shared, WhenFull};
+use steadfast_core::{Clock, Instant, Shared, dedup_cache::DedupCacheIn};
 
 use crate::{
-    Heap, Mutex, SystemTimer,
-    storage::{KeyHasher, Shards, Spread},
+    runtime::{Mutex, SystemTimer},
+    storage::{Heap, KeyHasher, Shards, Spread},
 };
+
+#[doc(inline)]
+pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, Seen, WhenFull};
 
 /// Tells whether an id was seen within its life, in memory that is fixed when it is built.
 ///
@@ -22,7 +25,7 @@ use crate::{
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast::{DedupCache, Seen, WhenFull};
+/// use steadfast::{DedupCache, dedup_cache::{Seen, WhenFull}};
 ///
 /// let heard = DedupCache::<String>::builder(Duration::from_secs(600), WhenFull::ForgetOldest).capacity(1_000_000).build();
 ///
@@ -39,7 +42,7 @@ use crate::{
 ///
 /// ```
 /// # use core::time::Duration;
-/// use steadfast::{Claim, DedupCache, WhenFull};
+/// use steadfast::{DedupCache, dedup_cache::{Claim, WhenFull}};
 ///
 /// # async fn index(_: u64) -> Result<(), std::io::Error> { Ok(()) }
 /// # steadfast::block_on(async {
@@ -65,7 +68,7 @@ use crate::{
 ///
 /// ```
 /// # #[cfg(feature = "tokio")] {
-/// use steadfast::{Claim, ClaimGuard, ClaimLost, DedupCache};
+/// use steadfast::{DedupCache, dedup_cache::{Claim, ClaimGuard, ClaimLost}};
 ///
 /// # enum PayError { NotSent, Unknown }
 /// # async fn pay(_: u64) -> Result<(), PayError> { Ok(()) }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use std::{collections::HashMap, hash::Hasher, vec::Vec};
 
 use super::*;
-use crate::HashSeed;
+use crate::foundation::hash::HashSeed;
 
 type Small<H> = Table<u8, u32, Inline<5>, H>;
 type Sparse<K, H> = Table<K, u32, Window<2>, H>;

@@ -6,7 +6,7 @@ use core::{num::NonZeroU32, time::Duration};
 use std::{sync::Mutex, vec::Vec};
 
 use super::*;
-use crate::Instant;
+use crate::foundation::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 const RESET: Duration = Duration::from_secs(30);

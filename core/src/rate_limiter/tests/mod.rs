@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use std::{boxed::Box, format, vec::Vec};
 
 use super::*;
-use crate::table::tests::Window;
+use crate::foundation::table::tests::Window;
 
 const fn at(secs: u64) -> Instant {
     Instant::from_secs(secs)

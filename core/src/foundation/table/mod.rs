@@ -3,7 +3,7 @@
 //! Slots and the heads of the hash chains are two arrays; a slot that is vacant links to the next vacant one, a slot that
 //! is occupied to the next of its chain. So it holds exactly its capacity, nothing ever moves (a slot's number names its
 //! entry for as long as that lives), there are no tombstones, and look-up, insert and remove cost one hash and an
-//! expected one or two steps along a chain, for keys that the peers cannot aim (see [`HashSeed`](crate::HashSeed)).
+//! expected one or two steps along a chain, for keys that the peers cannot aim (see [`HashSeed`](crate::foundation::hash::HashSeed)).
 //!
 //! In a [`Storage`] with a window there are more slots than entries, and an entry goes into the first vacant slot from the
 //! one that its hash names on: open addressing. Only one that has to go beyond the window is in a chain.
@@ -15,7 +15,7 @@ use core::{
     mem,
 };
 
-use crate::storage::{Allocate, Inline, Link, Storage};
+use crate::foundation::storage::{Allocate, Inline, Link, Storage};
 
 /// The most slots that a link can tell apart.
 const MOST: usize = 0xffff_fffe;

@@ -11,10 +11,11 @@ use core::{
 };
 
 use steadfast_core::{
-    CircuitBreaker as Machine, Clock, Instant, Lock, Open, Outcome, Permit, ReportOutcome, Shared, TripPolicy,
+    CircuitBreaker as Machine, Clock, Instant, Lock, Shared,
+    circuit_breaker::{Open, Outcome, Permit, ReportOutcome, TripPolicy},
 };
 
-use crate::Mutex;
+use crate::runtime::Mutex;
 
 /// A machine behind its lock, and the lanes beside it. Lock and word are parameters for the sake of loom.
 pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64> {

@@ -13,7 +13,7 @@ use stash_protocol::{
     Begun, Body, Holding, Identity, Job, PeerId, Reply,
     wire::{MAX_DATAGRAM, Opened},
 };
-use steadfast::{Lock, Mutex};
+use steadfast::runtime::{Lock, Mutex};
 use tokio::task::JoinSet;
 
 use super::keeper::{Keeper, Medium};

@@ -7,12 +7,17 @@ use core::{fmt, future::Future, ops::ControlFlow, time::Duration};
 use std::sync::Arc;
 
 pub use keyed::KeyedCorrelator;
-use steadfast_core::{
-    BeginError, Call, CallError, CallId, Clock, CorrelatorIn, CorrelatorStats, Expired, Instant, Resolution,
-    RoundTrips, Shared, Timer,
+use steadfast_core::{Clock, Instant, Shared, Timer, correlator::CorrelatorIn};
+
+use crate::{
+    runtime::{Mutex, SystemTimer, random_seed},
+    storage::Heap,
 };
 
-use crate::{Heap, Mutex, SystemTimer, runtime::random_seed};
+#[doc(inline)]
+pub use steadfast_core::correlator::{
+    BeginError, Call, CallError, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
+};
 
 /// Matches replies to pending calls, in memory that is fixed when it is made: a call allocates nothing.
 ///
@@ -22,7 +27,7 @@ use crate::{Heap, Mutex, SystemTimer, runtime::random_seed};
 ///
 /// ```
 /// use std::{future::ready, io, sync::mpsc, thread, time::Duration};
-/// use steadfast::{CallId, Correlator, Resolution, block_on};
+/// use steadfast::{Correlator, block_on, correlator::{CallId, Resolution}};
 ///
 /// /// A question with its id, on its way to bob.
 /// type Wire = mpsc::Sender<(CallId, String)>;
@@ -177,13 +182,13 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     /// The call is pending before `send` is asked for the request, with the id that it has to carry, so the reply may come
     /// while `send` still runs. A `send` that does not wait returns [`ready`](core::future::ready). Whatever ends the call
     /// drops the future of a `send` that still runs; dropping the future of `call` frees the slot at once. On a thread
-    /// without a runtime, wait with [`block_on`](crate::block_on).
+    /// without a runtime, wait with [`block_on`](crate::runtime::block_on).
     ///
     /// ```
-    /// # use steadfast::{CallError, Correlator};
+    /// # use steadfast::{Correlator, correlator::CallError};
     /// # use std::time::Duration;
     /// # struct Peers;
-    /// # impl Peers { async fn store(&self, _: u32, _: steadfast::CallId, _: &[u8]) -> std::io::Result<()> { Ok(()) } }
+    /// # impl Peers { async fn store(&self, _: u32, _: steadfast::correlator::CallId, _: &[u8]) -> std::io::Result<()> { Ok(()) } }
     /// async fn store(calls: &Correlator<u32, bool>, peers: &Peers, bob: u32) -> Result<bool, CallError<std::io::Error>> {
     ///     calls.call(bob, Duration::from_secs(30), |id| peers.store(bob, id, b"sealed")).await
     /// }

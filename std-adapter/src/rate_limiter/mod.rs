@@ -1,30 +1,36 @@
 //! The rate limiter for servers.
 
+mod cached;
 mod line;
 mod waiting;
 
+pub use cached::{CachedRateLimiter, CachedRateLimiterBuilder};
 use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, num::NonZeroU32};
 use std::sync::Arc;
 
-use steadfast_core::{
-    Clock, Decision, Instant, NeverFits, OnFull, Quota, RateLimiterIn, RateLimiterStats, Shared, Verdict,
-};
+use steadfast_core::{Clock, Instant, Shared, rate_limiter::RateLimiterIn};
 
 use self::line::{Line, Waiting};
 use crate::{
-    Mutex, SystemTimer,
+    runtime::{Mutex, SystemTimer},
     storage::{KeyHasher, Shards, SparseHeap, Spread, spread},
+};
+
+#[doc(inline)]
+pub use steadfast_core::rate_limiter::{
+    AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, CachedRateLimiterStats, Decision, Gcra, NeverFits, OnFull,
+    Quota, RateLimiterStats, SlidingLog, Verdict, WaitError,
 };
 
 /// A keyed rate limiter: each key may do so much in so much time, in memory that is fixed when it is built.
 ///
-/// Cloning is cheap and shares everything. `A` is the quota: [`Gcra`](crate::Gcra) (a rate and a burst, as a token bucket
-/// has; the smallest and fastest) or [`SlidingLog`](crate::SlidingLog) (at most so many in any window). No background task
+/// Cloning is cheap and shares everything. `A` is the quota: [`Gcra`](crate::rate_limiter::Gcra) (a rate and a burst, as a token bucket
+/// has; the smallest and fastest) or [`SlidingLog`](crate::rate_limiter::SlidingLog) (at most so many in any window). No background task
 /// is needed. Keys are hashed with a random seed; a `&str` looks up a `String` without allocating. `Eq` and `Hash` of a key
 /// run inside a lock, and must not use the limiter; `Clone` and `Drop` run outside.
 ///
 /// ```
-/// use steadfast::{Decision, Gcra, RateLimiter};
+/// use steadfast::{Gcra, RateLimiter, rate_limiter::Decision};
 ///
 /// let limiter = RateLimiter::builder(Gcra::per_second(100).burst(20)).max_keys(1_000_000).build();
 ///
@@ -56,7 +62,7 @@ use crate::{
 ///
 /// ```
 /// use std::num::NonZeroU32;
-/// use steadfast::{Gcra, NeverFits, RateLimiter};
+/// use steadfast::{Gcra, RateLimiter, rate_limiter::NeverFits};
 ///
 /// let bytes = RateLimiter::builder(Gcra::per_second(1_000)).build();
 /// let cost = |bytes| NonZeroU32::new(bytes).unwrap();
@@ -188,7 +194,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     ///
     /// ```
     /// use std::num::NonZeroU32;
-    /// use steadfast::{Gcra, NeverFits, RateLimiter};
+    /// use steadfast::{Gcra, RateLimiter, rate_limiter::NeverFits};
     ///
     /// let limiter = RateLimiter::builder(Gcra::per_minute(60)).build();
     /// let verdict = limiter.allow_verdict("10.0.0.7", NonZeroU32::MIN)?;

@@ -7,7 +7,7 @@ use core::{
 use std::{collections::hash_map::DefaultHasher, format, rc::Rc, string::String};
 
 use super::*;
-use crate::{Shared, test_util::ManualClock};
+use crate::{foundation::shared::Shared, test_util::ManualClock};
 
 type Cache<const N: usize> = DedupCache<&'static str, N>;
 
@@ -421,7 +421,7 @@ fn a_guard_that_is_dropped_aborts() {
 #[test]
 fn a_failed_handler_may_try_again_wherever_its_future_is_dropped() {
     use crate::{
-        Clock, Timer,
+        foundation::shared::{Clock, Timer},
         test_util::{Simulator, seeds},
     };
 

@@ -21,8 +21,11 @@ use stash_protocol::{
     wire::{self, MAX_DATAGRAM, Opened, Verified, WireError},
 };
 use steadfast::{
-    BreakerStats, Breakers, CallId, Correlator, CorrelatorStats, Lock, Mutex, Reset, RetryBudget, RetryBudgetStats,
-    Trip,
+    Breakers, Correlator, Reset, RetryBudget, Trip,
+    circuit_breaker::BreakerStats,
+    correlator::{CallId, CorrelatorStats},
+    retry::RetryBudgetStats,
+    runtime::{Lock, Mutex},
 };
 
 /// A UDP socket, with another one for the other IP family where that is needed, and what is known of the peers behind

@@ -11,7 +11,9 @@ use core::{fmt, net::SocketAddr};
 
 use heapless::String;
 use steadfast_core::{
-    DedupCache, DedupStats, Gcra, HashSeed, Instant, RateLimiter, RateLimiterStats, SlidingLog, WhenFull,
+    DedupCache, Gcra, HashSeed, Instant, RateLimiter, SlidingLog,
+    dedup_cache::{DedupStats, WhenFull},
+    rate_limiter::RateLimiterStats,
 };
 
 use self::{cookie::Cookies, hints::Hints, job::Payer, ledger::Ledger};

@@ -16,7 +16,7 @@ mod retry;
 
 use std::{io, pin::Pin, sync::Arc, thread};
 
-use steadfast::WhenFull;
+use steadfast::dedup_cache::WhenFull;
 
 use crate::{clock::SoakClock, dice::Dice, faults::Faults, sums::Sums, worker::Worker};
 

@@ -6,29 +6,32 @@ mod single;
 use core::{fmt, future::Future};
 use std::{sync::Arc, thread};
 
-use steadfast_core::{
-    BreakerError, BreakerMode, BreakerState, BreakerStats, CallGuard, CircuitBreaker as Machine, Clock, Consecutive,
-    Instant, Open, Outcome, Permit, ReportOutcome, Reset, Timer, TripPolicy,
-};
+use steadfast_core::{CircuitBreaker as Machine, Clock, Instant, Timer};
 
 use self::single::{Reporter, Single};
-use crate::{Mutex, SystemTimer, runtime::random_seed};
+use crate::runtime::{Mutex, SystemTimer, random_seed};
 
 pub use breakers::{Breakers, BreakersBuilder, BreakersGuard, BreakersReporter};
 
+#[doc(inline)]
+pub use steadfast_core::circuit_breaker::{
+    BreakerError, BreakerMode, BreakerState, BreakerStats, CallGuard, CallWindow, Consecutive, Open, Outcome, Percent,
+    Permit, ReportOutcome, Reset, TimeWindow, Trip, TripPolicy,
+};
+
 /// A circuit breaker: refuses calls to something that keeps failing, and lets a few probes find out when it is back.
 ///
-/// Cloning is cheap and shares everything. `P` says when it opens: see [`Trip`](crate::Trip); [`Reset`] says how it comes
+/// Cloning is cheap and shares everything. `P` says when it opens: see [`Trip`](crate::circuit_breaker::Trip); [`Reset`] says how it comes
 /// back, with jitter from the system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed,
 /// and nothing is allocated after it is made. For one breaker a peer, see [`Breakers`].
 ///
 /// While all is well, a call takes no lock and reads no clock, and threads are not in each other's way: that is, while
-/// the last call succeeded, or none of the [`CallWindow`](crate::CallWindow) failed. A breaker that looks at times takes
+/// the last call succeeded, or none of the [`CallWindow`](crate::circuit_breaker::CallWindow) failed. A breaker that looks at times takes
 /// its lock twice a call. A breaker has about a kibibyte.
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast::{BreakerError, CircuitBreaker, Reset, Trip};
+/// use steadfast::{CircuitBreaker, Reset, Trip, circuit_breaker::BreakerError};
 ///
 /// # steadfast::block_on(async {
 /// # let fetch = async |_url: &str| Err::<(), _>("connection refused");
@@ -60,11 +63,11 @@ pub use breakers::{Breakers, BreakersBuilder, BreakersGuard, BreakersReporter};
 /// From the outside in: **retry (breaker (time limit (call)))**. A time limit around the breaker cuts calls off that the
 /// breaker then hears nothing of, and a service that hangs never opens it. So limit the time inside: by
 /// [`Reset::call_timeout`], or by a timeout in the call that returns an error. A limit that must be outside (a deadline of
-/// the whole request, [`RetryPolicy::attempt_timeout`](crate::RetryPolicy::attempt_timeout)) should be longer.
+/// the whole request, [`RetryPolicy::attempt_timeout`](crate::retry::RetryPolicy::attempt_timeout)) should be longer.
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast::{BreakerState, CircuitBreaker, Reset, RetryExt, RetryPolicy, Trip};
+/// use steadfast::{CircuitBreaker, Reset, RetryExt, RetryPolicy, Trip, circuit_breaker::BreakerState};
 ///
 /// const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(1)).max_retries(5);
 ///
@@ -83,7 +86,7 @@ pub use breakers::{Breakers, BreakersBuilder, BreakersGuard, BreakersReporter};
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast::{CircuitBreaker, Outcome, Percent, Reset, Trip};
+/// use steadfast::{CircuitBreaker, Reset, Trip, circuit_breaker::{Outcome, Percent}};
 ///
 /// # steadfast::block_on(async {
 /// # let get = async || Ok::<u16, std::io::Error>(503);
@@ -114,7 +117,7 @@ pub use breakers::{Breakers, BreakersBuilder, BreakersGuard, BreakersReporter};
 /// # Keeping a permit
 ///
 /// ```
-/// use steadfast::{BreakerGuard, CircuitBreaker, Open, Outcome, Reset, Trip};
+/// use steadfast::{CircuitBreaker, Reset, Trip, circuit_breaker::{BreakerGuard, Open, Outcome}};
 ///
 /// struct Job {
 ///     permit: BreakerGuard,

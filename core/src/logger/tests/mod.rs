@@ -13,7 +13,7 @@ use std::{
 use core::time::Duration;
 
 use super::*;
-use crate::{HashSeed, Instant};
+use crate::foundation::{hash::HashSeed, time::Instant};
 
 type Small = Logger<8>;
 

@@ -4,13 +4,16 @@ use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, time::Duration}
 use std::sync::Arc;
 
 use steadfast_core::{
-    AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, CachedRateLimiterIn, CachedRateLimiterStats, Clock, Instant,
-    OnFull, Quota, Shared,
+    Clock, Instant, Shared,
+    rate_limiter::{
+        AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, CachedRateLimiterIn, CachedRateLimiterStats, OnFull,
+        Quota,
+    },
 };
 
 use crate::{
-    Heap, Mutex, SystemTimer,
-    storage::{KeyHasher, Shards, Spread},
+    runtime::{Mutex, SystemTimer},
+    storage::{Heap, KeyHasher, Shards, Spread},
 };
 
 /// Lets each key make so many attempts in so much time, one at a time, and keeps the value of the last one for those who
@@ -22,7 +25,7 @@ use crate::{
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast::{AllowOrCached, CachedRateLimiter, Gcra};
+/// use steadfast::{CachedRateLimiter, Gcra, rate_limiter::AllowOrCached};
 ///
 /// # async fn ping(_: &str) -> bool { true }
 /// // One ping a minute for each peer; a ping takes less than five seconds.
@@ -72,7 +75,7 @@ impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuild
     /// For how many keys there is room, at least one and at most 4,294,967,294.
     ///
     /// Up to 255 the limiter holds exactly so many. A larger one consists of shards with a margin, so that any `max_keys`
-    /// keys find room; see [`RateLimiterBuilder::max_keys`](crate::RateLimiterBuilder::max_keys).
+    /// keys find room; see [`RateLimiterBuilder::max_keys`](crate::rate_limiter::RateLimiterBuilder::max_keys).
     #[must_use]
     pub const fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
@@ -206,8 +209,8 @@ mod tests {
 
     use super::*;
     #[cfg(feature = "tokio")]
-    use crate::Gcra;
-    use crate::SlidingLog;
+    use crate::rate_limiter::Gcra;
+    use crate::rate_limiter::SlidingLog;
 
     const LEASE: Duration = Duration::from_secs(5);
 

@@ -1,0 +1,13 @@
+//! What the utilities stand on: time, storage, hashing, keyed tables, and a lock with a clock.
+//!
+//! Write a [`Lock`](shared::Lock) and a [`Timer`](shared::Timer) to bring the utilities to another runtime, and a
+//! [`Storage`](storage::Storage) to give them other memory.
+
+pub(crate) mod age;
+pub mod hash;
+pub(crate) mod readings;
+pub mod shared;
+pub mod storage;
+pub(crate) mod table;
+pub mod time;
+pub mod wait_list;
