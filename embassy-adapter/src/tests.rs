@@ -22,7 +22,7 @@ use crate::{
     Lock,
     circuit_breaker::{BreakerError, BreakerState},
     correlator::{CallError, Resolution},
-    dedup_cache::{Claim, WhenFull},
+    dedup_cache::{Claim, OnFull},
     logger::{Level, NotWritten, Sink},
     quorum::{Ballot, Vote},
     rate_limiter::{AllowOrCached, Decision, WaitError},
@@ -37,7 +37,7 @@ static LIMITER: Shared<RateLimiter<u32, SlidingLog<5>, 32>> = shared(RateLimiter
 static WAITING: Mutex<WaitList<4>> = Mutex::new(WaitList::new());
 static PINGS: Shared<CachedRateLimiter<u32, bool, Gcra, 8>> =
     shared(CachedRateLimiter::new(Gcra::per_minute(1), Duration::from_secs(5)));
-static HEARD: Shared<DedupCache<u64, 64>> = shared(DedupCache::new(Duration::from_secs(600), WhenFull::Refuse));
+static HEARD: Shared<DedupCache<u64, 64>> = shared(DedupCache::new(Duration::from_secs(600), OnFull::Refuse));
 static MODEM: Shared<CircuitBreaker> = shared(CircuitBreaker::new(Trip::consecutive(2), Reset::after(SECOND)));
 static LINKS: Shared<Breakers<u32, 8>> = shared(Breakers::new(Trip::consecutive(2), Reset::after(SECOND)));
 static CALLS: Shared<Correlator<u32, u8, 2>> = shared(Correlator::new(0));
@@ -159,9 +159,9 @@ fn a_breaker_opens_and_closes_again() {
         for _ in 0..2 {
             assert_eq!(MODEM.call(ready(Err::<(), _>("no carrier"))).await, Err(BreakerError::Inner("no carrier")));
         }
-        assert!(matches!(MODEM.run(|| Ok::<_, ()>(())), Err(BreakerError::Open { .. })));
+        assert!(matches!(MODEM.call_blocking(|| Ok::<_, ()>(())), Err(BreakerError::Open { .. })));
         EmbassyTimer.sleep_until(Instant::from_secs(1)).await;
-        assert_eq!(MODEM.run(|| Ok::<_, ()>(7)), Ok(7));
+        assert_eq!(MODEM.call_blocking(|| Ok::<_, ()>(7)), Ok(7));
         assert_eq!(MODEM.state(), BreakerState::Closed);
         assert_eq!(LINKS.call(&1, ready(Ok::<_, ()>(8))).await, Ok(8));
     });
@@ -190,9 +190,9 @@ impl rand_core::TryRng for Half {
 fn retries_wait_on_the_board_and_share_a_budget() {
     const POLICY: RetryPolicy = RetryPolicy::constant(SECOND).max_retries(5).jitter(Jitter::None);
     drive(async {
-        let result = POLICY.run_with(EmbassyTimer, Half, || ready(Err::<(), _>("busy"))).budget(&BUDGET).await;
+        let result = POLICY.call_with(EmbassyTimer, Half, || ready(Err::<(), _>("busy"))).budget(&BUDGET).await;
         let error = result.unwrap_err();
-        assert_eq!((error.attempts, error.reason), (3, Reason::Budget));
+        assert_eq!((error.attempts, error.reason), (3, Reason::BudgetExhausted));
         assert_eq!(now(), Instant::from_secs(2));
     });
 }

@@ -2,18 +2,19 @@
 //!
 //! # Where to look
 //!
-//! - **The types to hold** are structs at this level: [`RateLimiter`], [`CachedRateLimiter`], [`CircuitBreaker`],
-//!   [`Breakers`], [`RetryBudget`], [`DedupCache`], [`Correlator`], [`KeyedCorrelator`], [`BatchCollector`], [`Quorum`] and
-//!   [`Logger`]; [`RetryExt`] runs a [`RetryPolicy`]. Each page opens with an example.
-//! - **What goes in** is built first, and cannot be invalid: [`Gcra`] and [`SlidingLog`], [`Trip`] and [`Reset`],
-//!   [`RetryPolicy`], [`WhenFull`]. Builders have a default for all else.
-//! - **What comes out** is an enum or a small struct: [`Decision`], [`Seen`], [`Resolution`], [`Ballot`]. A "not now"
-//!   carries the instant to come back at, and `retry_after(now)` makes a duration of it; errors are for misuse and
-//!   capacity, and give back what was not taken.
-//! - **Cancelling** is dropping the future, at any await: its slot, place or permit is free at once.
+//! - **The utilities**, each with its outcomes and errors in a module of its own: [`rate_limiter`], [`circuit_breaker`],
+//!   [`retry`], [`dedup_cache`], [`correlator`], [`batch_collector`], [`quorum`] with [`aggregate`], [`logger`] and, with the
+//!   feature `aead`, `encryptor`. Here are the types that you hold, such as [`RateLimiter`], and what you build them from,
+//!   such as [`Gcra`].
+//! - **Settings** are built first, and cannot be invalid: [`Gcra`] and [`SlidingLog`], [`Trip`] and [`Reset`],
+//!   [`RetryPolicy`]. Builders have a default for all else.
+//! - **Outcomes** are an enum or a small struct, such as [`Decision`](rate_limiter::Decision). A "not now" carries the instant
+//!   to come back at, and `retry_after(now)` makes a duration of it; errors are for misuse and capacity, and give back what
+//!   was not taken.
+//! - **Cancellation** is dropping the future, at any await: its slot, place or permit is free at once.
 //! - **Counts** are in `stats()`, and add up.
-//! - **The machines** beneath are in [`steadfast_core`], with `now` as an argument and no lock. [`Mutex`], [`SystemTimer`]
-//!   and [`Heap`] are this crate's parts for a [`Shared`](steadfast_core::Shared) of your own.
+//! - **The state machines** beneath are in [`steadfast_core`], with `now` as an argument and no lock. [`runtime`] and
+//!   [`storage`] have this crate's parts for a [`Shared`](steadfast_core::Shared) of your own.
 #![cfg_attr(
     test,
     allow(

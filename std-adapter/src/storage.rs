@@ -9,7 +9,7 @@ use steadfast_core::foundation::storage::{Allocate, Storage};
 use crate::runtime::random_seed;
 
 /// Slots in one boxed slice whose size is chosen at run time and never changes: the
-/// [`Storage`](steadfast_core::foundation::storage::Storage) of servers.
+/// [`Storage`] of servers.
 #[derive(Clone, Copy, Debug)]
 pub struct Heap;
 

@@ -18,7 +18,7 @@ use std::sync::{
 use steadfast::{
     Breakers, CachedRateLimiter, DedupCache, Gcra, Instant, RateLimiter, Reset, Trip,
     circuit_breaker::{BreakerMode, Outcome},
-    dedup_cache::{Claim, WhenFull},
+    dedup_cache::{self, Claim},
     rate_limiter::{AllowOrCached, OnFull},
     runtime::Clock,
     storage::Heap,
@@ -87,7 +87,7 @@ fn a_rate_limiter_does_what_its_machine_does() {
     let (quota, other) = (Gcra::per(5, SPAN), Gcra::per(9, SPAN));
     for capacity in CAPACITIES {
         let clock = Hand::new();
-        let limiter = RateLimiter::<u64, _>::builder(quota).max_keys(capacity).timer(clock.clone()).build();
+        let limiter = RateLimiter::<u64, _>::builder(quota).capacity(capacity).timer(clock.clone()).build();
         let mut machine: RateLimiterIn<u64, Gcra, Heap> = RateLimiterIn::allocate(quota, capacity, HashSeed::FIXED);
         script(12, &clock, |call, key, now| {
             let cost = NonZeroU32::MIN.saturating_add(call as u32 % 11);
@@ -119,7 +119,7 @@ fn a_cached_rate_limiter_does_what_its_machine_does() {
     let quota = Gcra::per(3, SPAN);
     for capacity in CAPACITIES {
         let clock = Hand::new();
-        let limiter = CachedRateLimiter::<u64, u64, _>::builder(quota, SPAN / 5).max_keys(capacity);
+        let limiter = CachedRateLimiter::<u64, u64, _>::builder(quota, SPAN / 5).capacity(capacity);
         let limiter = limiter.clock(clock.clone()).build();
         let mut machine: CachedRateLimiterIn<u64, u64, Gcra, Heap> =
             CachedRateLimiterIn::allocate(quota, SPAN / 5, capacity, HashSeed::FIXED);
@@ -165,14 +165,14 @@ fn a_cached_rate_limiter_does_what_its_machine_does() {
 
 #[test]
 fn a_dedup_cache_does_what_its_machine_does() {
-    for (capacity, when_full) in
-        CAPACITIES.into_iter().flat_map(|n| [(n, WhenFull::Refuse), (n, WhenFull::ForgetOldest)])
+    for (capacity, on_full) in
+        CAPACITIES.into_iter().flat_map(|n| [(n, dedup_cache::OnFull::Refuse), (n, dedup_cache::OnFull::ForgetOldest)])
     {
         let clock = Hand::new();
-        let cache = DedupCache::<u64>::builder(SPAN, when_full).lease(SPAN / 5).capacity(capacity).clock(clock.clone());
+        let cache = DedupCache::<u64>::builder(SPAN, on_full).lease(SPAN / 5).capacity(capacity).clock(clock.clone());
         let cache = cache.build();
         let mut machine: DedupCacheIn<u64, Heap> =
-            DedupCacheIn::allocate(SPAN, when_full, capacity, HashSeed::FIXED).with_lease(SPAN / 5);
+            DedupCacheIn::allocate(SPAN, on_full, capacity, HashSeed::FIXED).with_lease(SPAN / 5);
         let mut kept = Vec::new();
         script(10, &clock, |call, key, now| {
             match call {
@@ -213,7 +213,7 @@ fn breakers_do_what_their_machine_does() {
     let (trip, reset) = (Trip::consecutive(2), Reset::after(SPAN / 5));
     for capacity in CAPACITIES {
         let clock = Hand::new();
-        let breakers = Breakers::<u64>::builder(trip, reset).max_keys(capacity).clock(clock.clone()).build();
+        let breakers = Breakers::<u64>::builder(trip, reset).capacity(capacity).clock(clock.clone()).build();
         let mut machine: BreakersIn<u64, _, Heap> = BreakersIn::allocate(trip, reset, capacity, HashSeed::FIXED);
         let call_of = |fails: bool| if fails { Err(()) } else { Ok(()) };
         script(14, &clock, |call, key, now| {
@@ -229,7 +229,7 @@ fn breakers_do_what_their_machine_does() {
                 }
                 6 | 7 => {
                     let permit = machine.try_acquire(&key, now);
-                    let result = breakers.run(&key, || call_of(call == 6));
+                    let result = breakers.call_blocking(&key, || call_of(call == 6));
                     assert_eq!(result.is_err(), permit.is_err() || call == 6);
                     let outcome = if call == 6 { Outcome::Failure } else { Outcome::Success };
                     _ = permit.map(|permit| machine.record(&key, permit, outcome, now));
@@ -243,7 +243,7 @@ fn breakers_do_what_their_machine_does() {
                     breakers.record_failure(&key);
                     machine.record_failure(&key, now);
                 }
-                11 => assert_eq!(breakers.reset(&key), machine.reset(&key)),
+                11 => assert_eq!(breakers.close(&key), machine.close(&key)),
                 12 => assert_eq!(breakers.cleanup(), machine.cleanup(now)),
                 _ => {
                     let mode = if key == 0 { BreakerMode::ObserveOnly } else { BreakerMode::Automatic };
@@ -271,8 +271,8 @@ fn breakers_do_what_their_machine_does() {
 fn a_full_table_does_as_it_was_told() {
     let quota = Gcra::per(1, SPAN);
     for (on_full, served) in [(OnFull::Deny, 0), (OnFull::Share, 1)] {
-        let limiter = RateLimiter::<u64, _>::builder(quota).max_keys(8).on_full(on_full).timer(Hand::new()).build();
-        let pings = CachedRateLimiter::<u64, (), _>::builder(quota, SPAN).max_keys(8).on_full(on_full);
+        let limiter = RateLimiter::<u64, _>::builder(quota).capacity(8).on_full(on_full).timer(Hand::new()).build();
+        let pings = CachedRateLimiter::<u64, (), _>::builder(quota, SPAN).capacity(8).on_full(on_full);
         let pings = pings.clock(Hand::new()).build();
         assert_eq!((0..8).filter(|key| limiter.allow(key).is_allowed()).count(), 8);
         assert_eq!((8..16).filter(|key| limiter.allow(key).is_allowed()).count(), served);

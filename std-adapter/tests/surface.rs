@@ -68,7 +68,7 @@ fn every_future_may_be_spawned() -> Result<(), QuorumError> {
     let quorum = Quorum::<String, i64>::builder(1).build()?;
     may_be_spawned(&quorum.decided(quorum.ballot(), aggregate::median));
 
-    let retry = RetryPolicy::constant(Duration::ZERO).run(async || Ok::<(), ()>(()));
+    let retry = RetryPolicy::constant(Duration::ZERO).call(async || Ok::<(), ()>(()));
     may_be_spawned(&retry.into_future());
     Ok(())
 }
@@ -79,9 +79,9 @@ fn builders_need_no_turbofish() {
     let limiter = RateLimiter::builder(Gcra::per_hour(1)).build();
     assert!(limiter.allow("bob").is_allowed());
     assert_eq!(limiter.usage(), [(String::from("bob"), 0)]);
-    let heard = DedupCache::builder(Duration::from_secs(60), steadfast::dedup_cache::WhenFull::Refuse).build();
+    let heard = DedupCache::builder(Duration::from_secs(60), steadfast::dedup_cache::OnFull::Refuse).build();
     assert!(heard.check(&7_u64).is_fresh());
     let breakers = Breakers::builder(steadfast::Trip::consecutive(1), steadfast::Reset::after(Duration::MAX)).build();
-    assert!(breakers.run("bob", || Err::<(), _>(())).is_err());
+    assert!(breakers.call_blocking("bob", || Err::<(), _>(())).is_err());
     assert_eq!(breakers.tripped().len(), 1);
 }

@@ -31,7 +31,7 @@ use steadfast::{
     Correlator, DedupCache, KeyedCorrelator, Quorum,
     aggregate::majority,
     block_on,
-    dedup_cache::{Claim, Seen, WhenFull},
+    dedup_cache::{Claim, OnFull, Seen},
     quorum::Vote,
 };
 
@@ -121,8 +121,7 @@ fn found_a10_ids_may_come_back_for_the_cache() {
     ends(|| {
         let (cell, back) = back_into::<DedupCache<NosyKey>>(|cache| _ = (cache.len(), cache.stats(), cache.horizon()));
         let key = |number| NosyKey(Nosy(number, back.clone()));
-        let cache =
-            DedupCache::<NosyKey>::builder(TTL, WhenFull::ForgetOldest).lease(Duration::ZERO).capacity(3).build();
+        let cache = DedupCache::<NosyKey>::builder(TTL, OnFull::ForgetOldest).lease(Duration::ZERO).capacity(3).build();
         assert!(cell.set(cache.clone()).is_ok());
         for number in 0..20 {
             // New ones, known ones, forgotten ones; claimed ones, of which the lease ends at once.
@@ -132,14 +131,14 @@ fn found_a10_ids_may_come_back_for_the_cache() {
             let _ = cache.claim(&key(100 + number));
             assert!(matches!(cache.claim(&key(number)), Claim::Duplicate { .. }));
         }
-        let held = DedupCache::<NosyKey>::builder(TTL, WhenFull::Refuse).capacity(1).build();
+        let held = DedupCache::<NosyKey>::builder(TTL, OnFull::Refuse).capacity(1).build();
         for is_done in [false, true] {
             let Claim::Fresh(claim) = held.claim(&key(1)) else { panic!("it is new") };
             assert!(matches!(held.claim(&key(2)), Claim::Full));
             if is_done { claim.commit().unwrap() } else { drop(claim) }
         }
         cache.cleanup();
-        let brief = DedupCache::<NosyKey>::builder(Duration::ZERO, WhenFull::Refuse).capacity(300).build();
+        let brief = DedupCache::<NosyKey>::builder(Duration::ZERO, OnFull::Refuse).capacity(300).build();
         (0..300).for_each(|number| assert_eq!(brief.check(&key(number)), Seen::Fresh));
         assert_eq!(brief.cleanup(), 300);
     });
@@ -321,7 +320,7 @@ fn breaks<R>(f: impl FnOnce() -> R) -> bool {
 #[test]
 fn found_a10_a_panic_in_the_users_code_leaves_every_count_right() {
     let key = Fragile;
-    let cache = DedupCache::<Fragile>::builder(TTL, WhenFull::ForgetOldest).capacity(1).build();
+    let cache = DedupCache::<Fragile>::builder(TTL, OnFull::ForgetOldest).capacity(1).build();
     assert!(breaks(|| cache.check(&core::mem::ManuallyDrop::new(key(1)) as &Fragile)));
     assert!(cache.is_empty());
     assert!(cache.check(&key(1)).is_fresh() && cache.check(&key(2)).is_fresh());

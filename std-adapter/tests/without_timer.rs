@@ -40,7 +40,7 @@ fn found_b6_a_batch_collector_flushes_in_time() {
         runtime.block_on(async {
             let (sender, mut flushed) = tokio::sync::mpsc::unbounded_channel();
             let batches = BatchCollector::builder(10, SHORT)
-                .spawn(move |batch| {
+                .build(move |batch| {
                     sender.send(batch.into_vec()).unwrap();
                     async {}
                 })
@@ -58,7 +58,7 @@ fn found_b6_retries_and_their_time_limits_wait() {
         runtime.block_on(async {
             let policy = RetryPolicy::exponential(SHORT).max_retries(2).attempt_timeout(SHORT);
             let mut calls = 0;
-            let result = policy.run(|| {
+            let result = policy.call(|| {
                 calls += 1;
                 let hangs = calls < 2;
                 async move {

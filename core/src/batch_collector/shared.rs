@@ -192,7 +192,7 @@ where
             loop {
                 // Called inside, too: a closure may do its work before it returns a future.
                 let outcome = poll_flush(self, async { flush(worker.items(), reason).await }).await.into();
-                if !worker.settle(outcome).await {
+                if !worker.finish(outcome).await {
                     break;
                 }
             }

@@ -33,7 +33,7 @@ use crate::foundation::{
 /// while let Some(_reason) = worker.next_batch().await {
 ///     loop {
 ///         let outcome = send(worker.items()).await;
-///         if !worker.settle(outcome.into()).await {
+///         if !worker.finish(outcome.into()).await {
 ///             break; // what is left in `items` now has failed for good: the place for a dead letter
 ///         }
 ///     }
@@ -155,7 +155,7 @@ where
     /// [`retry`](BatchQueueIn::retry) says: then the wait before that is over, and other tasks have had their turn.
     ///
     /// After false, what is still in [`items`](Self::items) has failed for good.
-    pub async fn settle(&mut self, outcome: FlushOutcome) -> bool {
+    pub async fn finish(&mut self, outcome: FlushOutcome) -> bool {
         let (times, wait) = self.queue.with_lock(|queue| queue.retries());
         let again = self.complete(outcome, self.items.count(), self.attempt <= times);
         if again {

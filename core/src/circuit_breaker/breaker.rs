@@ -108,13 +108,13 @@ impl<P: TripPolicy> CircuitBreaker<P> {
         self.control.mode
     }
 
-    /// Hands the decision to the breaker or to an operator. The state beneath is untouched; see [`reset`](Self::reset).
+    /// Hands the decision to the breaker or to an operator. The state beneath is untouched; see [`close`](Self::close).
     pub const fn set_mode(&mut self, mode: BreakerMode) {
         self.control.mode = mode;
     }
 
     /// Closes the breaker and forgets its past; calls that are under way no longer count. The mode and the counts stay.
-    pub fn reset(&mut self) {
+    pub fn close(&mut self) {
         self.control.close(&mut self.cell);
     }
 
@@ -130,7 +130,7 @@ impl<P: TripPolicy> CircuitBreaker<P> {
     }
 
     /// For adapters that let the calls of a healthy breaker pass without its lock. While this is some generation, calls
-    /// may be admitted by [`Permit::calm`] and succeed without a word here, if [`settle`](Self::settle) tells of them
+    /// may be admitted by [`Permit::calm`] and succeed without a word here, if [`merge`](Self::merge) tells of them
     /// before anything else is done with the breaker, and none succeeds at its [`call_deadline`](Self::call_deadline) or
     /// later.
     #[must_use]
@@ -139,8 +139,8 @@ impl<P: TripPolicy> CircuitBreaker<P> {
     }
 
     /// For adapters: counts calls that passed while the breaker was calm. So many were admitted, and so many succeeded.
-    pub fn settle(&mut self, permitted: u64, successes: u64) {
-        self.control.settle(&mut self.cell, permitted, successes);
+    pub fn merge(&mut self, permitted: u64, successes: u64) {
+        self.control.merge(&mut self.cell, permitted, successes);
     }
 
     /// What the breaker has counted since it was made.

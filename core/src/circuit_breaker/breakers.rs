@@ -86,9 +86,9 @@ impl<K, P: TripPolicy, H, const N: usize> Breakers<K, N, P, H> {
 }
 
 impl<K, P: TripPolicy, S: Allocate, H> BreakersIn<K, P, S, H> {
-    /// Breakers for `max_keys` keys, at least one, in storage of run-time size.
-    pub fn allocate(trip: P, reset: Reset, max_keys: usize, hasher: H) -> Self {
-        let table = Table::allocate(max_keys, hasher);
+    /// Breakers for `capacity` keys, at least one, in storage of run-time size.
+    pub fn allocate(trip: P, reset: Reset, capacity: usize, hasher: H) -> Self {
+        let table = Table::allocate(capacity, hasher);
         Self { control: Control::new(trip, reset), table, hand: 0, untracked: 0, reused: 0 }
     }
 }
@@ -291,7 +291,7 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
 
     /// Closes the breaker of `key` and forgets its past; calls that are under way no longer count, as long as it has its
     /// entry. False, and nothing done, if it has none, which is as good as new.
-    pub fn reset<Q>(&mut self, key: &Q) -> bool
+    pub fn close<Q>(&mut self, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,

@@ -309,8 +309,8 @@ fn an_operator_decides_for_all_keys() {
     );
     breakers.set_mode(BreakerMode::Automatic);
     assert!(!breakers.allow_request(&0, at(0)));
-    assert!(breakers.reset(&0));
-    assert!(!breakers.reset(&9));
+    assert!(breakers.close(&0));
+    assert!(!breakers.close(&9));
     assert!(breakers.allow_request(&0, at(0)));
     assert_eq!(breakers.iter().filter(|(_, state)| *state == BreakerState::Open).count(), 3);
 }

@@ -273,7 +273,7 @@ impl<P: TripPolicy> Control<P> {
     }
 
     /// Counts what has passed a breaker that is calm.
-    pub(super) fn settle(&mut self, cell: &mut Cell<P::Window>, permitted: u64, successes: u64) {
+    pub(super) fn merge(&mut self, cell: &mut Cell<P::Window>, permitted: u64, successes: u64) {
         self.stats.permitted = self.stats.permitted.wrapping_add(permitted);
         self.stats.successes = self.stats.successes.wrapping_add(successes);
         self.trip.succeed(&mut cell.window, successes);

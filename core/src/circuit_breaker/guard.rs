@@ -168,8 +168,8 @@ impl<R: ReportOutcome> CallGuard<R> {
     /// # Errors
     ///
     /// What the call returns.
-    pub fn run<V, E>(self, call: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
-        self.run_with(call, Outcome::of)
+    pub fn call_blocking<V, E>(self, call: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
+        self.call_blocking_with(call, Outcome::of)
     }
 
     /// Makes a call that blocks; `classify` tells its outcome.
@@ -177,7 +177,7 @@ impl<R: ReportOutcome> CallGuard<R> {
     /// # Errors
     ///
     /// What the call returns.
-    pub fn run_with<V, E>(
+    pub fn call_blocking_with<V, E>(
         mut self,
         call: impl FnOnce() -> Result<V, E>,
         classify: impl FnOnce(&Result<V, E>) -> Outcome,

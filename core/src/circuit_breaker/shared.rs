@@ -92,8 +92,8 @@ where
     /// # Errors
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
-    pub fn run<V, E>(&self, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>> {
-        self.try_acquire()?.run(call).map_err(BreakerError::Inner)
+    pub fn call_blocking<V, E>(&self, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>> {
+        self.try_acquire()?.call_blocking(call).map_err(BreakerError::Inner)
     }
 
     /// [`CircuitBreaker::allow_request`] now.
@@ -122,9 +122,9 @@ where
         self.with_lock(|breaker| breaker.set_mode(mode));
     }
 
-    /// [`CircuitBreaker::reset`].
-    pub fn reset(&self) {
-        self.with_lock(CircuitBreaker::reset);
+    /// [`CircuitBreaker::close`].
+    pub fn close(&self) {
+        self.with_lock(CircuitBreaker::close);
     }
 
     /// [`CircuitBreaker::stats`].
@@ -276,10 +276,10 @@ where
     /// # Errors
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
-    pub fn run<V, E>(&self, key: &K, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>> {
+    pub fn call_blocking<V, E>(&self, key: &K, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>> {
         let permit = self.with(|breakers, now| breakers.try_acquire(key, now))?;
         let guard = CallGuard::new(permit, |permit, outcome| self.record(key, permit, outcome));
-        guard.run(call).map_err(BreakerError::Inner)
+        guard.call_blocking(call).map_err(BreakerError::Inner)
     }
 
     fn record(&self, key: &K, permit: Permit, outcome: Outcome) {
@@ -296,9 +296,9 @@ where
         self.with_lock(|breakers| breakers.set_mode(mode));
     }
 
-    /// [`BreakersIn::reset`].
-    pub fn reset(&self, key: &K) -> bool {
-        self.with_lock(|breakers| breakers.reset(key))
+    /// [`BreakersIn::close`].
+    pub fn close(&self, key: &K) -> bool {
+        self.with_lock(|breakers| breakers.close(key))
     }
 
     /// [`BreakersIn::stats`].

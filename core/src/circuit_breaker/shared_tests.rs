@@ -43,7 +43,7 @@ fn seed_7_3_03_an_open_breaker_does_not_run_the_call() {
         }
         let open = BreakerError::Open { retry_at: Instant::from_secs(30) };
         assert_eq!(breaker.call(failing()).await, Err(open));
-        assert_eq!(breaker.run(|| Err::<(), _>("down")), Err(open));
+        assert_eq!(breaker.call_blocking(|| Err::<(), _>("down")), Err(open));
         assert_eq!(calls.get(), 3);
     });
 }
@@ -54,7 +54,7 @@ fn the_breaker_is_asked_when_the_call_begins() {
         let breaker = single(1, RESET, VirtualTimer::default());
         let prepared = breaker.call(ready(Ok::<_, ()>(())));
         assert_eq!(breaker.stats().permitted, 0);
-        let _ = breaker.run(|| Err::<(), _>(()));
+        let _ = breaker.call_blocking(|| Err::<(), _>(()));
         assert!(prepared.await.unwrap_err().is_open());
     });
 }
@@ -79,9 +79,9 @@ fn a_call_that_panics_gives_its_place_back() {
     let breaker = single(1, RESET, &clock);
     breaker.record_failure();
     clock.advance(Duration::from_secs(30));
-    let call = std::panic::AssertUnwindSafe(|| breaker.run(|| -> Result<(), ()> { panic!("on purpose") }));
+    let call = std::panic::AssertUnwindSafe(|| breaker.call_blocking(|| -> Result<(), ()> { panic!("on purpose") }));
     assert!(std::panic::catch_unwind(call).is_err());
-    assert_eq!(breaker.run(|| Ok::<_, ()>(7)), Ok(7));
+    assert_eq!(breaker.call_blocking(|| Ok::<_, ()>(7)), Ok(7));
     assert_eq!(breaker.state(), BreakerState::Closed);
 }
 
@@ -109,15 +109,15 @@ fn each_key_has_its_own_breaker() {
         let machine: Breakers<u8, 4> = Breakers::new(Trip::consecutive(1), RESET);
         let breakers = Shared::new(RefCell::new(machine), &clock);
         assert_eq!(breakers.call(&1, ready(Err::<(), _>("down"))).await, Err(BreakerError::Inner("down")));
-        assert!(breakers.run(&1, || Ok::<_, ()>(())).unwrap_err().is_open());
-        assert_eq!(breakers.run(&2, || Ok::<_, ()>(7)), Ok(7));
+        assert!(breakers.call_blocking(&1, || Ok::<_, ()>(())).unwrap_err().is_open());
+        assert_eq!(breakers.call_blocking(&2, || Ok::<_, ()>(7)), Ok(7));
         assert_eq!((breakers.state(&1), breakers.state(&2)), (BreakerState::Open, BreakerState::Closed));
         clock.advance(Duration::from_secs(30));
         drop(breakers.try_acquire(&1).unwrap());
         let ignored = |_: &Result<(), ()>| Outcome::Ignored;
         assert_eq!(breakers.call_with(&1, ready(Ok(())), ignored).await, Ok(()));
         assert_eq!((breakers.state(&1), breakers.stats().ignored), (BreakerState::HalfOpen, 2));
-        assert!(breakers.reset(&1));
+        assert!(breakers.close(&1));
         breakers.set_mode(BreakerMode::ForcedOpen);
         assert_eq!(breakers.try_acquire(&1).map(drop), Err(Open { retry_at: Instant::MAX }));
     });
@@ -133,7 +133,7 @@ fn an_operator_decides_through_the_lock_too() {
     breaker.record_success();
     breaker.record_failure();
     assert_eq!(breaker.state(), BreakerState::Open);
-    breaker.reset();
+    breaker.close();
     assert!(breaker.allow_request());
 }
 
@@ -175,7 +175,7 @@ fn dropped_at_any_await_no_place_leaks_and_never_more_probes_than_configured() {
         let clock = breaker.timer();
         clock.advance(Duration::from_secs(30));
         for _ in 0..PROBES {
-            assert_eq!(breaker.run(|| Ok::<_, ()>(())), Ok(()), "seed {seed}");
+            assert_eq!(breaker.call_blocking(|| Ok::<_, ()>(())), Ok(()), "seed {seed}");
         }
         assert_eq!(breaker.state(), BreakerState::Closed);
     }
@@ -264,7 +264,7 @@ fn found_a6_calls_that_hang_and_are_dropped_at_any_await() {
         let stats = breaker.stats();
         assert_eq!(stats.permitted, stats.failures + stats.ignored + stats.stale, "seed {seed}");
         breaker.timer().advance(Duration::from_secs(5) + 2 * limit);
-        assert_eq!(breaker.run(|| Ok::<_, ()>(())), Ok(()), "seed {seed}");
+        assert_eq!(breaker.call_blocking(|| Ok::<_, ()>(())), Ok(()), "seed {seed}");
         assert_eq!(breaker.state(), BreakerState::Closed);
     }
 }
@@ -391,18 +391,18 @@ fn a_success_without_a_permit_counts_and_a_key_without_an_entry_cannot_be_reset(
     assert!(breaker.allow_request(), "a success lay between");
     let machine = Breakers::<u32, 4>::new(Trip::consecutive(1), RESET);
     let breakers: Shared<Breakers<u32, 4>, _, _> = Shared::new(RefCell::new(machine), VirtualTimer::default());
-    assert!(!breakers.reset(&1));
+    assert!(!breakers.close(&1));
     breakers.with_lock(|breakers| breakers.record_failure(&1, Instant::ZERO));
-    assert!(breakers.reset(&1));
+    assert!(breakers.close(&1));
 }
 
 #[test]
 fn a_permit_in_hand_reports_what_its_call_came_to() {
     let breaker = single(9, RESET, VirtualTimer::default());
     let permit = || breaker.try_acquire().expect("it is closed");
-    assert_eq!(permit().run(|| Ok::<_, ()>(1)), Ok(1));
-    assert_eq!(permit().run(|| Err::<(), _>(2)), Err(2));
-    assert_eq!(permit().run_with(|| Err::<(), _>(3), |_| Outcome::Ignored), Err(3));
+    assert_eq!(permit().call_blocking(|| Ok::<_, ()>(1)), Ok(1));
+    assert_eq!(permit().call_blocking(|| Err::<(), _>(2)), Err(2));
+    assert_eq!(permit().call_blocking_with(|| Err::<(), _>(3), |_| Outcome::Ignored), Err(3));
     simulate(async {
         assert_eq!(permit().call(ready(Ok::<_, ()>(4))).await, Ok(4));
         assert_eq!(permit().call_with(ready(Err::<(), _>(5)), |_| Outcome::Success).await, Err(5));

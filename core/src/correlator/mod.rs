@@ -1,6 +1,6 @@
 //! Matching replies to calls, in fixed memory.
 //!
-//! One call lives in one slot, as a [`Phase`](phase::Phase): pending, then replied or ended. A call that a future waits
+//! One call lives in one slot, in one phase: pending, then replied or ended. A call that a future waits
 //! for keeps its slot until that future has been told; any other leaves it the moment it is over (or its reply is
 //! taken).
 

@@ -15,10 +15,10 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     ///
     /// ```
     /// use core::time::Duration;
-    /// use steadfast_core::{DedupCache, Instant, dedup_cache::{Claim, WhenFull}};
+    /// use steadfast_core::{DedupCache, Instant, dedup_cache::{Claim, OnFull}};
     ///
     /// let mut orders: DedupCache<u32, 8> =
-    ///     DedupCache::new(Duration::from_secs(60), WhenFull::Refuse).with_lease(Duration::from_secs(5));
+    ///     DedupCache::new(Duration::from_secs(60), OnFull::Refuse).with_lease(Duration::from_secs(5));
     /// let now = Instant::from_secs(1);
     /// let Claim::Fresh(first) = orders.claim(&7, now) else { unreachable!() };
     /// assert_eq!(orders.claim(&7, now), Claim::InFlight);

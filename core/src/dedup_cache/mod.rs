@@ -16,7 +16,7 @@ use core::{
 };
 
 pub use guard::ClaimGuard;
-pub use outcome::{Claim, ClaimLost, ClaimTicket, DedupStats, Seen, WhenFull};
+pub use outcome::{Claim, ClaimLost, ClaimTicket, DedupStats, OnFull, Seen};
 
 use crate::foundation::{
     age::{AgeList, Aged},
@@ -38,7 +38,7 @@ type Entry<L> = Aged<L, State>;
 /// Every call is O(1) expected, unless it says otherwise. Dedup on what was verified: whoever can choose another's id can
 /// use it up.
 ///
-/// **When all `N` ids are alive**, [`WhenFull`] decides, and the newest id is always kept if one is forgotten.
+/// **When all `N` ids are alive**, [`OnFull`] decides, and the newest id is always kept if one is forgotten.
 ///
 /// **Claims** are for work that may fail: [`claim`](DedupCacheIn::claim) an id, do the work, then commit or abort. Until
 /// then, others are told that it is in flight. A ticket that was lost is given up when the lease ends.
@@ -58,9 +58,9 @@ type Entry<L> = Aged<L, State>;
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast_core::{DedupCache, Instant, dedup_cache::{Seen, WhenFull}};
+/// use steadfast_core::{DedupCache, Instant, dedup_cache::{Seen, OnFull}};
 ///
-/// let mut heard: DedupCache<u64, 64> = DedupCache::new(Duration::from_secs(600), WhenFull::ForgetOldest);
+/// let mut heard: DedupCache<u64, 64> = DedupCache::new(Duration::from_secs(600), OnFull::ForgetOldest);
 /// let now = Instant::from_secs(100);
 /// assert_eq!(heard.check(&7, now), Seen::Fresh);
 /// assert_eq!(heard.check(&7, Instant::from_secs(130)), Seen::Duplicate { first_seen_at: now, count: 1 });
@@ -75,7 +75,7 @@ pub struct DedupCacheIn<K, S: Storage, H = HashSeed> {
     marked: AgeList<S::Link>,
     claimed: AgeList<S::Link>,
     lives: Lives,
-    when_full: WhenFull,
+    on_full: OnFull,
     next_claim: u32,
     /// What time it is: no entry began later.
     readings: Readings,
@@ -110,34 +110,34 @@ impl<K, const N: usize> DedupCache<K, N> {
     /// A `ttl` of zero makes every id new. `N` of 0 or above 65,534 does not compile.
     #[doc(alias = "NewDedupCache")]
     #[must_use]
-    pub const fn new(ttl: Duration, when_full: WhenFull) -> Self {
-        Self::with_hasher(ttl, when_full, HashSeed::FIXED)
+    pub const fn new(ttl: Duration, on_full: OnFull) -> Self {
+        Self::with_hasher(ttl, on_full, HashSeed::FIXED)
     }
 }
 
 impl<K, H, const N: usize> DedupCache<K, N, H> {
     /// An empty cache with a hasher of the caller's choice.
     #[must_use]
-    pub const fn with_hasher(ttl: Duration, when_full: WhenFull, hasher: H) -> Self {
-        Self::on(Table::new(hasher), ttl, when_full)
+    pub const fn with_hasher(ttl: Duration, on_full: OnFull, hasher: H) -> Self {
+        Self::on(Table::new(hasher), ttl, on_full)
     }
 }
 
 impl<K, S: Allocate, H> DedupCacheIn<K, S, H> {
     /// An empty cache for `capacity` ids, at least one, in storage of run-time size.
-    pub fn allocate(ttl: Duration, when_full: WhenFull, capacity: usize, hasher: H) -> Self {
-        Self::on(Table::allocate(capacity, hasher), ttl, when_full)
+    pub fn allocate(ttl: Duration, on_full: OnFull, capacity: usize, hasher: H) -> Self {
+        Self::on(Table::allocate(capacity, hasher), ttl, on_full)
     }
 }
 
 impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
-    const fn on(table: Table<K, Entry<S::Link>, S, H>, ttl: Duration, when_full: WhenFull) -> Self {
+    const fn on(table: Table<K, Entry<S::Link>, S, H>, ttl: Duration, on_full: OnFull) -> Self {
         Self {
             table,
             marked: AgeList::new(),
             claimed: AgeList::new(),
             lives: Lives { ttl: Span::new(ttl), lease: Span::new(ttl) },
-            when_full,
+            on_full,
             next_claim: 0,
             readings: Readings::new(),
             forgotten_at: None,
@@ -458,8 +458,7 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
 
     /// True if a full cache can make room for one more.
     fn has_room(&self, now: Instant) -> bool {
-        self.ended(now).is_some()
-            || self.when_full == WhenFull::ForgetOldest && self.marked.oldest(&self.table).is_some()
+        self.ended(now).is_some() || self.on_full == OnFull::ForgetOldest && self.marked.oldest(&self.table).is_some()
     }
 
     /// Removes the entry that is needed least, and gives back its key.
@@ -523,11 +522,11 @@ impl<K: Clone, H: Clone, const N: usize> Clone for DedupCache<K, N, H> {
 /// Shows counts only: ids may be secrets.
 impl<K, S: Storage, H> fmt::Debug for DedupCacheIn<K, S, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { lives: Lives { ttl, lease }, when_full, .. } = self;
+        let Self { lives: Lives { ttl, lease }, on_full, .. } = self;
         f.debug_struct("DedupCache")
             .field("ttl", &ttl.to_duration())
             .field("lease", &lease.to_duration())
-            .field("when_full", when_full)
+            .field("on_full", on_full)
             .field("capacity", &self.capacity())
             .field("stats", &self.stats())
             .finish_non_exhaustive()

@@ -97,7 +97,7 @@ impl core::error::Error for ClaimLost {}
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum WhenFull {
+pub enum OnFull {
     /// Forget the oldest one, for filters whose duplicates do no harm: gossip.
     ///
     /// Whoever can send enough ids shortens the memory; [`horizon`](crate::dedup_cache::DedupCacheIn::horizon) tells to what. Claims

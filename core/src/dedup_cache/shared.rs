@@ -53,7 +53,7 @@ where
     ///
     /// ```
     /// use core::{cell::RefCell, time::Duration};
-    /// use steadfast_core::{Clock, DedupCache, Instant, Shared, dedup_cache::{Claim, WhenFull}};
+    /// use steadfast_core::{Clock, DedupCache, Instant, Shared, dedup_cache::{Claim, OnFull}};
     ///
     /// # struct Uptime;
     /// # impl Clock for Uptime {
@@ -61,7 +61,7 @@ where
     /// #         Instant::from_secs(1)
     /// #     }
     /// # }
-    /// let cache: DedupCache<u32, 8> = DedupCache::new(Duration::from_secs(60), WhenFull::Refuse);
+    /// let cache: DedupCache<u32, 8> = DedupCache::new(Duration::from_secs(60), OnFull::Refuse);
     /// let orders = Shared::new(RefCell::new(cache), Uptime);
     /// if let Claim::Fresh(claim) = orders.claim(&7) {
     ///     // Do the work; whatever ends this block early aborts the claim.

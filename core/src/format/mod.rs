@@ -20,7 +20,7 @@ use crate::{
     },
     logger::{Actors, Entry, Group, Logger},
     quorum::{ListStorage, QuorumIn},
-    rate_limiter::{AttemptEnd, AttemptGuard, AttemptLost, CachedRateLimiterIn, Quota, RateLimiterIn},
+    rate_limiter::{CachedRateLimiterIn, FlightEnd, FlightGuard, FlightLost, Quota, RateLimiterIn},
     retry::Run,
 };
 
@@ -57,7 +57,7 @@ format_as_debug! {
     [P: TripPolicy] CircuitBreaker<P>;
     [R: ReportOutcome] CallGuard<R>;
     [S, D] Run<S, D>;
-    [V, E: FnOnce(AttemptEnd<V>) -> Result<(), AttemptLost<V>>] AttemptGuard<V, E>;
+    [V, E: FnOnce(FlightEnd<V>) -> Result<(), FlightLost<V>>] FlightGuard<V, E>;
     [V, T, S: ListStorage] QuorumIn<V, T, S>;
     [const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize]
         Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>;

@@ -23,7 +23,7 @@ const fn format<T: defmt::Format>() {}
 type Queue = BatchQueue<u8, 4, 2>;
 type Log = Shared<Logger<4>, RefCell<Logger<4>>, test_util::ManualClock>;
 type Heard = DedupCache<u8, 4>;
-type OnAttempt = fn(AttemptEnd<u8>) -> Result<(), AttemptLost<u8>>;
+type OnAttempt = fn(FlightEnd<u8>) -> Result<(), FlightLost<u8>>;
 type OnCall = fn(Permit, Outcome);
 
 const _: () = {
@@ -44,7 +44,7 @@ const _: () = {
 
     format::<(Claim<ClaimTicket>, ClaimLost, ClaimTicket)>();
     format::<ClaimGuard<'_, u8, Inline<4>, HashSeed, RefCell<Heard>, test_util::ManualClock>>();
-    format::<(DedupCacheIn<u8, Inline<4>>, DedupStats, Seen, WhenFull)>();
+    format::<(DedupCacheIn<u8, Inline<4>>, DedupStats, Seen, crate::dedup_cache::OnFull)>();
 
     format::<(Actors<'_>, Entry<64, 64>, Event<'_>, FormattersFull, Group<'_>, Level, Logger<4>, LoggerStats)>();
     format::<(NotWritten, Recorded, ServiceId, Show, Text<8>)>();
@@ -52,10 +52,20 @@ const _: () = {
 
     format::<(Ballot<u8>, BallotId, Cast<'_, u8>, QuorumError, QuorumIn<u8, u8, Inline<4>>, QuorumStats, Vote)>();
 
-    format::<(Decision, Gcra, GcraState, NeverFits, OnFull, SlidingLog<5>, SlidingLogState<5>, Verdict, WaitError)>();
+    format::<(
+        Decision,
+        Gcra,
+        GcraState,
+        CostExceedsBurst,
+        crate::rate_limiter::OnFull,
+        SlidingLog<5>,
+        SlidingLogState<5>,
+        Verdict,
+        WaitError,
+    )>();
     format::<(RateLimiterIn<u8, Gcra, Inline<4>>, RateLimiterIn<u8, SlidingLog<5>, Inline<4>>, RateLimiterStats)>();
-    format::<(AllowOrCached<AttemptPermit, u8>, AttemptEnd<u8>, AttemptGuard<u8, OnAttempt>, AttemptLost<u8>)>();
-    format::<(AttemptPermit, CachedRateLimiterIn<u8, u8, Gcra, Inline<4>>, CachedRateLimiterStats)>();
+    format::<(AllowOrCached<FlightPermit, u8>, FlightEnd<u8>, FlightGuard<u8, OnAttempt>, FlightLost<u8>)>();
+    format::<(FlightPermit, CachedRateLimiterIn<u8, u8, Gcra, Inline<4>>, CachedRateLimiterStats)>();
 
     format::<(Failure, Jitter, Reason, Retry<'_>, RetryBudget, RetryBudgetStats, RetryError<u8>, RetryPolicy, Step)>();
     format::<(NoBudget, Plain, Run<u8, u8>, Setup<u8, u8, u8, u8, u8, u8, u8>)>();

@@ -7,7 +7,7 @@ use core::{
 };
 
 use super::{
-    Decision, NeverFits, ONE, Quota, RateLimiterIn, Verdict,
+    CostExceedsBurst, Decision, ONE, Quota, RateLimiterIn, Verdict,
     decide::{Request, plain},
 };
 use crate::foundation::{
@@ -37,8 +37,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota.
-    pub fn allow_n(&self, key: &K, cost: NonZeroU32) -> Result<Decision, NeverFits>
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
+    pub fn allow_n(&self, key: &K, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
     where
         K: Clone,
     {
@@ -52,8 +52,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota.
-    pub fn allow_verdict(&self, key: &K, cost: NonZeroU32) -> Result<Verdict, NeverFits>
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
+    pub fn allow_verdict(&self, key: &K, cost: NonZeroU32) -> Result<Verdict, CostExceedsBurst>
     where
         K: Clone,
     {
@@ -84,8 +84,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota.
-    pub fn check_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, NeverFits>
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
+    pub fn check_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -97,8 +97,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota.
-    pub fn check_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, NeverFits>
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
+    pub fn check_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -138,7 +138,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota.
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
     #[inline]
     pub fn allow_n_with<Q>(
         &self,
@@ -146,7 +146,7 @@ where
         key: &Q,
         own: impl Fn(&Q) -> K,
         cost: NonZeroU32,
-    ) -> Result<Decision, NeverFits>
+    ) -> Result<Decision, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -176,14 +176,14 @@ where
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota.
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
     pub fn allow_verdict_with<Q>(
         &self,
         hash: u64,
         key: &Q,
         own: impl Fn(&Q) -> K,
         cost: NonZeroU32,
-    ) -> Result<Verdict, NeverFits>
+    ) -> Result<Verdict, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -198,14 +198,14 @@ where
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota; that is not counted either.
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota; that is not counted either.
     pub fn allow_n_waiting_with<Q>(
         &self,
         hash: u64,
         key: &Q,
         own: impl Fn(&Q) -> K,
         cost: NonZeroU32,
-    ) -> Result<Decision, NeverFits>
+    ) -> Result<Decision, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -225,7 +225,7 @@ where
         own: impl Fn(&Q) -> K,
         cost: NonZeroU32,
         since: Option<Instant>,
-    ) -> Result<Decision, NeverFits>
+    ) -> Result<Decision, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,

@@ -6,7 +6,7 @@ use core::{
     num::NonZeroU32,
 };
 
-use super::{Decision, NeverFits, ONE, OnFull, Quota, RateLimiterIn, RateLimiterStats, Verdict, room::Place};
+use super::{CostExceedsBurst, Decision, ONE, OnFull, Quota, RateLimiterIn, RateLimiterStats, Verdict, room::Place};
 use crate::foundation::{
     storage::Storage,
     time::{Instant, Span},
@@ -37,23 +37,23 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     ///
     /// ```
     /// use core::num::NonZeroU32;
-    /// use steadfast_core::{Gcra, Instant, RateLimiter, rate_limiter::{Decision, NeverFits}};
+    /// use steadfast_core::{Gcra, Instant, RateLimiter, rate_limiter::{Decision, CostExceedsBurst}};
     ///
     /// let mut bytes: RateLimiter<u32, Gcra, 32> = RateLimiter::new(Gcra::per_second(1_000));
     /// let (now, cost) = (Instant::from_secs(1), |bytes| NonZeroU32::new(bytes).unwrap());
     /// assert_eq!(bytes.allow_n(&7, cost(800), now)?, Decision::Allow);
     /// assert!(!bytes.allow_n(&7, cost(800), now)?.is_allowed()); // not now
-    /// assert_eq!(bytes.allow_n(&7, cost(1_001), now), Err(NeverFits { limit: 1_000 }));
+    /// assert_eq!(bytes.allow_n(&7, cost(1_001), now), Err(CostExceedsBurst { limit: 1_000 }));
     /// assert!(bytes.refund(&7, cost(300), now)); // only 500 were sent
     /// assert_eq!(bytes.remaining(&7, now), 500);
     /// assert_eq!(bytes.reset_at(&7, now), Instant::from_millis(1_500));
-    /// # Ok::<(), NeverFits>(())
+    /// # Ok::<(), CostExceedsBurst>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota; no quota changed, and it counts as denied.
-    pub fn allow_n(&mut self, key: &K, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits>
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota; no quota changed, and it counts as denied.
+    pub fn allow_n(&mut self, key: &K, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst>
     where
         K: Clone,
     {
@@ -64,7 +64,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     ///
     /// ```
     /// use core::num::NonZeroU32;
-    /// use steadfast_core::{Gcra, Instant, RateLimiter, rate_limiter::NeverFits};
+    /// use steadfast_core::{Gcra, Instant, RateLimiter, rate_limiter::CostExceedsBurst};
     ///
     /// let mut limiter: RateLimiter<u32, Gcra, 32> = RateLimiter::new(Gcra::per_minute(60));
     /// let verdict = limiter.allow_verdict(&7, NonZeroU32::MIN, Instant::from_secs(100))?;
@@ -72,20 +72,20 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// // RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset
     /// assert_eq!((verdict.limit, verdict.remaining), (60, 59));
     /// assert_eq!(verdict.reset_at, Instant::from_secs(101));
-    /// # Ok::<(), NeverFits>(())
+    /// # Ok::<(), CostExceedsBurst>(())
     /// ```
     ///
     /// # Errors
     ///
     /// As for `allow_n`.
-    pub fn allow_verdict(&mut self, key: &K, cost: NonZeroU32, now: Instant) -> Result<Verdict, NeverFits>
+    pub fn allow_verdict(&mut self, key: &K, cost: NonZeroU32, now: Instant) -> Result<Verdict, CostExceedsBurst>
     where
         K: Clone,
     {
         let request = Request { hash: self.hash(key), key, cost, since: None };
         let verdict = self.decide(request, |key| Some(key.clone()), |_, _| (), || now, Verdict::of);
         // It had a key, so there is a verdict.
-        verdict.unwrap_or(Err(NeverFits { limit: 0 }))
+        verdict.unwrap_or(Err(CostExceedsBurst { limit: 0 }))
     }
 
     /// [`allow_n`](Self::allow_n) for a request that waits and asks again: counted only when it is allowed.
@@ -93,7 +93,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// # Errors
     ///
     /// As for `allow_n`.
-    pub fn allow_n_waiting(&mut self, key: &K, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits>
+    pub fn allow_n_waiting(&mut self, key: &K, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst>
     where
         K: Clone,
     {
@@ -117,7 +117,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        // One fits every quota, or the quota is zero and denies: `NeverFits` cannot occur.
+        // One fits every quota, or the quota is zero and denies: `CostExceedsBurst` cannot occur.
         self.allow_n_with(hash, key, own, ONE, now).unwrap_or(Decision::Deny { retry_at: Instant::MAX })
     }
 
@@ -133,7 +133,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         own: impl FnOnce(&Q) -> K,
         cost: NonZeroU32,
         now: impl FnOnce() -> Instant,
-    ) -> Result<Decision, NeverFits>
+    ) -> Result<Decision, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -154,7 +154,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         own: impl FnOnce(&Q) -> Option<K>,
         mut gone: impl FnMut(K, A::State),
         now: impl FnOnce() -> Instant,
-        told: impl FnOnce(Result<Decision, NeverFits>, &A, Option<&A::State>, Instant) -> R,
+        told: impl FnOnce(Result<Decision, CostExceedsBurst>, &A, Option<&A::State>, Instant) -> R,
     ) -> Option<R>
     where
         K: Borrow<Q>,
@@ -217,8 +217,8 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota.
-    pub fn check_n<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits>
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
+    pub fn check_n<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -231,7 +231,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// # Errors
     ///
     /// As for `check_n`.
-    pub fn check_verdict<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> Result<Verdict, NeverFits>
+    pub fn check_verdict<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> Result<Verdict, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -322,7 +322,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         key: &Q,
         cost: NonZeroU32,
         now: Instant,
-        told: impl FnOnce(Result<Decision, NeverFits>, &A, Option<&A::State>, Instant) -> R,
+        told: impl FnOnce(Result<Decision, CostExceedsBurst>, &A, Option<&A::State>, Instant) -> R,
     ) -> R
     where
         K: Borrow<Q>,
@@ -331,7 +331,9 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         self.look(key, now, |quota, state, idle_at| {
             let decision = match state {
                 Some(state) => quota.check(state, cost, now).map(|decision| decision.no_later_than(idle_at)),
-                None if cost.get() > quota.limit() && quota.limit() > 0 => Err(NeverFits { limit: quota.limit() }),
+                None if cost.get() > quota.limit() && quota.limit() > 0 => {
+                    Err(CostExceedsBurst { limit: quota.limit() })
+                }
                 None => Ok(Decision::Deny { retry_at: idle_at }),
             };
             told(decision, quota, state, now)
@@ -372,10 +374,10 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
 
 /// What is told of a decision: the decision.
 pub(super) const fn plain<A: Quota>(
-    decision: Result<Decision, NeverFits>,
+    decision: Result<Decision, CostExceedsBurst>,
     _: &A,
     _: Option<&A::State>,
     _: Instant,
-) -> Result<Decision, NeverFits> {
+) -> Result<Decision, CostExceedsBurst> {
     decision
 }

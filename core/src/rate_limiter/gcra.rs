@@ -2,7 +2,7 @@
 
 use core::{num::NonZeroU32, time::Duration};
 
-use super::{Decision, NeverFits, Quota};
+use super::{CostExceedsBurst, Decision, Quota};
 use crate::foundation::time::{Halves, Instant, Span};
 
 /// A sustained rate and a burst, exact to the nanosecond, in eight bytes a key.
@@ -120,12 +120,12 @@ impl Gcra {
         cost: NonZeroU32,
         since: Instant,
         now: Instant,
-    ) -> Result<(Decision, Instant), NeverFits> {
+    ) -> Result<(Decision, Instant), CostExceedsBurst> {
         if cost.get() > self.burst {
             return if self.burst == 0 {
                 Ok((Decision::Deny { retry_at: Instant::MAX }, state))
             } else {
-                Err(NeverFits { limit: self.burst })
+                Err(CostExceedsBurst { limit: self.burst })
             };
         }
         let whole_at =
@@ -151,7 +151,7 @@ impl Quota for Gcra {
         self.burst
     }
 
-    fn allow(&self, state: &mut GcraState, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+    fn allow(&self, state: &mut GcraState, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
         self.allow_since(state, cost, now, now)
     }
 
@@ -161,13 +161,19 @@ impl Quota for Gcra {
         cost: NonZeroU32,
         since: Instant,
         now: Instant,
-    ) -> Result<Decision, NeverFits> {
+    ) -> Result<Decision, CostExceedsBurst> {
         let (decision, moved) = self.decide(state.0.get(), cost, since, now)?;
         state.0 = Halves::new(moved);
         Ok(decision)
     }
 
-    fn ready_at(&self, state: &GcraState, ahead: u32, cost: NonZeroU32, now: Instant) -> Result<Instant, NeverFits> {
+    fn ready_at(
+        &self,
+        state: &GcraState,
+        ahead: u32,
+        cost: NonZeroU32,
+        now: Instant,
+    ) -> Result<Instant, CostExceedsBurst> {
         let Decision::Deny { retry_at } = self.check(state, cost, now)? else {
             let before = self.whole_at(state.0.get(), now).after(self.interval.times(u64::from(ahead)));
             let moved = before.after(self.interval.times(u64::from(cost.get())));
@@ -176,7 +182,7 @@ impl Quota for Gcra {
         Ok(retry_at.after(self.interval.times(u64::from(ahead))))
     }
 
-    fn check(&self, state: &GcraState, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+    fn check(&self, state: &GcraState, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
         self.decide(state.0.get(), cost, now, now).map(|(decision, _)| decision)
     }
 

@@ -18,11 +18,11 @@ mod waiting;
 use core::num::NonZeroU32;
 
 pub use cached::{
-    AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, AttemptPermit, CachedRateLimiter, CachedRateLimiterIn,
-    CachedRateLimiterStats,
+    AllowOrCached, CachedRateLimiter, CachedRateLimiterIn, CachedRateLimiterStats, FlightEnd, FlightGuard, FlightLost,
+    FlightPermit,
 };
 pub use gcra::{Gcra, GcraState};
-pub use quota::{Decision, NeverFits, Quota};
+pub use quota::{CostExceedsBurst, Decision, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogState};
 pub use stats::RateLimiterStats;
 pub use verdict::Verdict;
@@ -132,9 +132,9 @@ impl<K, A: Quota, H, const N: usize> RateLimiter<K, A, N, H> {
 }
 
 impl<K, A: Quota, S: Allocate, H> RateLimiterIn<K, A, S, H> {
-    /// A limiter for `max_keys` keys, at least one, in storage of run-time size.
-    pub fn allocate(quota: A, max_keys: usize, hasher: H) -> Self {
-        let table = Table::allocate(max_keys, hasher);
+    /// A limiter for `capacity` keys, at least one, in storage of run-time size.
+    pub fn allocate(quota: A, capacity: usize, hasher: H) -> Self {
+        let table = Table::allocate(capacity, hasher);
         Self {
             quota,
             on_full: OnFull::Share,

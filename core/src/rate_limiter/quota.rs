@@ -57,18 +57,18 @@ impl Decision {
 /// A request asks for more at once than the quota ever holds: it would be denied for ever. Nothing was counted.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct NeverFits {
+pub struct CostExceedsBurst {
     /// The most that one request can ask for.
     pub limit: u32,
 }
 
-impl fmt::Display for NeverFits {
+impl fmt::Display for CostExceedsBurst {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the request asks for more than the limit of {}", self.limit)
     }
 }
 
-impl core::error::Error for NeverFits {}
+impl core::error::Error for CostExceedsBurst {}
 
 /// A quota and how it is counted: [`Gcra`](crate::rate_limiter::Gcra) or [`SlidingLog`](crate::rate_limiter::SlidingLog).
 ///
@@ -88,8 +88,8 @@ pub trait Quota {
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the [`limit`](Self::limit); the state is unchanged.
-    fn allow(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits>;
+    /// [`CostExceedsBurst`] if `cost` is above the [`limit`](Self::limit); the state is unchanged.
+    fn allow(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst>;
 
     /// [`allow`](Self::allow) for a request that has been waiting since `since`, a few milliseconds ago at most: a quota that
     /// can say when it became free counts the request from then on, so that a timer that wakes late costs no throughput.
@@ -103,7 +103,7 @@ pub trait Quota {
         cost: NonZeroU32,
         since: Instant,
         now: Instant,
-    ) -> Result<Decision, NeverFits> {
+    ) -> Result<Decision, CostExceedsBurst> {
         let _ = since;
         self.allow(state, cost, now)
     }
@@ -113,8 +113,14 @@ pub trait Quota {
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the [`limit`](Self::limit).
-    fn ready_at(&self, state: &Self::State, ahead: u32, cost: NonZeroU32, now: Instant) -> Result<Instant, NeverFits> {
+    /// [`CostExceedsBurst`] if `cost` is above the [`limit`](Self::limit).
+    fn ready_at(
+        &self,
+        state: &Self::State,
+        ahead: u32,
+        cost: NonZeroU32,
+        now: Instant,
+    ) -> Result<Instant, CostExceedsBurst> {
         let _ = ahead;
         Ok(match self.check(state, cost, now)? {
             Decision::Allow => now,
@@ -126,8 +132,8 @@ pub trait Quota {
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the [`limit`](Self::limit).
-    fn check(&self, state: &Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits>;
+    /// [`CostExceedsBurst`] if `cost` is above the [`limit`](Self::limit).
+    fn check(&self, state: &Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst>;
 
     /// Gives back `cost` that was counted and not used; never more than still counts, and whichever request it was for,
     /// no more is allowed than without it.

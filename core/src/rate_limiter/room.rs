@@ -6,7 +6,7 @@ use core::{
     num::NonZeroU32,
 };
 
-use super::{Decision, NeverFits, OnFull, Quota, RateLimiterIn};
+use super::{CostExceedsBurst, Decision, OnFull, Quota, RateLimiterIn};
 use crate::foundation::{
     storage::Storage,
     time::{Instant, Span},
@@ -20,7 +20,7 @@ pub(super) enum Place {
     /// The entry that its key got just now.
     New(usize),
     /// Nowhere, since there is no entry to be had.
-    Nowhere(Result<Decision, NeverFits>),
+    Nowhere(Result<Decision, CostExceedsBurst>),
     /// The quota of all that have no entry; at the latest at this instant there is one.
     Shared(Instant),
 }
@@ -150,7 +150,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         let limit = self.quota.limit();
         if cost.get() > limit {
             let never = Decision::Deny { retry_at: Instant::MAX };
-            return Some(Place::Nowhere(if limit == 0 { Ok(never) } else { Err(NeverFits { limit }) }));
+            return Some(Place::Nowhere(if limit == 0 { Ok(never) } else { Err(CostExceedsBurst { limit }) }));
         }
         let found = if self.table.is_full() { Some(self.find_idle(hash, now)) } else { None };
         if let Some(Found { idle: Err(idle_at), hand }) = found {

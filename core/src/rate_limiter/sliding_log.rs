@@ -2,7 +2,7 @@
 
 use core::{num::NonZeroU32, time::Duration};
 
-use super::{Decision, NeverFits, Quota};
+use super::{CostExceedsBurst, Decision, Quota};
 use crate::foundation::time::{Halves, Instant, Span};
 
 /// At most `MAX` in any window, exactly: the instants of the last `MAX` are kept, 8 bytes each.
@@ -89,9 +89,9 @@ impl<const MAX: usize> SlidingLog<MAX> {
         log.iter().fold(0, |live, at| live.saturating_add(usize::from(self.is_live(at, now))))
     }
 
-    const fn fits(cost: NonZeroU32) -> Result<usize, NeverFits> {
+    const fn fits(cost: NonZeroU32) -> Result<usize, CostExceedsBurst> {
         let cost = cost.get() as usize;
-        if cost > MAX && MAX > 0 { Err(NeverFits { limit: MAX as u32 }) } else { Ok(cost) }
+        if cost > MAX && MAX > 0 { Err(CostExceedsBurst { limit: MAX as u32 }) } else { Ok(cost) }
     }
 
     /// The decision when `live` of the log count.
@@ -116,7 +116,12 @@ impl<const MAX: usize> Quota for SlidingLog<MAX> {
         MAX as u32
     }
 
-    fn allow(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+    fn allow(
+        &self,
+        log: &mut SlidingLogState<MAX>,
+        cost: NonZeroU32,
+        now: Instant,
+    ) -> Result<Decision, CostExceedsBurst> {
         let cost = Self::fits(cost)?;
         self.forget(log, now);
         let decision = self.decide(log, usize::from(log.len), cost, now);
@@ -126,7 +131,7 @@ impl<const MAX: usize> Quota for SlidingLog<MAX> {
         Ok(decision)
     }
 
-    fn check(&self, log: &SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+    fn check(&self, log: &SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
         let cost = Self::fits(cost)?;
         Ok(self.decide(log, self.live(log, now), cost, now))
     }
@@ -137,7 +142,7 @@ impl<const MAX: usize> Quota for SlidingLog<MAX> {
         ahead: u32,
         cost: NonZeroU32,
         now: Instant,
-    ) -> Result<Instant, NeverFits> {
+    ) -> Result<Instant, CostExceedsBurst> {
         let (cost, live) = (Self::fits(cost)?, self.live(log, now));
         let all = live.saturating_add(ahead as usize).saturating_add(cost);
         let Some(last) = all.saturating_sub(MAX).checked_sub(1) else { return Ok(now) };

@@ -10,7 +10,7 @@ use core::{
     time::Duration,
 };
 
-use super::{Decision, NeverFits, ONE, Quota, RateLimiterIn, WaitError};
+use super::{CostExceedsBurst, Decision, ONE, Quota, RateLimiterIn, WaitError};
 use crate::foundation::{
     shared::{Lock, Shared, Timer},
     storage::Storage,
@@ -79,20 +79,20 @@ where
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota, at once or when another quota makes it so;
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota, at once or when another quota makes it so;
     /// nothing was taken from the quota, and it counts as denied.
     pub async fn until_allowed_n<const W: usize>(
         &self,
         key: &K,
         cost: NonZeroU32,
         queue: &impl Lock<Target = WaitList<W>>,
-    ) -> Result<(), NeverFits>
+    ) -> Result<(), CostExceedsBurst>
     where
         K: Clone,
     {
         let hash = self.with_lock(|limiter| limiter.hash(key));
         match self.until_allowed_with(hash, key, K::clone, cost, None, queue).await {
-            Err(WaitError::NeverFits { limit }) => Err(NeverFits { limit }),
+            Err(WaitError::CostExceedsBurst { limit }) => Err(CostExceedsBurst { limit }),
             _ => Ok(()),
         }
     }
@@ -105,7 +105,7 @@ where
     ///
     /// # Errors
     ///
-    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::NeverFits`]. Nothing was
+    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`]. Nothing was
     /// taken from the quota, and it counts as denied.
     pub async fn until_allowed_within<const W: usize>(
         &self,
@@ -220,7 +220,7 @@ where
         if retry_at.is_none() && request.cost > ONE {
             let limit = self.with_lock(|limiter| limiter.quota().limit());
             if limit > 0 && request.cost.get() > limit {
-                return Look::Over(Err(self.refuse(WaitError::NeverFits { limit })));
+                return Look::Over(Err(self.refuse(WaitError::CostExceedsBurst { limit })));
             }
         }
         if now >= deadline || retry_at.is_some_and(|retry_at| retry_at > deadline) {

@@ -1,6 +1,6 @@
 //! A decision with all that a client is told.
 
-use super::{Decision, NeverFits, Quota};
+use super::{CostExceedsBurst, Decision, Quota};
 use crate::foundation::time::Instant;
 
 /// A [`Decision`] with the limit, what remains and when it is whole again, all of one instant: what the headers
@@ -8,7 +8,7 @@ use crate::foundation::time::Instant;
 ///
 /// ```
 /// use core::{num::NonZeroU32, time::Duration};
-/// use steadfast_core::{Gcra, Instant, RateLimiter, rate_limiter::NeverFits};
+/// use steadfast_core::{Gcra, Instant, RateLimiter, rate_limiter::CostExceedsBurst};
 ///
 /// let mut limiter: RateLimiter<&str, Gcra, 8> = RateLimiter::new(Gcra::per_minute(2));
 /// let now = Instant::from_secs(100);
@@ -20,7 +20,7 @@ use crate::foundation::time::Instant;
 /// assert_eq!(verdict.reset_at, Instant::from_secs(160));
 /// assert_eq!(verdict.retry_at(), Some(Instant::from_secs(160)));
 /// assert_eq!(verdict.decision.retry_after(now), Some(Duration::from_secs(60)));
-/// # Ok::<(), NeverFits>(())
+/// # Ok::<(), CostExceedsBurst>(())
 /// ```
 #[must_use = "a decision that is not acted on limits nothing"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -56,11 +56,11 @@ impl Verdict {
 
     /// What is told of a decision that was made on `state`, or for want of one.
     pub(super) fn of<A: Quota>(
-        decision: Result<Decision, NeverFits>,
+        decision: Result<Decision, CostExceedsBurst>,
         quota: &A,
         state: Option<&A::State>,
         now: Instant,
-    ) -> Result<Self, NeverFits> {
+    ) -> Result<Self, CostExceedsBurst> {
         let decision = decision?;
         let (remaining, reset_at) = match (state, decision) {
             (Some(state), _) => (quota.remaining(state, now), quota.reset_at(state, now)),

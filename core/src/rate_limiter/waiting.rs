@@ -7,7 +7,7 @@ use core::{
     num::NonZeroU32,
 };
 
-use super::{NeverFits, Quota, RateLimiterIn};
+use super::{CostExceedsBurst, Quota, RateLimiterIn};
 use crate::foundation::{storage::Storage, time::Instant};
 
 /// Why a wait for a rate limiter ended without what it was for. Nothing was taken from the quota.
@@ -15,7 +15,7 @@ use crate::foundation::{storage::Storage, time::Instant};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum WaitError {
     /// The request asks for more at once than the quota ever holds.
-    NeverFits {
+    CostExceedsBurst {
         /// The most that one request can ask for.
         limit: u32,
     },
@@ -29,7 +29,7 @@ pub enum WaitError {
 impl fmt::Display for WaitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::NeverFits { limit } => NeverFits { limit }.fmt(f),
+            Self::CostExceedsBurst { limit } => CostExceedsBurst { limit }.fmt(f),
             Self::TooLong { .. } => f.write_str("the wait for the rate limiter would take too long"),
         }
     }
@@ -37,9 +37,9 @@ impl fmt::Display for WaitError {
 
 impl core::error::Error for WaitError {}
 
-impl From<NeverFits> for WaitError {
-    fn from(NeverFits { limit }: NeverFits) -> Self {
-        Self::NeverFits { limit }
+impl From<CostExceedsBurst> for WaitError {
+    fn from(CostExceedsBurst { limit }: CostExceedsBurst) -> Self {
+        Self::CostExceedsBurst { limit }
     }
 }
 
@@ -56,14 +56,14 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         ahead: u32,
         cost: NonZeroU32,
         now: Instant,
-    ) -> Result<Instant, NeverFits>
+    ) -> Result<Instant, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
         self.look(key, now, |quota, state, idle_at| match state {
             Some(state) => quota.ready_at(state, ahead, cost, now).map(|at| at.min(idle_at)),
-            None if cost.get() > quota.limit() => Err(NeverFits { limit: quota.limit() }),
+            None if cost.get() > quota.limit() => Err(CostExceedsBurst { limit: quota.limit() }),
             None => Ok(idle_at),
         })
     }

@@ -107,7 +107,7 @@ where
                 sleep_or_yield(&self.timer, at).await;
                 let now = self.timer.now();
                 if retry.is_over(now) {
-                    return Err(RetryError { last, attempts, reason: Reason::Elapsed }); // the timer was late
+                    return Err(RetryError { last, attempts, reason: Reason::DeadlineExceeded }); // the timer was late
                 }
                 charge.spend();
                 deadline = retry.attempt_deadline(now);

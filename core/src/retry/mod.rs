@@ -28,7 +28,7 @@ pub use run::{Drive, Run, Setup};
 
 /// One operation on its way through its attempts: after each failure it says when to try again, or why not to.
 ///
-/// It is only the decision: the caller makes the attempts and waits. [`RetryPolicy::run_with`] does both. The generator
+/// It is only the decision: the caller makes the attempts and waits. [`RetryPolicy::call_with`] does both. The generator
 /// is the caller's, because one that is not seeded by each device on its own makes a whole fleet retry in step.
 ///
 /// Every call is O(1) and does not divide. If the clock steps back before the start, the operation counts as started
@@ -56,7 +56,7 @@ pub use run::{Drive, Run, Setup};
 ///     Step::GiveUp(reason) => unreachable!("{reason}"),
 /// }
 /// assert!(now <= Instant::from_secs(108));
-/// assert_eq!(retry.next(Failure::Transient, now, &mut rng), Step::GiveUp(Reason::Attempts));
+/// assert_eq!(retry.next(Failure::Transient, now, &mut rng), Step::GiveUp(Reason::AttemptsExhausted));
 /// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Debug)]
@@ -113,22 +113,22 @@ impl Step {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
     /// [`max_retries`](RetryPolicy::max_retries) are used up.
-    Attempts,
+    AttemptsExhausted,
     /// The shared [`RetryBudget`] is used up.
-    Budget,
+    BudgetExhausted,
     /// The next attempt would begin after [`max_elapsed`](RetryPolicy::max_elapsed).
-    Elapsed,
+    DeadlineExceeded,
     /// The failure was [`Failure::Permanent`].
-    Permanent,
+    NotRetryable,
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Attempts => "no attempt is left",
-            Self::Budget => "the retry budget is used up",
-            Self::Elapsed => "no time is left",
-            Self::Permanent => "the failure is permanent",
+            Self::AttemptsExhausted => "no attempt is left",
+            Self::BudgetExhausted => "the retry budget is used up",
+            Self::DeadlineExceeded => "no time is left",
+            Self::NotRetryable => "the failure is permanent",
         })
     }
 }
@@ -187,10 +187,10 @@ impl<'p> Retry<'p> {
         admit: impl FnOnce() -> bool,
     ) -> Step {
         if matches!(failure, Failure::Permanent) {
-            return Step::GiveUp(Reason::Permanent);
+            return Step::GiveUp(Reason::NotRetryable);
         }
         if self.retries >= self.policy.max_retries {
-            return Step::GiveUp(Reason::Attempts);
+            return Step::GiveUp(Reason::AttemptsExhausted);
         }
         let most = self.policy.capped(self.longest);
         let drawn = self.policy.draw(most, rng);
@@ -200,10 +200,10 @@ impl<'p> Retry<'p> {
         });
         self.started_at = self.started_at.earlier(now);
         if at >= self.started_at.after(self.policy.max_elapsed) {
-            return Step::GiveUp(Reason::Elapsed);
+            return Step::GiveUp(Reason::DeadlineExceeded);
         }
         if !admit() {
-            return Step::GiveUp(Reason::Budget);
+            return Step::GiveUp(Reason::BudgetExhausted);
         }
         self.longest = self.policy.grown(most, drawn);
         self.retries = self.retries.saturating_add(1);

@@ -17,7 +17,7 @@ use crate::foundation::shared::{Lock, Timer};
 
 /// An operation that is tried again until it succeeds or the policy gives up: await it.
 ///
-/// Made by [`RetryPolicy::run_with`]; the adapters' `run` brings the timer and the generator. Nothing happens before it
+/// Made by [`RetryPolicy::call_with`]; the adapters' `run` brings the timer and the generator. Nothing happens before it
 /// is awaited. Dropping it cancels: the attempt or the wait ends there, nothing is called any more, and a retry that was
 /// taken out of the [budget](Self::budget) and has not begun is given back. It allocates nothing, and it is `Send` when
 /// its parts are.
@@ -102,19 +102,19 @@ impl RetryPolicy {
     /// let mut answers = [StoreError::Busy, StoreError::Full].into_iter();
     /// let mut store = || ready(answers.next().map_or(Ok("stored"), Err)); // a request, in real life
     /// let result = POLICY
-    ///     .run_with(&timer, &mut rng, || store())
+    ///     .call_with(&timer, &mut rng, || store())
     ///     .retry_if(|error| *error == StoreError::Busy)
     ///     .await;
     ///
     /// let error = result.unwrap_err();
-    /// assert_eq!((error.last, error.attempts, error.reason), (Some(StoreError::Full), 2, Reason::Permanent));
+    /// assert_eq!((error.last, error.attempts, error.reason), (Some(StoreError::Full), 2, Reason::NotRetryable));
     /// # };
     /// # let (mut example, mut cx) = (pin!(example), Context::from_waker(Waker::noop()));
     /// # assert!((0..2).any(|_| example.as_mut().poll(&mut cx).is_ready()));
     /// ```
     #[doc(alias = "Do")]
     #[doc(alias = "DoWithContext")]
-    pub fn run_with<O, F, V, E, T, R>(
+    pub fn call_with<O, F, V, E, T, R>(
         self,
         timer: T,
         rng: R,

@@ -38,7 +38,7 @@ fn seed_6_3_two_failures_then_success_are_three_calls_and_3_s() {
             calls.set(calls.get() + 1);
             ready(if calls.get() < 3 { Err("busy") } else { Ok("stored") })
         };
-        (STASH.run_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+        (STASH.call_with(&timer, Seeded(1), operation).await, elapsed(&timer))
     });
     assert_eq!((result, calls.get(), slept), (Ok("stored"), 3, secs(3)));
 }
@@ -51,9 +51,9 @@ fn seed_6_3_failing_for_ever_is_four_calls_7_s_and_the_last_error() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>(calls.get()))
         };
-        (STASH.run_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+        (STASH.call_with(&timer, Seeded(1), operation).await, elapsed(&timer))
     });
-    let error = RetryError { last: Some(4), attempts: 4, reason: Reason::Attempts };
+    let error = RetryError { last: Some(4), attempts: 4, reason: Reason::AttemptsExhausted };
     assert_eq!((result, calls.get(), slept), (Err(error), 4, secs(7)));
 }
 
@@ -66,7 +66,7 @@ fn seed_6_3_boot_recovery_is_three_calls_and_90_s() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>(()))
         };
-        assert!(policy.run_with(&timer, Seeded(1), operation).await.is_err());
+        assert!(policy.call_with(&timer, Seeded(1), operation).await.is_err());
         elapsed(&timer)
     });
     assert_eq!((calls.get(), slept), (3, secs(90)));
@@ -81,7 +81,7 @@ fn seed_6_3_dropped_before_it_is_awaited_calls_nothing() {
         calls.set(calls.get() + 1);
         ready(Err::<(), _>(()))
     };
-    let run = STASH.run_with(simulator.timer(), Seeded(1), operation).budget(&budget);
+    let run = STASH.call_with(simulator.timer(), Seeded(1), operation).budget(&budget);
     drop(run.into_future());
     assert_eq!(calls.get(), 0);
     assert_eq!(budget.borrow().stats(), RetryBudgetStats::default());
@@ -98,7 +98,7 @@ fn seed_6_3_dropped_while_it_waits_calls_nothing_more_and_refunds() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>(()))
         };
-        let _ = STASH.run_with(timer, Seeded(1), operation).budget(&budget).await;
+        let _ = STASH.call_with(timer, Seeded(1), operation).budget(&budget).await;
     });
     assert!(simulator.step());
     assert_eq!((calls.get(), budget.borrow().stats().withdrawn), (1, 1));
@@ -111,10 +111,10 @@ fn seed_6_3_dropped_while_it_waits_calls_nothing_more_and_refunds() {
 #[test]
 fn seed_6_3_a_permanent_error_stops_at_once() {
     let (result, slept) = run(async |timer| {
-        let run = STASH.run_with(&timer, Seeded(1), || ready(Err::<(), _>(7))).retry_if(|error| *error != 7);
+        let run = STASH.call_with(&timer, Seeded(1), || ready(Err::<(), _>(7))).retry_if(|error| *error != 7);
         (run.await, elapsed(&timer))
     });
-    assert_eq!(result, Err(RetryError { last: Some(7), attempts: 1, reason: Reason::Permanent }));
+    assert_eq!(result, Err(RetryError { last: Some(7), attempts: 1, reason: Reason::NotRetryable }));
     assert_eq!(slept, Duration::ZERO);
 }
 
@@ -126,9 +126,9 @@ fn an_error_that_is_worth_another_attempt_gets_one() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>(calls.get()))
         };
-        STASH.run_with(&timer, Seeded(1), operation).retry_if(|error| *error < 3).await
+        STASH.call_with(&timer, Seeded(1), operation).retry_if(|error| *error < 3).await
     });
-    assert_eq!(result, Err(RetryError { last: Some(3), attempts: 3, reason: Reason::Permanent }));
+    assert_eq!(result, Err(RetryError { last: Some(3), attempts: 3, reason: Reason::NotRetryable }));
 }
 
 #[test]
@@ -136,12 +136,12 @@ fn d5_a_hint_counts_only_within_the_caps() {
     let delays = RefCell::new(Vec::new());
     let result = run(async |timer| {
         STASH
-            .run_with(&timer, Seeded(1), || ready(Err::<(), _>(secs(3_600))))
+            .call_with(&timer, Seeded(1), || ready(Err::<(), _>(secs(3_600))))
             .hint(|error| Some(*error))
             .notify(|_, delay| delays.borrow_mut().push(delay))
             .await
     });
-    assert_eq!(result.unwrap_err().reason, Reason::Attempts);
+    assert_eq!(result.unwrap_err().reason, Reason::AttemptsExhausted);
     assert_eq!(delays.into_inner(), [secs(30); 3]);
 }
 
@@ -160,7 +160,7 @@ fn an_attempt_that_hangs_is_cut_off_and_tried_again() {
             }
         };
         let policy = STASH.attempt_timeout(secs(5));
-        (policy.run_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+        (policy.call_with(&timer, Seeded(1), operation).await, elapsed(&timer))
     });
     assert_eq!((result, calls.get(), slept), (Ok("stored"), 3, secs(5 + 1 + 5 + 2)));
 }
@@ -169,10 +169,10 @@ fn an_attempt_that_hangs_is_cut_off_and_tried_again() {
 fn the_whole_ends_with_the_elapsed_time_even_inside_an_attempt() {
     let (result, slept) = run(async |timer| {
         let policy = STASH.max_elapsed(secs(4));
-        let result = policy.run_with(&timer, Seeded(1), pending::<Result<(), ()>>).await;
+        let result = policy.call_with(&timer, Seeded(1), pending::<Result<(), ()>>).await;
         (result, elapsed(&timer))
     });
-    assert_eq!(result, Err(RetryError { last: None, attempts: 1, reason: Reason::Elapsed }));
+    assert_eq!(result, Err(RetryError { last: None, attempts: 1, reason: Reason::DeadlineExceeded }));
     assert_eq!(slept, secs(4));
 }
 
@@ -180,10 +180,10 @@ fn the_whole_ends_with_the_elapsed_time_even_inside_an_attempt() {
 fn the_elapsed_time_is_never_slept_past() {
     let (result, slept) = run(async |timer| {
         let policy = STASH.max_elapsed(secs(7));
-        (policy.run_with(&timer, Seeded(1), || ready(Err::<(), _>(()))).await, elapsed(&timer))
+        (policy.call_with(&timer, Seeded(1), || ready(Err::<(), _>(()))).await, elapsed(&timer))
     });
     // 1 s and 2 s fit; 4 s more would end exactly at 7 s.
-    assert_eq!(result, Err(RetryError { last: Some(()), attempts: 3, reason: Reason::Elapsed }));
+    assert_eq!(result, Err(RetryError { last: Some(()), attempts: 3, reason: Reason::DeadlineExceeded }));
     assert_eq!(slept, secs(3));
 }
 
@@ -199,8 +199,8 @@ fn a_timer_that_is_late_starts_no_attempt_after_the_end() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>("busy"))
         };
-        let error = policy.run_with(timer, Seeded(1), operation).budget(&budget).await.unwrap_err();
-        assert_eq!(error, RetryError { last: Some("busy"), attempts: 1, reason: Reason::Elapsed });
+        let error = policy.call_with(timer, Seeded(1), operation).budget(&budget).await.unwrap_err();
+        assert_eq!(error, RetryError { last: Some("busy"), attempts: 1, reason: Reason::DeadlineExceeded });
     });
     assert!(simulator.step());
     simulator.timer().advance(secs(60)); // the machine was asleep
@@ -213,7 +213,7 @@ fn a_timer_that_is_late_starts_no_attempt_after_the_end() {
 fn a_first_attempt_without_any_time_is_still_made() {
     let result = run(async |timer| {
         let policy = STASH.max_elapsed(Duration::ZERO).attempt_timeout(Duration::ZERO);
-        policy.run_with(&timer, Seeded(1), || ready(Ok::<_, ()>(()))).await
+        policy.call_with(&timer, Seeded(1), || ready(Ok::<_, ()>(()))).await
     });
     assert_eq!(result, Ok(()));
 }
@@ -221,8 +221,9 @@ fn a_first_attempt_without_any_time_is_still_made() {
 #[test]
 fn an_empty_budget_stops_before_the_attempts_do() {
     let budget = RefCell::new(RetryBudget::percent(0).floor_per_second(0).burst(2));
-    let result = run(async |timer| STASH.run_with(&timer, Seeded(1), || ready(Err::<(), _>(()))).budget(&budget).await);
-    assert_eq!(result, Err(RetryError { last: Some(()), attempts: 3, reason: Reason::Budget }));
+    let result =
+        run(async |timer| STASH.call_with(&timer, Seeded(1), || ready(Err::<(), _>(()))).budget(&budget).await);
+    assert_eq!(result, Err(RetryError { last: Some(()), attempts: 3, reason: Reason::BudgetExhausted }));
 }
 
 #[test]
@@ -233,14 +234,14 @@ fn two_layers_share_one_budget_and_charge_each_call_once() {
         let inner = || {
             STASH
                 .max_retries(2)
-                .run_with(&timer, Seeded(1), || {
+                .call_with(&timer, Seeded(1), || {
                     calls.set(calls.get() + 1);
                     ready(Err::<(), _>(()))
                 })
                 .nested_budget(&budget)
                 .into_future()
         };
-        STASH.run_with(&timer, Seeded(2), inner).budget(&budget).await.unwrap_err();
+        STASH.call_with(&timer, Seeded(2), inner).budget(&budget).await.unwrap_err();
     });
     let stats = budget.borrow().stats();
     assert_eq!(calls.get(), 4 * 3);
@@ -275,13 +276,13 @@ fn a_run_is_send_if_its_parts_are() {
     }
     let budget = Locked(Mutex::new(RetryBudget::percent(20)));
     let run = STASH
-        .run_with(Now, Seeded(1), || async { Err::<(), _>(()) })
+        .call_with(Now, Seeded(1), || async { Err::<(), _>(()) })
         .retry_if(|_| true)
         .hint(|_| None)
         .notify(|_, _| ())
         .budget(&budget);
     let _boxed: Box<dyn Future<Output = _> + Send + '_> = Box::new(spawn(run.into_future()));
-    let plain = async { STASH.run_with(Now, Seeded(1), || async { Err::<(), _>(()) }).await };
+    let plain = async { STASH.call_with(Now, Seeded(1), || async { Err::<(), _>(()) }).await };
     drop(spawn(plain));
 }
 
@@ -308,7 +309,7 @@ fn dropped_at_every_await_it_leaks_no_retry() {
                         }
                     };
                     let policy = STASH.jitter(Jitter::Full).attempt_timeout(Duration::from_millis(350));
-                    let _ = policy.run_with(&timer, Seeded(seed ^ task), operation).budget(budget).await;
+                    let _ = policy.call_with(&timer, Seeded(seed ^ task), operation).budget(budget).await;
                 })
             })
             .collect();
@@ -323,10 +324,10 @@ fn dropped_at_every_await_it_leaks_no_retry() {
 #[test]
 fn an_error_tells_all_of_it() {
     let inner = "12a".parse::<u8>().unwrap_err();
-    let error = RetryError { last: Some(inner.clone()), attempts: 4, reason: Reason::Attempts };
+    let error = RetryError { last: Some(inner.clone()), attempts: 4, reason: Reason::AttemptsExhausted };
     assert_eq!(error.to_string(), format!("gave up after 4 attempts, no attempt is left: {inner}"));
     assert!(error.source().is_none(), "it would say the same once more");
-    let cut_off = RetryError::<core::num::ParseIntError> { last: None, attempts: 1, reason: Reason::Elapsed };
+    let cut_off = RetryError::<core::num::ParseIntError> { last: None, attempts: 1, reason: Reason::DeadlineExceeded };
     assert_eq!(cut_off.to_string(), "gave up after 1 attempt, no time is left: timed out");
     assert!(cut_off.source().is_none());
 }
@@ -358,7 +359,7 @@ fn only_a_policy_with_a_limit_of_time_reads_the_clock_before_the_first_attempt()
     for (policy, read) in [(policy, 0), (policy.max_elapsed(secs(60)), 1), (policy.attempt_timeout(secs(60)), 1)] {
         run(async |timer| {
             let timer = Read { timer, times: Cell::new(0) };
-            assert_eq!(policy.run_with(&timer, Seeded(1), || ready(Ok::<_, ()>(timer.times.get()))).await, Ok(read));
+            assert_eq!(policy.call_with(&timer, Seeded(1), || ready(Ok::<_, ()>(timer.times.get()))).await, Ok(read));
         });
     }
 }
@@ -373,9 +374,9 @@ fn the_time_of_an_operation_begins_with_it() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>("busy"))
         };
-        (policy.run_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+        (policy.call_with(&timer, Seeded(1), operation).await, elapsed(&timer))
     });
-    let error = RetryError { last: Some("busy"), attempts: 4, reason: Reason::Attempts };
+    let error = RetryError { last: Some("busy"), attempts: 4, reason: Reason::AttemptsExhausted };
     assert_eq!((result, calls.get(), slept), (Err(error), 4, secs(1_003)));
 }
 
@@ -407,7 +408,8 @@ fn found_b9_a_chain_of_errors_says_everything_once() {
             Some(&self.0)
         }
     }
-    let error = RetryError { last: Some(BreakerError::Inner(Fetch(Refused))), attempts: 2, reason: Reason::Attempts };
+    let error =
+        RetryError { last: Some(BreakerError::Inner(Fetch(Refused))), attempts: 2, reason: Reason::AttemptsExhausted };
     let text = "gave up after 2 attempts, no attempt is left: no orders: connection refused";
     assert_eq!(chain(&error), text);
 }
@@ -426,7 +428,7 @@ fn panics_in_callbacks_leave_no_retry_charged() {
         let attempt = std::panic::AssertUnwindSafe(|| {
             run(async |timer| {
                 STASH
-                    .run_with(&timer, Seeded(1), operation)
+                    .call_with(&timer, Seeded(1), operation)
                     .retry_if(|_| {
                         is_at("retry_if");
                         true
@@ -469,8 +471,8 @@ fn a_step_back_while_it_sleeps_ends_no_run_early_and_keeps_the_budget() {
                 }
                 ready(Err::<(), _>("busy"))
             };
-            let error = policy.run_with(timer, Seeded(1), operation).budget(budget).await.unwrap_err();
-            assert!(matches!(error.reason, Reason::Attempts | Reason::Elapsed), "{error:?}");
+            let error = policy.call_with(timer, Seeded(1), operation).budget(budget).await.unwrap_err();
+            assert!(matches!(error.reason, Reason::AttemptsExhausted | Reason::DeadlineExceeded), "{error:?}");
             ended.set(ended.get() + 1);
         });
     }

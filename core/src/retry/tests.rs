@@ -109,14 +109,14 @@ fn seed_6_3_boot_recovery_waits_30_s_then_60_s_then_never() {
     let policy = RetryPolicy::linear(secs(30)).max_retries(2).jitter(Jitter::None);
     assert_eq!((policy.delay_for(0), policy.delay_for(1)), (secs(30), secs(60)));
     let (waits, reason) = delays(&policy, Failure::Transient, &mut Seeded(1));
-    assert_eq!((waits.as_slice(), reason), ([secs(30), secs(60)].as_slice(), Reason::Attempts));
+    assert_eq!((waits.as_slice(), reason), ([secs(30), secs(60)].as_slice(), Reason::AttemptsExhausted));
 }
 
 #[test]
 fn seed_6_3_no_retries_is_one_call() {
     let (waits, reason) = delays(&STASH.max_retries(0), Failure::Transient, &mut Seeded(1));
     assert!(waits.is_empty());
-    assert_eq!(reason, Reason::Attempts);
+    assert_eq!(reason, Reason::AttemptsExhausted);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn seed_6_3_three_retries_are_four_calls_and_7_s() {
     }
     assert_eq!(retry.attempts(), 4);
     let step = retry.next(Failure::Transient, now, &mut Seeded(1));
-    assert_eq!(step, Step::GiveUp(Reason::Attempts));
+    assert_eq!(step, Step::GiveUp(Reason::AttemptsExhausted));
     assert_eq!(step.retry_after(now), None);
     assert_eq!(retry.attempts(), 4, "no sleep and no attempt after the last failure");
     assert_eq!(now, START.saturating_add(secs(7)));
@@ -157,7 +157,7 @@ fn seed_6_3_a_base_of_zero_never_waits() {
             let policy = policy(Duration::ZERO).jitter(jitter).max_retries(70);
             assert_eq!(policy.delay_for(u32::MAX), Duration::ZERO);
             let (waits, reason) = delays(&policy, Failure::Transient, &mut Seeded(2));
-            assert_eq!((waits.len(), reason), (70, Reason::Attempts));
+            assert_eq!((waits.len(), reason), (70, Reason::AttemptsExhausted));
             assert!(waits.iter().all(Duration::is_zero));
         }
     }
@@ -230,7 +230,7 @@ fn the_largest_draw_is_nearly_the_whole_delay_and_the_smallest_is_none_of_it() {
 fn d5_a_hint_does_not_override_the_number_of_retries() {
     for hint in [Duration::ZERO, secs(1), Duration::MAX] {
         let (waits, reason) = delays(&STASH, Failure::RetryAfter(hint), &mut Seeded(4));
-        assert_eq!((waits.len(), reason), (3, Reason::Attempts));
+        assert_eq!((waits.len(), reason), (3, Reason::AttemptsExhausted));
     }
 }
 
@@ -249,7 +249,7 @@ fn d5_a_hint_beyond_the_elapsed_time_gives_up_at_once() {
     let policy = STASH.max_elapsed(secs(10));
     let mut retry = policy.start(START);
     let step = retry.next(Failure::RetryAfter(secs(10)), START, &mut Seeded(4));
-    assert_eq!(step, Step::GiveUp(Reason::Elapsed));
+    assert_eq!(step, Step::GiveUp(Reason::DeadlineExceeded));
     let step = retry.next(Failure::RetryAfter(Duration::from_nanos(9_999_999_999)), START, &mut Seeded(4));
     assert_eq!(step, Step::RetryAt(Instant::from_nanos(1_009_999_999_999)));
 }
@@ -262,7 +262,7 @@ fn d5_a_hint_does_not_override_the_budget() {
     let step = retry.next_within(&mut budget, hint, START, &mut Seeded(4));
     assert_eq!(step, Step::RetryAt(START.saturating_add(secs(5))));
     let step = retry.next_within(&mut budget, hint, START, &mut Seeded(4));
-    assert_eq!(step, Step::GiveUp(Reason::Budget));
+    assert_eq!(step, Step::GiveUp(Reason::BudgetExhausted));
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn d7_two_operations_with_one_generator_draw_different_delays() {
 fn a_permanent_failure_stops_at_once() {
     let (waits, reason) = delays(&STASH, Failure::Permanent, &mut Seeded(7));
     assert!(waits.is_empty());
-    assert_eq!(reason, Reason::Permanent);
+    assert_eq!(reason, Reason::NotRetryable);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn the_elapsed_time_includes_the_attempts_and_its_end_is_out() {
     // The first attempt took 9 s less a nanosecond: the delay of 1 s just fits. A nanosecond more, and it does not.
     let edge = START.saturating_add(secs(9));
     let just_before = edge.saturating_sub(Duration::from_nanos(1));
-    assert_eq!(retry.clone().next(Failure::Transient, edge, &mut Seeded(8)), Step::GiveUp(Reason::Elapsed));
+    assert_eq!(retry.clone().next(Failure::Transient, edge, &mut Seeded(8)), Step::GiveUp(Reason::DeadlineExceeded));
     let step = retry.next(Failure::Transient, just_before, &mut Seeded(8));
     assert_eq!(step, Step::RetryAt(Instant::from_nanos(1_009_999_999_999)));
 }
@@ -325,13 +325,13 @@ fn a_clock_that_steps_back_before_the_start_restarts_the_elapsed_time() {
     assert_eq!(retry.attempt_deadline(back), Some(back.saturating_add(secs(10))));
     assert!(matches!(retry.next(Failure::Transient, back, &mut Seeded(9)), Step::RetryAt(_)));
     let late = back.saturating_add(secs(10));
-    assert_eq!(retry.next(Failure::Transient, late, &mut Seeded(9)), Step::GiveUp(Reason::Elapsed));
+    assert_eq!(retry.next(Failure::Transient, late, &mut Seeded(9)), Step::GiveUp(Reason::DeadlineExceeded));
 }
 
 #[test]
 fn nothing_is_retried_at_the_end_of_time() {
     let mut retry = STASH.start(Instant::MAX);
-    assert_eq!(retry.next(Failure::Transient, Instant::MAX, &mut Seeded(1)), Step::GiveUp(Reason::Elapsed));
+    assert_eq!(retry.next(Failure::Transient, Instant::MAX, &mut Seeded(1)), Step::GiveUp(Reason::DeadlineExceeded));
 }
 
 #[test]
@@ -357,7 +357,7 @@ fn a_budget_is_charged_for_no_other_refusal() {
     assert_eq!(budget.stats(), RetryBudgetStats::default());
     assert!(matches!(retry.next_within(&mut budget, Failure::Transient, START, &mut Seeded(1)), Step::RetryAt(_)));
     let step = retry.next_within(&mut budget, Failure::Transient, START, &mut Seeded(1));
-    assert_eq!(step, Step::GiveUp(Reason::Attempts));
+    assert_eq!(step, Step::GiveUp(Reason::AttemptsExhausted));
     assert_eq!(budget.stats().withdrawn, 1);
     assert_eq!(budget.stats().refused, 0);
 }

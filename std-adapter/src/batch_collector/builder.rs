@@ -33,7 +33,7 @@ use crate::runtime::{Mutex, SystemTimer, block_on};
 ///     .idle_gap(Duration::from_secs(1))
 ///     .max_weight(SIXTEEN_KIB, |line: &String| line.len() as u32)
 ///     .retry(2, Duration::from_millis(200))
-///     .spawn(|mut lines: Batch<String>| async move {
+///     .build(|mut lines: Batch<String>| async move {
 ///         let mut failed = Vec::new();
 ///         for line in lines.drain(..) {
 ///             if upload(&line).await.is_err() {
@@ -107,7 +107,7 @@ impl<T> BatchCollectorBuilder<T> {
     /// let numbers = BatchCollector::builder(64, Duration::from_secs(1))
     ///     .backoff(RetryPolicy::exponential(Duration::from_millis(100)).max_retries(5))
     ///     .on_failed(|numbers| eprintln!("lost after {} attempts: {numbers:?}", numbers.attempt()))
-    ///     .spawn(|numbers: Batch<u32>| async move {
+    ///     .build(|numbers: Batch<u32>| async move {
     ///         let has_arrived = upload(&numbers, numbers.attempt());
     ///         (!has_arrived).then_some(numbers)
     ///     })?;
@@ -160,7 +160,7 @@ impl<T> BatchCollectorBuilder<T> {
     /// # Errors
     ///
     /// If the system has no thread to give, or no memory for two batches of this size.
-    pub fn spawn<F>(self, flush: impl FnMut(Batch<T>) -> F + Send + 'static) -> io::Result<BatchCollector<T>>
+    pub fn build<F>(self, flush: impl FnMut(Batch<T>) -> F + Send + 'static) -> io::Result<BatchCollector<T>>
     where
         T: Send + 'static,
         F: Future<Output: Into<Flushed<T>>> + Send + 'static,

@@ -88,7 +88,7 @@ fn found_e2_no_panic_of_the_users_code_ends_the_worker() {
                 });
             }
             let mut place_now = place;
-            let collector = builder.spawn(move |items: Batch<Bomb>| {
+            let collector = builder.build(move |items: Batch<Bomb>| {
                 let place = mem::replace(&mut place_now, Where::Never);
                 if matches!(place, Where::Call) {
                     fail();
@@ -118,7 +118,7 @@ fn found_e2_a_weight_that_panics_is_its_callers_matter() {
         0 => fail(),
         weight => *weight,
     });
-    let collector = builder.spawn(|_: Batch<u32>| async {}).unwrap();
+    let collector = builder.build(|_: Batch<u32>| async {}).unwrap();
     collector.add_blocking(1).unwrap();
     let other = collector.clone();
     let _quiet = thread::spawn(move || other.add_blocking(0)).join().unwrap_err();
@@ -147,7 +147,7 @@ impl Drop for PanicsWhenWoken {
 #[test]
 fn found_e2_a_waker_that_panics_ends_nobody_else() {
     let (go, wait_for_go) = mpsc::channel::<()>();
-    let collector = BatchCollector::builder(2, NEVER).spawn(move |_: Batch<u32>| {
+    let collector = BatchCollector::builder(2, NEVER).build(move |_: Batch<u32>| {
         let _ = wait_for_go.recv();
         ready(())
     });
@@ -187,7 +187,7 @@ fn found_e2_a_waker_that_panics_ends_nobody_else() {
 
 #[test]
 fn found_e4_an_empty_batch_that_is_given_back_has_all_arrived() {
-    let collector = BatchCollector::builder(3, NEVER).retry(5, Duration::ZERO).spawn(|mut items: Batch<u32>| {
+    let collector = BatchCollector::builder(3, NEVER).retry(5, Duration::ZERO).build(|mut items: Batch<u32>| {
         items.clear();
         ready(Flushed::Again(items))
     });
@@ -210,7 +210,7 @@ fn what_failed_for_good_is_handed_over() {
     for kind in 0..4 {
         let letters = Letters::default();
         let builder = BatchCollector::builder(3, NEVER).retry(2, Duration::ZERO).on_failed(keep_letters(&letters));
-        let collector = builder.spawn(move |mut items: Batch<u32>| async move {
+        let collector = builder.build(move |mut items: Batch<u32>| async move {
             match kind {
                 0 => {
                     items.retain(|item| *item != 1);
@@ -261,7 +261,7 @@ fn found_b9_what_is_destroyed_with_the_worker_has_failed_and_is_handed_over() {
     let builder = BatchCollector::builder(2, NEVER).capacity(6).on_failed(keep_letters(&letters));
     let collector = {
         let _inside = runtime.enter();
-        builder.spawn(|_: Batch<u32>| async {}).unwrap()
+        builder.build(|_: Batch<u32>| async {}).unwrap()
     };
     (0..5).for_each(|item| collector.try_add(item).unwrap());
     let mut flush = Box::pin(collector.flush());
@@ -279,15 +279,15 @@ fn found_b9_what_is_destroyed_with_the_worker_has_failed_and_is_handed_over() {
 #[test]
 fn found_b9_a_size_without_memory_is_an_error() {
     for size in [usize::MAX, usize::MAX / 2, usize::MAX / 16, usize::MAX / 64] {
-        let result = BatchCollector::builder(size, WAIT).spawn(|_: Batch<[u64; 8]>| async {});
+        let result = BatchCollector::builder(size, WAIT).build(|_: Batch<[u64; 8]>| async {});
         assert_eq!(result.map(drop).unwrap_err().kind(), std::io::ErrorKind::OutOfMemory);
     }
     // A capacity is memory that is taken when it is needed.
-    let collector = BatchCollector::builder(2, WAIT).capacity(usize::MAX).spawn(|_: Batch<u64>| async {}).unwrap();
+    let collector = BatchCollector::builder(2, WAIT).capacity(usize::MAX).build(|_: Batch<u64>| async {}).unwrap();
     (0..9).for_each(|item| collector.add_blocking(item).unwrap());
     block_on(collector.stop());
     assert_eq!(collector.stats().delivered, 9);
-    let nothings = BatchCollector::builder(usize::MAX, WAIT).spawn(|_: Batch<()>| async {}).unwrap();
+    let nothings = BatchCollector::builder(usize::MAX, WAIT).build(|_: Batch<()>| async {}).unwrap();
     nothings.add_blocking(()).unwrap();
     block_on(nothings.stop());
     assert_eq!(nothings.stats().delivered, 1);
@@ -316,7 +316,7 @@ fn whatever_happens_every_item_is_accounted_for_once() {
         let (arrived, mut choices) = (delivered.clone(), choices.into_iter().cycle());
         let (mut accepted, mut returned) = (Vec::new(), Vec::new());
         let collector = runtime.block_on(async {
-            let collector = builder.spawn(move |mut items: Batch<u32>| {
+            let collector = builder.build(move |mut items: Batch<u32>| {
                 let (choice, arrived) = (choices.next().unwrap(), arrived.clone());
                 if choice % 16 == 0 {
                     fail();

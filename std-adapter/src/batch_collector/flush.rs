@@ -109,7 +109,7 @@ impl<T> fmt::Debug for BatchFlush<'_, T> {
 
 impl Flushes {
     /// Tells those whose items are settled by now.
-    pub(super) fn settle(&self, stats: impl FnOnce() -> BatchQueueStats) {
+    pub(super) fn complete(&self, stats: impl FnOnce() -> BatchQueueStats) {
         if self.lock().is_empty() {
             return;
         }

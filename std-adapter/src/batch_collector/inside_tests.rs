@@ -84,7 +84,7 @@ fn once<F: Future<Output = ()> + Send + 'static>(
 ) -> BatchCollector<u32> {
     let known = Own::default();
     let (me, mut inside) = (known.clone(), Some(inside));
-    let collector = BatchCollector::builder(3, NEVER).spawn(move |items: Batch<u32>| {
+    let collector = BatchCollector::builder(3, NEVER).build(move |items: Batch<u32>| {
         let flushing = inside.take().map(|inside| inside(own(&me)));
         async move {
             if let Some(flushing) = flushing {
@@ -198,7 +198,7 @@ fn found_b1_what_drops_and_dead_letters_add() {
                 if has_letters {
                     builder = builder.on_failed(|letters: Batch<Adds>| drop(letters));
                 }
-                let collector = builder.spawn(move |items: Batch<Adds>| {
+                let collector = builder.build(move |items: Batch<Adds>| {
                     let fails = fails.then_some(());
                     async move {
                         drop(items.into_vec());
@@ -235,7 +235,7 @@ fn found_b1_a_spawned_task_that_the_flush_awaits() {
                     let known = Own::default();
                     let (me, (sender, mut results)) = (known.clone(), tokio::sync::mpsc::unbounded_channel());
                     let builder = BatchCollector::builder(3, NEVER).stall_timeout(Duration::from_millis(50));
-                    let collector = builder.spawn(move |items: Batch<u32>| {
+                    let collector = builder.build(move |items: Batch<u32>| {
                         let (own, sender) = (own(&me), sender.clone());
                         async move {
                             let adds: Vec<_> = (3..8)
@@ -279,7 +279,7 @@ fn found_b1_a_thread_that_the_flush_joins() {
         let known = Own::default();
         let me = known.clone();
         let builder = BatchCollector::builder(1, NEVER).stall_timeout(Duration::from_millis(50));
-        let collector = builder.spawn(move |items: Batch<u32>| {
+        let collector = builder.build(move |items: Batch<u32>| {
             if items[0] == 0 {
                 let own = own(&me);
                 let thread = thread::spawn(move || [1, 2].map(|item| own.add_blocking(item)));
@@ -316,7 +316,7 @@ fn found_b1_what_a_flush_adds_that_is_dropped_with_its_runtime() {
             let builder = BatchCollector::builder(3, NEVER).on_failed(move |batch: Batch<u32>| {
                 dead.lock().unwrap().extend(batch.iter());
             });
-            let collector = builder.spawn(move |items: Batch<u32>| {
+            let collector = builder.build(move |items: Batch<u32>| {
                 let adds = AddsWhenDropped(own(&me));
                 async move {
                     let _held = (adds, items);
@@ -357,7 +357,7 @@ fn found_b5_a_flush_that_is_ready_at_once_does_not_keep_the_runtime() {
                     2 => builder.backoff(steadfast_core::RetryPolicy::constant(Duration::ZERO).max_retries(u32::MAX)),
                     _ => builder,
                 };
-                let collector = builder.spawn(move |items: Batch<u32>| {
+                let collector = builder.build(move |items: Batch<u32>| {
                     if kind == 3 {
                         own(&me).try_add(1).unwrap(); // there is always another one
                         return ready(None);
@@ -383,7 +383,7 @@ fn found_b5_a_flush_that_is_ready_at_once_does_not_keep_the_runtime() {
 #[tokio::test(start_paused = true)]
 async fn found_a1_adders_that_are_held_and_not_polled_stop_nobody() {
     let (sender, mut go) = tokio::sync::mpsc::unbounded_channel();
-    let collector = BatchCollector::builder(2, NEVER).spawn(move |_: Batch<u32>| {
+    let collector = BatchCollector::builder(2, NEVER).build(move |_: Batch<u32>| {
         let turn = go.try_recv();
         async move {
             if let Ok(wait) = turn {
@@ -418,7 +418,7 @@ async fn found_b5_adders_do_not_spin_between_two_flushes_however_soon_one_stalls
     for stall_timeout in [Duration::ZERO, Duration::from_nanos(1)] {
         let hour = Duration::from_secs(3_600);
         let builder = BatchCollector::builder(1, Duration::ZERO).retry(1, hour).stall_timeout(stall_timeout);
-        let collector = builder.spawn(|items: Batch<u32>| ready((items.attempt() == 1).then_some(items))).unwrap();
+        let collector = builder.build(|items: Batch<u32>| ready((items.attempt() == 1).then_some(items))).unwrap();
         collector.add(1).await.unwrap();
         tokio::time::sleep(Duration::from_secs(3_599)).await;
         collector.add(2).await.unwrap();

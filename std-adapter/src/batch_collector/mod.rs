@@ -47,7 +47,7 @@ pub use steadfast_core::batch_collector::{AddError, BatchQueueStats, FlushReason
 /// use std::time::Duration;
 /// use steadfast::{BatchCollector, batch_collector::Batch, block_on};
 ///
-/// let news = BatchCollector::builder(64, Duration::from_secs(10)).spawn(|items: Batch<String>| async move {
+/// let news = BatchCollector::builder(64, Duration::from_secs(10)).build(|items: Batch<String>| async move {
 ///     println!("{} because of {:?}: {}", items.len(), items.reason(), items.join(", "));
 /// })?;
 ///
@@ -144,7 +144,7 @@ impl<T> BatchCollector<T> {
     /// ```
     /// # use std::time::Duration;
     /// # use steadfast::{BatchCollector, batch_collector::Batch, block_on};
-    /// # let news = BatchCollector::builder(64, Duration::from_secs(10)).spawn(|_: Batch<&str>| async {})?;
+    /// # let news = BatchCollector::builder(64, Duration::from_secs(10)).build(|_: Batch<&str>| async {})?;
     /// news.add_blocking("alice is back")?;
     /// news.flush(); // soon
     /// let report = block_on(news.flush()); // now
@@ -182,7 +182,7 @@ impl<T> BatchCollector<T> {
         }
         let mut items = pause.give_up(|| queue.abandon_in_flight()).unwrap_or_default();
         items.append(&mut queue.abandon().into_items());
-        flushes.settle(|| queue.stats());
+        flushes.complete(|| queue.stats());
         items
     }
 

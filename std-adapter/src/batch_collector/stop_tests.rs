@@ -17,7 +17,7 @@ async fn timed<R>(future: impl Future<Output = R>) -> (R, u64) {
 #[cfg(feature = "tokio")]
 #[tokio::test(start_paused = true)]
 async fn a_stop_with_a_deadline_gives_back_what_a_sink_that_hangs_leaves() {
-    let collector = BatchCollector::builder(2, NEVER).capacity(4).spawn(|_: Batch<u32>| pending::<()>()).unwrap();
+    let collector = BatchCollector::builder(2, NEVER).capacity(4).build(|_: Batch<u32>| pending::<()>()).unwrap();
     for item in 0..6 {
         collector.add(item).await.unwrap();
     }
@@ -42,7 +42,7 @@ async fn a_stop_with_a_deadline_gives_back_what_waits_for_another_try() {
     let dead = letters.clone();
     let builder = BatchCollector::builder(2, NEVER).retry(9, Duration::from_secs(3_600));
     let builder = builder.on_failed(move |batch: Batch<u32>| dead.lock().unwrap().extend(batch.iter()));
-    let collector = builder.spawn(|items: Batch<u32>| async move { Some(items) }).unwrap();
+    let collector = builder.build(|items: Batch<u32>| async move { Some(items) }).unwrap();
     for item in 0..3 {
         collector.add(item).await.unwrap();
     }
@@ -63,7 +63,7 @@ async fn a_stop_with_a_deadline_gives_back_what_waits_for_another_try() {
 async fn a_stop_in_time_gives_nothing_back_and_a_late_flush_is_not_tried_again() {
     for (wait, left) in [(1_000, 0), (10, 2)] {
         let builder = BatchCollector::builder(2, NEVER).retry(9, Duration::ZERO);
-        let collector = builder.spawn(|items: Batch<u32>| async move {
+        let collector = builder.build(|items: Batch<u32>| async move {
             tokio::time::sleep(Duration::from_millis(100)).await;
             (items.attempt() < 3).then_some(items)
         });
@@ -85,7 +85,7 @@ async fn a_stop_in_time_gives_nothing_back_and_a_late_flush_is_not_tried_again()
 fn a_thread_that_waits_for_another_try_ends_with_a_stop_in_time() {
     let builder = BatchCollector::builder(1, NEVER).retry(9, Duration::from_secs(3_600));
     let (ended, has_ended) = mpsc::channel::<()>();
-    let collector = builder.spawn(move |items: Batch<u32>| {
+    let collector = builder.build(move |items: Batch<u32>| {
         let _ended = &ended;
         async move { Some(items) }
     });
@@ -105,7 +105,7 @@ fn a_thread_that_waits_for_another_try_ends_with_a_stop_in_time() {
 #[cfg(feature = "tokio")]
 #[tokio::test(start_paused = true)]
 async fn an_awaited_flush_tells_when_and_how() {
-    let collector = BatchCollector::builder(2, WAIT).spawn(|items: Batch<u32>| async move {
+    let collector = BatchCollector::builder(2, WAIT).build(|items: Batch<u32>| async move {
         tokio::time::sleep(Duration::from_secs(1)).await;
         if items.contains(&4) { Err(()) } else { Ok(()) }
     });
@@ -138,7 +138,7 @@ async fn tries_are_numbered_and_spaced_as_the_policy_says() {
     let seen = Seen::default();
     let (record, start) = (seen.clone(), tokio::time::Instant::now());
     let policy = RetryPolicy::exponential(Duration::from_secs(1)).max_retries(3).jitter(Jitter::None);
-    let collector = BatchCollector::builder(1, NEVER).backoff(policy).spawn(move |items: Batch<u32>| {
+    let collector = BatchCollector::builder(1, NEVER).backoff(policy).build(move |items: Batch<u32>| {
         record.lock().unwrap().push((items.attempt(), start.elapsed().as_secs()));
         async move { Some(items) }
     });
@@ -155,7 +155,7 @@ async fn a_flush_that_takes_too_long_is_cut_off_and_tried_again() {
     let seen = Seen::default();
     let record = seen.clone();
     let policy = RetryPolicy::constant(Duration::ZERO).attempt_timeout(Duration::from_secs(1)).max_retries(2);
-    let collector = BatchCollector::builder(3, NEVER).backoff(policy).spawn(move |mut items: Batch<u32>| {
+    let collector = BatchCollector::builder(3, NEVER).backoff(policy).build(move |mut items: Batch<u32>| {
         record.lock().unwrap().push(items.to_vec());
         async move {
             items.remove(0);
@@ -181,7 +181,7 @@ async fn as_many_items_wait_as_the_capacity_says_in_batches_of_their_own() {
     let weigh = |item: &u32| *item;
     let builder =
         BatchCollector::builder(3, Duration::from_secs(60)).capacity(8).max_weight(100.try_into().unwrap(), weigh);
-    let collector = builder.spawn(move |items: Batch<u32>| {
+    let collector = builder.build(move |items: Batch<u32>| {
         let sender = sender.clone();
         async move {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -222,7 +222,7 @@ async fn as_many_items_wait_as_the_capacity_says_in_batches_of_their_own() {
 fn no_memory_is_allocated_for_a_batch_that_waits_behind_others() {
     let seen = Seen::default();
     let record = seen.clone();
-    let collector = BatchCollector::builder(4, NEVER).capacity(12).spawn(move |items: Batch<u32>| {
+    let collector = BatchCollector::builder(4, NEVER).capacity(12).build(move |items: Batch<u32>| {
         record.lock().unwrap().push(items.as_ptr() as usize);
         async move { drop(items) }
     });
@@ -252,7 +252,7 @@ fn found_b6_a_runtime_without_a_timer_serves_worker_and_adders() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let collector = runtime.block_on(async {
         let builder = BatchCollector::builder(2, Duration::from_millis(2)).retry(1, Duration::from_millis(1));
-        let collector = builder.spawn(|items: Batch<u32>| async move { (items.attempt() == 1).then_some(items) });
+        let collector = builder.build(|items: Batch<u32>| async move { (items.attempt() == 1).then_some(items) });
         let collector = collector.unwrap();
         for item in 0..9 {
             collector.add(item).await.unwrap();

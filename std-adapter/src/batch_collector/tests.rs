@@ -37,7 +37,7 @@ fn handles_and_futures_may_go_to_any_thread() {
     fn is_send_and_sync<T: Send + Sync>() {}
     fn is_send(_: &impl Send) {}
     is_send_and_sync::<BatchCollector<core::cell::Cell<u8>>>();
-    let collector = BatchCollector::builder(2, WAIT).spawn(|_: Batch<core::cell::Cell<u8>>| async {}).unwrap();
+    let collector = BatchCollector::builder(2, WAIT).build(|_: Batch<core::cell::Cell<u8>>| async {}).unwrap();
     is_send(&collector.add(core::cell::Cell::new(1)));
     is_send(&collector.stop());
     is_send(&collector.stop_within(WAIT));
@@ -67,7 +67,7 @@ fn eight_threads_lose_and_double_nothing(collector: &BatchCollector<(u32, u32)>,
 fn recording<T: Send + Clone + 'static>(size: usize, wait: Duration) -> (BatchCollector<T>, Seen<Vec<T>>) {
     let seen = Seen::default();
     let record = seen.clone();
-    let collector = BatchCollector::builder(size, wait).spawn(move |items: Batch<T>| {
+    let collector = BatchCollector::builder(size, wait).build(move |items: Batch<T>| {
         record.lock().unwrap().push(items.to_vec());
         async {}
     });
@@ -99,7 +99,7 @@ async fn many_tasks_wait_for_room_and_nobody_is_forgotten() {
             record.lock().unwrap().extend(items);
         }
     };
-    let collector = BatchCollector::builder(8, Duration::from_millis(1)).spawn(flush).unwrap();
+    let collector = BatchCollector::builder(8, Duration::from_millis(1)).build(flush).unwrap();
     let mut tasks = Vec::new();
     for task in 0..500 {
         let collector = collector.clone();
@@ -130,7 +130,7 @@ async fn many_tasks_wait_for_room_and_nobody_is_forgotten() {
 async fn vectors_2_and_3_on_a_paused_clock() {
     let start = tokio::time::Instant::now();
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
-    let collector = BatchCollector::builder(3, WAIT).spawn(move |items: Batch<u32>| {
+    let collector = BatchCollector::builder(3, WAIT).build(move |items: Batch<u32>| {
         let _ = sender.send((items.reason(), items.to_vec(), start.elapsed().as_secs()));
         async {}
     });
@@ -156,7 +156,7 @@ async fn an_idle_gap_and_a_weight_end_a_batch() {
     let record = seen.clone();
     let builder = BatchCollector::builder(100, Duration::from_secs(60)).idle_gap(Duration::from_secs(2));
     let weigh = |text: &&str| u32::try_from(text.len()).unwrap_or(u32::MAX);
-    let collector = builder.max_weight(10.try_into().unwrap(), weigh).spawn(move |items: Batch<&str>| {
+    let collector = builder.max_weight(10.try_into().unwrap(), weigh).build(move |items: Batch<&str>| {
         record.lock().unwrap().push((items.reason(), items.to_vec()));
         async {}
     });
@@ -173,7 +173,7 @@ async fn an_idle_gap_and_a_weight_end_a_batch() {
 #[test]
 fn d3_dropping_the_last_handle_flushes() {
     let (sender, receiver) = mpsc::channel();
-    let collector = BatchCollector::builder(64, NEVER).spawn(move |items: Batch<u32>| {
+    let collector = BatchCollector::builder(64, NEVER).build(move |items: Batch<u32>| {
         sender.send((items.reason(), items.into_vec())).unwrap();
         async {}
     });
@@ -192,7 +192,7 @@ fn d3_dropping_the_last_handle_flushes() {
 fn vector_12_d4_a_failed_or_panicking_flush_does_not_end_the_collector() {
     let seen = Seen::default();
     let record = seen.clone();
-    let collector = BatchCollector::builder(1, NEVER).spawn(move |items: Batch<u32>| {
+    let collector = BatchCollector::builder(1, NEVER).build(move |items: Batch<u32>| {
         let item = items[0];
         assert!(item != 1, "before the future");
         let record = record.clone();
@@ -220,7 +220,7 @@ fn what_a_flush_gives_back_is_tried_again() {
     let seen = Seen::default();
     let record = seen.clone();
     let builder = BatchCollector::builder(3, NEVER).retry(2, Duration::ZERO);
-    let collector = builder.spawn(move |mut items: Batch<u32>| {
+    let collector = builder.build(move |mut items: Batch<u32>| {
         record.lock().unwrap().push(items.to_vec());
         async move {
             items.retain(|item| *item > 2); // the others have arrived
@@ -243,7 +243,7 @@ fn vectors_9_to_11_stop_and_add_inside_the_flush() {
     let record = seen.clone();
     let (sender, receiver) = mpsc::channel::<BatchCollector<u32>>();
     let mut own = None;
-    let collector = BatchCollector::builder(3, NEVER).spawn(move |items: Batch<u32>| {
+    let collector = BatchCollector::builder(3, NEVER).build(move |items: Batch<u32>| {
         let own: BatchCollector<u32> = own.get_or_insert_with(|| receiver.recv().unwrap()).clone();
         record.lock().unwrap().push(items.to_vec());
         async move {
@@ -274,7 +274,7 @@ fn vectors_9_to_11_stop_and_add_inside_the_flush() {
 #[test]
 fn a_full_collector_refuses_or_waits() {
     let (go, wait_for_go) = mpsc::channel::<()>();
-    let collector = BatchCollector::builder(2, NEVER).spawn(move |_: Batch<u32>| {
+    let collector = BatchCollector::builder(2, NEVER).build(move |_: Batch<u32>| {
         let _ = wait_for_go.recv();
         async {}
     });
@@ -297,7 +297,7 @@ fn a_full_collector_refuses_or_waits() {
 fn no_memory_is_allocated_for_a_batch_unless_it_is_kept() {
     let seen = Seen::default();
     let record = seen.clone();
-    let collector = BatchCollector::builder(4, NEVER).spawn(move |items: Batch<u32>| {
+    let collector = BatchCollector::builder(4, NEVER).build(move |items: Batch<u32>| {
         record.lock().unwrap().push(items.as_ptr() as usize);
         async move { assert!(items.into_iter().all(|item| item < 100)) }
     });
@@ -309,7 +309,7 @@ fn no_memory_is_allocated_for_a_batch_unless_it_is_kept() {
 
     let kept = Seen::default();
     let keep = kept.clone();
-    let collector = BatchCollector::builder(4, NEVER).spawn(move |items: Batch<u32>| {
+    let collector = BatchCollector::builder(4, NEVER).build(move |items: Batch<u32>| {
         keep.lock().unwrap().push(items);
         async {}
     });
@@ -323,7 +323,7 @@ fn no_memory_is_allocated_for_a_batch_unless_it_is_kept() {
 #[test]
 fn a_batch_gives_its_items_in_order() {
     let (sender, receiver) = mpsc::channel();
-    let collector = BatchCollector::builder(3, NEVER).spawn(move |items: Batch<String>| {
+    let collector = BatchCollector::builder(3, NEVER).build(move |items: Batch<String>| {
         sender.send(items).unwrap();
         async {}
     });
@@ -343,7 +343,7 @@ fn when_the_runtime_ends_nobody_waits_for_ever() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let collector = {
         let _inside = runtime.enter();
-        BatchCollector::builder(1, NEVER).spawn(|_: Batch<u32>| async {}).unwrap()
+        BatchCollector::builder(1, NEVER).build(|_: Batch<u32>| async {}).unwrap()
     };
     assert_eq!(collector.try_add(1), Ok(()));
     let waiting = collector.clone();

@@ -16,7 +16,7 @@ use super::{BatchCollector, Handle};
 ///
 /// let (sender, receiver) = std::sync::mpsc::channel::<WeakBatchCollector<Job>>();
 /// let mut own = None;
-/// let jobs = BatchCollector::builder(1, Duration::ZERO).spawn(move |jobs: Batch<Job>| {
+/// let jobs = BatchCollector::builder(1, Duration::ZERO).build(move |jobs: Batch<Job>| {
 ///     let own = own.get_or_insert_with(|| receiver.recv().unwrap()).clone();
 ///     async move {
 ///         for Job(left) in jobs {

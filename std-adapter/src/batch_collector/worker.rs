@@ -87,7 +87,7 @@ where
         }
         // What was delivered, or given back, is in flight no longer.
         worker.complete(FlushOutcome::Failed, left, false);
-        inner.flushes.settle(|| inner.queue.stats());
+        inner.flushes.complete(|| inner.queue.stats());
         if worker.items().open.capacity() == 0 {
             worker.items().open = home.take(size);
         }
@@ -119,7 +119,7 @@ impl<T> Drop for Worker<T> {
         {
             lost.push((mem::take(&mut worker.items().open), reason));
         }
-        inner.flushes.settle(|| inner.queue.stats());
+        inner.flushes.complete(|| inner.queue.stats());
         for (items, reason) in lost {
             self.bury(items, reason, 0);
         }

@@ -32,7 +32,7 @@ use crate::{
 /// # let (transport, data) = (Transport, [0; 8]);
 /// let reset = Reset::after(Duration::from_secs(30)).call_timeout(Duration::from_secs(2));
 /// let breakers =
-///     Breakers::<String>::builder(Trip::consecutive(3), reset).max_keys(10_000).build();
+///     Breakers::<String>::builder(Trip::consecutive(3), reset).capacity(10_000).build();
 ///
 /// let stored = breakers.call("10.0.0.7", transport.store("10.0.0.7", &data)).await;
 /// # assert_eq!(stored, Ok(()));
@@ -88,7 +88,7 @@ type Keyed<K, P, T> = Shared<KeyedMachine<K, P>, Mutex<KeyedMachine<K, P>>, T>;
 pub struct BreakersBuilder<K, P = Consecutive, T = SystemTimer> {
     trip: P,
     reset: Reset,
-    max_keys: usize,
+    capacity: usize,
     clock: T,
     key: PhantomData<fn() -> K>,
 }
@@ -96,31 +96,31 @@ pub struct BreakersBuilder<K, P = Consecutive, T = SystemTimer> {
 impl<K: Eq + Hash, P: TripPolicy> Breakers<K, P> {
     /// The settings of breakers that open by `trip` and come back by `reset`: 65,536 keys.
     pub const fn builder(trip: P, reset: Reset) -> BreakersBuilder<K, P> {
-        BreakersBuilder { trip, reset, max_keys: 65_536, clock: SystemTimer, key: PhantomData }
+        BreakersBuilder { trip, reset, capacity: 65_536, clock: SystemTimer, key: PhantomData }
     }
 }
 
 impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
     /// For how many keys there is room, at least one and at most 4,294,967,294.
     ///
-    /// From 256 on, shards share the keys by their hash, each with a margin, so that any `max_keys` keys find room; see
-    /// [`RateLimiterBuilder::max_keys`](crate::rate_limiter::RateLimiterBuilder::max_keys).
+    /// From 256 on, shards share the keys by their hash, each with a margin, so that any `capacity` keys find room; see
+    /// [`RateLimiterBuilder::capacity`](crate::rate_limiter::RateLimiterBuilder::capacity).
     #[must_use]
-    pub const fn max_keys(mut self, max_keys: usize) -> Self {
-        self.max_keys = max_keys;
+    pub const fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
         self
     }
 
     /// Another clock than the system's.
     #[must_use]
     pub fn clock<U: Clock + Clone>(self, clock: U) -> BreakersBuilder<K, P, U> {
-        let Self { trip, reset, max_keys, key, .. } = self;
-        BreakersBuilder { trip, reset, max_keys, clock, key }
+        let Self { trip, reset, capacity, key, .. } = self;
+        BreakersBuilder { trip, reset, capacity, clock, key }
     }
 
     /// The breakers. Allocates all their memory; nothing else does later, but the keys themselves.
     pub fn build(self) -> Breakers<K, P, T> {
-        Breakers(Arc::new(Shards::new(self.max_keys, Spread::Wide, |room, hasher| {
+        Breakers(Arc::new(Shards::new(self.capacity, Spread::Wide, |room, hasher| {
             let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, room, hasher);
             machine.reseed_jitter(random_seed());
             Shared::new(Mutex::new(machine), self.clock.clone())
@@ -181,12 +181,12 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// # Errors
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
-    pub fn run<Q, V, E>(&self, key: &Q, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>>
+    pub fn call_blocking<Q, V, E>(&self, key: &Q, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        self.acquire(key)?.0.run(call).map_err(BreakerError::Inner)
+        self.acquire(key)?.0.call_blocking(call).map_err(BreakerError::Inner)
     }
 
     /// A permit for one call to `key` that is made elsewhere; it reports the outcome, at the latest when it is dropped, and
@@ -271,12 +271,12 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
 
     /// Closes the breaker of `key` and forgets its past; calls that are under way no longer count. False, and nothing
     /// done, if it has no entry.
-    pub fn reset<Q>(&self, key: &Q) -> bool
+    pub fn close<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.of(key).with_lock(|breakers| breakers.reset(key))
+        self.of(key).with_lock(|breakers| breakers.close(key))
     }
 
     /// Whether the breakers decide, or an operator does for all of them.

@@ -21,12 +21,12 @@ pub use steadfast_core::circuit_breaker::{
 
 /// A circuit breaker: refuses calls to something that keeps failing, and lets a few probes find out when it is back.
 ///
-/// Cloning is cheap and shares everything. `P` says when it opens: see [`Trip`](crate::circuit_breaker::Trip); [`Reset`] says how it comes
+/// Cloning is cheap and shares everything. `P` says when it opens: see [`Trip`]; [`Reset`] says how it comes
 /// back, with jitter from the system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed,
 /// and nothing is allocated after it is made. For one breaker a peer, see [`Breakers`].
 ///
 /// While all is well, a call takes no lock and reads no clock, and threads are not in each other's way: that is, while
-/// the last call succeeded, or none of the [`CallWindow`](crate::circuit_breaker::CallWindow) failed. A breaker that looks at times takes
+/// the last call succeeded, or none of the [`CallWindow`] failed. A breaker that looks at times takes
 /// its lock twice a call. A breaker has about a kibibyte.
 ///
 /// ```
@@ -76,7 +76,7 @@ pub use steadfast_core::circuit_breaker::{
 /// let breaker = CircuitBreaker::new(Trip::consecutive(3), reset);
 ///
 /// let hangs = || core::future::pending::<Result<(), &str>>();
-/// let error = POLICY.run(|| breaker.call(hangs())).retry_if(|error| !error.is_open()).await.unwrap_err();
+/// let error = POLICY.call(|| breaker.call(hangs())).retry_if(|error| !error.is_open()).await.unwrap_err();
 /// assert_eq!(breaker.state(), BreakerState::Open);
 /// assert_eq!(error.attempts, 4); // three that timed out, and one that the breaker refused
 /// # });
@@ -111,7 +111,7 @@ pub use steadfast_core::circuit_breaker::{
 /// ```
 /// # use steadfast::{CircuitBreaker, Reset, Trip};
 /// # let breaker = CircuitBreaker::new(Trip::consecutive(3), Reset::after(core::time::Duration::from_secs(30)));
-/// let text = breaker.run(|| std::fs::read_to_string("orders.json"));
+/// let text = breaker.call_blocking(|| std::fs::read_to_string("orders.json"));
 /// ```
 ///
 /// # Keeping a permit
@@ -216,9 +216,9 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// # Errors
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
-    pub fn run<V, E>(&self, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>> {
+    pub fn call_blocking<V, E>(&self, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>> {
         let (permit, reporter) = Single::acquire(&*self.0)?;
-        CallGuard::new(permit, reporter).run(call).map_err(BreakerError::Inner)
+        CallGuard::new(permit, reporter).call_blocking(call).map_err(BreakerError::Inner)
     }
 
     /// A permit for one call that is made elsewhere; it reports the outcome, at the latest when it is dropped, and may be
@@ -267,8 +267,8 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     }
 
     /// Closes the breaker and forgets its past; calls that are under way no longer count.
-    pub fn reset(&self) {
-        self.0.with_lock(Machine::reset);
+    pub fn close(&self) {
+        self.0.with_lock(Machine::close);
     }
 
     /// What the breaker has counted since it was made. While all is well, a call counts when it has ended.

@@ -14,20 +14,20 @@ use crate::{
 };
 
 #[doc(inline)]
-pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, Seen, WhenFull};
+pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen};
 
 /// Tells whether an id was seen within its life, in memory that is fixed when it is built.
 ///
 /// Cloning is cheap and shares everything. [`check`](Self::check) asks and marks in one step, so of many threads exactly
 /// one is told [`Seen::Fresh`]. No background task is needed; a duplicate does not extend the life of an id. What happens
-/// when it is full of live ids is for the caller to say, see [`WhenFull`]. Ids are hashed with a random seed; a `&str`
+/// when it is full of live ids is for the caller to say, see [`OnFull`]. Ids are hashed with a random seed; a `&str`
 /// looks up a `String` without allocating.
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast::{DedupCache, dedup_cache::{Seen, WhenFull}};
+/// use steadfast::{DedupCache, dedup_cache::{Seen, OnFull}};
 ///
-/// let heard = DedupCache::<String>::builder(Duration::from_secs(600), WhenFull::ForgetOldest).capacity(1_000_000).build();
+/// let heard = DedupCache::<String>::builder(Duration::from_secs(600), OnFull::ForgetOldest).capacity(1_000_000).build();
 ///
 /// match heard.check("A4dCc1zmYeMWBSo5") {
 ///     Seen::Fresh => { /* handle it */ }
@@ -42,11 +42,11 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, Seen, WhenFu
 ///
 /// ```
 /// # use core::time::Duration;
-/// use steadfast::{DedupCache, dedup_cache::{Claim, WhenFull}};
+/// use steadfast::{DedupCache, dedup_cache::{Claim, OnFull}};
 ///
 /// # async fn index(_: u64) -> Result<(), std::io::Error> { Ok(()) }
 /// # steadfast::block_on(async {
-/// let documents = DedupCache::<u64>::builder(Duration::from_secs(600), WhenFull::Refuse).build();
+/// let documents = DedupCache::<u64>::builder(Duration::from_secs(600), OnFull::Refuse).build();
 /// match documents.claim(&7) {
 ///     Claim::Fresh(claim) => {
 ///         index(7).await?;
@@ -117,7 +117,7 @@ const CLEANUP_STEP: usize = 256;
 pub struct DedupCacheBuilder<K, T = SystemTimer> {
     ttl: Duration,
     lease: Duration,
-    when_full: WhenFull,
+    on_full: OnFull,
     capacity: usize,
     clock: T,
     key: PhantomData<fn() -> K>,
@@ -127,8 +127,8 @@ impl<K: Eq + Hash> DedupCache<K> {
     /// The settings of a cache whose ids live for `ttl`: 65,536 ids, claims whose lease is as long as a life.
     #[doc(alias = "NewDedupCache")]
     #[must_use]
-    pub const fn builder(ttl: Duration, when_full: WhenFull) -> DedupCacheBuilder<K> {
-        DedupCacheBuilder { ttl, lease: ttl, when_full, capacity: 65_536, clock: SystemTimer, key: PhantomData }
+    pub const fn builder(ttl: Duration, on_full: OnFull) -> DedupCacheBuilder<K> {
+        DedupCacheBuilder { ttl, lease: ttl, on_full, capacity: 65_536, clock: SystemTimer, key: PhantomData }
     }
 }
 
@@ -156,14 +156,14 @@ impl<K: Eq + Hash, T: Clock + Clone> DedupCacheBuilder<K, T> {
     /// Another clock than the system's.
     #[must_use]
     pub fn clock<U: Clock + Clone>(self, clock: U) -> DedupCacheBuilder<K, U> {
-        let Self { ttl, lease, when_full, capacity, key, .. } = self;
-        DedupCacheBuilder { ttl, lease, when_full, capacity, clock, key }
+        let Self { ttl, lease, on_full, capacity, key, .. } = self;
+        DedupCacheBuilder { ttl, lease, on_full, capacity, clock, key }
     }
 
     /// The cache. Allocates all its memory; nothing else does later, but the ids themselves.
     pub fn build(self) -> DedupCache<K, T> {
         DedupCache(Arc::new(Shards::new(self.capacity, Spread::Wide, |room, hasher| {
-            let machine = Machine::allocate(self.ttl, self.when_full, room, hasher).with_lease(self.lease);
+            let machine = Machine::allocate(self.ttl, self.on_full, room, hasher).with_lease(self.lease);
             Shared::new(Mutex::new(machine), self.clock.clone())
         })))
     }

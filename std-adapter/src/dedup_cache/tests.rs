@@ -18,7 +18,7 @@ fn is_shared<T: Clone + Send + Sync + 'static>(_: &T) {}
 
 #[test]
 fn vector_10_of_a_hundred_threads_exactly_one_is_first() {
-    let heard = DedupCache::<String>::builder(TTL, WhenFull::Refuse).build();
+    let heard = DedupCache::<String>::builder(TTL, OnFull::Refuse).build();
     is_shared(&heard);
     let fresh = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -37,7 +37,7 @@ fn vector_10_of_a_hundred_threads_exactly_one_is_first() {
 
 #[test]
 fn threads_that_share_ids_handle_each_once() {
-    let heard = DedupCache::<u64>::builder(TTL, WhenFull::Refuse).capacity(20_000).build();
+    let heard = DedupCache::<u64>::builder(TTL, OnFull::Refuse).capacity(20_000).build();
     let fresh: usize = thread::scope(|scope| {
         let threads: Vec<_> =
             (0..4).map(|_| scope.spawn(|| (0..10_000_u64).filter(|id| heard.check(id).is_fresh()).count())).collect();
@@ -48,18 +48,18 @@ fn threads_that_share_ids_handle_each_once() {
 
 #[test]
 fn a_small_cache_holds_exactly_its_capacity() {
-    let heard = DedupCache::<u64>::builder(TTL, WhenFull::Refuse).capacity(255).build();
+    let heard = DedupCache::<u64>::builder(TTL, OnFull::Refuse).capacity(255).build();
     assert!((0..255).all(|id| heard.check(&id).is_fresh()));
     assert_eq!(heard.check(&255), Seen::Full);
     assert_eq!((heard.len(), heard.capacity()), (255, 255));
-    assert_eq!(DedupCache::<u64>::builder(TTL, WhenFull::Refuse).capacity(0).build().capacity(), 1);
+    assert_eq!(DedupCache::<u64>::builder(TTL, OnFull::Refuse).capacity(0).build().capacity(), 1);
 }
 
 #[test]
 fn a_large_cache_misses_no_duplicate_among_its_last_ids() {
     const CAPACITY: u64 = 65_536;
     let clock = Stopped(Instant::from_secs(1));
-    let heard = DedupCache::<u64>::builder(TTL, WhenFull::ForgetOldest);
+    let heard = DedupCache::<u64>::builder(TTL, OnFull::ForgetOldest);
     let heard = heard.capacity(CAPACITY as usize).clock(clock).build();
     for id in 0..3 * CAPACITY {
         assert!(heard.check(&id).is_fresh());
@@ -76,7 +76,7 @@ fn a_large_cache_misses_no_duplicate_among_its_last_ids() {
 
 #[test]
 fn a_replay_guard_refuses_and_forgets_nothing() {
-    let heard = DedupCache::<u64>::builder(TTL, WhenFull::Refuse).capacity(5_000).build();
+    let heard = DedupCache::<u64>::builder(TTL, OnFull::Refuse).capacity(5_000).build();
     let fresh: Vec<u64> = (0..50_000).filter(|id| heard.check(id).is_fresh()).collect();
     assert!(fresh.len() >= 5_000 && fresh.len() == heard.len());
     assert!(fresh.iter().all(|id| heard.seen(id)));
@@ -86,7 +86,7 @@ fn a_replay_guard_refuses_and_forgets_nothing() {
 
 #[test]
 fn texts_are_looked_up_borrowed_and_claims_commit_or_abort() {
-    let heard = DedupCache::<String>::builder(TTL, WhenFull::Refuse).lease(Duration::from_secs(5)).build();
+    let heard = DedupCache::<String>::builder(TTL, OnFull::Refuse).lease(Duration::from_secs(5)).build();
     let Claim::Fresh(claim) = heard.claim("a") else { panic!() };
     assert!(heard.seen("a"));
     assert!(matches!(heard.claim("a"), Claim::InFlight));
@@ -105,7 +105,7 @@ fn texts_are_looked_up_borrowed_and_claims_commit_or_abort() {
 #[cfg(feature = "tokio")]
 #[tokio::test(start_paused = true)]
 async fn ids_end_with_the_clock_and_a_cancelled_task_aborts() {
-    let heard = DedupCache::<u32>::builder(TTL, WhenFull::Refuse).capacity(10_000).build();
+    let heard = DedupCache::<u32>::builder(TTL, OnFull::Refuse).capacity(10_000).build();
     assert!((0..2_000).all(|id| heard.check(&id).is_fresh()));
     let worker = heard.clone();
     let task = tokio::spawn(async move {

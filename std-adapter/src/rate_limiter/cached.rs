@@ -6,8 +6,7 @@ use std::sync::Arc;
 use steadfast_core::{
     Clock, Instant, Shared,
     rate_limiter::{
-        AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, CachedRateLimiterIn, CachedRateLimiterStats, OnFull,
-        Quota,
+        AllowOrCached, CachedRateLimiterIn, CachedRateLimiterStats, FlightEnd, FlightGuard, FlightLost, OnFull, Quota,
     },
 };
 
@@ -55,7 +54,7 @@ type Shard<K, V, A, T> = Shared<Machine<K, V, A>, Mutex<Machine<K, V, A>>, T>;
 pub struct CachedRateLimiterBuilder<K, V, A, T = SystemTimer> {
     quota: A,
     lease: Duration,
-    max_keys: usize,
+    capacity: usize,
     on_full: OnFull,
     clock: T,
     entry: PhantomData<fn() -> (K, V)>,
@@ -67,18 +66,18 @@ impl<K: Eq + Hash, V, A: Quota + Clone> CachedRateLimiter<K, V, A> {
     /// An attempt that was not ended after `lease` no longer keeps others from trying.
     pub const fn builder(quota: A, lease: Duration) -> CachedRateLimiterBuilder<K, V, A> {
         let on_full = OnFull::Share;
-        CachedRateLimiterBuilder { quota, lease, max_keys: 65_536, on_full, clock: SystemTimer, entry: PhantomData }
+        CachedRateLimiterBuilder { quota, lease, capacity: 65_536, on_full, clock: SystemTimer, entry: PhantomData }
     }
 }
 
 impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuilder<K, V, A, T> {
     /// For how many keys there is room, at least one and at most 4,294,967,294.
     ///
-    /// Up to 255 the limiter holds exactly so many. A larger one consists of shards with a margin, so that any `max_keys`
-    /// keys find room; see [`RateLimiterBuilder::max_keys`](crate::rate_limiter::RateLimiterBuilder::max_keys).
+    /// Up to 255 the limiter holds exactly so many. A larger one consists of shards with a margin, so that any `capacity`
+    /// keys find room; see [`RateLimiterBuilder::capacity`](crate::rate_limiter::RateLimiterBuilder::capacity).
     #[must_use]
-    pub const fn max_keys(mut self, max_keys: usize) -> Self {
-        self.max_keys = max_keys;
+    pub const fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
         self
     }
 
@@ -92,13 +91,13 @@ impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuild
     /// Another clock than the system's.
     #[must_use]
     pub fn clock<U: Clock + Clone>(self, clock: U) -> CachedRateLimiterBuilder<K, V, A, U> {
-        let Self { quota, lease, max_keys, on_full, entry, .. } = self;
-        CachedRateLimiterBuilder { quota, lease, max_keys, on_full, clock, entry }
+        let Self { quota, lease, capacity, on_full, entry, .. } = self;
+        CachedRateLimiterBuilder { quota, lease, capacity, on_full, clock, entry }
     }
 
     /// The limiter. Allocates all its memory; nothing else does later, but the keys and values themselves.
     pub fn build(self) -> CachedRateLimiter<K, V, A, T> {
-        CachedRateLimiter(Arc::new(Shards::new(self.max_keys, Spread::Wide, |room, hasher| {
+        CachedRateLimiter(Arc::new(Shards::new(self.capacity, Spread::Wide, |room, hasher| {
             let machine = Machine::allocate(self.quota.clone(), self.lease, room, hasher).with_on_full(self.on_full);
             Shared::new(Mutex::new(machine), self.clock.clone())
         })))
@@ -116,7 +115,7 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
     pub fn allow_or_cached<Q>(
         &self,
         key: &Q,
-    ) -> AllowOrCached<AttemptGuard<V, impl FnOnce(AttemptEnd<V>) -> Result<(), AttemptLost<V>> + use<K, V, A, T, Q>>, V>
+    ) -> AllowOrCached<FlightGuard<V, impl FnOnce(FlightEnd<V>) -> Result<(), FlightLost<V>> + use<K, V, A, T, Q>>, V>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
@@ -140,14 +139,14 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
         drop(gone);
         let guard = |permit| {
             let shards = Arc::clone(&self.0);
-            AttemptGuard::new(move |end| {
+            FlightGuard::new(move |end| {
                 let end = match end {
-                    AttemptEnd::Complete(value) => AttemptEnd::Complete(Arc::new(value)),
-                    AttemptEnd::Refund => AttemptEnd::Refund,
-                    AttemptEnd::Release => AttemptEnd::Release,
+                    FlightEnd::Complete(value) => FlightEnd::Complete(Arc::new(value)),
+                    FlightEnd::Refund => FlightEnd::Refund,
+                    FlightEnd::Release => FlightEnd::Release,
                 };
                 let replaced = shards.of(hash).with(|limiter, now| limiter.end(permit, end, now));
-                replaced.map(drop).map_err(|AttemptLost(value)| AttemptLost(Arc::unwrap_or_clone(value)))
+                replaced.map(drop).map_err(|FlightLost(value)| FlightLost(Arc::unwrap_or_clone(value)))
             })
         };
         answer.map(guard, |value| V::clone(&value))
@@ -244,7 +243,7 @@ mod tests {
     #[test]
     fn an_attempt_may_be_refunded_and_ends_when_it_is_dropped() {
         let pings = CachedRateLimiter::<u64, bool, _>::builder(SlidingLog::<1>::per_hour(), LEASE);
-        let pings = pings.max_keys(10_000).on_full(OnFull::Deny).build();
+        let pings = pings.capacity(10_000).on_full(OnFull::Deny).build();
         let AllowOrCached::Allowed(attempt) = pings.allow_or_cached(&1) else { panic!() };
         attempt.refund();
         let AllowOrCached::Allowed(attempt) = pings.clone().allow_or_cached(&1) else { panic!() };
@@ -330,7 +329,7 @@ mod tests {
         thread::spawn(move || {
             let time = Time::default();
             let pings = CachedRateLimiter::builder(SlidingLog::per_minute(), LEASE);
-            let pings: Nosy = pings.max_keys(1).clock(time.clone()).build();
+            let pings: Nosy = pings.capacity(1).clock(time.clone()).build();
             let look = || Look(Arc::downgrade(&pings.0));
             let ask = |key| pings.allow_or_cached(&Key(key, look()));
             for _ in 0..2 {

@@ -18,21 +18,21 @@ use crate::{
 
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
-    AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, CachedRateLimiterStats, Decision, Gcra, NeverFits, OnFull,
-    Quota, RateLimiterStats, SlidingLog, Verdict, WaitError,
+    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Decision, FlightEnd, FlightGuard, FlightLost, Gcra,
+    OnFull, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError,
 };
 
 /// A keyed rate limiter: each key may do so much in so much time, in memory that is fixed when it is built.
 ///
-/// Cloning is cheap and shares everything. `A` is the quota: [`Gcra`](crate::rate_limiter::Gcra) (a rate and a burst, as a token bucket
-/// has; the smallest and fastest) or [`SlidingLog`](crate::rate_limiter::SlidingLog) (at most so many in any window). No background task
+/// Cloning is cheap and shares everything. `A` is the quota: [`Gcra`] (a rate and a burst, as a token bucket
+/// has; the smallest and fastest) or [`SlidingLog`] (at most so many in any window). No background task
 /// is needed. Keys are hashed with a random seed; a `&str` looks up a `String` without allocating. `Eq` and `Hash` of a key
 /// run inside a lock, and must not use the limiter; `Clone` and `Drop` run outside.
 ///
 /// ```
 /// use steadfast::{Gcra, RateLimiter, rate_limiter::Decision};
 ///
-/// let limiter = RateLimiter::builder(Gcra::per_second(100).burst(20)).max_keys(1_000_000).build();
+/// let limiter = RateLimiter::builder(Gcra::per_second(100).burst(20)).capacity(1_000_000).build();
 ///
 /// match limiter.allow("10.0.0.7") {
 ///     Decision::Allow => { /* serve */ }
@@ -48,7 +48,7 @@ pub use steadfast_core::rate_limiter::{
 /// of its shard; [`OnFull`] says which. Known keys keep their entry and their quota, and nobody gets a fresh one.
 ///
 /// A flood of made-up keys cannot grow the limiter, and cannot reset or take the quota of a known key. But it can fill the
-/// table: who sends `max_keys` made-up keys within the time that one quota takes to be whole again locks newcomers out, and
+/// table: who sends `capacity` made-up keys within the time that one quota takes to be whole again locks newcomers out, and
 /// one made-up key for each entry that becomes idle keeps them out. At 65,536 keys and 10 a second that takes 655,360 keys
 /// a second, at 100 a day it takes 76 a second: limit what strangers can name by a coarser key first (a network, an account)
 /// if the quota is slow.
@@ -62,7 +62,7 @@ pub use steadfast_core::rate_limiter::{
 ///
 /// ```
 /// use std::num::NonZeroU32;
-/// use steadfast::{Gcra, RateLimiter, rate_limiter::NeverFits};
+/// use steadfast::{Gcra, RateLimiter, rate_limiter::CostExceedsBurst};
 ///
 /// let bytes = RateLimiter::builder(Gcra::per_second(1_000)).build();
 /// let cost = |bytes| NonZeroU32::new(bytes).unwrap();
@@ -71,8 +71,8 @@ pub use steadfast_core::rate_limiter::{
 ///     bytes.refund("10.0.0.7", cost(300));
 /// }
 /// assert!(bytes.remaining("10.0.0.7") >= 500);
-/// assert_eq!(bytes.allow_n("10.0.0.7", cost(1_001)), Err(NeverFits { limit: 1_000 }));
-/// # Ok::<(), NeverFits>(())
+/// assert_eq!(bytes.allow_n("10.0.0.7", cost(1_001)), Err(CostExceedsBurst { limit: 1_000 }));
+/// # Ok::<(), CostExceedsBurst>(())
 /// ```
 pub struct RateLimiter<K, A: Quota, T = SystemTimer>(Arc<Inner<K, A, T>>);
 
@@ -92,7 +92,7 @@ const WORTH_A_LINE: usize = 1_024;
 #[derive(Clone, Debug)]
 pub struct RateLimiterBuilder<K, A, T = SystemTimer> {
     quota: A,
-    max_keys: usize,
+    capacity: usize,
     on_full: OnFull,
     timer: T,
     key: PhantomData<fn() -> K>,
@@ -102,7 +102,7 @@ impl<K: Eq + Hash, A: Quota + Clone> RateLimiter<K, A> {
     /// The settings of a limiter with this quota: 65,536 keys, [`OnFull::Share`].
     #[doc(alias = "NewRateLimiter")]
     pub const fn builder(quota: A) -> RateLimiterBuilder<K, A> {
-        RateLimiterBuilder { quota, max_keys: 65_536, on_full: OnFull::Share, timer: SystemTimer, key: PhantomData }
+        RateLimiterBuilder { quota, capacity: 65_536, on_full: OnFull::Share, timer: SystemTimer, key: PhantomData }
     }
 }
 
@@ -112,13 +112,13 @@ impl<K: Eq + Hash, A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<K, A, 
     /// As many as come in the time that one quota takes to be whole again; see [When it is full](RateLimiter#when-it-is-full).
     ///
     /// Up to 255 the limiter holds exactly so many. A larger one consists of shards that share the keys by their hash, up
-    /// to 256 of them. Each has a margin of six standard deviations and six keys, so that any `max_keys` keys find room: 122
+    /// to 256 of them. Each has a margin of six standard deviations and six keys, so that any `capacity` keys find room: 122
     /// percent more at 256, 28 at 65,536, 7 at a million, if there are two processors. Keys beyond that may find some.
     ///
     /// Each shard has its own quota for the keys that it has no room for; see [`OnFull::Share`].
     #[must_use]
-    pub const fn max_keys(mut self, max_keys: usize) -> Self {
-        self.max_keys = max_keys;
+    pub const fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
         self
     }
 
@@ -132,17 +132,17 @@ impl<K: Eq + Hash, A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<K, A, 
     /// Another clock or timer than the system's.
     #[must_use]
     pub fn timer<U: Clock + Clone>(self, timer: U) -> RateLimiterBuilder<K, A, U> {
-        let Self { quota, max_keys, on_full, key, .. } = self;
-        RateLimiterBuilder { quota, max_keys, on_full, timer, key }
+        let Self { quota, capacity, on_full, key, .. } = self;
+        RateLimiterBuilder { quota, capacity, on_full, timer, key }
     }
 
     /// The limiter. Allocates all its memory; nothing else does later, but the keys themselves.
     pub fn build(self) -> RateLimiter<K, A, T> {
-        let shards = Shards::new(self.max_keys, Spread::Fine, |room, hasher| {
+        let shards = Shards::new(self.capacity, Spread::Fine, |room, hasher| {
             let machine = RateLimiterIn::allocate(self.quota.clone(), room, hasher).with_on_full(self.on_full);
             Shared::new(Mutex::new(machine), self.timer.clone())
         });
-        let lines = (self.max_keys / WORTH_A_LINE).next_power_of_two().min(64);
+        let lines = (self.capacity / WORTH_A_LINE).next_power_of_two().min(64);
         RateLimiter(Arc::new(Inner { shards, lines: (0..lines).map(|_| Line::new()).collect() }))
     }
 }
@@ -179,8 +179,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota; no quota changed.
-    pub fn allow_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, NeverFits>
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota; no quota changed.
+    pub fn allow_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
@@ -194,7 +194,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     ///
     /// ```
     /// use std::num::NonZeroU32;
-    /// use steadfast::{Gcra, RateLimiter, rate_limiter::NeverFits};
+    /// use steadfast::{Gcra, RateLimiter, rate_limiter::CostExceedsBurst};
     ///
     /// let limiter = RateLimiter::builder(Gcra::per_minute(60)).build();
     /// let verdict = limiter.allow_verdict("10.0.0.7", NonZeroU32::MIN)?;
@@ -202,13 +202,13 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// assert_eq!((verdict.limit, verdict.remaining), (60, 59)); // RateLimit-Limit, RateLimit-Remaining
     /// let reset = verdict.reset_at.saturating_duration_since(limiter.now()); // RateLimit-Reset
     /// assert!(reset.as_secs() <= 1);
-    /// # Ok::<(), NeverFits>(())
+    /// # Ok::<(), CostExceedsBurst>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota; no quota changed.
-    pub fn allow_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, NeverFits>
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota; no quota changed.
+    pub fn allow_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
@@ -230,8 +230,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota.
-    pub fn check_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, NeverFits>
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
+    pub fn check_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -243,8 +243,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota.
-    pub fn check_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, NeverFits>
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
+    pub fn check_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,

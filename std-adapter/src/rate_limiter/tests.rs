@@ -9,7 +9,7 @@ use crate::{
 
 #[test]
 fn it_is_shared_between_threads_and_counts_exactly() {
-    let limiter = RateLimiter::<u64, _>::builder(SlidingLog::<100>::per_hour()).max_keys(100_000).build();
+    let limiter = RateLimiter::<u64, _>::builder(SlidingLog::<100>::per_hour()).capacity(100_000).build();
     let allowed: usize = thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| scope.spawn(|| (0..4_000_u64).filter(|i| limiter.allow(&(i % 10)).is_allowed()).count()))
@@ -37,10 +37,10 @@ fn threads_in_each_others_way_get_no_more_than_the_rate() {
 
 #[test]
 fn a_large_limiter_holds_its_keys_and_no_flood_grows_it() {
-    for max_keys in [256, 1_000, 10_000] {
-        let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).max_keys(max_keys).build();
-        assert!((0..max_keys as u64).all(|key| limiter.allow(&key).is_allowed()));
-        assert_eq!((limiter.len(), limiter.stats().overflowed), (max_keys, 0));
+    for capacity in [256, 1_000, 10_000] {
+        let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).capacity(capacity).build();
+        assert!((0..capacity as u64).all(|key| limiter.allow(&key).is_allowed()));
+        assert_eq!((limiter.len(), limiter.stats().overflowed), (capacity, 0));
         (0..200_000).for_each(|key| _ = limiter.allow(&key));
         assert_eq!(limiter.len(), limiter.capacity());
         assert_eq!(limiter.stats().overflowed, 200_000 - limiter.len() as u64);
@@ -49,7 +49,7 @@ fn a_large_limiter_holds_its_keys_and_no_flood_grows_it() {
 
 #[test]
 fn a_small_limiter_holds_exactly_its_capacity() {
-    let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).max_keys(255).on_full(OnFull::Deny).build();
+    let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).capacity(255).on_full(OnFull::Deny).build();
     assert!((0..255).all(|key| limiter.allow(&key).is_allowed()));
     assert!(!limiter.allow(&255).is_allowed());
     assert_eq!((limiter.len(), limiter.capacity()), (255, 255));
@@ -92,7 +92,7 @@ fn found_a10_keys_are_cloned_and_dropped_outside_the_lock() {
         let cell = Arc::default();
         let key = |number| Touchy(number, Arc::clone(&cell));
         // One whose quota is whole again at once, and one that never lets anybody in.
-        let limiter = RateLimiter::builder(Gcra::every(Duration::from_nanos(1))).max_keys(1).build();
+        let limiter = RateLimiter::builder(Gcra::every(Duration::from_nanos(1))).capacity(1).build();
         let _ = cell.set(limiter.clone());
         for number in 0..100 {
             while !limiter.allow(&key(number)).is_allowed() {}
@@ -112,7 +112,7 @@ fn found_a10_keys_are_cloned_and_dropped_outside_the_lock() {
 
 #[test]
 fn found_a3_what_was_counted_stays_counted_in_every_shard() {
-    let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(100)).max_keys(10_000).build();
+    let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(100)).capacity(10_000).build();
     (0..1_000).for_each(|key| (0..=key % 100).for_each(|_| assert!(limiter.allow(&key).is_allowed())));
     limiter.set_quota(Gcra::per(100, Duration::from_secs(86_400)));
     (0..1_000).for_each(|key| assert_eq!(u64::from(limiter.remaining(&key)), 99 - key % 100));
@@ -122,7 +122,7 @@ fn found_a3_what_was_counted_stays_counted_in_every_shard() {
 #[test]
 fn found_a13_a_long_log_fits_the_stack_of_a_thread() {
     let small = thread::Builder::new().stack_size(2 << 20).spawn(|| {
-        let limiter = RateLimiter::<u64, _>::builder(SlidingLog::<20_000>::per_hour()).max_keys(3).build();
+        let limiter = RateLimiter::<u64, _>::builder(SlidingLog::<20_000>::per_hour()).capacity(3).build();
         (0..4).for_each(|key| assert!(limiter.allow(&key).is_allowed()));
         limiter.set_quota(SlidingLog::per_minute());
         assert!(limiter.refund(&1, NonZeroU32::MIN) && limiter.reset(&2) && limiter.check(&4).is_allowed());

@@ -4,7 +4,7 @@ use core::{borrow::Borrow, hash::Hash, num::NonZeroU32, time::Duration};
 
 use steadfast_core::{
     Timer,
-    rate_limiter::{Decision, NeverFits, Quota, WaitError},
+    rate_limiter::{CostExceedsBurst, Decision, Quota, WaitError},
 };
 
 use super::RateLimiter;
@@ -53,15 +53,15 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///
     /// # Errors
     ///
-    /// [`NeverFits`] if `cost` is above the limit of the quota, at once or when [`set_quota`](Self::set_quota) makes it so;
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota, at once or when [`set_quota`](Self::set_quota) makes it so;
     /// nothing was taken from the quota, and it counts as denied.
-    pub async fn until_allowed_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<(), NeverFits>
+    pub async fn until_allowed_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<(), CostExceedsBurst>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         match self.wait(key, cost, None).await {
-            Err(WaitError::NeverFits { limit }) => Err(NeverFits { limit }),
+            Err(WaitError::CostExceedsBurst { limit }) => Err(CostExceedsBurst { limit }),
             _ => Ok(()),
         }
     }
@@ -87,7 +87,7 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::NeverFits`]. Nothing was
+    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`]. Nothing was
     /// taken from the quota, and it counts as denied.
     pub async fn until_allowed_within<Q>(&self, key: &Q, cost: NonZeroU32, longest: Duration) -> Result<(), WaitError>
     where

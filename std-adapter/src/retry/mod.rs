@@ -16,7 +16,7 @@ pub use steadfast_core::retry::{
 /// What [`RetryExt::run`] starts from: every error is retried, nothing is told, there is no budget.
 type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, JitterRng>;
 
-/// `policy.run(operation).await`: tries until it succeeds, or the policy gives up.
+/// `policy.call(operation).await`: tries until it succeeds, or the policy gives up.
 ///
 /// ```
 /// use core::time::Duration;
@@ -41,11 +41,11 @@ type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, Jitter
 /// # use std::cell::RefCell;
 /// # let answers = RefCell::new([Err(StoreError::Busy), Ok("stored"), Err(StoreError::Forbidden)].into_iter());
 /// # let store_with = async |_confidant: &str| answers.borrow_mut().next().unwrap();
-/// let ack = POLICY.run(|| store_with("dave")).retry_if(StoreError::is_transient).await;
+/// let ack = POLICY.call(|| store_with("dave")).retry_if(StoreError::is_transient).await;
 /// assert_eq!(ack, Ok("stored")); // "dave" was busy once
 ///
-/// let error = POLICY.run(|| store_with("erin")).retry_if(StoreError::is_transient).await.unwrap_err();
-/// assert_eq!((error.last, error.attempts, error.reason), (Some(StoreError::Forbidden), 1, Reason::Permanent));
+/// let error = POLICY.call(|| store_with("erin")).retry_if(StoreError::is_transient).await.unwrap_err();
+/// assert_eq!((error.last, error.attempts, error.reason), (Some(StoreError::Forbidden), 1, Reason::NotRetryable));
 /// # });
 /// ```
 ///
@@ -71,7 +71,7 @@ type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, Jitter
 /// # let mut store = || core::future::ready(answers.next().unwrap());
 /// let budget = RetryBudget::percent(20); // shared by all requests to one service
 /// let ack = POLICY
-///     .run(|| store())
+///     .call(|| store())
 ///     .hint(|refused| refused.retry_after) // never above `max_delay`
 ///     .notify(|_refused, delay| eprintln!("busy: again in {delay:?}"))
 ///     .budget(&budget)
@@ -102,14 +102,14 @@ type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, Jitter
 ///     attempts += 1;
 ///     if attempts < 3 { Err("not yet") } else { Ok(42) }
 /// };
-/// assert_eq!(block_on(POLICY.run(|| core::future::ready(read()))), Ok(42));
+/// assert_eq!(block_on(POLICY.call(|| core::future::ready(read()))), Ok(42));
 /// ```
 pub trait RetryExt {
     /// Tries `operation` until it succeeds, or this policy gives up; await it, after the settings of [`Run`].
     ///
     /// The operation is called once for each attempt. Jitter comes from the operating system's entropy.
     #[doc(alias("Do", "DoWithContext"))]
-    fn run<O, F, V, E>(
+    fn call<O, F, V, E>(
         self,
         operation: O,
     ) -> Run<PlainSetup<O>, impl Drive<PlainSetup<O>, Future = impl Future<Output = Result<V, RetryError<E>>>>>
@@ -119,7 +119,7 @@ pub trait RetryExt {
 }
 
 impl RetryExt for RetryPolicy {
-    fn run<O, F, V, E>(
+    fn call<O, F, V, E>(
         self,
         operation: O,
     ) -> Run<PlainSetup<O>, impl Drive<PlainSetup<O>, Future = impl Future<Output = Result<V, RetryError<E>>>>>
@@ -127,7 +127,7 @@ impl RetryExt for RetryPolicy {
         O: FnMut() -> F,
         F: Future<Output = Result<V, E>>,
     {
-        self.run_with(SystemTimer, SystemRng::jitter(), operation)
+        self.call_with(SystemTimer, SystemRng::jitter(), operation)
     }
 }
 
@@ -143,8 +143,8 @@ impl RetryExt for RetryPolicy {
 ///
 /// // One retry for every ten requests, none for free, and two to begin with.
 /// let budget = RetryBudget::percent(10).floor_per_second(0).burst(2);
-/// let error = block_on(POLICY.run(async || Err::<(), _>("down")).budget(&budget)).unwrap_err();
-/// assert_eq!((error.attempts, error.reason), (3, Reason::Budget));
+/// let error = block_on(POLICY.call(async || Err::<(), _>("down")).budget(&budget)).unwrap_err();
+/// assert_eq!((error.attempts, error.reason), (3, Reason::BudgetExhausted));
 /// assert_eq!(budget.stats().withdrawn, 2);
 /// ```
 #[derive(Clone, Debug)]

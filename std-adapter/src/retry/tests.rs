@@ -11,7 +11,7 @@ use std::collections::HashSet;
 fn a_program_without_a_runtime_retries() {
     let policy = RetryPolicy::constant(Duration::from_micros(50)).attempt_timeout(Duration::from_secs(60));
     let mut calls = 0;
-    let result = block_on(policy.run(|| {
+    let result = block_on(policy.call(|| {
         calls += 1;
         ready(if calls < 3 { Err("busy") } else { Ok(calls) })
     }));
@@ -24,7 +24,7 @@ fn d7_each_operation_draws_its_own_jitter() {
     let sessions: HashSet<Vec<Duration>> = (0..20)
         .map(|_| {
             let mut delays = Vec::new();
-            let run = policy.run(async || Err::<(), _>(())).notify(|_, delay| delays.push(delay));
+            let run = policy.call(async || Err::<(), _>(())).notify(|_, delay| delays.push(delay));
             assert!(block_on(run).is_err());
             delays
         })
@@ -44,7 +44,7 @@ fn a_static_budget_serves_many_threads() {
                     calls.fetch_add(1, Ordering::Relaxed);
                     ready(Err::<(), _>(()))
                 };
-                assert!(block_on(policy.run(operation).budget(&BUDGET)).is_err());
+                assert!(block_on(policy.call(operation).budget(&BUDGET)).is_err());
             });
         }
     });
@@ -88,7 +88,7 @@ mod on_tokio {
         O: FnMut() -> F,
         F: Future<Output = Result<V, E>>,
     {
-        POLICY.run(operation).budget(&budget).await
+        POLICY.call(operation).budget(&budget).await
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,13 +105,13 @@ mod on_tokio {
                         tokio::task::yield_now().await;
                         Err::<(), _>("busy")
                     };
-                    policy.run(operation).retry_if(|error| *error == "busy").hint(|_| None).budget(&budget).await
+                    policy.call(operation).retry_if(|error| *error == "busy").hint(|_| None).budget(&budget).await
                 })
             })
             .collect();
         for task in tasks {
             let error = task.await.unwrap().unwrap_err();
-            assert_eq!((error.attempts, error.reason), (4, Reason::Attempts));
+            assert_eq!((error.attempts, error.reason), (4, Reason::AttemptsExhausted));
         }
         assert_eq!(calls.load(Ordering::Relaxed), 80);
         let spawned = tokio::spawn(with_policy(budget, || ready(Ok::<_, ()>("stored"))));
@@ -123,12 +123,12 @@ mod on_tokio {
         let start = SystemTimer.now();
         let mut delays = Vec::new();
         let policy = POLICY.jitter(Jitter::None).attempt_timeout(Duration::from_secs(5));
-        let run = policy.run(pending::<Result<(), ()>>).notify(|error, delay| {
+        let run = policy.call(pending::<Result<(), ()>>).notify(|error, delay| {
             assert!(error.is_none());
             delays.push(delay.as_secs());
         });
         let error = run.await.unwrap_err();
-        assert_eq!((error.last, error.attempts, error.reason), (None, 4, Reason::Attempts));
+        assert_eq!((error.last, error.attempts, error.reason), (None, 4, Reason::AttemptsExhausted));
         assert_eq!(delays, [1, 2, 4]);
         let took = SystemTimer.now().saturating_duration_since(start);
         assert!(took >= Duration::from_secs(4 * 5 + 7) && took < Duration::from_secs(28), "{took:?}");
@@ -139,7 +139,7 @@ mod on_tokio {
         let budget = RetryBudget::percent(0);
         let mut calls = 0;
         let policy = RetryPolicy::constant(Duration::from_secs(30)).jitter(Jitter::None);
-        let run = policy.run(|| {
+        let run = policy.call(|| {
             calls += 1;
             ready(Err::<(), _>(()))
         });
@@ -166,7 +166,7 @@ fn found_b5_retries_without_a_delay_do_not_keep_the_runtime() {
         let ran = has_run.clone();
         let result = builder.build().unwrap().block_on(async {
             tokio::spawn(async move { ran.store(true, Ordering::Relaxed) });
-            policy.run(|| ready(if has_run.load(Ordering::Relaxed) { Ok(()) } else { Err(()) })).await
+            policy.call(|| ready(if has_run.load(Ordering::Relaxed) { Ok(()) } else { Err(()) })).await
         });
         assert_eq!(result, Ok(()), "with a timer: {has_timer}");
     }

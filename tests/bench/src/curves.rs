@@ -115,8 +115,8 @@ fn breakers(keys: usize) -> Vec<Subject> {
     let asked = requests(keys, |key| key);
     let work = || Ok::<_, Infallible>(black_box(7));
     let trip = Trip::call_window::<32>(Percent::new(50));
-    let ours = Breakers::builder(trip, Reset::after(LONG)).max_keys(keys + keys / 8).build();
-    let ours = move |key: &u64| ours.run(key, work).is_ok();
+    let ours = Breakers::builder(trip, Reset::after(LONG)).capacity(keys + keys / 8).build();
+    let ours = move |key: &u64| ours.call_blocking(key, work).is_ok();
     all_keys(keys).for_each(|key| assert!(ours(&key)));
     let mut subjects = vec![by_key("steadfast", &asked, ours)];
     if keys <= MOST_OF_SLOW {

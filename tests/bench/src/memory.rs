@@ -6,9 +6,7 @@ use dashmap::DashMap;
 use lru::LruCache;
 use moka::policy::EvictionPolicy;
 use recloser::Recloser;
-use steadfast::{
-    Breakers, DedupCache, Gcra, RateLimiter, Reset, Trip, circuit_breaker::Percent, dedup_cache::WhenFull,
-};
+use steadfast::{Breakers, DedupCache, Gcra, RateLimiter, Reset, Trip, circuit_breaker::Percent, dedup_cache::OnFull};
 
 use crate::work::{LONG, all_keys};
 
@@ -47,7 +45,7 @@ fn ids(count: usize) -> impl Iterator<Item = u128> {
 }
 
 fn limiter(keys: usize) -> Box<dyn Any> {
-    let limiter = RateLimiter::builder(Gcra::per_second(100)).max_keys(keys).build();
+    let limiter = RateLimiter::builder(Gcra::per_second(100)).capacity(keys).build();
     all_keys(keys).for_each(|key| _ = limiter.allow(&key));
     Box::new(limiter)
 }
@@ -60,7 +58,7 @@ fn governor(keys: usize) -> Box<dyn Any> {
 }
 
 fn dedup(count: usize) -> Box<dyn Any> {
-    let cache = DedupCache::builder(LONG, WhenFull::ForgetOldest).capacity(count).build();
+    let cache = DedupCache::builder(LONG, OnFull::ForgetOldest).capacity(count).build();
     ids(count).for_each(|id| _ = cache.check(&id));
     Box::new(cache)
 }
@@ -94,8 +92,8 @@ fn hash_set(count: usize) -> Box<dyn Any> {
 
 fn breakers(keys: usize) -> Box<dyn Any> {
     let trip = Trip::call_window::<32>(Percent::new(50));
-    let breakers = Breakers::builder(trip, Reset::after(LONG)).max_keys(keys).build();
-    all_keys(keys).for_each(|key| assert_eq!(breakers.run(&key, || Ok::<_, ()>(())), Ok(())));
+    let breakers = Breakers::builder(trip, Reset::after(LONG)).capacity(keys).build();
+    all_keys(keys).for_each(|key| assert_eq!(breakers.call_blocking(&key, || Ok::<_, ()>(())), Ok(())));
     Box::new(breakers)
 }
 

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use steadfast_core::{
     DedupCache, Instant, Lock,
-    dedup_cache::{Claim, Seen, WhenFull},
+    dedup_cache::{Claim, OnFull, Seen},
 };
 
 use crate::{
@@ -16,7 +16,7 @@ const LIFE: Duration = Duration::from_secs(60);
 
 /// [`DedupCache`]: life, claims, what it does when it is full.
 pub fn dedup_cache_contract<L: Locks>() {
-    let cache = L::lock(DedupCache::<u64, 2>::new(LIFE, WhenFull::Refuse));
+    let cache = L::lock(DedupCache::<u64, 2>::new(LIFE, OnFull::Refuse));
     let check = |key: u64, now: Instant| cache.with(|cache| cache.check(&key, now));
     assert_eq!(check(1, at(100)), Seen::Fresh);
     assert_eq!(check(1, before(160)), Seen::Duplicate { first_seen_at: at(100), count: 1 });
@@ -32,7 +32,7 @@ pub fn dedup_cache_contract<L: Locks>() {
     assert!(cache.with(|cache| cache.commit(second, at(173))).is_ok());
     assert!(matches!(claim(at(174)), Claim::Duplicate { first_seen_at, .. } if first_seen_at == at(173)));
 
-    let gossip = L::lock(DedupCache::<u64, 2>::new(LIFE, WhenFull::ForgetOldest));
+    let gossip = L::lock(DedupCache::<u64, 2>::new(LIFE, OnFull::ForgetOldest));
     for key in 0..5 {
         assert!(gossip.with(|cache| cache.check(&key, at(100 + key))).is_fresh());
     }
@@ -60,7 +60,7 @@ impl Timed for Held {
 
 /// [`deadline_contract`] of a cache with a life and a lease under way.
 pub fn dedup_deadline_contract() {
-    let mut held = Held(DedupCache::new(LIFE, WhenFull::Refuse).with_lease(Duration::from_secs(5)));
+    let mut held = Held(DedupCache::new(LIFE, OnFull::Refuse).with_lease(Duration::from_secs(5)));
     deadline_contract(&held);
     for key in 0..3 {
         assert!(held.0.check(&key, at(10 * key)).is_fresh());

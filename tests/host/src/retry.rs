@@ -43,7 +43,7 @@ pub fn retry_contract<L: Locks>() {
         assert_eq!(retry.next(Failure::Transient, now, &mut Dice(0)), Step::RetryAt(expected));
         now = expected;
     }
-    assert_eq!(retry.next(Failure::Transient, now, &mut Dice(0)), Step::GiveUp(Reason::Attempts));
+    assert_eq!(retry.next(Failure::Transient, now, &mut Dice(0)), Step::GiveUp(Reason::AttemptsExhausted));
     assert_eq!(retry.attempts(), 6);
 
     // Jitter makes no delay longer; a hint makes one longer, up to the cap; permanent is the end.
@@ -56,9 +56,12 @@ pub fn retry_contract<L: Locks>() {
     let hinted = |secs: u64| Failure::RetryAfter(Duration::from_secs(secs));
     assert_eq!(STEADY.start(at(1)).next(hinted(3), at(1), &mut Dice(0)), Step::RetryAt(at(4)));
     assert_eq!(STEADY.start(at(1)).next(hinted(60), at(1), &mut Dice(0)), Step::RetryAt(at(6)));
-    assert_eq!(STEADY.start(at(1)).next(Failure::Permanent, at(1), &mut Dice(0)), Step::GiveUp(Reason::Permanent));
+    assert_eq!(STEADY.start(at(1)).next(Failure::Permanent, at(1), &mut Dice(0)), Step::GiveUp(Reason::NotRetryable));
     let patient = STEADY.max_elapsed(Duration::from_secs(10));
-    assert_eq!(patient.start(at(1)).next(Failure::Transient, at(10), &mut Dice(0)), Step::GiveUp(Reason::Elapsed));
+    assert_eq!(
+        patient.start(at(1)).next(Failure::Transient, at(10), &mut Dice(0)),
+        Step::GiveUp(Reason::DeadlineExceeded)
+    );
 
     // One retry for two requests, whoever makes it, at any time up to the end of time.
     let budget = L::lock(RetryBudget::percent(50).floor_per_second(0).burst(1));

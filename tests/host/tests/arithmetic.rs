@@ -7,7 +7,7 @@ use std::{num::NonZeroU32, time::Duration};
 use proptest::prelude::*;
 use steadfast_core::{
     Gcra, Instant, RateLimiter, SlidingLog,
-    rate_limiter::{Decision, NeverFits},
+    rate_limiter::{CostExceedsBurst, Decision},
 };
 use support::cases;
 
@@ -60,7 +60,7 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn ask(&mut self, cost: u32, now: u128) -> Result<Decision, NeverFits> {
+    fn ask(&mut self, cost: u32, now: u128) -> Result<Decision, CostExceedsBurst> {
         // Even a request that never fits shows that the clock has stepped back.
         self.mend(now);
         let (cost, tolerance) = (u128::from(cost), self.interval * self.burst);
@@ -68,7 +68,7 @@ impl Bucket {
             return Ok(Decision::Deny { retry_at: Instant::MAX });
         }
         if cost > self.burst {
-            return Err(NeverFits { limit: self.burst as u32 });
+            return Err(CostExceedsBurst { limit: self.burst as u32 });
         }
         let whole_at = self.whole_at(now);
         let moved = whole_at + cost * self.interval;
@@ -145,7 +145,7 @@ proptest! {
             // What was counted later than now counts as counted now, whatever is asked.
             log.iter_mut().for_each(|counted| *counted = (*counted).min(wide));
             let expected = if cost > 3 {
-                Err(NeverFits { limit: 3 })
+                Err(CostExceedsBurst { limit: 3 })
             } else {
                 // What has left the window is gone.
                 log.retain(|counted| counts(*counted));

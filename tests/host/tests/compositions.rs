@@ -34,13 +34,13 @@ async fn orders(
     if !limiter.allow(client).is_allowed() {
         return None;
     }
-    POLICY.run(|| breaker.call(service.fetch("/orders"))).retry_if(|error| !error.is_open()).await.ok()
+    POLICY.call(|| breaker.call(service.fetch("/orders"))).retry_if(|error| !error.is_open()).await.ok()
 }
 
 #[test]
 fn found_a6_the_readmes_program_stops_asking_a_service_that_hangs() {
     let service = Service { requests: AtomicU32::new(0) };
-    let limiter = RateLimiter::builder(Gcra::per_second(100).burst(20)).max_keys(1_000).build();
+    let limiter = RateLimiter::builder(Gcra::per_second(100).burst(20)).capacity(1_000).build();
     let reset = Reset::after(Duration::from_secs(3_600)).call_timeout(Duration::from_millis(2));
     let breaker = CircuitBreaker::new(Trip::consecutive(5), reset);
     for _request in 0..10 {

@@ -5,7 +5,7 @@ mod support;
 use core::time::Duration;
 
 use proptest::prelude::*;
-use steadfast_core::{DedupCache, Instant, dedup_cache::WhenFull};
+use steadfast_core::{DedupCache, Instant, dedup_cache::OnFull};
 use steadfast_models::dedup_cache::{self as model, Cache, Op, TTL};
 
 fn ops() -> impl Strategy<Value = Vec<(Op, Instant)>> {
@@ -56,12 +56,12 @@ proptest! {
 
     #[test]
     fn forgets_as_the_naive_one_does(ops in ops()) {
-        model::beside_the_naive_one(WhenFull::ForgetOldest, ops);
+        model::beside_the_naive_one(OnFull::ForgetOldest, ops);
     }
 
     #[test]
     fn refuses_as_the_naive_one_does(ops in ops()) {
-        model::beside_the_naive_one(WhenFull::Refuse, ops);
+        model::beside_the_naive_one(OnFull::Refuse, ops);
     }
 }
 
@@ -70,14 +70,14 @@ proptest! {
 
     #[test]
     fn keeps_the_contract_of_deadlines(ops in ops(), refuse in any::<bool>()) {
-        let when_full = if refuse { WhenFull::Refuse } else { WhenFull::ForgetOldest };
-        model::keep_deadlines(when_full, ops);
+        let on_full = if refuse { OnFull::Refuse } else { OnFull::ForgetOldest };
+        model::keep_deadlines(on_full, ops);
     }
 
     /// Safety: readings that are late, however much, make no id forgotten before its time. Liveness: nor do they keep one.
     #[test]
     fn late_readings_age_nothing(steps in prop::collection::vec((0..5_u8, 0..1_500_u64, 0..20_000_u64, 0..3_u8), 1..60)) {
-        let mut cache: Cache = DedupCache::new(TTL, WhenFull::Refuse);
+        let mut cache: Cache = DedupCache::new(TTL, OnFull::Refuse);
         let mut now = Instant::from_secs(1_000);
         let mut began = [None::<Instant>; 5];
         for (id, step, late, how) in steps {
@@ -99,7 +99,7 @@ proptest! {
     fn a_step_back_keeps_nothing_longer(
         steps in prop::collection::vec((0..9_u8, 0..3_000_u64), 1..20), back in 1..1_000_000_u64, pace in 1..10_000_u64,
     ) {
-        let mut cache: Cache = DedupCache::new(TTL, WhenFull::ForgetOldest);
+        let mut cache: Cache = DedupCache::new(TTL, OnFull::ForgetOldest);
         let mut now = Instant::from_secs(2_000);
         for (id, step) in steps {
             now = now.saturating_add(Duration::from_millis(step));
@@ -128,7 +128,7 @@ proptest! {
     /// Liveness: whoever is not at the cap is never forgotten, whatever the others do.
     #[test]
     fn below_the_cap_every_id_is_known_for_its_whole_life(ids in prop::collection::vec(0..5_u8, 1..30), start in 0..1_000_u64) {
-        let mut cache: Cache = DedupCache::new(TTL, WhenFull::ForgetOldest);
+        let mut cache: Cache = DedupCache::new(TTL, OnFull::ForgetOldest);
         let mut now = Instant::from_secs(start);
         let mut began = [None::<Instant>; 5];
         for id in ids {

@@ -191,11 +191,11 @@ fn more_adders_than_places_a_worker_by_hand_and_a_stop_lose_nothing() {
                     let Some(_reason) = worker.next_batch().await else { return };
                     let flush = async { sleep(timer, 150).await };
                     worker.flushing(flush).await;
-                    if number % 3 == 1 && worker.settle(FlushOutcome::Failed).await {
+                    if number % 3 == 1 && worker.finish(FlushOutcome::Failed).await {
                         sleep(timer, 150).await;
                     }
                     flushed.borrow_mut().extend(worker.items().iter().copied());
-                    assert!(!worker.settle(FlushOutcome::Delivered).await);
+                    assert!(!worker.finish(FlushOutcome::Delivered).await);
                 }
             }
         };
@@ -343,7 +343,7 @@ fn breakers_by_key_get_every_permit_back() {
         // The lease is long: if a probe's place had leaked, the breaker would not close now.
         timer.advance(2 * SECOND);
         for key in 0..2 {
-            assert_eq!(breakers.run(&key, || Ok::<_, ()>(())), Ok(()), "seed {seed}");
+            assert_eq!(breakers.call_blocking(&key, || Ok::<_, ()>(())), Ok(()), "seed {seed}");
             assert_eq!(breakers.state(&key), BreakerState::Closed);
         }
     }
@@ -388,7 +388,7 @@ fn a_servers_limiter_keeps_its_lines_as_the_core_does() {
     for seed in seeds() {
         let timer = VirtualTimer::default();
         let limiter =
-            steadfast::RateLimiter::builder(SlidingLog::<1>::per_second()).max_keys(8).timer(timer.clone()).build();
+            steadfast::RateLimiter::builder(SlidingLog::<1>::per_second()).capacity(8).timer(timer.clone()).build();
         let served = Cell::new(0_u64);
         let mut simulator = Simulator::with_timer(seed, timer.clone());
         let task = |number: u64| {
@@ -526,10 +526,10 @@ fn layers_of_retries_dropped_anywhere_charge_what_was_called() {
                     }
                 };
                 let layer = || async move {
-                    POLICY.run_with(timer, Zeros, request).nested_budget(budget).await.map_err(|_| ())
+                    POLICY.call_with(timer, Zeros, request).nested_budget(budget).await.map_err(|_| ())
                 };
                 requests.set(requests.get() + 1);
-                let _ = POLICY.attempt_timeout(SECOND).run_with(timer, Zeros, layer).budget(budget).await;
+                let _ = POLICY.attempt_timeout(SECOND).call_with(timer, Zeros, layer).budget(budget).await;
             }
         };
         run_dropping(&mut simulator, 5, task, []);

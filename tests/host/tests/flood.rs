@@ -10,7 +10,7 @@ use steadfast::{
     Breakers, CachedRateLimiter, Correlator, DedupCache, Gcra, KeyedCorrelator, Quorum, RateLimiter, Reset, SlidingLog,
     Trip, aggregate,
     correlator::{CallId, Resolution},
-    dedup_cache::{Claim, Seen, WhenFull},
+    dedup_cache::{self, Claim, Seen},
     quorum::Vote,
     rate_limiter::{AllowOrCached, OnFull, Quota},
 };
@@ -62,7 +62,7 @@ fn clock() -> ManualClock {
 /// Those who always ask too much, and one who keeps to the quota, beside a limiter that sees nobody else.
 fn a_limiter_serves_as_without_a_flood<A: Quota + Clone>(quota: A, on_full: OnFull) {
     let clock = clock();
-    let build = || RateLimiter::builder(quota.clone()).max_keys(CAPACITY).on_full(on_full).timer(&clock).build();
+    let build = || RateLimiter::builder(quota.clone()).capacity(CAPACITY).on_full(on_full).timer(&clock).build();
     let (flooded, quiet) = (build(), build());
     let ask = |step: u64| {
         for key in 0..KNOWN {
@@ -91,7 +91,7 @@ fn found_a14_whoever_comes_to_a_server_full_of_idle_keys_is_served() {
         for &size in sizes {
             let clock = clock();
             let quota = Gcra::every(Duration::from_secs(1));
-            let limiter = RateLimiter::<u64, _>::builder(quota).max_keys(size).on_full(on_full).timer(&clock).build();
+            let limiter = RateLimiter::<u64, _>::builder(quota).capacity(size).on_full(on_full).timer(&clock).build();
             for key in 0..4 * limiter.capacity() as u64 {
                 let _ = limiter.allow(&key);
             }
@@ -129,7 +129,7 @@ fn a_flood_moves_no_sliding_window() {
 #[test]
 fn a_flood_of_texts_copies_none() {
     let clock = clock();
-    let limiter = RateLimiter::<String, _>::builder(SlidingLog::<1>::new(FOR_EVER)).max_keys(64).timer(&clock).build();
+    let limiter = RateLimiter::<String, _>::builder(SlidingLog::<1>::new(FOR_EVER)).capacity(64).timer(&clock).build();
     (0..64).for_each(|key| assert!(limiter.allow(&format!("{key:016x}")).is_allowed()));
     let mut text = [0; 16];
     let made_up = |key: u64| {
@@ -148,7 +148,7 @@ fn a_flood_of_texts_copies_none() {
 fn a_flood_ends_no_attempt_and_loses_no_value() {
     let clock = clock();
     let quota = Gcra::every(Duration::from_secs(10));
-    let build = || CachedRateLimiter::builder(quota, FOR_EVER).max_keys(CAPACITY).clock(&clock).build();
+    let build = || CachedRateLimiter::builder(quota, FOR_EVER).capacity(CAPACITY).clock(&clock).build();
     let (flooded, quiet) = (build(), build());
     let ask =
         |limiter: &CachedRateLimiter<u64, u64, Gcra, &ManualClock>, key, value| match limiter.allow_or_cached(&key) {
@@ -178,26 +178,27 @@ fn a_flood_closes_no_breaker_and_opens_none() {
     const PEERS: u64 = 4;
     let clock = clock();
     let reset = Reset::after(Duration::from_secs(STEPS + 1));
-    let breakers = Breakers::<u64>::builder(Trip::consecutive(2), reset).max_keys(CAPACITY).clock(&clock).build();
-    let fail = |key: &u64| breakers.run(key, || Err::<(), _>("down"));
+    let breakers = Breakers::<u64>::builder(Trip::consecutive(2), reset).capacity(CAPACITY).clock(&clock).build();
+    let fail = |key: &u64| breakers.call_blocking(key, || Err::<(), _>("down"));
     (0..PEERS).for_each(|peer| {
         (0..2).for_each(|_| assert!(fail(&peer).is_err_and(|error| !error.is_open())));
     });
     let known = |_| {
         (0..PEERS).for_each(|peer| assert!(fail(&peer).is_err_and(|error| error.is_open()), "peer {peer} is down"));
-        (PEERS..KNOWN).for_each(|peer| assert_eq!(breakers.run(&peer, || Ok::<_, &str>(peer)), Ok(peer)));
+        (PEERS..KNOWN).for_each(|peer| assert_eq!(breakers.call_blocking(&peer, || Ok::<_, &str>(peer)), Ok(peer)));
     };
     let made_up = |key: u64| (0..2).for_each(|_| _ = fail(&key));
     flood(&clock, made_up, known);
     assert!(breakers.len() <= breakers.capacity() && breakers.untracked() > 0);
     clock.advance(STEP);
-    (0..PEERS).for_each(|peer| assert_eq!(breakers.run(&peer, || Ok::<_, &str>(peer)), Ok(peer)));
+    (0..PEERS).for_each(|peer| assert_eq!(breakers.call_blocking(&peer, || Ok::<_, &str>(peer)), Ok(peer)));
 }
 
 #[test]
 fn a_flood_cannot_make_a_replay_guard_forget() {
     let clock = clock();
-    let guard = DedupCache::<u64>::builder(FOR_EVER, WhenFull::Refuse).capacity(CAPACITY).clock(&clock).build();
+    let guard =
+        DedupCache::<u64>::builder(FOR_EVER, dedup_cache::OnFull::Refuse).capacity(CAPACITY).clock(&clock).build();
     (0..KNOWN).for_each(|id| assert!(guard.check(&id).is_fresh()));
     let known = |step| {
         for id in 0..KNOWN {
@@ -214,7 +215,10 @@ fn a_flood_cannot_make_a_replay_guard_forget() {
 #[test]
 fn a_flood_shortens_what_a_gossip_filter_knows_and_it_says_so() {
     let clock = clock();
-    let filter = DedupCache::<u64>::builder(FOR_EVER, WhenFull::ForgetOldest).capacity(CAPACITY).clock(&clock).build();
+    let filter = DedupCache::<u64>::builder(FOR_EVER, dedup_cache::OnFull::ForgetOldest)
+        .capacity(CAPACITY)
+        .clock(&clock)
+        .build();
     let Claim::Fresh(claim) = filter.claim(&0) else { panic!("a first claim") };
     let latest = std::cell::Cell::new(0);
     let made_up = |id| {

@@ -9,7 +9,7 @@ use std::{
 
 use steadfast_core::{
     Breakers, CachedRateLimiter, DedupCache, Gcra, HashSeed, Instant, KeyedCorrelator, RateLimiter, Reset, Trip,
-    circuit_breaker::Outcome, dedup_cache::WhenFull,
+    circuit_breaker::Outcome, dedup_cache::OnFull,
 };
 
 /// The entries of each table; as many keys are put in, and as many again are looked for in vain.
@@ -93,7 +93,7 @@ keyed!(
 );
 keyed!(
     DedupCache<Key, ENTRIES>,
-    Self::new(HOUR, WhenFull::Refuse),
+    Self::new(HOUR, OnFull::Refuse),
     |cache, key| _ = cache.check(key, NOW)
 );
 keyed!(

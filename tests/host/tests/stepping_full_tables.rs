@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use steadfast_core::{
     Breakers, CachedRateLimiter, DedupCache, Gcra, Instant, RateLimiter, Reset, SlidingLog, Trip,
     circuit_breaker::Outcome,
-    dedup_cache::{Seen, WhenFull},
+    dedup_cache::{self, Seen},
     rate_limiter::{AllowOrCached, OnFull, Quota},
 };
 
@@ -199,10 +199,10 @@ proptest! {
 
     #[test]
     fn no_id_is_news_twice_in_its_life_and_none_outlives_it(
-        (moves, last) in moves(), when_full in prop_oneof![Just(WhenFull::Refuse), Just(WhenFull::ForgetOldest)],
+        (moves, last) in moves(), on_full in prop_oneof![Just(dedup_cache::OnFull::Refuse), Just(dedup_cache::OnFull::ForgetOldest)],
         key in 0..KEYS,
     ) {
-        let mut cache: DedupCache<u8, ROOM> = DedupCache::new(WHOLE, when_full);
+        let mut cache: DedupCache<u8, ROOM> = DedupCache::new(WHOLE, on_full);
         let (mut time, mut lives) = (Time::default(), Spans::default());
         for next in moves {
             match next {

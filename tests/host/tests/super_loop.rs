@@ -7,7 +7,7 @@ use std::{cell::RefCell, time::Duration};
 use steadfast_core::{
     BatchCollector, BatchSettings, Clock, Correlator, DedupCache, Instant, Lock, Logger, Quorum, Shared,
     correlator::Resolution,
-    dedup_cache::{Seen, WhenFull},
+    dedup_cache::{OnFull, Seen},
     earliest,
     logger::{Level, NotWritten, Sink},
     quorum::Vote,
@@ -33,7 +33,7 @@ fn next_input(now: Instant) -> Option<Instant> {
 fn a_super_loop_needs_a_ref_cell_and_the_next_deadline() {
     let clock = ManualClock::new(Instant::ZERO);
     let calls = Shared::new(RefCell::new(Correlator::<u8, u32, 4>::new(1)), &clock);
-    let heard = Shared::new(RefCell::new(DedupCache::<u64, 8>::new(Duration::from_secs(3), WhenFull::Refuse)), &clock);
+    let heard = Shared::new(RefCell::new(DedupCache::<u64, 8>::new(Duration::from_secs(3), OnFull::Refuse)), &clock);
     let batch = RefCell::new(BatchCollector::<u64, 4>::new(BatchSettings::new(Duration::from_secs(1))));
     let votes = RefCell::new(Quorum::<u8, i64, 3>::new::<2>(Instant::from_secs(2)));
     let logger: Shared<Logger<4>, _, _> = Shared::new(RefCell::new(Logger::new()), &clock);

@@ -11,12 +11,12 @@ use steadfast_core::{
     encryptor::EncryptorError,
     logger::{Event, Level, LoggerStats, Text},
     quorum::{QuorumError, Vote},
-    rate_limiter::NeverFits,
+    rate_limiter::CostExceedsBurst,
     retry::Reason,
     test_util::ManualClock,
 };
 
-const CAUSE: NeverFits = NeverFits { limit: 5 };
+const CAUSE: CostExceedsBurst = CostExceedsBurst { limit: 5 };
 
 #[test]
 fn every_error_says_what_happened() {
@@ -33,18 +33,18 @@ fn every_error_says_what_happened() {
         (&EncryptorError::NonceLength, "the nonce is not 24 bytes long"),
         (&EncryptorError::Rng, "no entropy for a nonce"),
         (&EncryptorError::TooShort, "the blob is shorter than a nonce and a tag"),
-        (&CallError::<NeverFits>::Cancelled, "the call was cancelled"),
-        (&CallError::<NeverFits>::Duplicate, "a call with this id is pending"),
-        (&CallError::<NeverFits>::Full, "too many calls are pending"),
-        (&CallError::<NeverFits>::TimedOut, "no reply came in time"),
+        (&CallError::<CostExceedsBurst>::Cancelled, "the call was cancelled"),
+        (&CallError::<CostExceedsBurst>::Duplicate, "a call with this id is pending"),
+        (&CallError::<CostExceedsBurst>::Full, "too many calls are pending"),
+        (&CallError::<CostExceedsBurst>::TimedOut, "no reply came in time"),
         (&CallError::Send(CAUSE), "the request could not be sent"),
         (&BreakerError::Inner(CAUSE), "the request asks for more than the limit of 5"),
     ];
     for (error, saying) in errors {
         assert_eq!(error.to_string(), saying);
     }
-    let reasons =
-        [Reason::Attempts, Reason::Budget, Reason::Elapsed, Reason::Permanent].map(|reason| reason.to_string());
+    let reasons = [Reason::AttemptsExhausted, Reason::BudgetExhausted, Reason::DeadlineExceeded, Reason::NotRetryable]
+        .map(|reason| reason.to_string());
     let expected = ["no attempt is left", "the retry budget is used up", "no time is left", "the failure is permanent"];
     assert_eq!(reasons, expected);
 }
@@ -55,7 +55,7 @@ fn a_cause_is_told_once() {
     assert_eq!(sent.source().map(ToString::to_string), Some(CAUSE.to_string()));
     // A breaker's error says what its call said, so its cause is the cause of that.
     assert_eq!(BreakerError::Inner(sent).source().map(ToString::to_string), Some(CAUSE.to_string()));
-    assert!(BreakerError::<NeverFits>::Open { retry_at: Instant::ZERO }.source().is_none());
+    assert!(BreakerError::<CostExceedsBurst>::Open { retry_at: Instant::ZERO }.source().is_none());
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_shared_limiter_decides_as_its_machine_does() {
     assert!(limiter.check(&1).is_allowed());
     assert!(limiter.allow_n(&1, two).expect("it fits").is_allowed());
     assert_eq!(limiter.check(&1).retry_after(Instant::from_secs(1)), Some(Duration::from_secs(1)));
-    assert_eq!(limiter.allow_n(&1, NonZeroU32::new(3).expect("three")), Err(NeverFits { limit: 2 }));
+    assert_eq!(limiter.allow_n(&1, NonZeroU32::new(3).expect("three")), Err(CostExceedsBurst { limit: 2 }));
     clock.set(Instant::from_secs(2));
     assert_eq!(limiter.check(&1).retry_after(Instant::from_secs(2)), None);
 }

@@ -94,8 +94,8 @@ fn beside_one_for_each<P: TripPolicy>(trip: P, ops: &[(u8, u64, Op)]) {
             }
             Op::Reset => {
                 // What has no entry has nothing to forget, but calls under way still count for it.
-                if table.reset(key) {
-                    own.reset();
+                if table.close(key) {
+                    own.close();
                 }
             }
         }
@@ -168,7 +168,7 @@ pub fn without_room(ops: &[(u8, u64, Op)]) {
             }
             Op::Mode(_) => {}
             Op::Reset => {
-                table.reset(&key);
+                table.close(&key);
                 refused_until.remove(&key);
             }
         }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use steadfast_core::{
     CachedRateLimiter, Instant, SlidingLog,
-    rate_limiter::{AllowOrCached, AttemptPermit, OnFull},
+    rate_limiter::{AllowOrCached, FlightPermit, OnFull},
 };
 
 use crate::Script;
@@ -112,7 +112,7 @@ pub fn beside_the_naive_one(ops: Vec<(Op, Instant)>) {
     let mut limiter: CachedRateLimiter<u8, u32, SlidingLog<MAX>, 6> =
         CachedRateLimiter::new(SlidingLog::new(WINDOW), LEASE);
     let mut model: HashMap<u8, Known> = HashMap::new();
-    let mut permits: Vec<(AttemptPermit, u8, usize)> = vec![];
+    let mut permits: Vec<(FlightPermit, u8, usize)> = vec![];
     let (mut asked, mut allowed) = (0, 0);
     let mut latest = Instant::ZERO;
     for (op, now) in ops {

@@ -474,7 +474,7 @@ fn drive<P: TripPolicy>(trip: P, judge: impl Judge, settings: Settings, ops: &[(
                 naive.mode = mode;
             }
             Op::Reset => {
-                breaker.reset();
+                breaker.close();
                 naive.reopened = 0;
                 naive.enter(Now::Closed);
             }
@@ -518,7 +518,7 @@ pub fn settled_as_if_recorded<P: TripPolicy>(trip: P, successes: u64) {
         recorded.record(permit, Outcome::Success, now);
     }
     assert!(settled.calm_generation().is_some(), "nothing has failed");
-    settled.settle(successes, successes);
+    settled.merge(successes, successes);
     assert_eq!(settled.stats(), recorded.stats());
     for _ in 0..8 {
         for breaker in [&mut recorded, &mut settled] {

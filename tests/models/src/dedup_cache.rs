@@ -8,7 +8,7 @@ use std::{
 
 use steadfast_core::{
     DedupCache, HashSeed, Instant,
-    dedup_cache::{Claim, ClaimLost, ClaimTicket, Seen, WhenFull},
+    dedup_cache::{Claim, ClaimLost, ClaimTicket, OnFull, Seen},
 };
 use steadfast_tests::{Timed, deadline_contract};
 
@@ -34,11 +34,11 @@ pub enum Op {
 
 pub fn fuzz(bytes: &[u8]) {
     let script = &mut Script::new(bytes);
-    let when_full = if script.flag() { WhenFull::Refuse } else { WhenFull::ForgetOldest };
+    let on_full = if script.flag() { OnFull::Refuse } else { OnFull::ForgetOldest };
     if script.below(4) == 0 {
-        keep_deadlines(when_full, ops(script, 20));
+        keep_deadlines(on_full, ops(script, 20));
     } else {
-        beside_the_naive_one(when_full, ops(script, 60));
+        beside_the_naive_one(on_full, ops(script, 60));
     }
 }
 
@@ -68,7 +68,7 @@ fn ops(script: &mut Script<'_>, most: usize) -> Vec<(Op, Instant)> {
 /// What the cache does, said plainly: ids in the order in which their lives began, those that ended among them until
 /// their room is needed.
 struct Model {
-    when_full: WhenFull,
+    on_full: OnFull,
     marked: Vec<(u8, Instant, u32)>,
     claimed: Vec<(u8, Instant, usize)>,
     claims: usize,
@@ -84,9 +84,9 @@ const fn lives(at: Instant, now: Instant, length: Duration) -> bool {
 }
 
 impl Model {
-    const fn new(when_full: WhenFull) -> Self {
+    const fn new(on_full: OnFull) -> Self {
         let (latest, behind) = (Instant::ZERO, None);
-        Self { when_full, marked: vec![], claimed: vec![], claims: 0, asked: 0, lost: vec![], latest, behind }
+        Self { on_full, marked: vec![], claimed: vec![], claims: 0, asked: 0, lost: vec![], latest, behind }
     }
 
     /// Tells late readings from a clock that has stepped back, and by what time to go.
@@ -159,7 +159,7 @@ impl Model {
             self.marked.remove(place);
         } else if let Some(place) = self.claimed.iter().position(|(_, at, _)| !lives(*at, now, LEASE)) {
             self.claimed.remove(place);
-        } else if self.when_full == WhenFull::Refuse || self.marked.is_empty() {
+        } else if self.on_full == OnFull::Refuse || self.marked.is_empty() {
             return false;
         } else {
             self.lost.push(self.marked.remove(0).1);
@@ -241,9 +241,9 @@ impl Model {
     }
 }
 
-pub fn beside_the_naive_one(when_full: WhenFull, ops: Vec<(Op, Instant)>) {
-    let mut cache: Cache = DedupCache::new(TTL, when_full).with_lease(LEASE);
-    let mut model = Model::new(when_full);
+pub fn beside_the_naive_one(on_full: OnFull, ops: Vec<(Op, Instant)>) {
+    let mut cache: Cache = DedupCache::new(TTL, on_full).with_lease(LEASE);
+    let mut model = Model::new(on_full);
     let mut tickets: Vec<(ClaimTicket, usize)> = vec![];
     for (step, (op, now)) in ops.into_iter().enumerate() {
         match op {
@@ -319,8 +319,8 @@ impl Timed for Watched {
 }
 
 /// The contract of deadlines, in every state on the way.
-pub fn keep_deadlines(when_full: WhenFull, ops: Vec<(Op, Instant)>) {
-    let mut cache: Cache = DedupCache::new(TTL, when_full).with_lease(LEASE);
+pub fn keep_deadlines(on_full: OnFull, ops: Vec<(Op, Instant)>) {
+    let mut cache: Cache = DedupCache::new(TTL, on_full).with_lease(LEASE);
     let (mut latest, mut is_behind) = (Instant::ZERO, false);
     for (op, now) in ops {
         match op {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use steadfast_core::{
     Gcra, Instant, RateLimiter, SlidingLog,
-    rate_limiter::{Decision, NeverFits, OnFull, Quota},
+    rate_limiter::{CostExceedsBurst, Decision, OnFull, Quota},
 };
 
 use crate::Script;
@@ -208,7 +208,7 @@ fn replayed<A: Quota + Clone>(
     on_full: OnFull,
     asked: &[(u8, NonZeroU32, Instant, bool)],
     then: (u8, NonZeroU32, Instant, bool),
-) -> Result<Decision, NeverFits> {
+) -> Result<Decision, CostExceedsBurst> {
     let mut limiter: RateLimiter<u8, A, 4> = RateLimiter::new(quota.clone()).with_on_full(on_full);
     let mut answer = Ok(Decision::Allow);
     for (key, cost, at, counts) in asked.iter().chain([&then]) {

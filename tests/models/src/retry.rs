@@ -88,12 +88,12 @@ impl Reference {
         let settings = &self.settings;
         let (base, max_delay) = (u128::from(settings.base), u128::from(settings.max_delay));
         let hint = match failure {
-            Failure::Permanent => return Step::GiveUp(Reason::Permanent),
+            Failure::Permanent => return Step::GiveUp(Reason::NotRetryable),
             Failure::RetryAfter(hint) => hint.as_nanos(),
             Failure::Transient => 0,
         };
         if self.retries >= settings.max_retries {
-            return Step::GiveUp(Reason::Attempts);
+            return Step::GiveUp(Reason::AttemptsExhausted);
         }
         self.started_at = self.started_at.min(now.into());
         let (least, most) = if settings.jitter == Jitter::Decorrelated {
@@ -116,7 +116,7 @@ impl Reference {
         let delay = drawn.max(hint).min(max_delay);
         let at = (u128::from(now) + delay).min(u64::MAX.into());
         if at >= Self::after(self.started_at, settings.max_elapsed) {
-            return Step::GiveUp(Reason::Elapsed);
+            return Step::GiveUp(Reason::DeadlineExceeded);
         }
         self.previous = drawn;
         self.retries += 1;

@@ -187,7 +187,7 @@ fn jitter_shortens_within_its_part_and_differs_between_seeds() {
         let reset = Reset::after(Duration::from_secs(10)).jitter(Percent::new(20), seed);
         let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
         let next = |_| {
-            breaker.reset();
+            breaker.close();
             calls(&mut breaker, "F", at(0));
             breaker.try_acquire(at(0)).unwrap_err().retry_at
         };
@@ -317,7 +317,7 @@ fn a_time_window_outlives_a_leaping_clock() {
     calls(&mut breaker, "S", at(0));
     assert_eq!(breaker.state(), BreakerState::Open, "1 of 2");
 
-    breaker.reset();
+    breaker.close();
     calls(&mut breaker, "F", at(1_000_000_000));
     assert!(breaker.try_acquire(at(0)).is_ok());
     calls(&mut breaker, "I", at(0));
@@ -345,7 +345,7 @@ fn an_operator_decides_over_the_breaker() {
     calls(&mut breaker, "F", at(0));
     assert_eq!(breaker.state(), BreakerState::Open);
 
-    breaker.reset();
+    breaker.close();
     calls(&mut breaker, "FF", at(0));
     assert_eq!(breaker.state(), BreakerState::Closed);
 }
@@ -367,7 +367,7 @@ fn an_observed_breaker_goes_through_its_states_and_refuses_nothing() {
 fn a_reset_makes_calls_under_way_stale() {
     let mut breaker = CircuitBreaker::new(Trip::consecutive(1), Reset::after(RESET));
     let permit = breaker.try_acquire(at(0)).unwrap();
-    breaker.reset();
+    breaker.close();
     breaker.record(permit, Outcome::Failure, at(0));
     assert_eq!(breaker.state(), BreakerState::Closed);
     assert_eq!(breaker.stats().stale, 1);

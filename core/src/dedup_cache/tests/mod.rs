@@ -14,14 +14,14 @@ type Cache<const N: usize> = DedupCache<&'static str, N>;
 const TTL: Duration = Duration::from_secs(10);
 
 static HEARD: std::sync::Mutex<DedupCache<[u8; 16], 64>> =
-    std::sync::Mutex::new(DedupCache::new(TTL, WhenFull::Refuse).with_lease(Duration::from_secs(1)));
+    std::sync::Mutex::new(DedupCache::new(TTL, OnFull::Refuse).with_lease(Duration::from_secs(1)));
 
 const fn at(millis: u64) -> Instant {
     Instant::from_millis(millis)
 }
 
-fn cache<const N: usize>(when_full: WhenFull) -> Cache<N> {
-    DedupCache::new(TTL, when_full)
+fn cache<const N: usize>(on_full: OnFull) -> Cache<N> {
+    DedupCache::new(TTL, on_full)
 }
 
 fn dup(millis: u64, count: u32) -> Seen {
@@ -44,7 +44,7 @@ fn conserves<K, S: Storage, H>(cache: &DedupCacheIn<K, S, H>) {
 
 #[test]
 fn a_cleanup_may_be_done_in_parts() {
-    let mut cache: DedupCache<u32, 10> = DedupCache::new(TTL, WhenFull::Refuse);
+    let mut cache: DedupCache<u32, 10> = DedupCache::new(TTL, OnFull::Refuse);
     assert!((0..10).all(|id| cache.check(&id, at(u64::from(id))).is_fresh()));
     assert_eq!(cache.cleanup_some(3, drop, at(10_005)), 3);
     assert_eq!(cache.next_deadline(), Some(at(10_003)));
@@ -55,7 +55,7 @@ fn a_cleanup_may_be_done_in_parts() {
 
 #[test]
 fn seed_9_4_the_set_is_bounded_and_never_forgets_in_silence() {
-    let mut cache = cache::<2>(WhenFull::Refuse);
+    let mut cache = cache::<2>(OnFull::Refuse);
     assert!(cache.check(&"a", at(0)).is_fresh());
     assert!(cache.check(&"b", at(1)).is_fresh());
     assert_eq!(cache.check(&"c", at(2)), Seen::Full);
@@ -69,8 +69,8 @@ fn seed_9_4_the_set_is_bounded_and_never_forgets_in_silence() {
 
 #[test]
 fn seed_9_4_a_duplicate_or_refused_id_evicts_nothing() {
-    for when_full in [WhenFull::ForgetOldest, WhenFull::Refuse] {
-        let mut cache = cache::<2>(when_full);
+    for on_full in [OnFull::ForgetOldest, OnFull::Refuse] {
+        let mut cache = cache::<2>(on_full);
         assert!(cache.check(&"a", at(0)).is_fresh());
         assert!(cache.check(&"b", at(1)).is_fresh());
         for millis in 2..100 {
@@ -82,14 +82,14 @@ fn seed_9_4_a_duplicate_or_refused_id_evicts_nothing() {
 
 #[test]
 fn seed_9_4_check_and_mark_are_one_step() {
-    let mut cache = cache::<2>(WhenFull::Refuse);
+    let mut cache = cache::<2>(OnFull::Refuse);
     let fresh = (0..100).filter(|_| cache.check(&"a", at(0)).is_fresh()).count();
     assert_eq!(fresh, 1);
 }
 
 #[test]
 fn seed_9_4_a_flood_shortens_the_horizon_and_says_so() {
-    let mut cache: DedupCache<u32, 8> = DedupCache::new(TTL, WhenFull::ForgetOldest);
+    let mut cache: DedupCache<u32, 8> = DedupCache::new(TTL, OnFull::ForgetOldest);
     assert_eq!(cache.horizon(at(0)), TTL);
     for id in 0..1_000 {
         assert!(cache.check(&id, at(u64::from(id))).is_fresh());
@@ -107,7 +107,7 @@ fn seed_9_4_a_flood_shortens_the_horizon_and_says_so() {
 
 #[test]
 fn d9_the_newest_id_is_always_kept() {
-    let mut cache: DedupCache<u32, 100> = DedupCache::new(TTL, WhenFull::ForgetOldest);
+    let mut cache: DedupCache<u32, 100> = DedupCache::new(TTL, OnFull::ForgetOldest);
     for _ in 0..50 {
         for hot in 0..100 {
             let _ = cache.check(&hot, at(0));
@@ -122,7 +122,7 @@ fn d9_the_newest_id_is_always_kept() {
 
 #[test]
 fn d10_the_cap_holds_at_every_instant() {
-    let mut cache: DedupCache<u32, 100> = DedupCache::new(TTL, WhenFull::ForgetOldest);
+    let mut cache: DedupCache<u32, 100> = DedupCache::new(TTL, OnFull::ForgetOldest);
     for id in 0..10_000 {
         assert!(cache.check(&id, at(u64::from(id) / 50)).is_fresh());
         assert!(cache.len() <= 100);
@@ -133,7 +133,7 @@ fn d10_the_cap_holds_at_every_instant() {
 
 #[test]
 fn a_claim_that_was_lost_is_given_up_at_the_end_of_its_lease() {
-    let mut cache = cache::<1>(WhenFull::Refuse).with_lease(Duration::from_secs(2));
+    let mut cache = cache::<1>(OnFull::Refuse).with_lease(Duration::from_secs(2));
     let lost = claim(&mut cache, "a", at(0));
     assert_eq!(cache.next_deadline(), Some(at(2_000)));
     assert_eq!(cache.claim(&"a", at(1_999)), Claim::InFlight);
@@ -147,7 +147,7 @@ fn a_claim_that_was_lost_is_given_up_at_the_end_of_its_lease() {
 
 #[test]
 fn a_lost_claim_makes_room_for_another_id() {
-    let mut cache = cache::<1>(WhenFull::Refuse).with_lease(Duration::from_secs(2));
+    let mut cache = cache::<1>(OnFull::Refuse).with_lease(Duration::from_secs(2));
     let lost = claim(&mut cache, "a", at(0));
     assert_eq!(cache.check(&"b", at(1_999)), Seen::Full);
     assert!(cache.check(&"b", at(2_000)).is_fresh());
@@ -158,7 +158,7 @@ fn a_lost_claim_makes_room_for_another_id() {
 
 #[test]
 fn the_lease_is_one_life_if_nothing_else_was_said() {
-    let mut cache = cache::<1>(WhenFull::Refuse);
+    let mut cache = cache::<1>(OnFull::Refuse);
     let lost = claim(&mut cache, "a", at(0));
     assert_eq!(cache.claim(&"a", at(9_999)), Claim::InFlight);
     assert_eq!(cache.commit(lost, at(10_000)), Err(ClaimLost));
@@ -167,7 +167,7 @@ fn the_lease_is_one_life_if_nothing_else_was_said() {
 
 #[test]
 fn claims_in_flight_are_never_forgotten() {
-    let mut cache = cache::<2>(WhenFull::ForgetOldest);
+    let mut cache = cache::<2>(OnFull::ForgetOldest);
     let first = claim(&mut cache, "a", at(0));
     assert!(cache.check(&"b", at(1)).is_fresh());
     assert!(cache.check(&"c", at(2)).is_fresh());
@@ -185,7 +185,7 @@ fn claims_in_flight_are_never_forgotten() {
 
 #[test]
 fn check_and_mark_know_of_a_claim() {
-    let mut cache = cache::<2>(WhenFull::Refuse);
+    let mut cache = cache::<2>(OnFull::Refuse);
     let ticket = claim(&mut cache, "a", at(0));
     assert_eq!(cache.check(&"a", at(1)), dup(0, 0));
     assert_eq!(cache.mark(&"a", at(2)), dup(0, 0));
@@ -197,7 +197,7 @@ fn check_and_mark_know_of_a_claim() {
 
 #[test]
 fn a_ticket_is_good_for_its_own_claim_only() {
-    let mut cache = cache::<1>(WhenFull::Refuse);
+    let mut cache = cache::<1>(OnFull::Refuse);
     let old = claim(&mut cache, "a", at(0));
     assert!(cache.mark(&"a", at(0)) != Seen::Fresh);
     assert_eq!(cache.cleanup(at(10_000)), 1);
@@ -209,7 +209,7 @@ fn a_ticket_is_good_for_its_own_claim_only() {
 
 #[test]
 fn after_a_step_back_no_id_outlives_one_life() {
-    let mut cache = cache::<4>(WhenFull::ForgetOldest);
+    let mut cache = cache::<4>(OnFull::ForgetOldest);
     let year = 365 * 86_400_000;
     assert!(cache.check(&"a", at(year)).is_fresh());
     let lost = claim(&mut cache, "b", at(year));
@@ -224,7 +224,7 @@ fn after_a_step_back_no_id_outlives_one_life() {
 
 #[test]
 fn what_comes_while_readings_are_behind_lives_for_its_life_at_least_and_another_at_most() {
-    let mut cache = cache::<4>(WhenFull::ForgetOldest);
+    let mut cache = cache::<4>(OnFull::ForgetOldest);
     let year = 365 * 86_400_000;
     assert!(cache.check(&"a", at(year)).is_fresh());
     assert!(cache.check(&"b", at(1_000)).is_fresh());
@@ -238,7 +238,7 @@ fn what_comes_while_readings_are_behind_lives_for_its_life_at_least_and_another_
 #[test]
 fn found_a11_a_late_reading_ages_nobody() {
     for late in [299, 1, 300_000, 600_000, 700_000] {
-        let mut cache: Cache<4> = DedupCache::new(Duration::from_secs(600), WhenFull::Refuse);
+        let mut cache: Cache<4> = DedupCache::new(Duration::from_secs(600), OnFull::Refuse);
         let marked = 1_000_000;
         assert!(cache.check(&"a", at(marked)).is_fresh());
         for _ in 0..3 {
@@ -254,7 +254,7 @@ fn found_a11_a_late_reading_ages_nobody() {
 
 #[test]
 fn found_e1_a_time_out_alone_notices_a_step_back() {
-    let mut cache = cache::<4>(WhenFull::Refuse).with_lease(Duration::from_secs(3));
+    let mut cache = cache::<4>(OnFull::Refuse).with_lease(Duration::from_secs(3));
     let _lost = claim(&mut cache, "a", at(86_400_000));
     assert!(cache.check(&"b", at(86_400_000)).is_fresh());
     cache.on_timeout(at(1_000));
@@ -268,7 +268,7 @@ fn found_e1_a_time_out_alone_notices_a_step_back() {
 
 #[test]
 fn found_a14_a_cache_full_of_ids_whose_life_has_ended_serves_every_new_one() {
-    let mut cache: DedupCache<u32, 100> = DedupCache::new(TTL, WhenFull::Refuse).with_lease(Duration::from_secs(1));
+    let mut cache: DedupCache<u32, 100> = DedupCache::new(TTL, OnFull::Refuse).with_lease(Duration::from_secs(1));
     for round in 0..20_u32 {
         // Every other one is claimed, and never committed.
         for id in 0..100 {
@@ -289,7 +289,7 @@ fn found_a14_a_cache_full_of_ids_whose_life_has_ended_serves_every_new_one() {
 
 #[test]
 fn the_order_of_age_survives_a_step_back() {
-    let mut cache = cache::<3>(WhenFull::ForgetOldest);
+    let mut cache = cache::<3>(OnFull::ForgetOldest);
     let day = 86_400_000;
     for (key, millis) in [("a", day + 5_000), ("b", day + 9_000), ("c", day + 7_000), ("d", 1_000)] {
         assert!(cache.check(&key, at(millis)).is_fresh());
@@ -302,7 +302,7 @@ fn the_order_of_age_survives_a_step_back() {
 
 #[test]
 fn the_ends_of_time_are_borne() {
-    let mut cache: Cache<2> = DedupCache::new(Duration::MAX, WhenFull::ForgetOldest);
+    let mut cache: Cache<2> = DedupCache::new(Duration::MAX, OnFull::ForgetOldest);
     for now in [Instant::MAX, Instant::ZERO, Instant::MAX, at(5)] {
         let _ = cache.check(&"a", now);
         let _ = cache.claim(&"b", now);
@@ -315,7 +315,7 @@ fn the_ends_of_time_are_borne() {
 #[test]
 fn a_text_is_looked_up_without_owning_it() {
     let mut cache: DedupCache<String, 2, BuildHasherDefault<DefaultHasher>> =
-        DedupCache::with_hasher(TTL, WhenFull::Refuse, BuildHasherDefault::default());
+        DedupCache::with_hasher(TTL, OnFull::Refuse, BuildHasherDefault::default());
     let hash = cache.hash("a");
     let mut spare = None;
     assert_eq!(cache.check_with(hash, "a", &mut spare, || at(0)), None, "a new one needs a key");
@@ -329,7 +329,7 @@ fn a_text_is_looked_up_without_owning_it() {
 
 #[test]
 fn a_refused_id_is_not_owned_and_a_forgotten_one_is_given_back() {
-    let mut cache: DedupCache<String, 1> = DedupCache::new(TTL, WhenFull::Refuse);
+    let mut cache: DedupCache<String, 1> = DedupCache::new(TTL, OnFull::Refuse);
     assert!(cache.check(&"a".into(), at(0)).is_fresh());
     let hash = cache.hash("b");
     assert_eq!(cache.check_with(hash, "b", &mut None, || at(0)), Some(Seen::Full));
@@ -340,7 +340,7 @@ fn a_refused_id_is_not_owned_and_a_forgotten_one_is_given_back() {
 
 #[test]
 fn a_new_seed_keeps_every_id() {
-    let mut cache: DedupCache<u32, 50> = DedupCache::new(TTL, WhenFull::Refuse);
+    let mut cache: DedupCache<u32, 50> = DedupCache::new(TTL, OnFull::Refuse);
     assert!((0..50).all(|id| cache.check(&id, at(0)).is_fresh()));
     cache.reseed(HashSeed::new(1, 2));
     assert!((0..50).all(|id| !cache.check(&id, at(1)).is_fresh()));
@@ -366,7 +366,7 @@ fn an_id_costs_its_key_its_instant_its_state_and_five_links() {
 
 #[test]
 fn the_claim_number_may_wrap() {
-    let mut cache = cache::<1>(WhenFull::Refuse);
+    let mut cache = cache::<1>(OnFull::Refuse);
     cache.next_claim = u32::MAX;
     for _ in 0..3 {
         let ticket = claim(&mut cache, "a", at(0));
@@ -388,7 +388,7 @@ fn a_count_stays_at_its_end() {
 
 #[test]
 fn what_is_shown_holds_no_id() {
-    let mut cache = cache::<2>(WhenFull::Refuse);
+    let mut cache = cache::<2>(OnFull::Refuse);
     let _ = cache.check(&"secret", at(0));
     let shown = format!("{cache:?} {ClaimLost}");
     assert!(shown.contains("held: 1") && !shown.contains("secret"), "{shown}");
@@ -396,7 +396,7 @@ fn what_is_shown_holds_no_id() {
 
 #[test]
 fn a_guard_that_is_dropped_aborts() {
-    let shared = Shared::new(RefCell::new(cache::<4>(WhenFull::Refuse)), ManualClock::default());
+    let shared = Shared::new(RefCell::new(cache::<4>(OnFull::Refuse)), ManualClock::default());
     let Claim::Fresh(claim) = shared.claim(&"a") else { panic!() };
     assert!(matches!(shared.claim(&"a"), Claim::InFlight));
     assert!(format!("{claim:?}").contains("ClaimGuard"));
@@ -427,7 +427,7 @@ fn a_failed_handler_may_try_again_wherever_its_future_is_dropped() {
 
     for seed in seeds(1_000) {
         let mut simulator = Simulator::new(seed);
-        let shared = Rc::new(Shared::new(RefCell::new(cache::<4>(WhenFull::Refuse)), simulator.timer()));
+        let shared = Rc::new(Shared::new(RefCell::new(cache::<4>(OnFull::Refuse)), simulator.timer()));
         let handled = Rc::new(Cell::new(0));
         let handler = || {
             let (shared, handled) = (shared.clone(), handled.clone());
@@ -459,7 +459,7 @@ fn a_failed_handler_may_try_again_wherever_its_future_is_dropped() {
 
 #[test]
 fn a_cache_tells_how_much_it_holds_and_what_it_has_seen() {
-    let mut machine = cache::<4>(WhenFull::Refuse);
+    let mut machine = cache::<4>(OnFull::Refuse);
     assert!(machine.is_empty());
     assert_eq!(machine.capacity(), 4);
     assert_eq!(machine.check(&"a", Instant::ZERO), Seen::Fresh);

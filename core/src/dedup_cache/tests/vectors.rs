@@ -4,14 +4,14 @@ use super::*;
 
 #[test]
 fn vector_01_the_second_is_a_duplicate() {
-    let mut cache = cache::<4>(WhenFull::Refuse);
+    let mut cache = cache::<4>(OnFull::Refuse);
     assert_eq!(cache.check(&"a", at(0)), Seen::Fresh);
     assert_eq!(cache.check(&"a", at(0)), dup(0, 1));
 }
 
 #[test]
 fn vector_02_it_lives_until_its_end_and_not_at_it() {
-    let mut cache = cache::<4>(WhenFull::Refuse);
+    let mut cache = cache::<4>(OnFull::Refuse);
     assert!(cache.check(&"a", at(0)).is_fresh());
     assert_eq!(cache.check(&"a", at(9_999)), dup(0, 1));
     assert!(cache.check(&"a", at(10_000)).is_fresh());
@@ -20,7 +20,7 @@ fn vector_02_it_lives_until_its_end_and_not_at_it() {
 
 #[test]
 fn vector_03_expiry_holds_on_a_read() {
-    let mut cache = cache::<4>(WhenFull::Refuse);
+    let mut cache = cache::<4>(OnFull::Refuse);
     assert!(cache.check(&"a", at(0)).is_fresh());
     assert!(cache.seen("a", at(5_000)));
     assert!(!cache.seen("a", at(10_000)));
@@ -28,21 +28,21 @@ fn vector_03_expiry_holds_on_a_read() {
 
 #[test]
 fn vector_04_seen_does_not_mark() {
-    let mut cache = cache::<4>(WhenFull::Refuse);
+    let mut cache = cache::<4>(OnFull::Refuse);
     assert!(!cache.seen("a", at(0)));
     assert!(cache.check(&"a", at(0)).is_fresh());
 }
 
 #[test]
 fn vector_05_a_marked_id_is_known() {
-    let mut cache = cache::<4>(WhenFull::Refuse);
+    let mut cache = cache::<4>(OnFull::Refuse);
     assert_eq!(cache.mark(&"a", at(0)), Seen::Fresh);
     assert_eq!(cache.check(&"a", at(1_000)), dup(0, 1));
 }
 
 #[test]
 fn vector_06_a_duplicate_does_not_extend() {
-    let mut cache = cache::<4>(WhenFull::Refuse);
+    let mut cache = cache::<4>(OnFull::Refuse);
     assert!(cache.check(&"a", at(0)).is_fresh());
     assert_eq!(cache.check(&"a", at(8_000)), dup(0, 1));
     assert!(cache.check(&"a", at(11_000)).is_fresh());
@@ -50,7 +50,7 @@ fn vector_06_a_duplicate_does_not_extend() {
 
 #[test]
 fn vector_07_a_mark_refreshes() {
-    let mut cache = cache::<4>(WhenFull::Refuse);
+    let mut cache = cache::<4>(OnFull::Refuse);
     assert_eq!(cache.mark(&"a", at(0)), Seen::Fresh);
     assert_eq!(cache.mark(&"a", at(8_000)), dup(0, 1));
     assert!(cache.seen("a", at(11_000)));
@@ -60,7 +60,7 @@ fn vector_07_a_mark_refreshes() {
 
 #[test]
 fn vector_08_the_oldest_is_forgotten() {
-    let mut cache = cache::<2>(WhenFull::ForgetOldest);
+    let mut cache = cache::<2>(OnFull::ForgetOldest);
     for (key, millis) in [("a", 0), ("b", 1), ("c", 2)] {
         assert!(cache.check(&key, at(millis)).is_fresh());
     }
@@ -71,7 +71,7 @@ fn vector_08_the_oldest_is_forgotten() {
 
 #[test]
 fn vector_09_cleanup_removes_what_is_over() {
-    let mut cache = cache::<4>(WhenFull::Refuse);
+    let mut cache = cache::<4>(OnFull::Refuse);
     assert!(cache.check(&"a", at(0)).is_fresh());
     assert!(cache.check(&"b", at(5_000)).is_fresh());
     assert_eq!(cache.next_deadline(), Some(at(10_000)));
@@ -84,14 +84,14 @@ fn vector_09_cleanup_removes_what_is_over() {
 
 #[test]
 fn vector_11_the_empty_key_is_a_key() {
-    let mut cache = cache::<4>(WhenFull::Refuse);
+    let mut cache = cache::<4>(OnFull::Refuse);
     assert!(cache.check(&"", at(0)).is_fresh());
     assert_eq!(cache.check(&"", at(1)), dup(0, 1));
 }
 
 #[test]
 fn vector_12_without_a_life_every_id_is_new() {
-    let mut cache: Cache<1> = DedupCache::new(Duration::ZERO, WhenFull::Refuse);
+    let mut cache: Cache<1> = DedupCache::new(Duration::ZERO, OnFull::Refuse);
     for key in ["a", "a", "b"] {
         assert!(cache.check(&key, at(1)).is_fresh());
     }
@@ -101,7 +101,7 @@ fn vector_12_without_a_life_every_id_is_new() {
 
 #[test]
 fn vector_13_what_failed_may_come_again() {
-    let mut cache = cache::<4>(WhenFull::Refuse);
+    let mut cache = cache::<4>(OnFull::Refuse);
     let ticket = claim(&mut cache, "a", at(0));
     assert_eq!(cache.claim(&"a", at(1)), Claim::InFlight);
     cache.abort(ticket, at(2));

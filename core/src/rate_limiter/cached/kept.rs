@@ -2,7 +2,7 @@
 
 use core::{marker::PhantomData, num::NonZeroU32};
 
-use super::super::{Decision, NeverFits, Quota};
+use super::super::{CostExceedsBurst, Decision, Quota};
 use crate::foundation::time::{Instant, Span};
 
 /// A quota whose entries also keep a value and an attempt; an entry with an attempt in flight is not idle.
@@ -62,11 +62,11 @@ impl<A: Quota, V> Quota for Keeping<A, V> {
         self.quota.limit()
     }
 
-    fn allow(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+    fn allow(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
         self.quota.allow(&mut state.quota, cost, now)
     }
 
-    fn check(&self, state: &Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+    fn check(&self, state: &Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
         self.quota.check(&state.quota, cost, now)
     }
 

@@ -12,8 +12,8 @@ use core::{
     time::Duration,
 };
 
-pub use guard::{AttemptEnd, AttemptGuard};
-pub use outcome::{AllowOrCached, AttemptLost, AttemptPermit, CachedRateLimiterStats};
+pub use guard::{FlightEnd, FlightGuard};
+pub use outcome::{AllowOrCached, CachedRateLimiterStats, FlightLost, FlightPermit};
 
 use super::{
     Decision, ONE, OnFull, Quota, RateLimiter, RateLimiterIn,
@@ -56,7 +56,7 @@ use kept::{Attempt, Keeping, Kept};
 ///     pings.allow_or_cached(&"bob", Instant::from_secs(110)),
 ///     AllowOrCached::Cached { value: &true, age },
 /// );
-/// # Ok::<(), steadfast_core::rate_limiter::AttemptLost<bool>>(())
+/// # Ok::<(), steadfast_core::rate_limiter::FlightLost<bool>>(())
 /// ```
 pub type CachedRateLimiter<K, V, A, const N: usize, H = HashSeed> = CachedRateLimiterIn<K, V, A, Inline<N>, H>;
 
@@ -87,9 +87,9 @@ impl<K, V, A: Quota, H, const N: usize> CachedRateLimiter<K, V, A, N, H> {
 }
 
 impl<K, V, A: Quota, S: Allocate, H> CachedRateLimiterIn<K, V, A, S, H> {
-    /// A limiter for `max_keys` keys, at least one, in storage of run-time size.
-    pub fn allocate(quota: A, lease: Duration, max_keys: usize, hasher: H) -> Self {
-        Self::on(RateLimiterIn::allocate(Keeping::new(quota, Span::new(lease)), max_keys, hasher))
+    /// A limiter for `capacity` keys, at least one, in storage of run-time size.
+    pub fn allocate(quota: A, lease: Duration, capacity: usize, hasher: H) -> Self {
+        Self::on(RateLimiterIn::allocate(Keeping::new(quota, Span::new(lease)), capacity, hasher))
     }
 }
 
@@ -132,25 +132,25 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
     ///
     /// # Errors
     ///
-    /// [`AttemptLost`] with the value if it came too late; nothing is changed.
+    /// [`FlightLost`] with the value if it came too late; nothing is changed.
     #[doc(alias = "SetCachedResult")]
-    pub fn complete(&mut self, permit: AttemptPermit, value: V, now: Instant) -> Result<(), AttemptLost<V>> {
-        self.end(permit, AttemptEnd::Complete(value), now).map(drop)
+    pub fn complete(&mut self, permit: FlightPermit, value: V, now: Instant) -> Result<(), FlightLost<V>> {
+        self.end(permit, FlightEnd::Complete(value), now).map(drop)
     }
 
     /// Ends an attempt that brought no value; it stays counted, and the last value stays.
     ///
     /// Nothing is changed if another attempt has begun.
-    pub fn release(&mut self, permit: AttemptPermit, now: Instant) {
-        let _ = self.end(permit, AttemptEnd::Release, now);
+    pub fn release(&mut self, permit: FlightPermit, now: Instant) {
+        let _ = self.end(permit, FlightEnd::Release, now);
     }
 
     /// Ends an attempt that was not made after all: it is no longer counted.
     ///
     /// Nothing is changed if another attempt has begun. A key without an entry gives nothing back to the shared quota once
     /// another such key was let through: what it counted then may be over, and the other's is not.
-    pub fn refund(&mut self, permit: AttemptPermit, now: Instant) {
-        let _ = self.end(permit, AttemptEnd::Refund, now);
+    pub fn refund(&mut self, permit: FlightPermit, now: Instant) {
+        let _ = self.end(permit, FlightEnd::Refund, now);
     }
 
     /// [`complete`](Self::complete), [`refund`](Self::refund) or [`release`](Self::release); what would be dropped is
@@ -158,40 +158,35 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
     ///
     /// # Errors
     ///
-    /// [`AttemptLost`] with the value if it came too late; nothing is changed.
+    /// [`FlightLost`] with the value if it came too late; nothing is changed.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is good for one end")]
-    pub fn end(
-        &mut self,
-        permit: AttemptPermit,
-        end: AttemptEnd<V>,
-        now: Instant,
-    ) -> Result<Option<V>, AttemptLost<V>> {
+    pub fn end(&mut self, permit: FlightPermit, end: FlightEnd<V>, now: Instant) -> Result<Option<V>, FlightLost<V>> {
         let Self { limiter, stats, .. } = self;
         let is_shared = permit.slot == NO_SLOT;
         let kept = match limiter.table.get_mut(permit.slot as usize) {
             Some(kept) if kept.is_last(permit.number) => kept,
             None if is_shared => &mut limiter.overflow,
-            _ => return if let AttemptEnd::Complete(value) = end { Err(AttemptLost(value)) } else { Ok(None) },
+            _ => return if let FlightEnd::Complete(value) = end { Err(FlightLost(value)) } else { Ok(None) },
         };
         let is_last = kept.is_last(permit.number);
         if is_last {
             kept.attempt = None;
         }
         match end {
-            AttemptEnd::Complete(value) => {
+            FlightEnd::Complete(value) => {
                 count(&mut stats.completed);
                 // Keys without an entry have no value in common.
                 let gone =
                     if is_shared { Some(value) } else { kept.value.replace((value, now)).map(|(value, _)| value) };
                 return Ok(gone);
             }
-            AttemptEnd::Refund => {
+            FlightEnd::Refund => {
                 if is_last {
                     limiter.quota.refund(kept, ONE, now);
                 }
                 count(&mut stats.refunded);
             }
-            AttemptEnd::Release => count(&mut stats.released),
+            FlightEnd::Release => count(&mut stats.released),
         }
         Ok(None)
     }
@@ -202,7 +197,7 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
     ///
     /// While an attempt is in flight no other is allowed, whatever the quota has left.
     #[doc(alias = "AllowOrCached")]
-    pub fn allow_or_cached(&mut self, key: &K, now: Instant) -> AllowOrCached<AttemptPermit, &V>
+    pub fn allow_or_cached(&mut self, key: &K, now: Instant) -> AllowOrCached<FlightPermit, &V>
     where
         K: Clone,
     {
@@ -221,7 +216,7 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
         own: impl FnOnce(&Q) -> K,
         now: Instant,
         mut gone: impl FnMut(K, Option<V>),
-    ) -> AllowOrCached<AttemptPermit, &V>
+    ) -> AllowOrCached<FlightPermit, &V>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -310,7 +305,7 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
     }
 
     /// Puts down that an attempt was allowed.
-    fn begin(&mut self, hash: u64, slot: Option<usize>, now: Instant) -> AttemptPermit {
+    fn begin(&mut self, hash: u64, slot: Option<usize>, now: Instant) -> FlightPermit {
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
         let attempt = Attempt { number, ends_at: now.after(self.limiter.quota.lease) };
@@ -321,7 +316,7 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
                 self.last_shared = hash;
             }
         }
-        AttemptPermit { slot: slot.map_or(NO_SLOT, |slot| slot as u32), number }
+        FlightPermit { slot: slot.map_or(NO_SLOT, |slot| slot as u32), number }
     }
 }
 

@@ -61,7 +61,7 @@ impl<P, V> AllowOrCached<P, V> {
 #[must_use = "an attempt that is not ended keeps others from trying until its lease ends"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug, Eq, PartialEq)]
-pub struct AttemptPermit {
+pub struct FlightPermit {
     /// `u32::MAX` for a key without an entry.
     pub(super) slot: u32,
     pub(super) number: u32,
@@ -71,7 +71,7 @@ pub struct AttemptPermit {
 /// here is the value.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct AttemptLost<V>(pub V);
+pub struct FlightLost<V>(pub V);
 
 /// What a [`CachedRateLimiter`](crate::rate_limiter::CachedRateLimiter) has answered so far: `allowed + cached + in_flight + denied`
 /// is all it was asked.
@@ -117,10 +117,10 @@ impl CachedRateLimiterStats {
     }
 }
 
-impl<V> fmt::Display for AttemptLost<V> {
+impl<V> fmt::Display for FlightLost<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the value came after another attempt had begun")
     }
 }
 
-impl<V: fmt::Debug> core::error::Error for AttemptLost<V> {}
+impl<V: fmt::Debug> core::error::Error for FlightLost<V> {}

@@ -2,7 +2,7 @@
 
 use core::hash::{BuildHasher, Hash};
 
-use super::{AllowOrCached, AttemptEnd, AttemptGuard, AttemptLost, CachedRateLimiterIn, CachedRateLimiterStats};
+use super::{AllowOrCached, CachedRateLimiterIn, CachedRateLimiterStats, FlightEnd, FlightGuard, FlightLost};
 use crate::{
     foundation::{
         shared::{Clock, Lock, Shared},
@@ -50,7 +50,7 @@ where
         &self,
         key: &K,
     ) -> AllowOrCached<
-        AttemptGuard<V, impl FnOnce(AttemptEnd<V>) -> Result<(), AttemptLost<V>> + use<'_, K, V, A, S, H, L, T>>,
+        FlightGuard<V, impl FnOnce(FlightEnd<V>) -> Result<(), FlightLost<V>> + use<'_, K, V, A, S, H, L, T>>,
         V,
     >
     where
@@ -64,7 +64,7 @@ where
         });
         drop(gone);
         let guard = |permit| {
-            AttemptGuard::new(move |end| {
+            FlightGuard::new(move |end| {
                 let replaced = self.with(|limiter, now| limiter.end(permit, end, now));
                 replaced.map(drop)
             })

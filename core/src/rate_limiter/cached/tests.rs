@@ -10,7 +10,7 @@ use crate::{
 
 /// One ping a minute, which takes less than five seconds.
 type Pings<const N: usize> = CachedRateLimiter<&'static str, bool, SlidingLog<1>, N>;
-type Answer<'a> = AllowOrCached<AttemptPermit, &'a bool>;
+type Answer<'a> = AllowOrCached<FlightPermit, &'a bool>;
 
 const B: u64 = 1_700_000_000;
 const LEASE: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ fn cached(value: &bool, age: u64) -> Answer<'_> {
     AllowOrCached::Cached { value, age: Duration::from_secs(age) }
 }
 
-fn begin<const N: usize>(pings: &mut Pings<N>, key: &'static str, now: u64) -> AttemptPermit {
+fn begin<const N: usize>(pings: &mut Pings<N>, key: &'static str, now: u64) -> FlightPermit {
     match pings.allow_or_cached(&key, at(now)) {
         AllowOrCached::Allowed(permit) => permit,
         other => panic!("{other:?}"),
@@ -182,7 +182,7 @@ fn a_permit_that_was_lost_is_given_up_at_the_end_of_its_lease() {
     let AllowOrCached::Allowed(lost) = pings.allow_or_cached(&1, at(B)) else { panic!() };
     assert_eq!(pings.allow_or_cached(&1, at(B + 4)), AllowOrCached::InFlight);
     let AllowOrCached::Allowed(second) = pings.allow_or_cached(&1, at(B + 5)) else { panic!() };
-    assert_eq!(pings.complete(lost, 1, at(B + 6)), Err(AttemptLost(1)));
+    assert_eq!(pings.complete(lost, 1, at(B + 6)), Err(FlightLost(1)));
     assert_eq!(pings.allow_or_cached(&1, at(B + 6)), AllowOrCached::InFlight);
     pings.complete(second, 2, at(B + 7)).unwrap();
     // A late value is good if nobody has begun another attempt.
@@ -273,7 +273,7 @@ fn a_permit_does_not_reach_the_key_that_took_its_entry() {
     let AllowOrCached::Allowed(lost) = pings.allow_or_cached(&1, at(B)) else { panic!() };
     let AllowOrCached::Allowed(other) = pings.allow_or_cached(&2, at(B + 5)) else { panic!() };
     assert_ne!(other.slot, NO_SLOT);
-    assert_eq!(pings.complete(lost, 1, at(B + 5)), Err(AttemptLost(1)));
+    assert_eq!(pings.complete(lost, 1, at(B + 5)), Err(FlightLost(1)));
     pings.complete(other, 2, at(B + 5)).unwrap();
     assert_eq!(pings.allow_or_cached(&2, at(B + 5)).value(), Some(&&2));
 }
@@ -306,7 +306,7 @@ fn a_static_limiter_works_and_may_be_reseeded() {
     pings.reseed(HashSeed::new(1, 2));
     assert_eq!(pings.allow_or_cached(&1, at(B)), AllowOrCached::InFlight);
     assert_eq!(pings.capacity(), 16);
-    assert!(format!("{pings:?} {}", AttemptLost(1)).contains("in_flight: 1"));
+    assert!(format!("{pings:?} {}", FlightLost(1)).contains("in_flight: 1"));
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_guard_that_is_dropped_releases() {
     let AllowOrCached::Allowed(guard) = shared.allow_or_cached(&"a") else { panic!() };
     guard.refund();
     let AllowOrCached::Allowed(guard) = shared.allow_or_cached(&"a") else { panic!() };
-    assert!(format!("{guard:?}").contains("AttemptGuard"));
+    assert!(format!("{guard:?}").contains("FlightGuard"));
     guard.complete(true).unwrap();
     assert_eq!(shared.allow_or_cached(&"a").value(), Some(&true));
     let stats = shared.stats();
@@ -391,11 +391,11 @@ fn found_a13_a_full_table_lets_no_key_make_two_attempts_at_once() {
 fn found_a10_what_is_replaced_is_given_back() {
     let mut pings: CachedRateLimiter<u8, u8, Gcra, 1> = CachedRateLimiter::new(Gcra::per_minute(60), LEASE);
     let AllowOrCached::Allowed(first) = pings.allow_or_cached(&1, at(B)) else { panic!() };
-    assert_eq!(pings.end(first, AttemptEnd::Complete(1), at(B)), Ok(None));
+    assert_eq!(pings.end(first, FlightEnd::Complete(1), at(B)), Ok(None));
     let AllowOrCached::Allowed(second) = pings.allow_or_cached(&1, at(B)) else { panic!() };
     let AllowOrCached::Allowed(shared) = pings.allow_or_cached(&2, at(B)) else { panic!() };
-    assert_eq!(pings.end(second, AttemptEnd::Complete(2), at(B)), Ok(Some(1)));
-    assert_eq!(pings.end(shared, AttemptEnd::Complete(3), at(B)), Ok(Some(3)));
+    assert_eq!(pings.end(second, FlightEnd::Complete(2), at(B)), Ok(Some(1)));
+    assert_eq!(pings.end(shared, FlightEnd::Complete(3), at(B)), Ok(Some(3)));
     let mut gone = Vec::new();
     assert_eq!(pings.cleanup_with(at(B + 60), |key, value| gone.push((key, value))), 1);
     assert_eq!(gone, [(1, Some(2))]);

@@ -116,7 +116,7 @@ impl Quota for Fixed {
         self.0
     }
 
-    fn allow(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+    fn allow(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
         let decision = self.check(state, cost, now)?;
         if decision.is_allowed() {
             *state = (now, self.0 - self.remaining(state, now) + cost.get());
@@ -124,9 +124,9 @@ impl Quota for Fixed {
         Ok(decision)
     }
 
-    fn check(&self, state: &Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, NeverFits> {
+    fn check(&self, state: &Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
         if cost.get() > self.0 {
-            return Err(NeverFits { limit: self.0 });
+            return Err(CostExceedsBurst { limit: self.0 });
         }
         let fits = self.remaining(state, now) >= cost.get();
         Ok(if fits { Decision::Allow } else { Decision::Deny { retry_at: self.reset_at(state, now) } })

@@ -135,5 +135,5 @@ fn found_a13_under_a_quota_of_zero_a_newcomer_to_a_full_table_is_promised_nothin
 fn what_never_fits_is_not_waited_for_in_a_full_table() {
     let mut limiter = full_of_idle::<Window<0>>(2, OnFull::Deny);
     let two = NonZeroU32::new(2).unwrap();
-    assert_eq!(limiter.ready_at(&9, 0, two, at(0)), Err(NeverFits { limit: 1 }));
+    assert_eq!(limiter.ready_at(&9, 0, two, at(0)), Err(CostExceedsBurst { limit: 1 }));
 }

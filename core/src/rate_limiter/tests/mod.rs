@@ -104,9 +104,9 @@ fn a_full_table_that_denies_says_when_a_key_can_come() {
 fn what_never_fits_is_told_apart_from_not_now() {
     let three = NonZeroU32::new(3).unwrap();
     let mut gcra: RateLimiter<char, Gcra, 4> = RateLimiter::new(Gcra::per_second(2));
-    assert_eq!(gcra.allow_n(&'a', three, at(1)), Err(NeverFits { limit: 2 }));
+    assert_eq!(gcra.allow_n(&'a', three, at(1)), Err(CostExceedsBurst { limit: 2 }));
     let mut log: RateLimiter<char, SlidingLog<2>, 4> = RateLimiter::new(SlidingLog::per_second());
-    assert_eq!(log.allow_n(&'a', three, at(1)), Err(NeverFits { limit: 2 }));
+    assert_eq!(log.allow_n(&'a', three, at(1)), Err(CostExceedsBurst { limit: 2 }));
     assert_eq!((log.remaining(&'a', at(1)), log.stats().denied), (2, 1));
     assert!(log.is_empty(), "what never fits left an entry");
 }
@@ -116,8 +116,8 @@ fn what_never_fits_does_not_fit_a_full_table_either() {
     let three = NonZeroU32::new(3).unwrap();
     let mut limiter: RateLimiter<char, Gcra, 1> = RateLimiter::new(Gcra::per_second(2)).with_on_full(OnFull::Deny);
     assert!(limiter.allow(&'a', at(1)).is_allowed());
-    assert_eq!(limiter.allow_n(&'b', three, at(1)), Err(NeverFits { limit: 2 }));
-    assert_eq!(limiter.allow_n(&'b', three, at(9)), Err(NeverFits { limit: 2 }));
+    assert_eq!(limiter.allow_n(&'b', three, at(1)), Err(CostExceedsBurst { limit: 2 }));
+    assert_eq!(limiter.allow_n(&'b', three, at(9)), Err(CostExceedsBurst { limit: 2 }));
     assert_eq!((limiter.len(), limiter.stats().reused), (1, 0), "nobody else got the entry");
 }
 
@@ -191,7 +191,7 @@ fn ask<A: Quota, S: Storage>(
     let told = |decision| match decision {
         Ok(Decision::Allow) => [0, 0],
         Ok(Decision::Deny { retry_at }) => [1, retry_at.as_nanos()],
-        Err(NeverFits { limit }) => [2, u64::from(limit)],
+        Err(CostExceedsBurst { limit }) => [2, u64::from(limit)],
     };
     let [what, more] = match call {
         0..9 => told(limiter.allow_n(&key, cost, now)),

@@ -61,7 +61,7 @@ fn found_a13_who_waits_is_counted_once() {
     // Without an entry, in the quota that such keys share.
     assert_eq!(limiter.allow_n_waiting(&'b', ONE, at(1)), Ok(Decision::Allow));
     (0..9).for_each(|_| assert_eq!(limiter.allow_n_waiting(&'c', ONE, at(1)), later));
-    assert_eq!(limiter.allow_n_waiting(&'c', TWO, at(1)), Err(NeverFits { limit: 1 }));
+    assert_eq!(limiter.allow_n_waiting(&'c', TWO, at(1)), Err(CostExceedsBurst { limit: 1 }));
     let stats = limiter.stats();
     assert_eq!((stats.allowed, stats.denied, stats.overflowed), (2, 0, 1));
 }
@@ -89,7 +89,7 @@ fn a_check_of_many_and_its_verdict_agree_with_what_is_then_decided() {
         assert_eq!(verdict.reset_at, limiter.reset_at(&'a', now));
     }
     let four = NonZeroU32::new(4).unwrap();
-    let never = NeverFits { limit: 3 };
+    let never = CostExceedsBurst { limit: 3 };
     assert_eq!(limiter.check_n(&'a', four, at(2)), Err(never));
     assert_eq!(limiter.check_verdict(&'z', four, at(2)), Err(never));
     assert_eq!(limiter.allow_verdict(&'z', four, at(2)), Err(never));

@@ -153,7 +153,7 @@ impl Link {
             self.proven(question, body, attempts.fetch_add(1, Ordering::Relaxed))
         };
         let answered = async {
-            let run = policy.run(attempt).retry_if(AskError::is_transient).budget(&self.budget);
+            let run = policy.call(attempt).retry_if(AskError::is_transient).budget(&self.budget);
             run.await.map_err(|error| error.last.unwrap_or(AskError::Silent))
         };
         let verdict = |answered: &_| if is_silence(answered) { Outcome::Failure } else { Outcome::Success };

@@ -96,7 +96,7 @@ impl Link {
             identity,
             name: name.to_owned(),
             calls: Correlator::new(4_096),
-            breakers: Breakers::<SocketAddr>::builder(Trip::consecutive(1), RESET).max_keys(1_024).build(),
+            breakers: Breakers::<SocketAddr>::builder(Trip::consecutive(1), RESET).capacity(1_024).build(),
             budget: RetryBudget::percent(100).burst(1_000),
             cookies: Mutex::new(HashMap::new()),
             pace: Mutex::new(Pace::default()),

@@ -39,7 +39,7 @@ impl Announcer {
         let peers = Arc::new(Mutex::new(others(peers, me)));
         let told = peers.clone();
         let flush = move |batch: Batch<Holding>| send(link.clone(), told.with(|peers| Arc::clone(peers)), batch);
-        let collector = BatchCollector::builder(BATCH, MAX_WAIT).idle_gap(QUIET).spawn(flush)?;
+        let collector = BatchCollector::builder(BATCH, MAX_WAIT).idle_gap(QUIET).build(flush)?;
         Ok(Self { me, collector, peers, introduced: Notify::new() })
     }
 

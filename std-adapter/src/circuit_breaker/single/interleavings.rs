@@ -207,7 +207,7 @@ fn a_result_of_an_earlier_state_is_not_taken_for_one_of_this() {
         let is_reset = sync::Arc::new(AtomicBool::new(false)); // none of loom's: it tells the order, and orders nothing
         let reset = is_reset.clone();
         let thread = thread::spawn(move || {
-            other.with_lock(Machine::reset);
+            other.with_lock(Machine::close);
             reset.store(true, Ordering::SeqCst);
             noted.call(&other, 0, Outcome::Success);
         });

@@ -188,7 +188,7 @@ where
     fn record_locked(&self, permit: Permit, is_counted: bool, outcome: Outcome) {
         self.with(|machine, now| {
             if !is_counted {
-                machine.settle(1, 0);
+                machine.merge(1, 0);
             }
             machine.record(permit, outcome, now);
         });
@@ -208,15 +208,15 @@ where
 
     /// Runs `f` on the machine with the current time.
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut Machine<P>, Instant) -> R) -> R {
-        self.shared.with(|machine, now| self.settled(machine, |machine| f(machine, now)))
+        self.shared.with(|machine, now| self.merged(machine, |machine| f(machine, now)))
     }
 
     /// Runs `f` on the machine without a look at the clock.
     pub(super) fn with_lock<R>(&self, f: impl FnOnce(&mut Machine<P>) -> R) -> R {
-        self.shared.with_lock(|machine| self.settled(machine, f))
+        self.shared.with_lock(|machine| self.merged(machine, f))
     }
 
-    fn settled<R>(&self, machine: &mut Machine<P>, f: impl FnOnce(&mut Machine<P>) -> R) -> R {
+    fn merged<R>(&self, machine: &mut Machine<P>, f: impl FnOnce(&mut Machine<P>) -> R) -> R {
         if self.is_calm.load(Ordering::Relaxed) {
             let (mut admitted, mut succeeded) = (0_u64, 0_u64);
             for lane in &self.lanes {
@@ -225,7 +225,7 @@ where
                 succeeded = succeeded.wrapping_add(word & COUNT);
             }
             self.is_calm.store(false, Ordering::Relaxed);
-            machine.settle(admitted, succeeded);
+            machine.merge(admitted, succeeded);
         }
         let result = f(machine);
         self.open_lanes(machine);

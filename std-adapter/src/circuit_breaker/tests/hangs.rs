@@ -45,7 +45,7 @@ async fn found_a6_under_a_retry_that_cuts_attempts_off() {
     for call_timeout in [5, 10] {
         let breaker = breaker(RESET.call_timeout(ms(call_timeout)));
         let policy = POLICY.attempt_timeout(ms(10));
-        assert!(policy.run(|| breaker.call(hangs())).await.is_err());
+        assert!(policy.call(|| breaker.call(hangs())).await.is_err());
         assert_eq!((breaker.state(), breaker.stats().failures), (BreakerState::Open, 3), "{call_timeout} ms");
         assert_counts_add_up(breaker.stats());
     }
@@ -82,7 +82,7 @@ async fn found_a6_slow_calls_that_are_dropped() {
     }
     assert_eq!(breaker.state(), BreakerState::Open);
     let breaker = CircuitBreaker::new(trip, RESET);
-    assert!(POLICY.attempt_timeout(ms(10)).run(|| breaker.call(hangs())).await.is_err());
+    assert!(POLICY.attempt_timeout(ms(10)).call(|| breaker.call(hangs())).await.is_err());
     assert_eq!(breaker.state(), BreakerState::Open);
 }
 
@@ -90,9 +90,9 @@ async fn found_a6_slow_calls_that_are_dropped() {
 async fn found_a6_by_key() {
     let reset = RESET.call_timeout(ms(10));
     let breakers = Breakers::<String>::builder(Trip::consecutive(3), reset).build();
-    assert!(POLICY.run(|| breakers.call("bob", hangs())).await.is_err());
+    assert!(POLICY.call(|| breakers.call("bob", hangs())).await.is_err());
     assert_eq!(breakers.tripped(), [("bob".to_owned(), BreakerState::Open)]);
-    assert!(POLICY.attempt_timeout(ms(10)).run(|| breakers.call("carol", hangs())).await.is_err());
+    assert!(POLICY.attempt_timeout(ms(10)).call(|| breakers.call("carol", hangs())).await.is_err());
     assert_eq!((breakers.state("carol"), breakers.stats().failures), (BreakerState::Open, 6));
     assert_eq!(breakers.call("dave", ready(Ok::<_, ()>(7))).await, Ok(7));
     assert_counts_add_up(breakers.stats());
@@ -186,7 +186,7 @@ async fn calls_that_end_in_time_are_not_cut_off() {
 /// A mode that is changed while calls run: every permit still ends in one count.
 #[tokio::test(start_paused = true)]
 async fn forced_modes_while_calls_run_keep_the_sums() {
-    let breakers = Breakers::<u32>::builder(Trip::consecutive(2), RESET.call_timeout(ms(10))).max_keys(4).build();
+    let breakers = Breakers::<u32>::builder(Trip::consecutive(2), RESET.call_timeout(ms(10))).capacity(4).build();
     let breaker = breaker(RESET.call_timeout(ms(10)));
     let modes = [BreakerMode::ForcedClosed, BreakerMode::ForcedOpen, BreakerMode::ObserveOnly, BreakerMode::Automatic];
     let mut running = Vec::new();
@@ -207,8 +207,8 @@ async fn forced_modes_while_calls_run_keep_the_sums() {
         }
         if step % 11 == 10 {
             running[step as usize / 2].abort();
-            breaker.reset();
-            breakers.reset(&(step % 7));
+            breaker.close();
+            breakers.close(&(step % 7));
         }
         sleep(ms(2)).await;
     }

@@ -54,12 +54,12 @@ async fn it_opens_and_comes_back_on_tokios_clock() {
 #[tokio::test(start_paused = true)]
 async fn a_call_can_be_spawned_and_aborted() {
     let breakers = Breakers::<String>::builder(Trip::consecutive(1), RESET).build();
-    assert!(breakers.run("bob", || Err::<(), _>(())).is_err());
+    assert!(breakers.call_blocking("bob", || Err::<(), _>(())).is_err());
     tokio::time::sleep(Duration::from_secs(31)).await;
     let spawned = breakers.clone();
     let probe = tokio::spawn(async move { spawned.call("bob", core::future::pending::<Result<(), ()>>()).await });
     tokio::task::yield_now().await;
-    assert!(breakers.run("bob", || Ok::<_, ()>(())).unwrap_err().is_open(), "the probe is out");
+    assert!(breakers.call_blocking("bob", || Ok::<_, ()>(())).unwrap_err().is_open(), "the probe is out");
     probe.abort();
     assert!(probe.await.unwrap_err().is_cancelled());
     assert_eq!(breakers.call("bob", ready(Ok::<_, ()>(7))).await, Ok(7));
@@ -91,11 +91,11 @@ fn without_a_runtime_it_works_the_same() {
     assert_eq!(block_on(breaker.call(ready(Ok::<_, ()>(7)))), Ok(7));
     breaker.record_failure();
     assert!(!breaker.allow_request());
-    breaker.reset();
+    breaker.close();
     assert!(breaker.allow_request());
     breaker.record_success();
     breaker.set_mode(BreakerMode::ForcedOpen);
-    assert!(breaker.run(|| Ok::<_, ()>(())).unwrap_err().is_open());
+    assert!(breaker.call_blocking(|| Ok::<_, ()>(())).unwrap_err().is_open());
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn seed_7_3_14_of_a_hundred_calls_on_four_threads_one_is_the_probe() {
     let clock = Seconds::default();
     let breakers = Breakers::<u64>::builder(Trip::consecutive(1), RESET).clock(&clock).build();
     for round in 1..=100 {
-        assert_eq!(breakers.run(&7, || Err::<(), _>("down")), Err(BreakerError::Inner("down")));
+        assert_eq!(breakers.call_blocking(&7, || Err::<(), _>("down")), Err(BreakerError::Inner("down")));
         clock.0.fetch_add(30, Ordering::Relaxed);
         let probes = AtomicUsize::new(0);
         let guards: Vec<_> = thread::scope(|scope| {
@@ -124,7 +124,7 @@ fn seed_7_3_14_of_a_hundred_calls_on_four_threads_one_is_the_probe() {
 #[test]
 fn counts_add_up_over_shards_and_threads() {
     let clock = Seconds::default();
-    let builder = Breakers::<u64>::builder(Trip::consecutive(3), RESET).max_keys(10_000).clock(&clock);
+    let builder = Breakers::<u64>::builder(Trip::consecutive(3), RESET).capacity(10_000).clock(&clock);
     let breakers = is_send_and_sync(builder.build());
     thread::scope(|scope| {
         for thread in 0..4 {
@@ -133,7 +133,7 @@ fn counts_add_up_over_shards_and_threads() {
                 for call in 0..5_000_u64 {
                     // a fifth of the keys fail always
                     let key = call % 50;
-                    let result = breakers.run(&key, || if key < 10 { Err(thread) } else { Ok(thread) });
+                    let result = breakers.call_blocking(&key, || if key < 10 { Err(thread) } else { Ok(thread) });
                     assert!(key < 10 || result.is_ok(), "a healthy key was refused");
                 }
             });
@@ -144,7 +144,7 @@ fn counts_add_up_over_shards_and_threads() {
     assert_eq!(stats.permitted, stats.successes + stats.failures + stats.stale);
     assert_eq!((stats.opened, breakers.len(), breakers.tripped().len()), (10, 10, 10));
     assert_eq!((breakers.untracked(), breakers.cleanup()), (0, 0));
-    assert!(breakers.reset(&3) && !breakers.reset(&20));
+    assert!(breakers.close(&3) && !breakers.close(&20));
     assert_eq!(breakers.cleanup(), 0, "calls from before may still be under way");
     clock.0.store(3_600, Ordering::Relaxed);
     assert_eq!((breakers.cleanup(), breakers.len()), (10, 0));
@@ -153,17 +153,17 @@ fn counts_add_up_over_shards_and_threads() {
 #[test]
 fn a_flood_of_failing_keys_grows_nothing_and_blocks_nothing() {
     let clock = ManualClock::default();
-    let breakers = Breakers::<u64>::builder(Trip::consecutive(1), RESET).max_keys(100).clock(&clock).build();
+    let breakers = Breakers::<u64>::builder(Trip::consecutive(1), RESET).capacity(100).clock(&clock).build();
     for key in 0..10_000 {
-        assert_eq!(breakers.run(&key, || Err::<(), _>(())), Err(BreakerError::Inner(())));
+        assert_eq!(breakers.call_blocking(&key, || Err::<(), _>(())), Err(BreakerError::Inner(())));
     }
     assert_eq!((breakers.len(), breakers.untracked(), breakers.tripped().len()), (100, 9_900, 100));
-    assert!(breakers.run(&0, || Ok::<_, ()>(())).unwrap_err().is_open());
+    assert!(breakers.call_blocking(&0, || Ok::<_, ()>(())).unwrap_err().is_open());
     clock.advance(Duration::from_secs(60));
-    assert!(breakers.run(&5_000, || Err::<(), _>(())).is_err());
+    assert!(breakers.call_blocking(&5_000, || Err::<(), _>(())).is_err());
     assert_eq!(breakers.state(&5_000), BreakerState::Open);
     breakers.set_mode(BreakerMode::ForcedClosed);
-    assert!(breakers.run(&5_000, || Ok::<_, ()>(())).is_ok());
+    assert!(breakers.call_blocking(&5_000, || Ok::<_, ()>(())).is_ok());
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn two_breakers_do_not_come_back_in_step() {
 #[test]
 fn outcomes_can_be_told_by_key_without_a_permit() {
     let clock = ManualClock::default();
-    let breakers = Breakers::<String>::builder(Trip::consecutive(2), RESET).max_keys(10).clock(&clock).build();
+    let breakers = Breakers::<String>::builder(Trip::consecutive(2), RESET).capacity(10).clock(&clock).build();
     assert_eq!((breakers.capacity(), breakers.mode()), (10, BreakerMode::Automatic));
     breakers.record_failure("bob");
     breakers.record_success("bob");
@@ -207,7 +207,7 @@ fn outcomes_can_be_told_by_key_without_a_permit() {
 fn every_success_is_counted_however_many_there_are() {
     let breaker = CircuitBreaker::new(Trip::call_window::<100>(Percent::new(50)), RESET);
     for _ in 0..150_000 {
-        assert_eq!(breaker.run(|| Ok::<_, ()>(7)), Ok(7));
+        assert_eq!(breaker.call_blocking(|| Ok::<_, ()>(7)), Ok(7));
     }
     let stats = breaker.stats();
     assert_eq!((stats.permitted, stats.successes, stats.rejected), (150_000, 150_000, 0));
@@ -218,11 +218,11 @@ fn successes_of_other_threads_count_before_a_failure() {
     let breaker = CircuitBreaker::new(Trip::call_window::<4>(Percent::new(50)), RESET);
     for _ in 0..2 {
         let other = breaker.clone();
-        thread::spawn(move || assert!(other.run(|| Ok::<_, ()>(())).is_ok())).join().unwrap();
+        thread::spawn(move || assert!(other.call_blocking(|| Ok::<_, ()>(())).is_ok())).join().unwrap();
     }
-    assert!(breaker.run(|| Err::<(), _>(())).is_err());
+    assert!(breaker.call_blocking(|| Err::<(), _>(())).is_err());
     assert_eq!(breaker.state(), BreakerState::Closed);
-    assert!(breaker.run(|| Err::<(), _>(())).is_err());
+    assert!(breaker.call_blocking(|| Err::<(), _>(())).is_err());
     assert_eq!(breaker.state(), BreakerState::Open, "two of four failed");
 }
 
@@ -230,7 +230,7 @@ fn successes_of_other_threads_count_before_a_failure() {
 fn a_success_of_an_earlier_state_is_stale() {
     let breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
     let early = breaker.try_acquire().unwrap();
-    breaker.reset();
+    breaker.close();
     early.record(Outcome::Success);
     let stats = breaker.stats();
     assert_eq!((stats.permitted, stats.successes, stats.stale), (1, 0, 1));
@@ -318,7 +318,7 @@ fn threads_lose_no_count() {
             let breaker = &breaker;
             scope.spawn(move || {
                 for call in 0..CALLS {
-                    let _ = breaker.run(|| if (call * 7 + thread) % 50 == 0 { Err(()) } else { Ok(()) });
+                    let _ = breaker.call_blocking(|| if (call * 7 + thread) % 50 == 0 { Err(()) } else { Ok(()) });
                 }
             });
         }
@@ -335,12 +335,12 @@ fn found_a13_the_largest_windows_fit_a_stack() {
     const HALF: Percent = Percent::new(50);
     fn works<P: TripPolicy>(trip: P) {
         let breaker = CircuitBreaker::new(trip.clone(), RESET);
-        let breakers = Breakers::<u64, P>::builder(trip, RESET).max_keys(2).build();
+        let breakers = Breakers::<u64, P>::builder(trip, RESET).capacity(2).build();
         for key in 0..4 {
-            assert!(breaker.run(|| Err::<(), _>(())).is_err());
-            assert!(breakers.run(&key, || Err::<(), _>(())).is_err());
+            assert!(breaker.call_blocking(|| Err::<(), _>(())).is_err());
+            assert!(breakers.call_blocking(&key, || Err::<(), _>(())).is_err());
         }
-        breaker.reset();
+        breaker.close();
         assert_eq!((breakers.cleanup(), breakers.untracked()), (0, 2));
     }
     let thread = thread::Builder::new().stack_size(1 << 20).spawn(|| {
@@ -353,13 +353,13 @@ fn found_a13_the_largest_windows_fit_a_stack() {
 /// Rounds of calls that take 30 s and fail, to 50 peers at once, in a table that is full of idle entries.
 #[test]
 fn found_a5_slow_dead_peers_open_their_breakers_in_tables_of_every_size() {
-    for max_keys in [1, 8, 32, 64, 65_536] {
+    for capacity in [1, 8, 32, 64, 65_536] {
         let clock = Seconds::default();
-        let breakers = Breakers::<u64>::builder(Trip::consecutive(3), RESET).max_keys(max_keys).clock(&clock).build();
+        let breakers = Breakers::<u64>::builder(Trip::consecutive(3), RESET).capacity(capacity).clock(&clock).build();
         let room = breakers.capacity() as u64;
         // Made-up keys fill every shard.
         for key in (1_000..).take(room as usize * 3 / 2) {
-            (0..3).for_each(|_| _ = breakers.run(&key, || Err::<(), _>(())));
+            (0..3).for_each(|_| _ = breakers.call_blocking(&key, || Err::<(), _>(())));
         }
         assert!(breakers.len() as u64 * 100 >= room * 99);
         clock.0.store(100, Ordering::Relaxed);
@@ -370,7 +370,7 @@ fn found_a5_slow_dead_peers_open_their_breakers_in_tables_of_every_size() {
             permits.into_iter().for_each(|permit| permit.record(Outcome::Failure));
         }
         let open = (0..50).filter(|key| breakers.state(key) != BreakerState::Closed).count() as u64;
-        assert_eq!(open, room.min(50), "{max_keys} keys: {:?}", breakers.stats());
+        assert_eq!(open, room.min(50), "{capacity} keys: {:?}", breakers.stats());
         assert_eq!(breakers.stats().stale, 0);
         assert_eq!(breakers.untracked() > untracked, room < 50);
     }
@@ -382,13 +382,13 @@ fn found_a5_a_janitor_never_blinds_a_breaker() {
     let reset = Reset::after(Duration::from_secs(5));
     let breakers = Breakers::<u64>::builder(Trip::consecutive(3), reset).clock(&clock).build();
     for failure in 1..=3 {
-        assert!(breakers.run(&7, || Err::<(), _>(())).is_err());
+        assert!(breakers.call_blocking(&7, || Err::<(), _>(())).is_err());
         breakers.cleanup();
         clock.0.fetch_add(10, Ordering::Relaxed);
         assert_eq!(breakers.state(&7) == BreakerState::Open, failure == 3);
     }
     // Nor does it make an open one forget: the next call is a probe, and its failure opens it again.
     breakers.cleanup();
-    assert!(breakers.run(&7, || Err::<(), _>(())).is_err());
+    assert!(breakers.call_blocking(&7, || Err::<(), _>(())).is_err());
     assert_eq!((breakers.state(&7), breakers.stats().opened), (BreakerState::Open, 2));
 }

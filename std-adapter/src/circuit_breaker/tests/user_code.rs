@@ -59,17 +59,17 @@ impl Drop for Key {
 fn found_a10_keys_may_use_the_breakers_that_hold_them() {
     ends(|| {
         let reset = Reset::after(Duration::ZERO);
-        let breakers = Breakers::<Key>::builder(Trip::consecutive(1), reset).max_keys(2).build();
+        let breakers = Breakers::<Key>::builder(Trip::consecutive(1), reset).capacity(2).build();
         *ASKED.lock().unwrap() = Some(breakers.clone());
         for number in 0..10 {
-            assert!(breakers.run(&Key(number), || Err::<(), _>(())).is_err());
+            assert!(breakers.call_blocking(&Key(number), || Err::<(), _>(())).is_err());
             breakers.record_failure(&Key(number));
             breakers.try_acquire(&Key(number)).unwrap().record(Outcome::Failure);
         }
         breakers.cleanup();
         // A key that cannot be cloned leaves its call counted.
         let before = breakers.stats();
-        let call = AssertUnwindSafe(|| breakers.run(&Key(666), || Err::<(), _>(())));
+        let call = AssertUnwindSafe(|| breakers.call_blocking(&Key(666), || Err::<(), _>(())));
         assert!(catch_unwind(call).is_err());
         assert!(catch_unwind(AssertUnwindSafe(|| breakers.try_acquire(&Key(666)).map(drop))).is_err());
         let stats = breakers.stats();
@@ -86,10 +86,10 @@ fn panics_count_as_the_user_says_and_leak_no_permit() {
     for (reset, failures) in [(RESET, 0), (RESET.on_panic(Outcome::Failure), 5)] {
         let breaker = CircuitBreaker::with_clock(Trip::consecutive(9), reset, clock.clone());
         let caught = |f: &dyn Fn()| assert!(catch_unwind(AssertUnwindSafe(f)).is_err());
-        caught(&|| _ = breaker.run(|| -> Result<(), ()> { panic!("on purpose") }));
+        caught(&|| _ = breaker.call_blocking(|| -> Result<(), ()> { panic!("on purpose") }));
         caught(&|| _ = block_on(breaker.call(poll_fn(|_| -> Poll<Result<(), ()>> { panic!("on purpose") }))));
         caught(&|| _ = block_on(breaker.call_with(ready(Ok(())), panics)));
-        caught(&|| _ = breaker.try_acquire().unwrap().run_with(|| Ok(()), panics));
+        caught(&|| _ = breaker.try_acquire().unwrap().call_blocking_with(|| Ok(()), panics));
         caught(&|| {
             let _permit = breaker.try_acquire().unwrap();
             panic!("on purpose");

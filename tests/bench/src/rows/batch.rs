@@ -71,7 +71,7 @@ fn ours() -> Work {
         let flushed = Arc::new(AtomicU64::new(0));
         let count = flushed.clone();
         let collector = BatchCollector::builder(SIZE, WAIT)
-            .spawn(move |batch| {
+            .build(move |batch| {
                 count.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 async {}
             })

@@ -31,7 +31,7 @@ pub(super) fn rows() -> Vec<Plan> {
     vec![
         Plan::new("breaker, success while closed, own clocks", || {
             let (ours, recloser, failsafe, count) = (ours(SystemTimer), recloser(), failsafe(), AtomicU64::new(0));
-            Row::new(repeat(move || assert!(ours.run(work).is_ok())))
+            Row::new(repeat(move || assert!(ours.call_blocking(work).is_ok())))
                 .peer("recloser", Faster(1.0), repeat(move || assert!(recloser.call(work).is_ok())))
                 .peer("failsafe", None, repeat(move || assert!(failsafe.call(work).is_ok())))
                 .floor("atomic counter", None, repeat(move || _ = count.fetch_add(1, Ordering::Relaxed)))
@@ -39,7 +39,7 @@ pub(super) fn rows() -> Vec<Plan> {
         Plan::new("breaker, success while closed, `now` given", || {
             // It reads no clock while closed, so it has it given already.
             let (ours, recloser) = (ours(Given), recloser());
-            Row::new(repeat(move || assert!(ours.run(work).is_ok()))).peer(
+            Row::new(repeat(move || assert!(ours.call_blocking(work).is_ok()))).peer(
                 "recloser",
                 Faster(1.0),
                 repeat(move || assert!(recloser.call(work).is_ok())),
@@ -55,7 +55,7 @@ pub(super) fn rows() -> Vec<Plan> {
         }),
         Plan::new("breaker, 2 threads on one, own clocks", || {
             let (ours, recloser, failsafe, count) = (ours(SystemTimer), recloser(), failsafe(), AtomicU64::new(0));
-            Row::new(from_two_threads(move || assert!(ours.run(work).is_ok())))
+            Row::new(from_two_threads(move || assert!(ours.call_blocking(work).is_ok())))
                 .peer("recloser", Faster(3.0), from_two_threads(move || assert!(recloser.call(work).is_ok())))
                 .peer("failsafe", None, from_two_threads(move || assert!(failsafe.call(work).is_ok())))
                 .floor("atomic counter", None, from_two_threads(move || _ = count.fetch_add(1, Ordering::Relaxed)))

@@ -12,7 +12,7 @@ use lru::LruCache;
 use moka::policy::EvictionPolicy;
 use steadfast::{
     DedupCache, Instant,
-    dedup_cache::{Seen, WhenFull},
+    dedup_cache::{OnFull, Seen},
     runtime::{Clock, SystemTimer},
 };
 use ttl_cache::TtlCache;
@@ -147,12 +147,12 @@ fn growing<C: Fn(u128) -> bool + 'static>(n: usize, make: impl Fn() -> C + 'stat
 }
 
 pub(crate) fn ours(n: usize) -> impl Fn(u128) -> bool + Send + Sync {
-    let cache = DedupCache::<u128>::builder(LONG, WhenFull::ForgetOldest).capacity(n).build();
+    let cache = DedupCache::<u128>::builder(LONG, OnFull::ForgetOldest).capacity(n).build();
     move |id| cache.check(&id) == Seen::Fresh
 }
 
 fn ours_given(n: usize) -> impl Fn(u128) -> bool {
-    let cache = DedupCache::<u128>::builder(LONG, WhenFull::ForgetOldest).capacity(n).clock(Given).build();
+    let cache = DedupCache::<u128>::builder(LONG, OnFull::ForgetOldest).capacity(n).clock(Given).build();
     move |id| cache.check_at(&id, Given::NOW) == Seen::Fresh
 }
 

@@ -104,7 +104,7 @@ fn filled<K: Eq + Hash + Clone, T: Clock + Clone>(
     keys: usize,
     clock: T,
 ) -> RateLimiter<K, Gcra, T> {
-    let limiter = RateLimiter::builder(Gcra::per_second(RATE).burst(RATE)).max_keys(keys).timer(clock).build();
+    let limiter = RateLimiter::builder(Gcra::per_second(RATE).burst(RATE)).capacity(keys).timer(clock).build();
     all_keys(keys).for_each(|key| assert!(limiter.allow(&make(key)).is_allowed()));
     assert_eq!(limiter.len(), keys, "all find room");
     limiter
@@ -252,7 +252,7 @@ fn map_text(keys: usize) -> impl Fn(&String) -> bool {
 
 /// Five an hour for each key; the answer is "no" from the sixth on, as it is for most in a flood.
 fn ours_log(keys: usize) -> impl Fn(&String) -> bool {
-    let limiter = RateLimiter::<String, _>::builder(SlidingLog::<5>::per_hour()).max_keys(keys).build();
+    let limiter = RateLimiter::<String, _>::builder(SlidingLog::<5>::per_hour()).capacity(keys).build();
     for key in all_keys(keys) {
         (0..5).for_each(|_| _ = limiter.allow(text(key).as_str()));
     }

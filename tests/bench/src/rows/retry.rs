@@ -25,12 +25,12 @@ pub(super) fn rows() -> Vec<Plan> {
     vec![
         Plan::new("retry, first attempt succeeds, own clocks", || {
             const POLICY: RetryPolicy = RetryPolicy::exponential(BASE).max_delay(LONGEST).max_retries(RETRIES);
-            let ours = repeat_async(async || assert!(POLICY.run(operation).await.is_ok()));
+            let ours = repeat_async(async || assert!(POLICY.call(operation).await.is_ok()));
             beside(Row::new(ours))
         }),
         Plan::new("retry, first attempt succeeds, `now` given", || {
             const POLICY: RetryPolicy = RetryPolicy::exponential(BASE).max_delay(LONGEST).max_retries(RETRIES);
-            let ours = async || assert!(POLICY.run_with(Given, SystemRng::jitter(), operation).await.is_ok());
+            let ours = async || assert!(POLICY.call_with(Given, SystemRng::jitter(), operation).await.is_ok());
             beside(Row::new(repeat_async(ours)))
         }),
     ]

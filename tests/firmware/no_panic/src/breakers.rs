@@ -60,7 +60,7 @@ fn circuit_breaker<P: TripPolicy>(trip: P) {
             Err(open) => see(open.retry_after(now())),
         }
         see(breaker.calm_generation());
-        breaker.settle(any(), any());
+        breaker.merge(any(), any());
         let permit = Permit::calm(any(), now());
         see((permit.generation(), breaker.call_deadline(now())));
         breaker.record(permit, outcome(), now());
@@ -70,7 +70,7 @@ fn circuit_breaker<P: TripPolicy>(trip: P) {
         see((breaker.state(), breaker.mode(), breaker.stats().plus(breaker.stats())));
         breaker.set_mode(mode());
         if any() {
-            breaker.reset();
+            breaker.close();
         }
     }
 }
@@ -100,7 +100,7 @@ fn breakers<P: TripPolicy>(trip: P) {
         breakers.record_success(&key, now());
         breakers.record_failure(&key, now());
         breakers.set_mode(mode());
-        see((breakers.state(&key), breakers.reset(&key), breakers.cleanup(now()), breakers.mode()));
+        see((breakers.state(&key), breakers.close(&key), breakers.cleanup(now()), breakers.mode()));
         see((breakers.stats(), breakers.untracked(), breakers.reused()));
         see((breakers.len(), breakers.is_empty(), breakers.capacity()));
         see_all(breakers.iter());

@@ -4,7 +4,7 @@ use steadfast_core::{
     WaitList,
     circuit_breaker::{CallGuard, Permit},
     correlator::Asked,
-    rate_limiter::{AttemptGuard, AttemptLost},
+    rate_limiter::{FlightGuard, FlightLost},
 };
 
 use crate::{any, breakers::outcome, now, see};
@@ -18,9 +18,9 @@ pub fn probe() {
         drop(call)
     }
 
-    let attempt = AttemptGuard::new(|end| {
+    let attempt = FlightGuard::new(|end| {
         see(end);
-        if any() { Ok(()) } else { Err(AttemptLost(any::<u32>())) }
+        if any() { Ok(()) } else { Err(FlightLost(any::<u32>())) }
     });
     match any::<u8>() {
         0 => see(attempt.complete(any())),

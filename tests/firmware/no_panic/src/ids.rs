@@ -1,18 +1,18 @@
 use steadfast_core::{
     DedupCache,
-    dedup_cache::{Claim, WhenFull},
+    dedup_cache::{Claim, OnFull},
 };
 
 use crate::{any, now, see, seed, span};
 
 pub fn probe() {
-    dedup_cache(WhenFull::ForgetOldest);
-    dedup_cache(WhenFull::Refuse);
+    dedup_cache(OnFull::ForgetOldest);
+    dedup_cache(OnFull::Refuse);
 }
 
 #[inline(never)]
-fn dedup_cache(when_full: WhenFull) {
-    let mut cache: DedupCache<[u8; 16], 64> = DedupCache::with_hasher(span(), when_full, seed()).with_lease(span());
+fn dedup_cache(on_full: OnFull) {
+    let mut cache: DedupCache<[u8; 16], 64> = DedupCache::with_hasher(span(), on_full, seed()).with_lease(span());
     cache.reseed(seed());
     for _ in 0..any::<u32>() {
         let key = any();

@@ -2,7 +2,7 @@ use core::num::NonZeroU32;
 
 use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
-    rate_limiter::{AllowOrCached, AttemptEnd, OnFull, Quota},
+    rate_limiter::{AllowOrCached, FlightEnd, OnFull, Quota},
 };
 
 use crate::{any, now, see, see_all, seed, span};
@@ -71,7 +71,7 @@ fn cached_rate_limiter() {
             match any::<u8>() {
                 0 => see(limiter.complete(permit, any(), now())),
                 1 => limiter.refund(permit, now()),
-                2 => see(limiter.end(permit, AttemptEnd::Complete(any()), now())),
+                2 => see(limiter.end(permit, FlightEnd::Complete(any()), now())),
                 _ => limiter.release(permit, now()),
             }
         }

@@ -14,7 +14,7 @@ use steadfast_core::{
     batch_collector::{AddError, FlushOutcome},
     circuit_breaker::Outcome,
     correlator::CallId,
-    dedup_cache::{Claim, WhenFull},
+    dedup_cache::{Claim, OnFull},
     logger::{Level, NotWritten, ServiceLog, Show, Sink},
     quorum::BallotId,
     rate_limiter::AllowOrCached,
@@ -108,9 +108,9 @@ fn breakers() {
         let key: u64 = any();
         for mut guard in [breaker.try_acquire(), breaker.try_acquire()].into_iter().flatten() {
             match any::<u8>() {
-                0 => see(guard.run(call)),
+                0 => see(guard.call_blocking(call)),
                 1 => guard.record(Outcome::of(&call())),
-                2 => see(guard.run_with(call, |_| outcome())),
+                2 => see(guard.call_blocking_with(call, |_| outcome())),
                 3 => guard.record(outcome()),
                 4 => {
                     let mut result = Some(call());
@@ -127,13 +127,19 @@ fn breakers() {
                 .record(outcome());
         }
         keyed.record_with(any(), &key, u64::clone, None, outcome());
-        see((breaker.run(call), keyed.run(&key, call), breaker.allow_request(), breaker.state(), keyed.state(&key)));
+        see((
+            breaker.call_blocking(call),
+            keyed.call_blocking(&key, call),
+            breaker.allow_request(),
+            breaker.state(),
+            keyed.state(&key),
+        ));
         breaker.record_success();
         breaker.record_failure();
         breaker.set_mode(black_box(steadfast_core::circuit_breaker::BreakerMode::ObserveOnly));
         keyed.set_mode(black_box(steadfast_core::circuit_breaker::BreakerMode::ForcedOpen));
-        breaker.reset();
-        see((keyed.reset(&key), breaker.stats(), keyed.stats()));
+        breaker.close();
+        see((keyed.close(&key), breaker.stats(), keyed.stats()));
     }
 }
 
@@ -159,7 +165,7 @@ fn calls() {
 
 #[inline(never)]
 fn others() {
-    let cache = shared(DedupCache::<[u8; 16], 64>::new(span(), WhenFull::ForgetOldest));
+    let cache = shared(DedupCache::<[u8; 16], 64>::new(span(), OnFull::ForgetOldest));
     let votes = shared(Quorum::<u32, i64, 8>::new::<5>(now()));
     let queue = BatchQueue::<u32, 8, 4>::new(BatchSettings::new(span())).retry(any(), span());
     let queue = shared(queue.stall_timeout(span()).gather_in(heapless::Vec::new()));

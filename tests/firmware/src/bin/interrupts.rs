@@ -10,7 +10,7 @@ use heapless::Deque;
 use steadfast_embassy::{
     Correlator, DedupCache, Gcra, Instant, Lock, Mutex, RateLimiter, Shared,
     correlator::{CallId, Resolution},
-    dedup_cache::{Claim, WhenFull},
+    dedup_cache::{Claim, OnFull},
     shared,
 };
 
@@ -92,8 +92,7 @@ fn next_id() -> u32 {
 }
 
 fn an_id_is_fresh_once() {
-    static HEARD: Shared<DedupCache<u32, 32>> =
-        shared(DedupCache::new(Duration::from_secs(60), WhenFull::ForgetOldest));
+    static HEARD: Shared<DedupCache<u32, 32>> = shared(DedupCache::new(Duration::from_secs(60), OnFull::ForgetOldest));
 
     let (mut asked, mut fresh) = (0, 0);
     interrupted_by(
@@ -118,7 +117,7 @@ fn an_id_is_fresh_once() {
 }
 
 fn a_claim_is_had_by_one() {
-    static JOBS: Shared<DedupCache<u32, 4>> = shared(DedupCache::new(Duration::from_secs(60), WhenFull::ForgetOldest));
+    static JOBS: Shared<DedupCache<u32, 4>> = shared(DedupCache::new(Duration::from_secs(60), OnFull::ForgetOldest));
     /// Who has the job at present.
     static WORKERS: Mutex<u32> = Mutex::new(0);
 

@@ -157,7 +157,7 @@ async fn a_breaker_opens_and_closes_again() {
     for _ in 0..2 {
         assert_eq!(MODEM.call(ready(Err::<(), _>(7))).await, Err(BreakerError::Inner(7)));
     }
-    let Err(BreakerError::Open { retry_at }) = MODEM.run(|| Ok::<_, ()>(())) else { panic!("it is open") };
+    let Err(BreakerError::Open { retry_at }) = MODEM.call_blocking(|| Ok::<_, ()>(())) else { panic!("it is open") };
     EmbassyTimer.sleep_until(retry_at).await;
     let probe = MODEM.call(async {
         yield_now().await;
@@ -192,8 +192,8 @@ async fn retries_wait_and_stay_within_their_budget() {
     static BUDGET: Mutex<RetryBudget> = Mutex::new(RetryBudget::percent(10).floor_per_second(0).burst(2));
     let start = now();
     let hangs = || core::future::pending::<Result<(), ()>>();
-    let error = POLICY.run_with(EmbassyTimer, Half, hangs).budget(&BUDGET).await.expect_err("it never answers");
-    assert_eq!((error.last, error.attempts, error.reason), (None, 3, Reason::Budget));
+    let error = POLICY.call_with(EmbassyTimer, Half, hangs).budget(&BUDGET).await.expect_err("it never answers");
+    assert_eq!((error.last, error.attempts, error.reason), (None, 3, Reason::BudgetExhausted));
     assert_took(start, millis(5 + 10 + 5 + 20 + 5));
 }
 

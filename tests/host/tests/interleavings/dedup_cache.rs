@@ -5,7 +5,7 @@ use std::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use steadfast_core::{
     DedupCache, Instant,
-    dedup_cache::{Claim, WhenFull},
+    dedup_cache::{Claim, OnFull},
 };
 
 use super::support::{SECOND, Threads, Time, explore, spawn, threads};
@@ -13,7 +13,7 @@ use super::support::{SECOND, Threads, Time, explore, spawn, threads};
 type Cache = DedupCache<u8, 2>;
 
 fn cache(time: &Time) -> Threads<Cache> {
-    threads(Cache::new(60 * SECOND, WhenFull::Refuse).with_lease(SECOND), time)
+    threads(Cache::new(60 * SECOND, OnFull::Refuse).with_lease(SECOND), time)
 }
 
 /// Works on an id, if it may; true if it was this one who did the work.

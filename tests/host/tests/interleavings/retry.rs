@@ -33,7 +33,7 @@ const POLICY: RetryPolicy = RetryPolicy::constant(Duration::ZERO).max_retries(2)
 
 /// An operation that always fails: how many retries it made, and why it gave up.
 fn operation(budget: &Mutex<RetryBudget>, time: &Time) -> (u32, Reason) {
-    let run = POLICY.run_with(time, NoJitter, || ready(Err::<(), ()>(()))).budget(budget);
+    let run = POLICY.call_with(time, NoJitter, || ready(Err::<(), ()>(()))).budget(budget);
     let error = block_on(async { run.await }).unwrap_err();
     (error.attempts - 1, error.reason)
 }
@@ -53,7 +53,10 @@ fn operations_make_no_more_retries_together_than_there_are() {
         let mine = operation(&budget, &time);
         let all: Vec<_> = others.map(|other| other.join().unwrap()).into_iter().chain([mine]).collect();
         assert_eq!(all.iter().map(|(retries, _)| retries).sum::<u32>(), 3, "{all:?}");
-        assert!(all.iter().all(|(retries, reason)| (*retries == 2) == (*reason == Reason::Attempts)), "{all:?}");
+        assert!(
+            all.iter().all(|(retries, reason)| (*retries == 2) == (*reason == Reason::AttemptsExhausted)),
+            "{all:?}"
+        );
     });
 }
 
@@ -64,7 +67,7 @@ fn a_retry_that_never_ran_is_there_for_others() {
         let (other_budget, other_time) = (budget.clone(), time.clone());
         let other = spawn(move || operation(&other_budget, &other_time));
         let waiting = RetryPolicy::constant(Duration::from_secs(1)).jitter(Jitter::None);
-        let run = waiting.run_with(&time, NoJitter, || ready(Err::<(), ()>(()))).budget(&*budget);
+        let run = waiting.call_with(&time, NoJitter, || ready(Err::<(), ()>(()))).budget(&*budget);
         let _ = poll_and_drop(async { run.await });
         let (retries, _) = other.join().unwrap();
         let (stats, available) = budget.with(|budget| (budget.stats(), budget.available(Instant::ZERO)));

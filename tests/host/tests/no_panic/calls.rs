@@ -74,7 +74,7 @@ fn the_type_is_that_of_the_call() {
         _62 = steadfast_core::quorum::shared::<impl Shared<QuorumIn<u32, Inline<8>>, Watch>>::result::<i64, for<'a> fn(&'a mut [i64]) -> Option<i64> {median}>(move _63, median) -> [return: bb44];
         _24 = steadfast_core::quorum::tally::<impl QuorumIn<u32, Inline<8>>>::vote(move _25) -> [return: bb19];
         _5 = steadfast_core::aggregate::settled::median as for<'a> fn(&'a mut [i64]) -> bool (PointerCoercion);
-        _54 = AttemptGuard::<{closure@steadfast_core::shared::<impl Shared<Limiter>>::allow::{closure#0}}>::complete(move _5);
+        _54 = FlightGuard::<{closure@steadfast_core::shared::<impl Shared<Limiter>>::allow::{closure#0}}>::complete(move _5);
         _6 = <Batch<'_, u32> as Deref>::deref(move _4) -> [return: bb1, unwind: bb3];
     ";
     let found = calls(mir);
@@ -85,7 +85,7 @@ fn the_type_is_that_of_the_call() {
         "Shared<QuorumIn>::result",
         "QuorumIn::vote",
         "settled::median",
-        "AttemptGuard::complete",
+        "FlightGuard::complete",
     ] {
         assert!(found.contains(expected), "{expected} of {found:#?}");
     }

@@ -24,7 +24,7 @@ const LEFT_OUT: [(&str, &str, &str); 14] = [
     ("KeyedCorrelatorIn", "allocate", RUN_TIME_SIZE),
     ("QuorumIn", "try_with_lists", RUN_TIME_SIZE),
     ("RateLimiterIn", "allocate", RUN_TIME_SIZE),
-    ("RetryPolicy", "run_with", FUTURE),
+    ("RetryPolicy", "call_with", FUTURE),
     ("Run", "budget", FUTURE),
     ("Run", "hint", FUTURE),
     ("Run", "nested_budget", FUTURE),

@@ -92,7 +92,7 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "A flood of ids flushes the dedup cache, then old messages are sent again",
         "core/src/dedup_cache/mod.rs",
-        ["|| self.when_full == WhenFull::ForgetOldest && self.marked", "|| self.marked"],
+        ["|| self.on_full == OnFull::ForgetOldest && self.marked", "|| self.marked"],
         &["a_flood_cannot_make_a_replay_guard_forget", "a_replay_guard_refuses_and_forgets_nothing"],
     ),
     protection(

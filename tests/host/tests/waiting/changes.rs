@@ -7,7 +7,7 @@ use std::{
 
 use steadfast_core::{
     Clock, Gcra, Instant, Timer, WaitList,
-    rate_limiter::{NeverFits, OnFull, WaitError},
+    rate_limiter::{CostExceedsBurst, OnFull, WaitError},
     test_util::{Simulator, VirtualTimer},
 };
 
@@ -110,7 +110,7 @@ fn found_a2_a_refund_lets_the_first_go_on_at_once() {
 fn found_a2_a_cleanup_lets_a_newcomer_into_a_full_table() {
     let timer = VirtualTimer::default();
     let limiter = steadfast::RateLimiter::<u64, _>::builder(Gcra::every(SECOND))
-        .max_keys(1)
+        .capacity(1)
         .on_full(OnFull::Deny)
         .timer(timer.clone())
         .build();
@@ -137,15 +137,15 @@ fn a_quota_of_zero_is_waited_for_and_what_never_fits_is_not() {
         assert!(run(timer, 0, waiting) <= LOOK_AGAIN);
         // More than the burst never fits, be it so from the start or by another quota.
         let Poll::Ready(never) = poll_once(limiter.wait_n(&1, n(11)).as_mut()) else { panic!() };
-        assert_eq!(never, Err(NeverFits { limit: 10 }));
+        assert_eq!(never, Err(CostExceedsBurst { limit: 10 }));
         let mut waiting = limiter.wait_n(&1, n(10));
         assert!(poll_once(waiting.as_mut()).is_pending());
         // At once, though somebody waits already.
-        assert_eq!(poll_once(limiter.wait_n(&1, n(11)).as_mut()), Poll::Ready(Err(NeverFits { limit: 10 })));
+        assert_eq!(poll_once(limiter.wait_n(&1, n(11)).as_mut()), Poll::Ready(Err(CostExceedsBurst { limit: 10 })));
         let within = poll_once(limiter.wait_within(&1, n(11), SECOND).as_mut());
-        assert_eq!(within, Poll::Ready(Err(WaitError::NeverFits { limit: 10 })));
+        assert_eq!(within, Poll::Ready(Err(WaitError::CostExceedsBurst { limit: 10 })));
         limiter.set_quota(Gcra::per_second(5));
-        assert_eq!(poll_once(waiting.as_mut()), Poll::Ready(Err(NeverFits { limit: 5 })));
+        assert_eq!(poll_once(waiting.as_mut()), Poll::Ready(Err(CostExceedsBurst { limit: 5 })));
         assert_eq!(limiter.counts(), (1, 5));
     });
 }
@@ -180,7 +180,7 @@ fn found_a2_who_waits_behind_others_is_told_at_once_that_it_never_fits_any_more(
         assert!(poll_once(first.as_mut()).is_pending() && poll_once(second.as_mut()).is_pending());
         limiter.set_quota(Gcra::every(3_600 * SECOND).burst(2));
         assert!(poll_once(first.as_mut()).is_pending());
-        assert_eq!(poll_once(second.as_mut()), Poll::Ready(Err(NeverFits { limit: 2 })));
+        assert_eq!(poll_once(second.as_mut()), Poll::Ready(Err(CostExceedsBurst { limit: 2 })));
     });
 }
 

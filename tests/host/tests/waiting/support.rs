@@ -12,7 +12,7 @@ use std::{
 
 use steadfast_core::{
     Clock, Gcra, Instant, RateLimiter, Shared, Timer, WaitList,
-    rate_limiter::{Decision, NeverFits, WaitError},
+    rate_limiter::{CostExceedsBurst, Decision, WaitError},
     test_util::{Simulator, VirtualTimer},
 };
 
@@ -50,7 +50,7 @@ pub trait Face {
         &'a self,
         key: &'a u64,
         cost: NonZeroU32,
-    ) -> Pin<Box<dyn Future<Output = Result<(), NeverFits>> + 'a>>;
+    ) -> Pin<Box<dyn Future<Output = Result<(), CostExceedsBurst>> + 'a>>;
     fn wait_within<'a>(
         &'a self,
         key: &'a u64,
@@ -85,7 +85,7 @@ impl<const W: usize, T: Timer> Face for InCore<W, T> {
         &'a self,
         key: &'a u64,
         cost: NonZeroU32,
-    ) -> Pin<Box<dyn Future<Output = Result<(), NeverFits>> + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<(), CostExceedsBurst>> + 'a>> {
         Box::pin(self.limiter.until_allowed_n(key, cost, &self.queue))
     }
 
@@ -129,7 +129,7 @@ impl<T: Timer> Face for steadfast::RateLimiter<u64, Gcra, T> {
         &'a self,
         key: &'a u64,
         cost: NonZeroU32,
-    ) -> Pin<Box<dyn Future<Output = Result<(), NeverFits>> + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<(), CostExceedsBurst>> + 'a>> {
         Box::pin(self.until_allowed_n(key, cost))
     }
 
@@ -169,7 +169,7 @@ pub fn on_each_face(quota: Gcra, test: impl Fn(&dyn Face, &VirtualTimer)) {
     let timer = VirtualTimer::default();
     test(&InCore::<64>::new(quota, timer.clone()), &timer);
     let timer = VirtualTimer::default();
-    test(&steadfast::RateLimiter::builder(quota).max_keys(8).timer(timer.clone()).build(), &timer);
+    test(&steadfast::RateLimiter::builder(quota).capacity(8).timer(timer.clone()).build(), &timer);
 }
 
 /// Runs until that task is over, and tells how long it took.

@@ -126,7 +126,7 @@ fn found_a8_a_timer_that_wakes_late_costs_no_throughput() {
             let limiter: Box<dyn Face> = if is_in_core {
                 Box::new(InCore::<64, _>::new(quota, late))
             } else {
-                Box::new(steadfast::RateLimiter::builder(quota).max_keys(8).timer(late).build())
+                Box::new(steadfast::RateLimiter::builder(quota).capacity(8).timer(late).build())
             };
             let (limiter, served) = (&*limiter, &RefCell::new(Vec::new()));
             let mut simulator = Simulator::with_timer(2, timer.clone());

@@ -107,7 +107,7 @@ impl Batches {
                 failures.letters.add(items.len() as u64);
             });
             let backoff = RetryPolicy::exponential(Duration::from_millis(1)).max_retries(2).jitter(Jitter::Equal);
-            builder.capacity(3 * SIZE).backoff(backoff).spawn(move |items| flush.clone().flush(items))
+            builder.capacity(3 * SIZE).backoff(backoff).build(move |items| flush.clone().flush(items))
         };
         let batches = if on_thread { super::outside_the_runtime(start)? } else { start()? };
         let _ = flushes.own.set(batches.downgrade());

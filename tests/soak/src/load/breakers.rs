@@ -29,7 +29,7 @@ impl ByKey {
         Self {
             of: format!("breakers by key, {}", super::clock_name(is_steady)),
             breakers: Breakers::builder(trip, Reset::after(OPEN_FOR).call_timeout(4 * OPEN_FOR))
-                .max_keys(128)
+                .capacity(128)
                 .clock(clock.clone())
                 .build(),
             asked: Counter::default(),
@@ -49,7 +49,7 @@ impl ByKey {
             self.asked.add(1);
             let key = worker.made_up();
             worker.hit(Fault::Fail);
-            let _ = self.breakers.run(&key, || {
+            let _ = self.breakers.call_blocking(&key, || {
                 self.called.add(1);
                 Err::<(), _>(Failed)
             });

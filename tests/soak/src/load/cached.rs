@@ -29,7 +29,7 @@ const fn value_of(key: u64) -> u64 {
 
 impl Cached {
     pub(crate) fn new(clock: &SoakClock, is_steady: bool) -> Self {
-        let limiter = CachedRateLimiter::builder(Gcra::every(EVERY), LEASE).max_keys(256).clock(clock.clone()).build();
+        let limiter = CachedRateLimiter::builder(Gcra::every(EVERY), LEASE).capacity(256).clock(clock.clone()).build();
         Self {
             of: format!("cached rate limiter, {}", super::clock_name(is_steady)),
             limiter,

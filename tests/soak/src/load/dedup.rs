@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steadfast::{
     DedupCache, Instant,
-    dedup_cache::{Claim, Seen, WhenFull},
+    dedup_cache::{Claim, OnFull, Seen},
 };
 
 use super::{Load, Turn};
@@ -23,13 +23,13 @@ pub(crate) struct Dedup {
 }
 
 impl Dedup {
-    pub(crate) fn new(when_full: WhenFull, clock: &SoakClock, is_steady: bool) -> Self {
-        let policy = match when_full {
-            WhenFull::ForgetOldest => "forgets",
-            WhenFull::Refuse => "refuses",
+    pub(crate) fn new(on_full: OnFull, clock: &SoakClock, is_steady: bool) -> Self {
+        let policy = match on_full {
+            OnFull::ForgetOldest => "forgets",
+            OnFull::Refuse => "refuses",
         };
-        let capacity = if when_full == WhenFull::Refuse { 255 } else { 256 };
-        let cache = DedupCache::builder(TTL, when_full).lease(LEASE).capacity(capacity).clock(clock.clone()).build();
+        let capacity = if on_full == OnFull::Refuse { 255 } else { 256 };
+        let cache = DedupCache::builder(TTL, on_full).lease(LEASE).capacity(capacity).clock(clock.clone()).build();
         Self {
             of: format!("dedup cache that {policy}, {}", super::clock_name(is_steady)),
             cache,

@@ -61,12 +61,12 @@ where
     fn new(
         name: &'static str,
         quota: A,
-        max_keys: usize,
+        capacity: usize,
         most: fn(Duration) -> u64,
         clock: &SoakClock,
         is_steady: bool,
     ) -> Self {
-        let limiter = RateLimiter::builder(quota).max_keys(max_keys).timer(clock.clone()).build();
+        let limiter = RateLimiter::builder(quota).capacity(capacity).timer(clock.clone()).build();
         Self {
             name,
             of: format!("rate limiter, {name}, {}", super::clock_name(is_steady)),

@@ -16,7 +16,7 @@ mod retry;
 
 use std::{io, pin::Pin, sync::Arc, thread};
 
-use steadfast::dedup_cache::WhenFull;
+use steadfast::dedup_cache::OnFull;
 
 use crate::{clock::SoakClock, dice::Dice, faults::Faults, sums::Sums, worker::Worker};
 
@@ -63,8 +63,8 @@ pub(crate) fn all(
         loads.push(Arc::new(breaker::Breaker::window(clock, is_steady)));
         loads.push(Arc::new(breakers::ByKey::new(clock, is_steady)));
         loads.push(Arc::new(retry::Retries::new(clock, is_steady)));
-        loads.push(Arc::new(dedup::Dedup::new(WhenFull::ForgetOldest, clock, is_steady)));
-        loads.push(Arc::new(dedup::Dedup::new(WhenFull::Refuse, clock, is_steady)));
+        loads.push(Arc::new(dedup::Dedup::new(OnFull::ForgetOldest, clock, is_steady)));
+        loads.push(Arc::new(dedup::Dedup::new(OnFull::Refuse, clock, is_steady)));
         loads.push(Arc::new(correlator::Calls::new(clock, is_steady, dice, faults)?));
         loads.push(Arc::new(keyed::KeyedCalls::new(clock, is_steady, dice, faults)?));
         loads.push(Arc::new(quorum::Voting::new(clock, is_steady)));

@@ -52,7 +52,7 @@ impl Retries {
     async fn run(&self, worker: &Worker) {
         let mut attempts = 0;
         self.runs.add(1);
-        let run = POLICY.run_with(self.clock.clone(), SystemRng::jitter(), || {
+        let run = POLICY.call_with(self.clock.clone(), SystemRng::jitter(), || {
             attempts += 1;
             self.too_many.add(u64::from(attempts > RETRIES + 1));
             service(worker, &self.called)
@@ -83,7 +83,7 @@ impl Load for Retries {
     fn calm<'a>(&'a self, worker: &'a Worker) -> Turn<'a> {
         Box::pin(async {
             worker.post.at("retry: succeeds after the faults");
-            let run = POLICY.run_with(self.clock.clone(), SystemRng::jitter(), || {
+            let run = POLICY.call_with(self.clock.clone(), SystemRng::jitter(), || {
                 self.called.add(1);
                 std::future::ready(Ok::<_, ()>(()))
             });

@@ -12,7 +12,7 @@ use core::{fmt, net::SocketAddr};
 use heapless::String;
 use steadfast_core::{
     DedupCache, Gcra, HashSeed, Instant, RateLimiter, SlidingLog,
-    dedup_cache::{DedupStats, WhenFull},
+    dedup_cache::{DedupStats, OnFull},
     rate_limiter::RateLimiterStats,
 };
 
@@ -153,7 +153,7 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
             ledger: Ledger::new(&settings),
             hints: Hints::new(),
             cookies: Cookies::new(secret.word(0), secret.word(1)),
-            seen: DedupCache::with_hasher(cookie::LIFE, WhenFull::ForgetOldest, hasher.clone()),
+            seen: DedupCache::with_hasher(cookie::LIFE, OnFull::ForgetOldest, hasher.clone()),
             owners_limit: RateLimiter::with_hasher(SlidingLog::per_minute(), hasher.clone()),
             strangers_limit: RateLimiter::with_hasher(SlidingLog::per_minute(), hasher.clone()),
             commits_of_owners: RateLimiter::with_hasher(Gcra::per_minute(COMMITS_OF_AN_OWNER), hasher.clone()),

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use steadfast_core::{
     CachedRateLimiter, Gcra, Instant,
-    rate_limiter::{AllowOrCached, AttemptPermit},
+    rate_limiter::{AllowOrCached, FlightPermit},
 };
 
 pub type Limiter = CachedRateLimiter<u64, u32, Gcra, 32>;
@@ -12,10 +12,10 @@ pub type Limiter = CachedRateLimiter<u64, u32, Gcra, 32>;
 pub const NEW: Limiter = CachedRateLimiter::new(Gcra::per_minute(1), Duration::from_secs(5));
 
 operations! {
-    fn allow_or_cached<'a>(limiter: &'a mut Limiter, key: &u64, now: Instant) -> AllowOrCached<AttemptPermit, &'a u32> {
+    fn allow_or_cached<'a>(limiter: &'a mut Limiter, key: &u64, now: Instant) -> AllowOrCached<FlightPermit, &'a u32> {
         limiter.allow_or_cached(key, now)
     }
-    fn complete(limiter: &mut Limiter, permit: AttemptPermit, value: u32, now: Instant) -> bool {
+    fn complete(limiter: &mut Limiter, permit: FlightPermit, value: u32, now: Instant) -> bool {
         limiter.complete(permit, value, now).is_ok()
     }
 }
@@ -25,7 +25,7 @@ pub mod rest {
     use super::*;
 
     operations! {
-        fn refund(limiter: &mut Limiter, permit: AttemptPermit, now: Instant) {
+        fn refund(limiter: &mut Limiter, permit: FlightPermit, now: Instant) {
             limiter.refund(permit, now);
         }
         fn cleanup(limiter: &mut Limiter, now: Instant) -> usize {

@@ -4,15 +4,15 @@ use core::time::Duration;
 
 use steadfast_core::{
     DedupCache, Instant,
-    dedup_cache::{Claim, ClaimTicket, Seen, WhenFull},
+    dedup_cache::{Claim, ClaimTicket, OnFull, Seen},
 };
 
 pub type Id = [u8; 16];
 pub type Cache = DedupCache<Id, 64>;
 
 pub const TTL: Duration = Duration::from_secs(60);
-pub const FORGETS: Cache = DedupCache::new(TTL, WhenFull::ForgetOldest);
-pub const REFUSES: Cache = DedupCache::new(TTL, WhenFull::Refuse);
+pub const FORGETS: Cache = DedupCache::new(TTL, OnFull::ForgetOldest);
+pub const REFUSES: Cache = DedupCache::new(TTL, OnFull::Refuse);
 
 operations! {
     fn check(cache: &mut Cache, id: &Id, now: Instant) -> Seen {

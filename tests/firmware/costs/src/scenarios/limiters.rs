@@ -3,7 +3,7 @@
 use crate::operations::{cached_rate_limiter, rate_limiter};
 use steadfast_core::{
     HashSeed, Instant,
-    rate_limiter::{AllowOrCached, AttemptEnd},
+    rate_limiter::{AllowOrCached, FlightEnd},
 };
 
 use super::{
@@ -120,7 +120,7 @@ pub fn cached(meter: &Meter) {
         begun.count(By::Enemy, || _ = allow_or_cached(&mut limiter, stranger, START));
         let answer = limiter.allow_or_cached(&keys[0], MUCH_LATER);
         let AllowOrCached::Allowed(permit) = answer else { panic!("after long") };
-        assert!(limiter.end(permit, AttemptEnd::Complete(7), MUCH_LATER).is_ok());
+        assert!(limiter.end(permit, FlightEnd::Complete(7), MUCH_LATER).is_ok());
         begun.count(By::Enemy, || _ = allow_or_cached(&mut limiter, stranger, MUCH_LATER));
         assert_ne!(cleaned.count(by, || rest::cleanup(&mut limiter, Instant::from_secs(2_000_000))), 0);
     }
