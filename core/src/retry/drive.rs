@@ -13,7 +13,7 @@ use rand_core::Rng;
 
 use super::{
     Failure, Reason, RetryBudget, Step,
-    rules::{Hint, Notify, RetryIf},
+    rules::{Classify, Notify, RetryIf},
     run::Setup,
 };
 use crate::foundation::{
@@ -25,9 +25,10 @@ use crate::foundation::{
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetryError<E> {
-    /// The error of the last attempt; `None` if that attempt was cut off.
+    /// The last error that the operation returned; `None` if every attempt was cut off. It is of an earlier attempt if
+    /// the last one was cut off.
     pub last: Option<E>,
-    /// How many attempts were made.
+    /// How many attempts were made; [refused](Failure::RefusedUntil) ones that count as none are not among them.
     pub attempts: u32,
     /// Why there was no other attempt.
     pub reason: Reason,
@@ -56,7 +57,7 @@ where
     O: FnMut() -> F,
     F: Future<Output = Result<V, E>>,
     P: RetryIf<E>,
-    H: Hint<E>,
+    H: Classify<E>,
     N: Notify<E>,
     B: Lock<Target = RetryBudget>,
     T: Timer,
@@ -74,36 +75,44 @@ where
                 started_at = self.timer.now();
                 deadline = self.policy.attempt_deadline(started_at, started_at);
             }
-            let mut failed = None;
+            let (mut failed, mut last) = (None, None);
             loop {
-                let last = match deadline {
-                    None => match (self.operation)().await {
-                        Ok(value) => return Ok(value),
-                        Err(error) => Some(error),
-                    },
-                    Some(at) => match within(&self.timer, at, (self.operation)()).await {
-                        Some(Ok(value)) => return Ok(value),
-                        Some(Err(error)) => Some(error),
-                        None => None,
-                    },
+                let result = match deadline {
+                    None => Some((self.operation)().await),
+                    Some(at) => within(&self.timer, at, (self.operation)()).await,
                 };
-                let failure = match &last {
-                    Some(error) if !self.retry_if.is_worth_another(error) => Failure::Permanent,
-                    Some(error) => self.hint.hint(error).map_or(Failure::Transient, Failure::RetryAfter),
-                    None => Failure::Transient,
+                let is_cut_off = match result {
+                    Some(Ok(value)) => return Ok(value),
+                    Some(Err(error)) => {
+                        last = Some(error);
+                        false
+                    }
+                    None => true,
                 };
-                let now = self.timer.now();
+                let error = last.as_ref().filter(|_| !is_cut_off);
                 let retry = failed.get_or_insert_with(|| self.policy.start(started_at));
-                let attempts = retry.attempts();
-                let (budget, timer) = (self.budget.as_ref(), &self.timer);
+                let number = retry.attempts();
+                let failure = match error {
+                    Some(error) if !self.retry_if.is_worth_another(error) => Failure::Permanent,
+                    error => self.classify.classify(error, number),
+                };
+                let attempts = number.saturating_sub(u32::from(retry.is_refusal(failure)));
+                let now = self.timer.now();
+                let (budget, timer, mut is_charged) = (self.budget.as_ref(), &self.timer, false);
                 // The time by its lock: no other task has brought a later one.
-                let admit = || budget.is_none_or(|budget| budget.with(|budget| budget.withdraw(timer.now())));
+                let admit = || {
+                    is_charged = true;
+                    budget.is_none_or(|budget| budget.with(|budget| budget.withdraw(timer.now())))
+                };
                 let at = match retry.next_if(failure, now, &mut self.rng, admit) {
+                    Step::GiveUp(Reason::AttemptsExhausted) if is_cut_off => {
+                        return Err(RetryError { last, attempts, reason: Reason::AttemptTimedOut });
+                    }
                     Step::GiveUp(reason) => return Err(RetryError { last, attempts, reason }),
                     Step::RetryAt(at) => at,
                 };
-                let charge = Charge(budget);
-                self.notify.notify(last.as_ref(), at.saturating_duration_since(now));
+                let charge = Charge(budget.filter(|_| is_charged));
+                self.notify.notify(error, number, at.saturating_duration_since(now));
                 sleep_or_yield(&self.timer, at).await;
                 let now = self.timer.now();
                 if retry.is_over(now) {
