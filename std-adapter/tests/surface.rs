@@ -57,6 +57,9 @@ fn every_future_may_be_spawned() -> Result<(), QuorumError> {
     let breakers =
         Breakers::<String>::builder(steadfast::Trip::consecutive(1), steadfast::Reset::after(Duration::ZERO));
     may_be_spawned(&breakers.build().call("bob", async { Ok::<(), ()>(()) }));
+    let breaker =
+        steadfast::CircuitBreaker::new(steadfast::Trip::consecutive(1), steadfast::Reset::after(Duration::ZERO));
+    may_be_spawned(&breaker.until_permitted());
 
     let calls: Correlator<u64, String> = Correlator::new(4);
     may_be_spawned(&calls.call(1, Duration::ZERO, async |_| Ok::<(), ()>(())));

@@ -6,7 +6,7 @@ use core::{
 };
 
 use super::{
-    Percent,
+    Percent, WindowStats,
     trip::{Counts, Limits, Policy},
 };
 use crate::foundation::time::{Instant, Span};
@@ -117,6 +117,11 @@ impl<const B: usize> Policy for TimeWindow<B> {
 
     fn is_slow(&self, started_at: Instant, now: Instant) -> bool {
         self.limits.is_slow(started_at, now)
+    }
+
+    fn counts(&self, window: &mut Buckets<B>, now: Instant) -> WindowStats {
+        window.advance(self.bucket, now);
+        window.sum.stats()
     }
 
     fn is_empty(&self, window: &Buckets<B>, now: Instant) -> bool {

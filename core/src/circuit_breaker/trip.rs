@@ -6,7 +6,7 @@ use core::{
     time::Duration,
 };
 
-use super::{CallWindow, TimeWindow};
+use super::{CallWindow, TimeWindow, TripWhen, WindowStats};
 use crate::foundation::time::{Instant, Span};
 
 /// The ways to decide that a breaker opens; each is a fixed amount of memory and a few instructions a call.
@@ -52,9 +52,17 @@ impl Trip {
     pub const fn time_window<const B: usize>(span: Duration, failures: Percent) -> TimeWindow<B> {
         TimeWindow::new(span, failures)
     }
+
+    /// When `rule` says so of the calls that `window` counts. See [`TripWhen`].
+    #[doc(alias = "ReadyToTrip")]
+    #[must_use]
+    pub const fn when<W: TripPolicy, F: Fn(WindowStats) -> bool + Clone>(window: W, rule: F) -> TripWhen<W, F> {
+        TripWhen::new(window, rule)
+    }
 }
 
-/// A way to decide that a breaker opens: [`Consecutive`], [`CallWindow`] or [`TimeWindow`]. Closed to others.
+/// A way to decide that a breaker opens: [`Consecutive`], [`CallWindow`], [`TimeWindow`], or one of them with a rule of
+/// one's own, [`TripWhen`]. Closed to others.
 pub trait TripPolicy: Clone + fmt::Debug + Policy {}
 
 impl<P: Clone + fmt::Debug + Policy> TripPolicy for P {}
@@ -74,6 +82,9 @@ pub trait Policy {
     fn is_slow(&self, _started_at: Instant, _now: Instant) -> bool {
         false
     }
+
+    /// What counts now.
+    fn counts(&self, window: &mut Self::Window, now: Instant) -> WindowStats;
 
     /// True if no call counts in the window any more.
     fn is_empty(&self, window: &Self::Window, now: Instant) -> bool;
@@ -127,6 +138,10 @@ impl Policy for Consecutive {
         }
     }
 
+    fn counts(&self, run: &mut u32, _now: Instant) -> WindowStats {
+        WindowStats { calls: *run, failures: *run, slow_calls: 0 }
+    }
+
     fn is_empty(&self, run: &u32, _now: Instant) -> bool {
         *run == 0
     }
@@ -178,7 +193,7 @@ impl Percent {
     }
 
     /// True if `part` of `whole` is at least this share. Two multiplications and no division.
-    const fn is_reached(self, part: u32, whole: u32) -> bool {
+    pub(super) const fn is_reached(self, part: u32, whole: u32) -> bool {
         (part as u64).saturating_mul(1_000) >= (whole as u64).saturating_mul(self.permille.get() as u64)
     }
 
@@ -249,6 +264,10 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) const NONE: Self = Self { calls: 0, failed: 0, slow: 0 };
+
+    pub(super) const fn stats(self) -> WindowStats {
+        WindowStats { calls: self.calls, failures: self.failed, slow_calls: self.slow }
+    }
 
     pub(super) fn add(&mut self, failed: bool, slow: bool) {
         self.calls = self.calls.saturating_add(1);

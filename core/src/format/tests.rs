@@ -36,6 +36,7 @@ const _: () = {
     format::<BatchWorker<'_, heapless::Vec<u8, 4>, Inline<2>, RefCell<Queue>, test_util::ManualClock>>();
 
     format::<(BreakerError<u8>, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset)>();
+    format::<(Transition, WindowStats)>();
     format::<(BreakersIn<u8, Consecutive, Inline<4>>, CircuitBreaker<CallWindow<8>>, CircuitBreaker<TimeWindow<8>>)>();
     format::<(Buckets<8>, CallGuard<OnCall>, CallRing<8>, CallWindow<8>, Consecutive, Percent, TimeWindow<8>, Trip)>();
 

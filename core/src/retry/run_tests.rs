@@ -243,7 +243,11 @@ fn found_b10_a_refusal_is_no_attempt_and_takes_nothing_from_the_budget() {
     let result = run(async |timer| {
         let operation = || {
             let at = Instant::from_secs(100);
-            ready(Err::<(), _>(if timer.now() < at { Ok(at) } else { Err(made.set(made.get() + 1)) }))
+            if timer.now() < at {
+                return ready(Err::<(), _>(Ok(at)));
+            }
+            made.set(made.get() + 1);
+            ready(Err(Err(())))
         };
         STASH
             .max_elapsed(secs(1_000))

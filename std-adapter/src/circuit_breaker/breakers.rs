@@ -7,12 +7,13 @@ use steadfast_core::{
     Clock, Instant, Reset, Shared, Timer,
     circuit_breaker::{
         BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, Consecutive, Open, Outcome,
-        Permit, ReportOutcome, TripPolicy,
+        Permit, ReportOutcome, Transition, TripPolicy, WindowStats,
     },
 };
 
+use super::watch::Hook;
 use crate::{
-    runtime::{Mutex, SystemTimer, random_seed},
+    runtime::{Mutex, SystemTimer, random_seed, unless_it_panics},
     storage::{Heap, KeyHasher, Shards, Spread},
 };
 
@@ -49,27 +50,41 @@ use crate::{
 /// failures from within that time.
 ///
 /// A result whose key has no entry counts for a new one, however long ago its call began.
-pub struct Breakers<K, P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Shards<Keyed<K, P, T>>>);
+pub struct Breakers<K, P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Watched<K, P, T>>);
 
 /// A permit of [`Breakers`] that reports the outcome, at the latest when it is dropped.
 pub type BreakersGuard<K, P = Consecutive, T = SystemTimer> = CallGuard<BreakersReporter<K, P, T>>;
 
 /// Brings a permit back to its [`Breakers`]; it is part of a [`BreakersGuard`].
 pub struct BreakersReporter<K, P: TripPolicy = Consecutive, T = SystemTimer> {
-    shards: Arc<Shards<Keyed<K, P, T>>>,
+    breakers: Arc<Watched<K, P, T>>,
     hash: u64,
     /// Until it is told.
     key: Option<K>,
+    /// Makes another such key.
+    own: fn(&K) -> K,
 }
 
 impl<K: Eq + Hash, P: TripPolicy, T: Clock> ReportOutcome for BreakersReporter<K, P, T> {
     fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
-        let (hash, shard) = (self.hash, self.shards.of(self.hash));
-        let (permit, outcome) = (Some(&permit), super::dropped_by_a_panic(outcome));
-        // Whatever key is left over is dropped outside the lock.
         let Some(key) = self.key.take() else { return };
-        if !shard.with(|breakers, now| breakers.record_existing(hash, &key, permit, outcome, now)) {
-            drop(shard.with(|breakers, now| breakers.record_new(hash, key, permit, outcome, now)));
+        let (hash, outcome) = (self.hash, super::dropped_by_a_panic(outcome));
+        let shard = self.breakers.shards.of(hash);
+        let permit = Some(&permit);
+        let (is_recorded, transitions) = shard.with(|breakers, now| {
+            breakers.telling(|breakers| breakers.record_existing(hash, &key, permit, outcome, now))
+        });
+        if is_recorded {
+            self.breakers.hook.tell(transitions, |hook, transition| hook(&key, transition));
+            return;
+        }
+        // A table keeps the key: the hook needs another.
+        let told = self.breakers.hook.is_set().then(|| unless_it_panics(|| (self.own)(&key))).flatten();
+        let (left_over, transitions) = shard
+            .with(|breakers, now| breakers.telling(|breakers| breakers.record_new(hash, key, permit, outcome, now)));
+        drop(left_over);
+        if let Some(key) = told {
+            self.breakers.hook.tell(transitions, |hook, transition| hook(&key, transition));
         }
     }
 }
@@ -77,6 +92,21 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> ReportOutcome for BreakersReporter<K
 impl<K, P: TripPolicy, T> fmt::Debug for BreakersReporter<K, P, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BreakersReporter").finish_non_exhaustive()
+    }
+}
+
+/// The shards, and who hears of their changes.
+struct Watched<K, P: TripPolicy, T> {
+    shards: Shards<Keyed<K, P, T>>,
+    hook: Hook<OnTransition<K>>,
+}
+
+type OnTransition<K> = dyn Fn(&K, &Transition) + Send + Sync;
+
+impl<K, P: TripPolicy, T> Watched<K, P, T> {
+    /// Calls the hook, outside the lock. The key is made if there is something to tell.
+    fn tell<Q: ToOwned<Owned = K> + ?Sized>(&self, key: &Q, transitions: [Option<Transition>; 2]) {
+        self.hook.tell(transitions, |hook, transition| hook(&key.to_owned(), transition));
     }
 }
 
@@ -120,11 +150,12 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
 
     /// The breakers. Allocates all their memory; nothing else does later, but the keys themselves.
     pub fn build(self) -> Breakers<K, P, T> {
-        Breakers(Arc::new(Shards::new(self.capacity, Spread::Wide, |room, hasher| {
+        let shards = Shards::new(self.capacity, Spread::Wide, |room, hasher| {
             let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, room, hasher);
             machine.reseed_jitter(random_seed());
             Shared::new(Mutex::new(machine), self.clock.clone())
-        })))
+        });
+        Breakers(Arc::new(Watched { shards, hook: Hook::default() }))
     }
 }
 
@@ -171,7 +202,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Timer> Breakers<K, P, T> {
     {
         let acquire = move || self.acquire(key);
         // All shards have the same timer.
-        CallGuard::acquire_and_call(acquire, |at| self.0.of(0).timer().sleep_until(at), call, classify)
+        CallGuard::acquire_and_call(acquire, |at| self.0.shards.of(0).timer().sleep_until(at), call, classify)
     }
 }
 
@@ -201,9 +232,9 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let (guard, _deadline) = self.acquire(key)?;
-        let (shards, hash) = (Arc::clone(&self.0), self.0.hasher.hash_one(key));
+        let (breakers, hash) = (Arc::clone(&self.0), self.0.shards.hasher.hash_one(key));
         let key = Some(key.to_owned());
-        Ok(guard.report_to(BreakersReporter { shards, hash, key }))
+        Ok(guard.report_to(BreakersReporter { breakers, hash, key, own: |key| key.borrow().to_owned() }))
     }
 
     /// A permit whose guard borrows, and when its call has failed.
@@ -212,12 +243,19 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.hasher.hash_one(key);
-        let shard = self.0.of(hash);
-        let (permit, deadline) = shard.with(|breakers, now| {
-            breakers.try_acquire_with(hash, key, now).map(|permit| (permit, breakers.call_deadline(now)))
-        })?;
-        let report = move |permit, outcome| shard.record_with(hash, key, Q::to_owned, Some(permit), outcome);
+        let hash = self.0.shards.hasher.hash_one(key);
+        let shard = self.0.shards.of(hash);
+        let (decision, transitions) = shard.with(|breakers, now| {
+            breakers.telling(|breakers| {
+                breakers.try_acquire_with(hash, key, now).map(|permit| (permit, breakers.call_deadline(now)))
+            })
+        });
+        self.0.tell(key, transitions);
+        let (permit, deadline) = decision?;
+        let report = move |permit, outcome| {
+            let transitions = shard.record_with(hash, key, Q::to_owned, Some(permit), outcome);
+            self.0.tell(key, transitions);
+        };
         Ok((CallGuard::new(permit, report), deadline))
     }
 
@@ -227,9 +265,12 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     pub fn allow_request<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        self.of(key).with(|breakers, now| breakers.allow_request(key, now))
+        let (is_allowed, transitions) =
+            self.of(key).with(|breakers, now| breakers.telling(|breakers| breakers.allow_request(key, now)));
+        self.0.tell(key, transitions);
+        is_allowed
     }
 
     /// A success for the current state of `key`: it counts while closed, or if a probe is out; else it changes nothing.
@@ -255,8 +296,9 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.hasher.hash_one(key);
-        self.0.of(hash).record_with(hash, key, Q::to_owned, None, outcome);
+        let hash = self.0.shards.hasher.hash_one(key);
+        let transitions = self.0.shards.of(hash).record_with(hash, key, Q::to_owned, None, outcome);
+        self.0.tell(key, transitions);
     }
 
     /// Where the breaker of `key` stands. `Open` stays until somebody makes a call.
@@ -274,20 +316,82 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     pub fn close<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let (has_entry, transitions) =
+            self.of(key).with_lock(|breakers| breakers.telling(|breakers| breakers.close(key)));
+        self.0.tell(key, transitions);
+        has_entry
+    }
+
+    /// Opens the breaker of `key` for the open time that its [`Reset`] says; calls that are under way no longer count. False,
+    /// and nothing done, if it has no entry and there is none to be had.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast::{Breakers, Reset, Trip};
+    ///
+    /// let breakers = Breakers::<String>::builder(Trip::consecutive(3), Reset::after(Duration::from_secs(30))).build();
+    /// assert!(breakers.open("10.0.0.7")); // its health check failed
+    /// assert!(!breakers.allow_request("10.0.0.7"));
+    /// ```
+    #[doc(alias("trip", "force_open"))]
+    pub fn open<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.shards.hasher.hash_one(key);
+        let shard = self.0.shards.of(hash);
+        let (mut is_open, mut transitions) =
+            shard.with(|breakers, now| breakers.telling(|breakers| breakers.open_existing(hash, key, now)));
+        if !is_open {
+            let own = key.to_owned();
+            let (opened, brought) =
+                shard.with(|breakers, now| breakers.telling(|breakers| breakers.open_new(hash, own, now)));
+            (is_open, transitions) = (opened.is_ok(), brought); // whatever key is left over is dropped here
+        }
+        self.0.tell(key, transitions);
+        is_open
+    }
+
+    /// Calls `hook` at each change of a key's state, from now on and in place of an earlier hook.
+    ///
+    /// It runs on the thread whose call brought the change, outside the lock, and may use these breakers; keep it short.
+    /// Two changes on two threads may be told in either order; of one key, [`Transition::number`] says which came first. A
+    /// panic in it is caught. What a full table forgets is not told.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast::{Breakers, Reset, Trip};
+    ///
+    /// let breakers = Breakers::<String>::builder(Trip::consecutive(3), Reset::after(Duration::from_secs(30))).build();
+    /// breakers.on_transition(|peer, change| eprintln!("{peer}: {:?} after {:?}", change.to, change.from));
+    /// ```
+    #[doc(alias("on_state_change", "event", "listener"))]
+    pub fn on_transition(&self, hook: impl Fn(&K, &Transition) + Send + Sync + 'static) {
+        self.0.hook.set(Arc::new(hook));
+    }
+
+    /// What counts in the window of `key` now.
+    #[must_use]
+    pub fn window<Q>(&self, key: &Q) -> WindowStats
+    where
+        K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.of(key).with_lock(|breakers| breakers.close(key))
+        self.of(key).with(|breakers, now| breakers.window(key, now))
     }
 
     /// Whether the breakers decide, or an operator does for all of them.
     #[must_use]
     pub fn mode(&self) -> BreakerMode {
-        self.0.of(0).with_lock(|breakers| breakers.mode())
+        self.0.shards.of(0).with_lock(|breakers| breakers.mode())
     }
 
     /// Hands the decision about every key to the breakers or to an operator; the states beneath are untouched.
     pub fn set_mode(&self, mode: BreakerMode) {
-        self.0.iter().for_each(|shard| shard.with_lock(|breakers| breakers.set_mode(mode)));
+        self.0.shards.iter().for_each(|shard| shard.with_lock(|breakers| breakers.set_mode(mode)));
     }
 
     /// The keys whose breaker is not closed. Each shard is locked for O(its capacity), and keys are cloned meanwhile: their
@@ -298,7 +402,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         K: Clone,
     {
         let mut tripped = Vec::new();
-        for shard in self.0.iter() {
+        for shard in self.0.shards.iter() {
             shard.with_lock(|breakers| {
                 let not_closed = breakers.iter().filter(|(_, state)| *state != BreakerState::Closed);
                 tripped.extend(not_closed.map(|(key, state)| (key.clone(), state)));
@@ -315,7 +419,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// Each shard is locked for O(its capacity). Keys are dropped outside the lock.
     pub fn cleanup(&self) -> usize {
         let mut forgotten = 0_usize;
-        for shard in self.0.iter() {
+        for shard in self.0.shards.iter() {
             let mut from = 0;
             while let Some((slot, _key)) = shard.with(|breakers, now| breakers.forget_next(from, now)) {
                 from = slot.saturating_add(1);
@@ -328,7 +432,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// How many keys have an entry.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.iter().map(|shard| shard.with_lock(|breakers| breakers.len())).sum()
+        self.0.shards.iter().map(|shard| shard.with_lock(|breakers| breakers.len())).sum()
     }
 
     /// True if no key has an entry.
@@ -340,30 +444,30 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// The most keys that can have an entry, over all shards.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.0.iter().map(|shard| shard.with_lock(|breakers| breakers.capacity())).sum()
+        self.0.shards.iter().map(|shard| shard.with_lock(|breakers| breakers.capacity())).sum()
     }
 
     /// Results that would have needed an entry when there was none to be had.
     #[must_use]
     pub fn untracked(&self) -> u64 {
-        self.0.iter().map(|shard| shard.with_lock(|breakers| breakers.untracked())).sum()
+        self.0.shards.iter().map(|shard| shard.with_lock(|breakers| breakers.untracked())).sum()
     }
 
     /// What all breakers together have counted.
     #[must_use]
     pub fn stats(&self) -> BreakerStats {
         let add = |sum: BreakerStats, shard: &Keyed<K, P, T>| sum.plus(shard.with_lock(|breakers| breakers.stats()));
-        self.0.iter().fold(BreakerStats::default(), add)
+        self.0.shards.iter().fold(BreakerStats::default(), add)
     }
 
     /// The time by the clock of these breakers, for [`Open::retry_after`].
     #[must_use]
     pub fn now(&self) -> Instant {
-        self.0.of(0).timer().now()
+        self.0.shards.of(0).timer().now()
     }
 
     fn of<Q: Hash + ?Sized>(&self, key: &Q) -> &Keyed<K, P, T> {
-        self.0.of(self.0.hasher.hash_one(key))
+        self.0.shards.of(self.0.shards.hasher.hash_one(key))
     }
 }
 

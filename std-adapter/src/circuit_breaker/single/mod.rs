@@ -12,9 +12,10 @@ use core::{
 
 use steadfast_core::{
     CircuitBreaker as Machine, Clock, Instant, Lock, Shared,
-    circuit_breaker::{Open, Outcome, Permit, ReportOutcome, TripPolicy},
+    circuit_breaker::{BreakerMode, BreakerState, Open, Outcome, Permit, ReportOutcome, TripPolicy},
 };
 
+use super::watch::{Hook, OnTransition, Waiters};
 use crate::runtime::Mutex;
 
 /// A machine behind its lock, and the lanes beside it. Lock and word are parameters for the sake of loom.
@@ -24,6 +25,9 @@ pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64>
     /// The lanes are open; looked at and changed inside the lock only.
     is_calm: AtomicBool,
     call_timeout: Option<Duration>,
+    /// A change of state takes the lock: what passes by a lane brings none.
+    pub(super) hook: Hook<OnTransition>,
+    pub(super) waiters: Waiters,
 }
 
 /// Brings a permit back to its breaker.
@@ -148,6 +152,8 @@ where
             lanes: Default::default(),
             is_calm: AtomicBool::new(false),
             call_timeout: end_of_first.map(|at| at.saturating_duration_since(Instant::ZERO)),
+            hook: Hook::default(),
+            waiters: Waiters::default(),
         };
         single.shared.with_lock(|machine| single.open_lanes(machine));
         single
@@ -181,12 +187,14 @@ where
     // Apart, and never inlined, so that what nearly every call does is short enough to be.
     #[inline(never)]
     fn acquire_locked(&self) -> Result<Permit, Open> {
-        self.with(Machine::try_acquire)
+        let (decision, transitions) = self.with(|machine, now| machine.telling(|machine| machine.try_acquire(now)));
+        self.hook.tell(transitions, |hook, transition| hook(transition));
+        decision
     }
 
     #[inline(never)]
     fn record_locked(&self, permit: Permit, is_counted: bool, outcome: Outcome) {
-        self.with(|machine, now| {
+        self.change(|machine, now| {
             if !is_counted {
                 machine.merge(1, 0);
             }
@@ -196,14 +204,26 @@ where
 
     /// Admits a call that keeps no permit.
     pub(super) fn allow_request(&self) -> bool {
-        self.lane(lane()).count(ADMITTED, |_| true) || self.with(Machine::allow_request)
+        self.lane(lane()).count(ADMITTED, |_| true) || self.acquire_locked().is_ok()
     }
 
     /// A success without a permit.
     pub(super) fn record_success(&self) {
         if !self.lane(lane()).count(SUCCEEDED, |_| true) {
-            self.with(Machine::record_success);
+            self.change(Machine::record_success);
         }
+    }
+
+    /// Runs what may change the breaker's mind, and tells those who wait for that.
+    pub(super) fn change(&self, f: impl FnOnce(&mut Machine<P>, Instant)) {
+        let (transitions, may_admit) = self.with(|machine, now| {
+            let ((), transitions) = machine.telling(|machine| f(machine, now));
+            (transitions, machine.state() != BreakerState::Open || machine.mode() != BreakerMode::Automatic)
+        });
+        if may_admit {
+            self.waiters.wake();
+        }
+        self.hook.tell(transitions, |hook, transition| hook(transition));
     }
 
     /// Runs `f` on the machine with the current time.

@@ -2,10 +2,16 @@ use core::num::NonZeroU32;
 
 use steadfast_core::{
     Breakers, CircuitBreaker, Reset, Trip,
-    circuit_breaker::{BreakerMode, CallWindow, Consecutive, Outcome, Percent, Permit, TimeWindow, TripPolicy},
+    circuit_breaker::{
+        BreakerMode, CallWindow, Consecutive, Outcome, Percent, Permit, TimeWindow, TripPolicy, WindowStats,
+    },
 };
 
 use crate::{any, limiters::cost, now, see, see_all, seed, span};
+
+fn rule(window: WindowStats) -> bool {
+    window.failures > any() && window.slow_calls > any() && window.calls > any()
+}
 
 pub fn probe() {
     circuit_breaker(Trip::consecutive(3));
@@ -14,6 +20,8 @@ pub fn probe() {
     circuit_breaker(CallWindow::<32>::new(percent()).min_calls(cost()).slow_calls(span(), percent()));
     circuit_breaker(Trip::time_window::<10>(span(), percent()));
     circuit_breaker(TimeWindow::<10>::new(span(), percent()).min_calls(NonZeroU32::MIN).slow_calls(span(), percent()));
+    circuit_breaker(Trip::when(Trip::call_window::<32>(percent()), rule));
+    circuit_breaker(Trip::when(Trip::consecutive(3), rule));
     breakers(Trip::consecutive(3));
     breakers(Trip::call_window::<32>(percent()));
 }
@@ -46,7 +54,7 @@ fn mode() -> BreakerMode {
 
 pub fn reset() -> Reset {
     let reset = Reset::after(span()).doubling().up_to(span()).jitter(percent(), any()).lease(span()).probes(3);
-    let reset = reset.on_drop(outcome()).on_panic(outcome());
+    let reset = reset.probe_successes(percent()).on_drop(outcome()).on_panic(outcome());
     if any() { reset.call_timeout(span()) } else { reset }
 }
 
@@ -69,8 +77,14 @@ fn circuit_breaker<P: TripPolicy>(trip: P) {
         breaker.record_failure(now());
         see((breaker.state(), breaker.mode(), breaker.stats().plus(breaker.stats())));
         breaker.set_mode(mode());
+        see(breaker.window(now()));
+        see(breaker.last_transition());
+        see(breaker.telling(|breaker| breaker.allow_request(now())));
         if any() {
             breaker.close();
+        }
+        if any() {
+            breaker.open(now());
         }
     }
 }
@@ -102,6 +116,13 @@ fn breakers<P: TripPolicy>(trip: P) {
         breakers.set_mode(mode());
         see((breakers.state(&key), breakers.close(&key), breakers.cleanup(now()), breakers.mode()));
         see((breakers.stats(), breakers.untracked(), breakers.reused()));
+        see((
+            breakers.open(&key, now()),
+            breakers.open_existing(hash, &key, now()),
+            breakers.open_new(hash, key, now()),
+        ));
+        see((breakers.window(&key, now()), breakers.last_transition()));
+        see(breakers.telling(|breakers| breakers.allow_request(&key, now())));
         see((breakers.len(), breakers.is_empty(), breakers.capacity()));
         see_all(breakers.iter());
     }

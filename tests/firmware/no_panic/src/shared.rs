@@ -126,7 +126,10 @@ fn breakers() {
                 .report_to(|permit, outcome| breaker.with(|breaker, now| breaker.record(permit, outcome, now)))
                 .record(outcome());
         }
-        keyed.record_with(any(), &key, u64::clone, None, outcome());
+        see(keyed.record_with(any(), &key, u64::clone, None, outcome()));
+        breaker.open();
+        see((breaker.window(), breaker.last_transition()));
+        see((keyed.open(&key), keyed.window(&key), keyed.last_transition()));
         see((
             breaker.call_blocking(call),
             keyed.call_blocking(&key, call),
