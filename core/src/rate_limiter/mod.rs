@@ -82,7 +82,11 @@ use crate::foundation::{
 ///
 /// Every call is O(1) expected, plus what `A` states.
 #[doc(alias(
-    "DefaultDirectRateLimiter", "DefaultKeyedRateLimiter", "PartitionedRateLimiter", "RateLimitLayer", "throttle"
+    "DefaultDirectRateLimiter",
+    "DefaultKeyedRateLimiter",
+    "PartitionedRateLimiter",
+    "RateLimitLayer",
+    "throttle"
 ))]
 pub type RateLimiter<K, A, const N: usize, H = HashSeed> = RateLimiterIn<K, A, Inline<N>, H>;
 

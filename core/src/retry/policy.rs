@@ -30,7 +30,12 @@ use crate::foundation::time::{Instant, Span};
 /// assert_eq!(POLICY.delay_for(u32::MAX), Duration::from_secs(30));
 /// ```
 #[doc(alias(
-    "BackoffType", "ConstantBuilder", "ExponentialBackoff", "ExponentialBuilder", "FixedInterval", "IntervalFunction",
+    "BackoffType",
+    "ConstantBuilder",
+    "ExponentialBackoff",
+    "ExponentialBuilder",
+    "FixedInterval",
+    "IntervalFunction",
     "UseJitter"
 ))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -95,7 +95,11 @@ pub use steadfast_core::rate_limiter::{
 /// A call is O(1) expected and takes the lock of one shard. Memory is allocated when the limiter is built; later only keys
 /// are.
 #[doc(alias(
-    "DefaultDirectRateLimiter", "DefaultKeyedRateLimiter", "PartitionedRateLimiter", "RateLimitLayer", "throttle"
+    "DefaultDirectRateLimiter",
+    "DefaultKeyedRateLimiter",
+    "PartitionedRateLimiter",
+    "RateLimitLayer",
+    "throttle"
 ))]
 pub struct RateLimiter<K, A: Quota, T = SystemTimer>(Arc<Inner<K, A, T>>);
 
