@@ -84,7 +84,9 @@ use crate::foundation::{
 #[doc(alias(
     "DefaultDirectRateLimiter",
     "DefaultKeyedRateLimiter",
+    "KeyExtractor",
     "PartitionedRateLimiter",
+    "PeerIpKeyExtractor",
     "RateLimitLayer",
     "throttle"
 ))]

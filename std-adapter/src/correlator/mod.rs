@@ -253,6 +253,7 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     ///
     /// [`CallError::Full`] if there are fewer free slots than peers, and nothing was sent; [`CallError::Closed`];
     /// [`CallError::Send`] if sending failed for every peer (the first failure).
+    #[doc(alias("fan-out", "scatter-gather"))]
     pub async fn gather<F, D, E>(
         &self,
         peers: impl IntoIterator<Item = P>,

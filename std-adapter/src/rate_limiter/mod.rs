@@ -97,7 +97,9 @@ pub use steadfast_core::rate_limiter::{
 #[doc(alias(
     "DefaultDirectRateLimiter",
     "DefaultKeyedRateLimiter",
+    "KeyExtractor",
     "PartitionedRateLimiter",
+    "PeerIpKeyExtractor",
     "RateLimitLayer",
     "throttle"
 ))]
@@ -127,6 +129,7 @@ pub struct RateLimiterBuilder<K, A, T = SystemTimer> {
 
 impl<K: Eq + Hash, A: Quota + Clone> RateLimiter<K, A> {
     /// The settings of a limiter with this quota: 65,536 keys, [`OnFull::Share`].
+    #[doc(alias = "GovernorConfigBuilder")]
     #[doc(alias = "NewRateLimiter")]
     pub const fn builder(quota: A) -> RateLimiterBuilder<K, A> {
         RateLimiterBuilder { quota, capacity: 65_536, on_full: OnFull::Share, timer: SystemTimer, key: PhantomData }
