@@ -17,6 +17,7 @@
 //! - **Counts** are in `stats()`, and add up.
 //! - **The state machines** beneath are in [`steadfast_core`], with `now` as an argument and no lock. [`runtime`] and
 //!   [`storage`] have this crate's parts for a [`Shared`](steadfast_core::Shared) of your own.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     test,
     allow(
