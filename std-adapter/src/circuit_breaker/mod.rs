@@ -14,18 +14,13 @@ mod breakers;
 mod single;
 mod watch;
 
-use core::{
-    fmt,
-    future::{Future, poll_fn},
-    pin::pin,
-    task::Poll,
-};
+use core::{fmt, future::Future};
 use std::{sync::Arc, thread};
 
 use steadfast_core::{CircuitBreaker as Machine, Clock, Instant, Timer};
 
 use self::single::{Reporter, Single};
-use crate::runtime::{Mutex, SystemTimer, random_seed};
+use crate::runtime::{Mutex, SystemTimer, ask_until, random_seed};
 
 pub use breakers::{Breakers, BreakersBuilder, BreakersGuard, BreakersReporter};
 
@@ -251,24 +246,8 @@ impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
         if let Ok(guard) = self.try_acquire() {
             return guard;
         }
-        let waiter = self.0.waiters.enter();
-        let (mut sleep, mut until) = (pin!(None), None);
-        poll_fn(|cx| {
-            waiter.listen(cx.waker()); // before it asks, so that no change falls between
-            let open = match self.try_acquire() {
-                Ok(guard) => return Poll::Ready(guard),
-                Err(open) => open,
-            };
-            if until.replace(open.retry_at) != Some(open.retry_at) {
-                sleep.set(Some(self.0.clock().sleep_until(open.retry_at)));
-            }
-            if sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
-                until = None;
-                cx.waker().wake_by_ref(); // it is time to ask again
-            }
-            Poll::Pending
-        })
-        .await
+        let ask = || self.try_acquire().map_err(|open| open.retry_at);
+        ask_until(self.0.clock(), &self.0.waiters, 0, ask).await
     }
 }
 

@@ -1,9 +1,5 @@
 //! Who hears of a breaker's changes.
 
-use core::{
-    sync::atomic::{AtomicUsize, Ordering},
-    task::Waker,
-};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steadfast_core::circuit_breaker::Transition;
@@ -43,71 +39,6 @@ impl<H: ?Sized> Hook<H> {
             let _ = unless_it_panics(|| call(&hook, transition));
         }
         let _ = unless_it_panics(|| drop(hook));
-    }
-}
-
-/// Those who wait until an open breaker lets them through. All are woken together: whoever asks first gets the permit.
-#[derive(Default)]
-pub(super) struct Waiters {
-    count: AtomicUsize,
-    wakers: Mutex<Vec<(u64, Option<Waker>)>>,
-    last: Mutex<u64>,
-}
-
-impl Waiters {
-    pub(super) fn enter(&self) -> Waiter<'_> {
-        let id = {
-            let mut last = lock(&self.last);
-            *last = last.wrapping_add(1);
-            *last
-        };
-        lock(&self.wakers).push((id, None));
-        self.count.fetch_add(1, Ordering::Relaxed);
-        Waiter { waiters: self, id }
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        lock(&self.wakers).is_empty() && self.count.load(Ordering::Relaxed) == 0
-    }
-
-    /// The breaker may admit a call now. Whoever listened before it asked has been counted before: the breaker's lock is
-    /// between.
-    pub(super) fn wake(&self) {
-        if self.count.load(Ordering::Relaxed) == 0 {
-            return;
-        }
-        let woken: Vec<_> = lock(&self.wakers).iter_mut().filter_map(|(_, waker)| waker.take()).collect();
-        for waker in woken {
-            let _ = unless_it_panics(|| waker.wake());
-        }
-    }
-}
-
-/// One who waits. Dropping it leaves.
-pub(super) struct Waiter<'w> {
-    waiters: &'w Waiters,
-    id: u64,
-}
-
-impl Waiter<'_> {
-    /// To be called before the breaker is asked.
-    pub(super) fn listen(&self, waker: &Waker) {
-        let waker = waker.clone(); // outside the lock
-        let before =
-            lock(&self.waiters.wakers).iter_mut().find(|(id, _)| *id == self.id).map(|(_, slot)| slot.replace(waker));
-        drop(before);
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        let mut wakers = lock(&self.waiters.wakers);
-        let at = wakers.iter().position(|(id, _)| *id == self.id);
-        let left = at.map(|at| wakers.swap_remove(at));
-        drop(wakers);
-        self.waiters.count.fetch_sub(1, Ordering::Relaxed);
-        let _ = unless_it_panics(|| drop(left));
     }
 }
 

@@ -15,8 +15,8 @@ use steadfast_core::{
     circuit_breaker::{BreakerMode, BreakerState, Open, Outcome, Permit, ReportOutcome, TripPolicy},
 };
 
-use super::watch::{Hook, OnTransition, Waiters};
-use crate::runtime::Mutex;
+use super::watch::{Hook, OnTransition};
+use crate::runtime::{Mutex, Waiters};
 
 /// A machine behind its lock, and the lanes beside it. Lock and word are parameters for the sake of loom.
 pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64> {
@@ -221,7 +221,7 @@ where
             (transitions, machine.state() != BreakerState::Open || machine.mode() != BreakerMode::Automatic)
         });
         if may_admit {
-            self.waiters.wake();
+            self.waiters.wake(0);
         }
         self.hook.tell(transitions, |hook, transition| hook(transition));
     }

@@ -176,8 +176,13 @@ fn others() {
         let key = any();
         see((cache.check(&key), cache.seen(&key), cache.mark(&key), cache.cleanup(), cache.horizon(), cache.stats()));
         if let Claim::Fresh(claim) = cache.claim(&key) {
-            if any() { see(claim.commit()) } else { drop(claim) }
+            match any::<u8>() {
+                0 => see(claim.commit()),
+                1 => claim.keep(),
+                _ => drop(claim),
+            }
         }
+        see((cache.forget(&key), cache.in_flight_until(&key)));
         let ballot = if any() { votes.ballot() } else { BallotId::from_u64(any()) };
         see(votes.vote(ballot, any(), any()));
         votes.vote_with(
