@@ -1,7 +1,7 @@
 //! Every public type is `defmt::Format`: checked when it compiles, for nothing links `defmt` on a host. That none is left
 //! out is checked by `tests/host/tests/format.rs`.
 
-use core::cell::RefCell;
+use core::{cell::RefCell, future::Ready};
 
 use super::*;
 use crate::{
@@ -24,6 +24,7 @@ type Queue = BatchQueue<u8, 4, 2>;
 type Log = Shared<Logger<4>, RefCell<Logger<4>>, test_util::ManualClock>;
 type Heard = DedupCache<u8, 4>;
 type OnAttempt = fn(FlightEnd<u8>) -> Result<(), FlightLost<u8>>;
+type Peers = Shared<Breakers<u8, 4>, RefCell<Breakers<u8, 4>>, test_util::VirtualTimer>;
 type OnCall = fn(Permit, Outcome);
 
 const _: () = {
@@ -68,7 +69,10 @@ const _: () = {
     format::<(FlightPermit, CachedRateLimiterIn<u8, u8, Gcra, Inline<4>>, CachedRateLimiterStats)>();
 
     format::<(Failure, Jitter, Reason, Retry<'_>, RetryBudget, RetryBudgetStats, RetryError<u8>, RetryPolicy, Step)>();
-    format::<(NoBudget, Plain, Run<u8, u8>, Setup<u8, u8, u8, u8, u8, u8, u8>)>();
+    format::<(NoBudget, Plain, Retrying<u8, u8, u8>)>();
+    format::<RetryFuture<fn() -> Ready<Result<u8, u8>>, &'static test_util::VirtualTimer, u8>>();
+    format::<GuardedCall<(&'static Peers, &'static u8), u8>>();
+    format::<OkOrErr>();
 };
 
 #[cfg(feature = "aead")]
