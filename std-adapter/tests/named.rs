@@ -1,15 +1,20 @@
 //! Guards and futures have names: each can stand in a struct, and be the `Future` of a service, without a box.
 
 use core::{
-    future::{Future, Ready, ready},
+    future::{Future, IntoFuture, Ready, ready},
+    num::NonZeroU32,
+    task::{Context, Waker},
     time::Duration,
 };
 
 use steadfast::{
-    Breakers, CircuitBreaker, Reset, Trip, block_on,
+    Breakers, CircuitBreaker, Gcra, RateLimiter, Reset, RetryExt, RetryPolicy, Trip, block_on,
     circuit_breaker::{
         BreakerCall, BreakerError, BreakerGuard, BreakersCall, BreakersGuard, Classify, OkOrErr, Outcome,
     },
+    rate_limiter::{UntilAllowedOwned, WaitError},
+    retry::{Operation, Plain, RetryError, RetryFuture},
+    runtime::{JitterRng, SystemTimer},
 };
 
 /// As `tower` has it.
@@ -108,4 +113,70 @@ fn permits_stand_in_a_struct() {
     job.permit.record(Outcome::Failure);
     job.by_key.record(Outcome::Failure);
     assert!(breaker.try_acquire().is_err() && breakers.try_acquire("bob").is_err());
+}
+
+struct Retried<S> {
+    policy: RetryPolicy,
+    inner: S,
+}
+
+/// One request, as often as it takes.
+struct Attempts<R, S> {
+    request: R,
+    service: S,
+}
+
+impl<R: Clone, S: Service<R>> Operation for Attempts<R, S> {
+    type Value = S::Response;
+    type Error = S::Error;
+    type Attempt = S::Future;
+
+    fn attempt(&mut self) -> S::Future {
+        self.service.call(self.request.clone())
+    }
+}
+
+impl<R, S> Service<R> for Retried<S>
+where
+    R: Clone + Send + 'static,
+    S: Service<R> + Clone + Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = RetryError<S::Error>;
+    type Future = RetryFuture<Attempts<R, S>, SystemTimer, JitterRng, fn(&S::Error) -> bool>;
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let attempts = Attempts { request, service: self.inner.clone() };
+        self.policy.call(attempts).retry_if((|_| true) as fn(&S::Error) -> bool).into_future()
+    }
+}
+
+#[test]
+fn a_retry_is_a_service_without_a_box() {
+    let mut service = Retried { policy: RetryPolicy::constant(Duration::ZERO).max_retries(2), inner: Halves };
+    assert_eq!(block_on(service.call(8)), Ok(4));
+    let error = block_on(service.call(7)).unwrap_err();
+    assert_eq!((error.last, error.attempts), (Some("odd"), 3));
+    let _all_by_default: RetryFuture<Attempts<u32, Halves>, SystemTimer, JitterRng, Plain> =
+        RetryPolicy::constant(Duration::ZERO).call(Attempts { request: 1, service: Halves }).into_future();
+}
+
+/// Waits for its turn before it calls.
+struct Paced {
+    turn: UntilAllowedOwned<String, Gcra>,
+}
+
+#[test]
+fn a_turn_stands_in_a_struct_and_frees_its_place() {
+    let limiter = RateLimiter::<String, _>::builder(Gcra::per_minute(1)).build();
+    let turn = |longest| Paced { turn: limiter.until_allowed_owned("bob".to_owned(), NonZeroU32::MIN, longest) };
+    assert_eq!(block_on(turn(None).turn), Ok(()));
+    let waits = turn(None);
+    let mut waits = Box::pin(waits.turn);
+    assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(waits);
+    let too_long = block_on(turn(Some(Duration::from_secs(1))).turn);
+    assert!(matches!(too_long, Err(WaitError::TooLong { .. })));
+    assert_eq!((limiter.stats().allowed, limiter.stats().denied), (1, 1));
 }

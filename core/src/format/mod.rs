@@ -16,11 +16,14 @@ use crate::{
         hash::{HashSeed, SeededHasher},
         shared::{Clock, Lock, Shared, Timer},
         storage::Storage,
-        wait_list::WaitList,
+        wait_list::{WaitList, WaitQueue},
     },
     logger::{Actors, Entry, Group, Logger},
     quorum::{ListStorage, QuorumIn},
-    rate_limiter::{CachedRateLimiterIn, FlightEnd, FlightGuard, FlightLost, Quota, RateLimiterIn},
+    rate_limiter::{
+        CachedRateLimiterIn, FlightEnd, FlightGuard, FlightLost, Quota, RateLimiterIn, UntilAllowed, WaitRequest,
+        WaitState,
+    },
     retry::{Operation, RetryBudget, RetryFuture, Retrying},
 };
 
@@ -52,7 +55,10 @@ format_as_debug! {
     [K, P: TripPolicy, S: Storage, H] BreakersIn<K, P, S, H>;
     [K, S: Storage, H] DedupCacheIn<K, S, H>;
     [K, V, A: Quota, S: Storage, H] CachedRateLimiterIn<K, V, A, S, H>;
+    ['a, M, L, T: Timer, Q, C: WaitQueue, O] UntilAllowed<'a, M, L, T, Q, C, O>;
+    ['a, Q: ?Sized, F] WaitRequest<'a, Q, F>;
     [M, L, T] Shared<M, L, T>;
+    [S] WaitState<S>;
     [P, R, S: Storage] CorrelatorIn<P, R, S>;
     [P: TripPolicy] CircuitBreaker<P>;
     [R: ReportOutcome] CallGuard<R>;

@@ -13,6 +13,7 @@ mod sliding_log;
 mod stats;
 mod until_allowed;
 mod verdict;
+mod wait_state;
 mod waiting;
 
 use core::num::NonZeroU32;
@@ -25,7 +26,9 @@ pub use gcra::{Gcra, GcraState};
 pub use quota::{CostExceedsBurst, Decision, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogState};
 pub use stats::RateLimiterStats;
+pub use until_allowed::UntilAllowed;
 pub use verdict::Verdict;
+pub use wait_state::{WaitOutput, WaitRequest, WaitState};
 pub use waiting::WaitError;
 
 use crate::foundation::{

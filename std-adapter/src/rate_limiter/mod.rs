@@ -7,6 +7,7 @@ mod waiting;
 pub use cached::{CachedRateLimiter, CachedRateLimiterBuilder};
 use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, num::NonZeroU32};
 use std::sync::Arc;
+pub use waiting::{UntilAllowed, UntilAllowedOwned};
 
 use steadfast_core::{Clock, Instant, Shared, rate_limiter::RateLimiterIn};
 
@@ -19,7 +20,7 @@ use crate::{
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
     AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Decision, FlightEnd, FlightGuard, FlightLost, Gcra,
-    OnFull, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError,
+    OnFull, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError, WaitOutput,
 };
 
 /// A keyed rate limiter: each key may do so much in so much time, in memory that is fixed when it is built.
