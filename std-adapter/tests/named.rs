@@ -8,11 +8,13 @@ use core::{
 };
 
 use steadfast::{
-    Breakers, CircuitBreaker, Gcra, RateLimiter, Reset, RetryExt, RetryPolicy, Trip, block_on,
+    Breakers, CachedRateLimiter, CircuitBreaker, DedupCache, Gcra, RateLimiter, Reset, RetryExt, RetryPolicy, Trip,
+    block_on,
     circuit_breaker::{
         BreakerCall, BreakerError, BreakerGuard, BreakersCall, BreakersGuard, Classify, OkOrErr, Outcome,
     },
-    rate_limiter::{UntilAllowedOwned, WaitError},
+    dedup_cache::{Claim, ClaimGuard, OnFull},
+    rate_limiter::{AllowOrCached, CachedGuard, UntilAllowedOwned, WaitError},
     retry::{Operation, Plain, RetryError, RetryFuture},
     runtime::{JitterRng, SystemTimer},
 };
@@ -179,4 +181,22 @@ fn a_turn_stands_in_a_struct_and_frees_its_place() {
     let too_long = block_on(turn(Some(Duration::from_secs(1))).turn);
     assert!(matches!(too_long, Err(WaitError::TooLong { .. })));
     assert_eq!((limiter.stats().allowed, limiter.stats().denied), (1, 1));
+}
+
+/// Two rights that a task holds while it works.
+struct Held {
+    attempt: CachedGuard<String, u32, Gcra>,
+    claim: ClaimGuard<String>,
+}
+
+#[test]
+fn claims_and_attempts_stand_in_a_struct() {
+    let pings = CachedRateLimiter::<String, u32, _>::builder(Gcra::per_minute(1), Duration::from_secs(5)).build();
+    let orders = DedupCache::<String>::builder(Duration::from_secs(600), OnFull::Refuse).build();
+    let AllowOrCached::Allowed(attempt) = pings.allow_or_cached("bob") else { panic!() };
+    let Claim::Fresh(claim) = orders.claim("7") else { panic!() };
+    let held = Held { attempt, claim };
+    assert_eq!(held.attempt.complete(7), Ok(()));
+    assert_eq!(held.claim.commit(), Ok(()));
+    assert!(orders.seen("7"));
 }

@@ -21,8 +21,7 @@ use crate::{
     logger::{Actors, Entry, Group, Logger},
     quorum::{ListStorage, QuorumIn},
     rate_limiter::{
-        CachedRateLimiterIn, FlightEnd, FlightGuard, FlightLost, Quota, RateLimiterIn, UntilAllowed, WaitRequest,
-        WaitState,
+        CachedRateLimiterIn, EndFlight, FlightGuard, Quota, RateLimiterIn, UntilAllowed, WaitRequest, WaitState,
     },
     retry::{Operation, RetryBudget, RetryFuture, Retrying},
 };
@@ -65,7 +64,7 @@ format_as_debug! {
     [O: Operation, T: Timer, R, P, H, N, B: Lock<Target = RetryBudget>] RetryFuture<O, T, R, P, H, N, B>;
     [O, T, R, P, H, N, B] Retrying<O, T, R, P, H, N, B>;
     [A: Admit, F, C] GuardedCall<A, F, C>;
-    [V, E: FnOnce(FlightEnd<V>) -> Result<(), FlightLost<V>>] FlightGuard<V, E>;
+    [V, E: EndFlight<V>] FlightGuard<V, E>;
     [V, T, S: ListStorage] QuorumIn<V, T, S>;
     [const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize]
         Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>;

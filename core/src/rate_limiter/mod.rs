@@ -19,8 +19,8 @@ mod waiting;
 use core::num::NonZeroU32;
 
 pub use cached::{
-    AllowOrCached, CachedRateLimiter, CachedRateLimiterIn, CachedRateLimiterStats, FlightEnd, FlightGuard, FlightLost,
-    FlightPermit,
+    AllowOrCached, CachedRateLimiter, CachedRateLimiterIn, CachedRateLimiterStats, EndFlight, FlightEnd, FlightGuard,
+    FlightLost, FlightPermit,
 };
 pub use gcra::{Gcra, GcraState};
 pub use quota::{CostExceedsBurst, Decision, Quota};

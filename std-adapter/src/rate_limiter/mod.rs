@@ -4,7 +4,7 @@ mod cached;
 mod line;
 mod waiting;
 
-pub use cached::{CachedRateLimiter, CachedRateLimiterBuilder};
+pub use cached::{CachedGuard, CachedRateLimiter, CachedRateLimiterBuilder, FlightReporter};
 use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, num::NonZeroU32};
 use std::sync::Arc;
 pub use waiting::{UntilAllowed, UntilAllowedOwned};
@@ -19,8 +19,8 @@ use crate::{
 
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
-    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Decision, FlightEnd, FlightGuard, FlightLost, Gcra,
-    OnFull, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError, WaitOutput,
+    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Decision, EndFlight, FlightEnd, FlightGuard, FlightLost,
+    Gcra, OnFull, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError, WaitOutput,
 };
 
 /// A keyed rate limiter: each key may do so much in so much time, in memory that is fixed when it is built.
