@@ -137,19 +137,39 @@ impl<P: TripPolicy> CircuitBreaker<P> {
     #[doc(alias = "NewCircuitBreaker")]
     #[must_use]
     pub fn new(trip: P, reset: Reset) -> Self {
-        Self::with_clock(trip, reset, SystemTimer)
+        Self::builder(trip, reset).build()
+    }
+
+    /// The settings of such a breaker.
+    pub const fn builder(trip: P, reset: Reset) -> CircuitBreakerBuilder<P> {
+        CircuitBreakerBuilder { trip, reset, timer: SystemTimer }
+    }
+}
+
+/// The settings of a [`CircuitBreaker`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct CircuitBreakerBuilder<P, T = SystemTimer> {
+    trip: P,
+    reset: Reset,
+    timer: T,
+}
+
+impl<P: TripPolicy, T: Clock> CircuitBreakerBuilder<P, T> {
+    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for all but async calls.
+    pub fn timer<U: Clock>(self, timer: U) -> CircuitBreakerBuilder<P, U> {
+        CircuitBreakerBuilder { trip: self.trip, reset: self.reset, timer }
+    }
+
+    /// The breaker, closed.
+    pub fn build(self) -> CircuitBreaker<P, T> {
+        let mut machine = Machine::new(self.trip, self.reset);
+        machine.reseed_jitter(random_seed());
+        CircuitBreaker(Arc::new(Single::new(Mutex::new(machine), self.timer)))
     }
 }
 
 impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
-    /// As [`new`](CircuitBreaker::new), on another clock than the system's. To make async calls it must be a [`Timer`](crate::runtime::Timer).
-    #[must_use]
-    pub fn with_clock(trip: P, reset: Reset, clock: T) -> Self {
-        let mut machine = Machine::new(trip, reset);
-        machine.reseed_jitter(random_seed());
-        Self(Arc::new(Single::new(Mutex::new(machine), clock)))
-    }
-
     /// True if a call may be made, for callers that tell its end by [`record_success`](Self::record_success) or
     /// [`record_failure`](Self::record_failure). If they do not, a probe's place is lost for [`Reset::lease`].
     #[must_use]

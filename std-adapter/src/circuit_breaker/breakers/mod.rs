@@ -60,14 +60,14 @@ pub struct BreakersBuilder<K, P = Consecutive, T = SystemTimer> {
     trip: P,
     reset: Reset,
     capacity: usize,
-    clock: T,
+    timer: T,
     key: PhantomData<fn() -> K>,
 }
 
 impl<K: Eq + Hash, P: TripPolicy> Breakers<K, P> {
     /// The settings of breakers that open by `trip` and come back by `reset`: 65,536 keys.
     pub const fn builder(trip: P, reset: Reset) -> BreakersBuilder<K, P> {
-        BreakersBuilder { trip, reset, capacity: 65_536, clock: SystemTimer, key: PhantomData }
+        BreakersBuilder { trip, reset, capacity: 65_536, timer: SystemTimer, key: PhantomData }
     }
 }
 
@@ -82,11 +82,11 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
         self
     }
 
-    /// Another clock than the system's.
+    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for all but async calls.
     #[must_use]
-    pub fn clock<U: Clock + Clone>(self, clock: U) -> BreakersBuilder<K, P, U> {
+    pub fn timer<U: Clock + Clone>(self, timer: U) -> BreakersBuilder<K, P, U> {
         let Self { trip, reset, capacity, key, .. } = self;
-        BreakersBuilder { trip, reset, capacity, clock, key }
+        BreakersBuilder { trip, reset, capacity, timer, key }
     }
 
     /// The breakers. Allocates all their memory; nothing else does later, but the keys themselves.
@@ -94,7 +94,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
         Breakers(Arc::new(Shards::new(self.capacity, Spread::Wide, |room, hasher| {
             let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, room, hasher);
             machine.reseed_jitter(random_seed());
-            Shared::new(Mutex::new(machine), self.clock.clone())
+            Shared::new(Mutex::new(machine), self.timer.clone())
         })))
     }
 }
