@@ -497,7 +497,7 @@ fn found_b10_an_id_can_be_forgotten_and_a_claim_of_it_with_it() {
 fn found_b10_a_claim_that_is_kept_blocks_its_id_until_the_lease_ends() {
     let timer = crate::test_util::VirtualTimer::default();
     let cache = DedupCache::<u8, 4>::new(Duration::from_secs(60), OnFull::Refuse).with_lease(Duration::from_secs(5));
-    let cache = crate::foundation::shared::Shared::new(core::cell::RefCell::new(cache), timer.clone());
+    let cache = Shared::new(RefCell::new(cache), timer.clone());
     let Claim::Fresh(guard) = cache.claim(&7) else { panic!("it is new") };
     guard.keep();
     assert!(matches!(cache.claim(&7), Claim::InFlight));

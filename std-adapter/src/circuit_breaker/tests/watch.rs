@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn found_b10_each_change_of_state_is_told_outside_the_lock() {
     let told = Told::default();
     let clock: &Seconds = Box::leak(Box::default());
-    let breaker = CircuitBreaker::with_clock(Trip::consecutive(2), RESET, clock);
+    let breaker = CircuitBreaker::builder(Trip::consecutive(2), RESET).timer(clock).build();
     let (heard, asks) = (told.clone(), breaker.state());
     assert_eq!(asks, BreakerState::Closed);
     let weak = Arc::downgrade(&breaker.0);
@@ -56,7 +56,7 @@ fn found_b10_a_hook_that_panics_ends_only_its_own_call() {
 fn found_b10_changes_of_a_key_are_told_with_it() {
     let told = Told::default();
     let timer = VirtualTimer::default();
-    let breakers = Breakers::<String>::builder(Trip::consecutive(1), RESET).clock(timer.clone()).build();
+    let breakers = Breakers::<String>::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
     let heard = told.clone();
     breakers.on_transition(move |key, change| {
         heard.lock().unwrap().push((key.clone(), change.from, change.to));
@@ -87,7 +87,7 @@ fn found_b10_changes_of_a_key_are_told_with_it() {
 #[test]
 fn found_b10_whoever_waits_is_let_through_when_the_breaker_lets_calls_through() {
     let timer = VirtualTimer::default();
-    let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), RESET, timer.clone());
+    let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
     breaker.record_failure();
     let (through, probes) = (RefCell::new(Vec::new()), Cell::new(0));
     let mut simulator = Simulator::with_timer(1, timer.clone());
@@ -109,7 +109,7 @@ fn found_b10_whoever_waits_is_let_through_when_the_breaker_lets_calls_through() 
 fn found_b10_whoever_waits_hears_of_close_and_of_the_mode() {
     for by_mode in [true, false] {
         let timer = VirtualTimer::default();
-        let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), RESET, timer.clone());
+        let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
         breaker.record_failure();
         breaker.set_mode(BreakerMode::ForcedOpen);
         let through = Cell::new(None);
@@ -136,7 +136,7 @@ fn found_b10_whoever_waits_hears_of_close_and_of_the_mode() {
 #[test]
 fn found_b10_a_probes_place_that_becomes_free_is_given_to_whoever_waits() {
     let timer = VirtualTimer::default();
-    let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), RESET, timer.clone());
+    let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
     breaker.record_failure();
     let through = Cell::new(None);
     let mut simulator = Simulator::with_timer(1, timer.clone());
@@ -161,7 +161,7 @@ fn found_b10_a_probes_place_that_becomes_free_is_given_to_whoever_waits() {
 fn found_b10_whoever_is_dropped_while_waiting_takes_nothing() {
     for seed in 0..200 {
         let timer = VirtualTimer::default();
-        let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), RESET, timer.clone());
+        let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
         breaker.record_failure();
         let mut simulator = Simulator::with_timer(seed, timer.clone());
         let tasks: Vec<_> = (0..4)

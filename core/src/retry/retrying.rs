@@ -1,5 +1,4 @@
 //! An operation that is to be tried again, and what one may say about it.
-#![expect(clippy::type_complexity, reason = "a future without a name cannot stand in a type alias")]
 
 use core::{
     fmt,
@@ -10,31 +9,44 @@ use core::{
 use rand_core::Rng;
 
 use super::{
-    Failure, RetryBudget, RetryError, RetryPolicy,
+    Failure, RetryBudget, RetryError, RetryFuture, RetryPolicy,
     rules::{Classify, Hint, NoBudget, Notify, Plain, RetryIf},
 };
 use crate::foundation::shared::{Lock, Timer};
 
-/// A retry that can be awaited: it tries an operation until it succeeds or the policy gives up.
-///
-/// [`RetryPolicy::call_with`] makes it; the adapters' `call` brings the timer and the random generator. Nothing happens before
-/// it is awaited. It allocates nothing, and it is `Send` when its parts are.
-///
-/// # Cancellation
-///
-/// Dropping the future ends the attempt or the wait. Nothing is called any more, and a retry that was taken out of the
-/// [budget](Self::budget) and has not begun is given back.
-#[must_use = "nothing is tried until it is awaited"]
-pub struct Run<S, D> {
-    setup: S,
-    drive: D,
+/// What is tried again: a closure that makes a future for each attempt, or a type whose future has a name.
+pub trait Operation {
+    /// What it brings.
+    type Value;
+    /// How it fails.
+    type Error;
+    /// One attempt.
+    type Attempt: Future<Output = Result<Self::Value, Self::Error>>;
+
+    /// Begins an attempt.
+    fn attempt(&mut self) -> Self::Attempt;
 }
 
-/// The parts of a [`Run`]: its operation, what is said about it (each [`Plain`], or the closure that was given), its budget
-/// ([`NoBudget`], or a lock), timer and generator.
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[derive(Debug)]
-pub struct Setup<O, P, H, N, B, T, R> {
+impl<O: FnMut() -> F, F: Future<Output = Result<V, E>>, V, E> Operation for O {
+    type Value = V;
+    type Error = E;
+    type Attempt = F;
+
+    fn attempt(&mut self) -> F {
+        self()
+    }
+}
+
+/// An operation that is tried again until it succeeds or the policy gives up: await it.
+///
+/// Made by [`RetryPolicy::call_with`]; the adapters' `call` brings the timer and the generator. What is said about the
+/// operation is a type each, [`Plain`] or the closure that was given, and so is its budget: [`NoBudget`], or a lock.
+///
+/// Nothing happens before it is awaited. Its future has a name, [`RetryFuture`], and so can be kept in a struct. Dropping it
+/// cancels: the attempt or the wait ends there, nothing is called any more, and a retry that was taken out of the
+/// [budget](Self::budget) and has not begun is given back. It allocates nothing, and it is `Send` when its parts are.
+#[must_use = "nothing is tried until it is awaited"]
+pub struct Retrying<O, T, R, P = Plain, H = Plain, N = Plain, B = NoBudget> {
     pub(super) policy: RetryPolicy,
     pub(super) operation: O,
     pub(super) retry_if: P,
@@ -44,24 +56,6 @@ pub struct Setup<O, P, H, N, B, T, R> {
     pub(super) is_nested: bool,
     pub(super) timer: T,
     pub(super) rng: R,
-}
-
-/// Turns a [`Setup`] into its future. A trait, because the future of an `async fn` has no name that `IntoFuture` could
-/// give.
-pub trait Drive<S> {
-    /// Makes the attempts.
-    type Future: Future;
-
-    /// The future of these parts.
-    fn drive(self, setup: S) -> Self::Future;
-}
-
-impl<S, D: FnOnce(S) -> F, F: Future> Drive<S> for D {
-    type Future = F;
-
-    fn drive(self, setup: S) -> F {
-        self(setup)
-    }
 }
 
 impl RetryPolicy {
@@ -117,77 +111,40 @@ impl RetryPolicy {
     /// ```
     #[doc(alias = "Do")]
     #[doc(alias = "DoWithContext")]
-    pub fn call_with<O, F, V, E, T, R>(
-        self,
-        timer: T,
-        rng: R,
-        operation: O,
-    ) -> Run<
-        Setup<O, Plain, Plain, Plain, NoBudget, T, R>,
-        impl Drive<Setup<O, Plain, Plain, Plain, NoBudget, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
-    >
+    pub const fn call_with<O, T, R>(self, timer: T, rng: R, operation: O) -> Retrying<O, T, R>
     where
-        O: FnMut() -> F,
-        F: Future<Output = Result<V, E>>,
+        O: Operation,
         T: Timer,
         R: Rng,
     {
-        Run {
-            setup: Setup {
-                policy: self,
-                operation,
-                retry_if: Plain,
-                classify: Plain,
-                notify: Plain,
-                budget: None,
-                is_nested: false,
-                timer,
-                rng,
-            },
-            drive: Setup::drive,
+        Retrying {
+            policy: self,
+            operation,
+            retry_if: Plain,
+            classify: Plain,
+            notify: Plain,
+            budget: None,
+            is_nested: false,
+            timer,
+            rng,
         }
     }
 }
 
-impl<O, F, V, E, P, H, N, B, T, R, D> Run<Setup<O, P, H, N, B, T, R>, D>
-where
-    O: FnMut() -> F,
-    F: Future<Output = Result<V, E>>,
-    P: RetryIf<E>,
-    H: Classify<E>,
-    N: Notify<E>,
-    B: Lock<Target = RetryBudget>,
-    T: Timer,
-    R: Rng,
-{
+impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
     /// Only errors for which `retry_if` is true are worth another attempt; without it, all are.
     ///
     /// An attempt that was cut off has no error, and is always worth another one.
     #[doc(alias("Condition", "ShouldHandle", "retryOnException", "retryOnResult", "when"))]
-    pub fn retry_if<Q: FnMut(&E) -> bool>(
-        self,
-        retry_if: Q,
-    ) -> Run<
-        Setup<O, Q, H, N, B, T, R>,
-        impl Drive<Setup<O, Q, H, N, B, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
-    > {
-        let Setup { policy, operation, classify, notify, budget, is_nested, timer, rng, .. } = self.setup;
-        Run {
-            setup: Setup { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng },
-            drive: Setup::drive,
-        }
+    pub fn retry_if<Q: FnMut(&O::Error) -> bool>(self, retry_if: Q) -> Retrying<O, T, R, Q, H, N, B> {
+        let Self { policy, operation, classify, notify, budget, is_nested, timer, rng, .. } = self;
+        Retrying { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
     }
 
     /// `hint` finds in an error how long the server asks to wait: see [`Failure::RetryAfter`]. It takes the place of
     /// [`classify`](Self::classify).
     #[doc(alias("Retry-After"))]
-    pub fn hint<I: FnMut(&E) -> Option<Duration>>(
-        self,
-        hint: I,
-    ) -> Run<
-        Setup<O, P, Hint<I>, N, B, T, R>,
-        impl Drive<Setup<O, P, Hint<I>, N, B, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
-    > {
+    pub fn hint<I: FnMut(&O::Error) -> Option<Duration>>(self, hint: I) -> Retrying<O, T, R, P, Hint<I>, N, B> {
         self.with_classify(Hint(hint))
     }
 
@@ -255,56 +212,26 @@ where
     /// # let (mut example, mut cx) = (pin!(example), Context::from_waker(Waker::noop()));
     /// # assert!((0..9).any(|_| example.as_mut().poll(&mut cx).is_ready()));
     /// ```
-    #[doc(alias("DelayGenerator", "fibonacci", "adjust", "retry_on_result"))]
-    pub fn classify<I: FnMut(Option<&E>, u32) -> Failure>(
-        self,
-        classify: I,
-    ) -> Run<
-        Setup<O, P, I, N, B, T, R>,
-        impl Drive<Setup<O, P, I, N, B, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
-    > {
+    #[doc(alias("DelayGenerator", "fibonacci", "adjust"))]
+    pub fn classify<I: FnMut(Option<&O::Error>, u32) -> Failure>(self, classify: I) -> Retrying<O, T, R, P, I, N, B> {
         self.with_classify(classify)
     }
 
-    fn with_classify<I: Classify<E>>(
-        self,
-        classify: I,
-    ) -> Run<
-        Setup<O, P, I, N, B, T, R>,
-        impl Drive<Setup<O, P, I, N, B, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
-    > {
-        let Setup { policy, operation, retry_if, notify, budget, is_nested, timer, rng, .. } = self.setup;
-        Run {
-            setup: Setup { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng },
-            drive: Setup::drive,
-        }
+    fn with_classify<I>(self, classify: I) -> Retrying<O, T, R, P, I, N, B> {
+        let Self { policy, operation, retry_if, notify, budget, is_nested, timer, rng, .. } = self;
+        Retrying { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
     }
 
     /// `notify` is told each error that is followed by another attempt (`None` if the attempt was cut off), the number of
     /// the attempt from 1 on, and the delay until the next. The last error is in the [`RetryError`].
     #[doc(alias = "OnRetry")]
-    pub fn notify<M: FnMut(Option<&E>, u32, Duration)>(
-        self,
-        notify: M,
-    ) -> Run<
-        Setup<O, P, H, M, B, T, R>,
-        impl Drive<Setup<O, P, H, M, B, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
-    > {
-        let Setup { policy, operation, retry_if, classify, budget, is_nested, timer, rng, .. } = self.setup;
-        Run {
-            setup: Setup { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng },
-            drive: Setup::drive,
-        }
+    pub fn notify<M: FnMut(Option<&O::Error>, u32, Duration)>(self, notify: M) -> Retrying<O, T, R, P, H, M, B> {
+        let Self { policy, operation, retry_if, classify, budget, is_nested, timer, rng, .. } = self;
+        Retrying { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
     }
 
     /// This operation puts its share into `budget`, and takes its retries out of it.
-    pub fn budget<C: Lock<Target = RetryBudget>>(
-        self,
-        budget: C,
-    ) -> Run<
-        Setup<O, P, H, N, C, T, R>,
-        impl Drive<Setup<O, P, H, N, C, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
-    > {
+    pub fn budget<C: Lock<Target = RetryBudget>>(self, budget: C) -> Retrying<O, T, R, P, H, N, C> {
         self.with_budget(budget, false)
     }
 
@@ -312,43 +239,36 @@ where
     ///
     /// Of two layers with one budget the outer uses [`budget`](Self::budget) and the inner this. Each request then puts
     /// in one share, and each call beyond the first costs one retry, whichever layer makes it.
-    pub fn nested_budget<C: Lock<Target = RetryBudget>>(
-        self,
-        budget: C,
-    ) -> Run<
-        Setup<O, P, H, N, C, T, R>,
-        impl Drive<Setup<O, P, H, N, C, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
-    > {
+    pub fn nested_budget<C: Lock<Target = RetryBudget>>(self, budget: C) -> Retrying<O, T, R, P, H, N, C> {
         self.with_budget(budget, true)
     }
 
-    fn with_budget<C: Lock<Target = RetryBudget>>(
-        self,
-        budget: C,
-        is_nested: bool,
-    ) -> Run<
-        Setup<O, P, H, N, C, T, R>,
-        impl Drive<Setup<O, P, H, N, C, T, R>, Future = impl Future<Output = Result<V, RetryError<E>>>>,
-    > {
-        let Setup { policy, operation, retry_if, classify, notify, timer, rng, .. } = self.setup;
-        Run {
-            setup: Setup { policy, operation, retry_if, classify, notify, budget: Some(budget), is_nested, timer, rng },
-            drive: Setup::drive,
-        }
+    fn with_budget<C>(self, budget: C, is_nested: bool) -> Retrying<O, T, R, P, H, N, C> {
+        let Self { policy, operation, retry_if, classify, notify, timer, rng, .. } = self;
+        Retrying { policy, operation, retry_if, classify, notify, budget: Some(budget), is_nested, timer, rng }
     }
 }
 
-impl<S, D: Drive<S>> IntoFuture for Run<S, D> {
-    type Output = <D::Future as Future>::Output;
-    type IntoFuture = D::Future;
+impl<O, T, R, P, H, N, B> IntoFuture for Retrying<O, T, R, P, H, N, B>
+where
+    O: Operation,
+    T: Timer,
+    R: Rng,
+    P: RetryIf<O::Error>,
+    H: Classify<O::Error>,
+    N: Notify<O::Error>,
+    B: Lock<Target = RetryBudget>,
+{
+    type Output = Result<O::Value, RetryError<O::Error>>;
+    type IntoFuture = RetryFuture<O, T, R, P, H, N, B>;
 
-    fn into_future(self) -> D::Future {
-        self.drive.drive(self.setup)
+    fn into_future(self) -> Self::IntoFuture {
+        RetryFuture::new(self)
     }
 }
 
-impl<S, D> fmt::Debug for Run<S, D> {
+impl<O, T, R, P, H, N, B> fmt::Debug for Retrying<O, T, R, P, H, N, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").finish_non_exhaustive()
+        f.debug_struct("Retrying").field("policy", &self.policy).finish_non_exhaustive()
     }
 }
