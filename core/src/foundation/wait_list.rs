@@ -10,7 +10,7 @@ use crate::foundation::{
 /// A queue with places for `W` waiting tasks, so that those who wait for the same thing are served in the order of their
 /// arrival.
 ///
-/// It goes behind a [`Lock`] of its own, beside the machine that is waited for; see
+/// It goes behind a [`Lock`] of its own, beside the state machine that is waited for; see
 /// [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Every call is O(`W`). Keys are told apart by their hash, of 64
 /// bits where the hasher has as many: two keys of one hash would wait for each other.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl<const W: usize> WaitList<W> {
 
     /// Wakes all who wait, so that they ask again.
     ///
-    /// To be called after a change that lets something be allowed earlier, where it was made on the machine itself
+    /// To be called after a change that lets something be allowed earlier, where it was made on the state machine itself
     /// ([`Shared::with`](crate::foundation::shared::Shared::with)): another quota, a refund, a cleanup. Without it those who wait notice within
     /// a second. A waker is woken outside the lock.
     ///

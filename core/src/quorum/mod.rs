@@ -76,7 +76,7 @@ use waiters::Waiters;
 ///
 /// # Code of voters and values
 ///
-/// The machine itself calls `PartialEq` of voters and values, and clones values for a result. Behind a lock of the core's
+/// The state machine itself calls `PartialEq` of voters and values, and clones values for a result. Behind a lock of the core's
 /// ([`Shared`](crate::foundation::shared::Shared)) that happens inside it: let both be plain data there. They are dropped outside.
 ///
 /// # Waiting
@@ -94,7 +94,7 @@ pub struct QuorumIn<V, T, S: ListStorage> {
     closed: bool,
     threshold: usize,
     deadline: Instant,
-    /// The time that was left when the machine first learned the time.
+    /// The time that was left when the state machine first learned the time.
     left: Option<Span>,
     /// The earliest reading since readings are before the first one; the end of time while they are not.
     behind: Instant,

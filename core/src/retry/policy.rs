@@ -140,7 +140,7 @@ impl RetryPolicy {
     /// [`Reset::call_timeout`](crate::circuit_breaker::Reset::call_timeout) be shorter, or leave this out: the order is retry (breaker (time
     /// limit (call))).
     ///
-    /// The machine only names the instant ([`Retry::attempt_deadline`]); [`call_with`](Self::call_with) cuts.
+    /// The state machine only names the instant ([`Retry::attempt_deadline`]); [`call_with`](Self::call_with) cuts.
     #[must_use]
     pub const fn attempt_timeout(mut self, attempt_timeout: Duration) -> Self {
         self.attempt_timeout = Span::new(attempt_timeout);

@@ -98,7 +98,7 @@ const FORMATTERS: usize = 64;
 
 type Machine = steadfast_core::Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>;
 
-/// The machine is too large to be moved about.
+/// The state machine is too large to be moved about.
 struct Boxed(Mutex<Box<Machine>>);
 
 impl Lock for Boxed {
