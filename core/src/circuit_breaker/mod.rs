@@ -12,6 +12,7 @@
 
 mod breaker;
 mod breakers;
+mod call;
 mod call_window;
 mod cell;
 mod guard;
@@ -27,6 +28,7 @@ mod trip;
 
 pub use breaker::CircuitBreaker;
 pub use breakers::{Breakers, BreakersIn};
+pub use call::{Admit, Classify, GuardedCall, OkOrErr};
 #[cfg(all(test, feature = "defmt"))]
 pub(crate) use call_window::CallRing;
 pub use call_window::CallWindow;

@@ -64,6 +64,20 @@ pub(crate) const LOOK_AGAIN: Span = Span::from_nanos(1_000_000_000);
 /// For how long a waiter without a place keeps the next one free for itself: until it has surely looked again.
 const CLAIM: Span = LOOK_AGAIN.times(2);
 
+/// The lock of a [`WaitList`], however many places that has.
+pub trait WaitQueue: Lock {
+    /// For adapters: one who waits leaves, and whoever is first now is woken.
+    fn leave(&self, hash: u64, ticket: u64);
+}
+
+impl<L: Lock<Target = WaitList<W>>, const W: usize> WaitQueue for L {
+    fn leave(&self, hash: u64, ticket: u64) {
+        let [gone, first, heir] = self.with(|queue| queue.leave(hash, ticket));
+        first.into_iter().chain(heir).for_each(|waker| self.outside(|| waker.wake()));
+        drop(gone);
+    }
+}
+
 impl<const W: usize> WaitList<W> {
     /// A list on which nobody waits.
     #[must_use]

@@ -23,19 +23,22 @@ mod sliding_log;
 mod stats;
 mod until_allowed;
 mod verdict;
+mod wait_state;
 mod waiting;
 
 use core::num::NonZeroU32;
 
 pub use cached::{
-    AllowOrCached, CachedRateLimiter, CachedRateLimiterIn, CachedRateLimiterStats, FlightEnd, FlightGuard, FlightLost,
-    FlightPermit,
+    AllowOrCached, CachedRateLimiter, CachedRateLimiterIn, CachedRateLimiterStats, EndFlight, FlightEnd, FlightGuard,
+    FlightLost, FlightPermit,
 };
 pub use gcra::{Gcra, GcraState};
 pub use quota::{CostExceedsBurst, Decision, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogState};
 pub use stats::RateLimiterStats;
+pub use until_allowed::UntilAllowed;
 pub use verdict::Verdict;
+pub use wait_state::{WaitOutput, WaitRequest, WaitState};
 pub use waiting::WaitError;
 
 use crate::foundation::{

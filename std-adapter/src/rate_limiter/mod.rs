@@ -15,9 +15,10 @@ mod cached;
 mod line;
 mod waiting;
 
-pub use cached::{CachedRateLimiter, CachedRateLimiterBuilder};
+pub use cached::{CachedGuard, CachedRateLimiter, CachedRateLimiterBuilder, FlightReporter};
 use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, num::NonZeroU32};
 use std::sync::Arc;
+pub use waiting::{UntilAllowed, UntilAllowedOwned};
 
 use steadfast_core::{Clock, Instant, Shared, rate_limiter::RateLimiterIn};
 
@@ -29,8 +30,8 @@ use crate::{
 
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
-    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Decision, FlightEnd, FlightGuard, FlightLost, Gcra,
-    OnFull, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError,
+    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Decision, EndFlight, FlightEnd, FlightGuard, FlightLost,
+    Gcra, OnFull, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError, WaitOutput,
 };
 
 /// A keyed rate limiter (throttling, load shedding) with room for a fixed number of keys.

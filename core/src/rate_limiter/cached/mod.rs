@@ -12,7 +12,7 @@ use core::{
     time::Duration,
 };
 
-pub use guard::{FlightEnd, FlightGuard};
+pub use guard::{EndFlight, FlightEnd, FlightGuard};
 pub use outcome::{AllowOrCached, CachedRateLimiterStats, FlightLost, FlightPermit};
 
 use super::{

@@ -30,7 +30,7 @@ impl ByKey {
             of: format!("breakers by key, {}", super::clock_name(is_steady)),
             breakers: Breakers::builder(trip, Reset::after(OPEN_FOR).call_timeout(4 * OPEN_FOR))
                 .capacity(128)
-                .clock(clock.clone())
+                .timer(clock.clone())
                 .build(),
             asked: Counter::default(),
             called: Counter::default(),
