@@ -12,7 +12,17 @@ use super::{
     text::{Rules, Text},
 };
 
-/// Formats the text of a group: what stands behind `prefix [service] `.
+/// Formats the text of a group: what stands behind `prefix [service] `. [`compact`](super::compact) is one.
+///
+/// ```
+/// use steadfast_core::{Logger, logger::Formatter};
+///
+/// const TEASED: Formatter = |group, out| write!(out, "{} teased {}", group.actors(), group.target());
+///
+/// let mut logger: Logger<16> = Logger::new();
+/// logger.formatter("social", "tease", TEASED)?;
+/// # Ok::<(), steadfast_core::logger::FormattersFull>(())
+/// ```
 ///
 /// It gets the group after it has left the state machine, so it may take its time. `×7`, where the count exceeds the actors, is
 /// added behind it unless it asked for [`Group::count`]. If it fails, the default sentence is written instead.

@@ -132,6 +132,18 @@ type Shard<K, T> = Shared<Machine<K>, Mutex<Machine<K>>, T>;
 const CLEANUP_STEP: usize = 256;
 
 /// Builds a [`DedupCache`]: its capacity, the lease of its claims, its clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{DedupCache, dedup_cache::OnFull};
+///
+/// // Orders are known for a day; a claim on one ends after a minute if nobody commits it.
+/// let orders = DedupCache::<u64>::builder(Duration::from_secs(86_400), OnFull::Refuse)
+///     .capacity(100_000)
+///     .lease(Duration::from_secs(60))
+///     .build();
+/// assert!(orders.is_empty());
+/// ```
 #[derive(Clone, Debug)]
 pub struct DedupCacheBuilder<K, T = SystemTimer> {
     ttl: Duration,

@@ -8,6 +8,17 @@ use steadfast_core::logger::{Level, NotWritten, Sink};
 ///
 /// Each line is one `write_all`, line break included, then a flush; so lines of several processes stay whole where the
 /// system keeps writes whole.
+///
+/// ```
+/// use std::{fs::File, io};
+/// use steadfast::{Logger, logger::WriteSink};
+///
+/// # fn start() -> io::Result<()> {
+/// let logger = Logger::builder().build(WriteSink::new(File::create("service.log")?))?;
+/// # logger.shutdown();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct WriteSink<W> {
     writer: W,

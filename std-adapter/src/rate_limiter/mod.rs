@@ -119,6 +119,13 @@ struct Inner<K, A: Quota, T> {
 const WORTH_A_LINE: usize = 1_024;
 
 /// Builds a [`RateLimiter`]: its capacity, what happens when it is full, its timer.
+///
+/// ```
+/// use steadfast::{Gcra, RateLimiter, rate_limiter::OnFull};
+///
+/// let logins = RateLimiter::<String, _>::builder(Gcra::per_minute(5)).capacity(10_000).on_full(OnFull::Deny).build();
+/// assert!(logins.capacity() >= 10_000);
+/// ```
 #[derive(Clone, Debug)]
 pub struct RateLimiterBuilder<K, A, T = SystemTimer> {
     quota: A,
