@@ -14,8 +14,10 @@ use crate::{
 ///
 /// - [`CriticalSectionRawMutex`] (the default): tasks, interrupt handlers and the other core. Interrupts are off while a
 ///   state machine works, for no longer than the bound that its method states.
-/// - [`ThreadModeRawMutex`](https://docs.embassy.dev/embassy-sync/git/default/blocking_mutex/raw/struct.ThreadModeRawMutex.html)
-///   (Cortex-M with one core): tasks of the thread-mode executor. It costs one load, and panics in an interrupt handler.
+/// -
+///   [`ThreadModeRawMutex`](https://docs.embassy.dev/embassy-sync/git/default/blocking_mutex/raw/struct.ThreadModeRawMutex.html)
+///   (Cortex-M with one core): tasks of the thread-mode executor. It costs one load, and panics in an interrupt
+///   handler.
 /// - [`NoopRawMutex`](crate::raw::NoopRawMutex): tasks of one executor. It costs nothing, and cannot be a `static`:
 ///
 /// ```compile_fail,E0277
@@ -24,8 +26,8 @@ use crate::{
 /// static BUDGET: Shared<RetryBudget, NoopRawMutex> = shared(RetryBudget::percent(10)); // is not `Sync`
 /// ```
 ///
-/// Beside a state machine it holds what has no methods of its own behind a lock: a list of those who wait for a rate limiter, a
-/// retry budget, an election.
+/// Beside a state machine it holds what has no methods of its own behind a lock: a list of those who wait for a rate
+/// limiter, a retry budget, an election.
 ///
 /// ```
 /// use steadfast_embassy::{Mutex, RetryBudget, WaitList};

@@ -15,7 +15,7 @@ pub enum Outcome {
     Dropped,
     /// It failed in a way that speaks against the other side.
     Failure,
-    /// It says nothing about the other side: cancelled, or the caller's own mistake. A probe gives its place back.
+    /// It says nothing about the other side: cancelled, or the caller's own mistake. A probe gives its slot back.
     Ignored,
     /// It panicked: counts as [`Reset::on_panic`](super::Reset::on_panic) says. Guards report it.
     Panicked,

@@ -5,8 +5,9 @@
 //! on. One reading does not tell which. So it is taken for late, and time stands still; once readings have been behind,
 //! and nothing but behind, for as long as the state machine has patience, the clock has stepped back.
 //!
-//! Nothing ends before its time because of late readings, unless these alone come for so long. And a step is noticed after
-//! so long, by whatever call: what lay ahead is counted from the first reading after it, so it lasts its own span from there.
+//! Nothing ends before its time because of late readings, unless these alone come for so long. And a step is noticed
+//! after so long, by whatever call: what lay ahead is counted from the first reading after it, so it lasts its own span
+//! from there.
 
 use crate::foundation::time::{Instant, Span};
 
@@ -95,8 +96,8 @@ impl Readings {
 }
 
 impl StepBack {
-    /// When something that began at `at` has begun by the clock as it goes now: what lay ahead, with the first reading after
-    /// the step; what came while readings were behind, when the step was noticed at the latest.
+    /// When something that began at `at` has begun by the clock as it goes now: what lay ahead, with the first reading
+    /// after the step; what came while readings were behind, when the step was noticed at the latest.
     pub(crate) const fn moved(&self, at: Instant) -> Instant {
         if at.as_nanos() >= self.from.as_nanos() {
             self.noticed

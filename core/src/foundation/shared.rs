@@ -26,9 +26,9 @@ pub trait Timer: Clock {
 
 /// Lends its content to one closure at a time.
 ///
-/// This is the one shape that a critical section, a spin lock, a `RefCell` and a std mutex have in common, and it cannot
-/// be held across an `.await`. A closure must not take the same lock again. Poisoning is ignored on purpose: state machines do
-/// not panic, and they are in a valid state whenever they return.
+/// This is the one shape that a critical section, a spin lock, a `RefCell` and a std mutex have in common, and it
+/// cannot be held across an `.await`. A closure must not take the same lock again. Poisoning is ignored on purpose:
+/// state machines do not panic, and they are in a valid state whenever they return.
 pub trait Lock {
     /// What is locked.
     type Target;

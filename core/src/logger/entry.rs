@@ -24,8 +24,9 @@ use super::{
 /// # Ok::<(), steadfast_core::logger::FormattersFull>(())
 /// ```
 ///
-/// It gets the group after it has left the state machine, so it may take its time. `×7`, where the count exceeds the actors, is
-/// added behind it unless it asked for [`Group::count`]. If it fails, the default sentence is written instead.
+/// It gets the group after it has left the state machine, so it may take its time. `×7`, where the count exceeds the
+/// actors, is added behind it unless it asked for [`Group::count`]. If it fails, the default sentence is written
+/// instead.
 #[doc(alias = "EventFormatter")]
 pub type Formatter = fn(&Group<'_>, &mut dyn Write) -> fmt::Result;
 

@@ -1,7 +1,7 @@
 //! Quorum: one vote a voter, until enough have voted or the time is up.
 //!
-//! [`Quorum`] collects the votes of one ballot after another; a function of [`aggregate`](crate::aggregate) makes one value of
-//! them, such as a [majority vote](crate::aggregate::majority).
+//! [`Quorum`] collects the votes of one ballot after another; a function of [`aggregate`](crate::aggregate) makes one
+//! value of them, such as a [majority vote](crate::aggregate::majority).
 //!
 //! **Outcomes**: [`Vote`] of a vote, [`Ballot`] of a result. **Errors**: [`QuorumError`] when it is made. **Counts**:
 //! [`QuorumStats`].

@@ -22,7 +22,8 @@ pub use steadfast_core::retry::{
     RetryFuture, RetryIf, RetryPolicy, Retrying, Step,
 };
 
-/// Retries an operation on the system's timer: `policy.call(operation).await` tries until it succeeds or the policy gives up.
+/// Retries an operation on the system's timer: `policy.call(operation).await` tries until it succeeds or the policy
+/// gives up.
 ///
 /// ```
 /// use core::time::Duration;

@@ -1,9 +1,10 @@
 //! A map of fixed capacity under the keyed state machines.
 //!
-//! Slots and the heads of the hash chains are two arrays; a slot that is vacant links to the next vacant one, a slot that
-//! is occupied to the next of its chain. So it holds exactly its capacity, nothing ever moves (a slot's number names its
-//! entry for as long as that lives), there are no tombstones, and look-up, insert and remove cost one hash and an
-//! expected one or two steps along a chain, for keys that the peers cannot aim (see [`HashSeed`](crate::foundation::hash::HashSeed)).
+//! Slots and the heads of the hash chains are two arrays; a slot that is vacant links to the next vacant one, a slot
+//! that is occupied to the next of its chain. So it holds exactly its capacity, nothing ever moves (a slot's number
+//! names its entry for as long as that lives), there are no tombstones, and look-up, insert and remove cost one hash
+//! and an expected one or two steps along a chain, for keys that the peers cannot aim (see
+//! [`HashSeed`](crate::foundation::hash::HashSeed)).
 //!
 //! In a [`Storage`] with a window there are more slots than entries, and an entry goes into the first vacant slot from the
 //! one that its hash names on: open addressing. Only one that has to go beyond the window is in a chain.
@@ -208,8 +209,8 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         Ok(slot)
     }
 
-    /// [`insert`](Self::insert) with a value that is made where it belongs, and perhaps with a slot that was freed just now:
-    /// then no search goes beyond the window. A full table drops the key.
+    /// [`insert`](Self::insert) with a value that is made where it belongs, and perhaps with a slot that was freed just
+    /// now: then no search goes beyond the window. A full table drops the key.
     #[inline]
     pub(crate) fn insert_with(
         &mut self,
@@ -223,8 +224,8 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         Some(slot)
     }
 
-    /// A vacant slot for a key of this hash, counted and linked to; with its fingerprint, and what it links to. `None` from a full
-    /// table.
+    /// A vacant slot for a key of this hash, counted and linked to; with its fingerprint, and what it links to. `None`
+    /// from a full table.
     #[inline]
     fn take_slot(&mut self, hash: u64, freed: Option<usize>) -> Option<(usize, Fingerprint<S>, S::Link)> {
         if S::WINDOW > 0 {
@@ -251,8 +252,8 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         Some((link.index(), fingerprint, next))
     }
 
-    /// [`take_slot`](Self::take_slot): the first vacant one from the home of the hash on, going round; beyond the window the
-    /// one that was freed, if there is one.
+    /// [`take_slot`](Self::take_slot): the first vacant one from the home of the hash on, going round; beyond the
+    /// window the one that was freed, if there is one.
     fn take_near(&mut self, hash: u64, freed: Option<usize>) -> Option<(usize, Fingerprint<S>, S::Link)> {
         let fingerprint = S::Link::fingerprint(hash);
         let home = self.home(fingerprint);
