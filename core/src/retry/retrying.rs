@@ -37,14 +37,16 @@ impl<O: FnMut() -> F, F: Future<Output = Result<V, E>>, V, E> Operation for O {
     }
 }
 
-/// An operation that is tried again until it succeeds or the policy gives up: await it.
+/// A retry that can be awaited: it tries an operation until it succeeds or the policy gives up.
 ///
-/// Made by [`RetryPolicy::call_with`]; the adapters' `call` brings the timer and the generator. What is said about the
-/// operation is a type each, [`Plain`] or the closure that was given, and so is its budget: [`NoBudget`], or a lock.
+/// [`RetryPolicy::call_with`] makes it; the adapters' `call` brings the timer and the random generator. Nothing happens before
+/// it is awaited. Its future has a name, [`RetryFuture`]. It allocates nothing, and it is `Send` when its parts are. What is
+/// said about the operation is a type each, [`Plain`] or the closure that was given; so is its budget, [`NoBudget`] or a lock.
 ///
-/// Nothing happens before it is awaited. Its future has a name, [`RetryFuture`], and so can be kept in a struct. Dropping it
-/// cancels: the attempt or the wait ends there, nothing is called any more, and a retry that was taken out of the
-/// [budget](Self::budget) and has not begun is given back. It allocates nothing, and it is `Send` when its parts are.
+/// # Cancellation
+///
+/// Dropping the future ends the attempt or the wait. Nothing is called any more, and a retry that was taken out of the
+/// [budget](Self::budget) and has not begun is given back.
 #[must_use = "nothing is tried until it is awaited"]
 pub struct Retrying<O, T, R, P = Plain, H = Plain, N = Plain, B = NoBudget> {
     pub(super) policy: RetryPolicy,
@@ -135,12 +137,14 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
     /// Only errors for which `retry_if` is true are worth another attempt; without it, all are.
     ///
     /// An attempt that was cut off has no error, and is always worth another one.
+    #[doc(alias("Condition", "ShouldHandle", "retryOnException", "retryOnResult", "when"))]
     pub fn retry_if<Q: FnMut(&O::Error) -> bool>(self, retry_if: Q) -> Retrying<O, T, R, Q, H, N, B> {
         let Self { policy, operation, hint, notify, budget, is_nested, timer, rng, .. } = self;
         Retrying { policy, operation, retry_if, hint, notify, budget, is_nested, timer, rng }
     }
 
     /// `hint` finds in an error how long the server asks to wait: see [`Failure::RetryAfter`](super::Failure::RetryAfter).
+    #[doc(alias("DelayGenerator", "Retry-After", "adjust"))]
     pub fn hint<I: FnMut(&O::Error) -> Option<Duration>>(self, hint: I) -> Retrying<O, T, R, P, I, N, B> {
         let Self { policy, operation, retry_if, notify, budget, is_nested, timer, rng, .. } = self;
         Retrying { policy, operation, retry_if, hint, notify, budget, is_nested, timer, rng }
@@ -148,6 +152,7 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
 
     /// `notify` is told each error that is followed by another attempt (`None` if the attempt was cut off), and the
     /// delay until then.
+    #[doc(alias = "OnRetry")]
     pub fn notify<M: FnMut(Option<&O::Error>, Duration)>(self, notify: M) -> Retrying<O, T, R, P, H, M, B> {
         let Self { policy, operation, retry_if, hint, budget, is_nested, timer, rng, .. } = self;
         Retrying { policy, operation, retry_if, hint, notify, budget, is_nested, timer, rng }

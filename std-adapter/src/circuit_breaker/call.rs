@@ -25,7 +25,7 @@ impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
     ///
     /// # Cancellation
     ///
-    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
+    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its slot is free at once.
     ///
     /// # Errors
     ///
@@ -43,6 +43,7 @@ impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
     /// # Errors
     ///
     /// As for `call`.
+    #[doc(alias("ShouldHandle", "ignoreExceptions", "recordExceptions", "recordResult"))]
     pub const fn call_with<V, E, F, C>(&self, call: F, classify: C) -> GuardedCall<&Self, F, C>
     where
         F: Future<Output = Result<V, E>>,

@@ -49,6 +49,7 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     /// limiter.until_allowed("10.0.0.7").await;
     /// # });
     /// ```
+    #[doc(alias("until_key_ready", "until_ready"))]
     pub fn until_allowed<'a, Q>(&'a self, key: &'a Q) -> UntilAllowed<'a, K, A, T, Q>
     where
         K: Borrow<Q>,
@@ -101,6 +102,7 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///
     /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`]. Nothing was
     /// taken from the quota, and it counts as denied.
+    #[doc(alias("acquirePermission", "timeoutDuration"))]
     pub fn until_allowed_within<'a, Q>(
         &'a self,
         key: &'a Q,

@@ -32,7 +32,7 @@ impl<V, E: FnOnce(FlightEnd<V>) -> Result<(), FlightLost<V>>> EndFlight<V> for E
     }
 }
 
-/// The right to make one attempt; dropping it releases the attempt.
+/// The permit to make one attempt (single flight). Dropping it ends the attempt without a value.
 ///
 /// Its type can be written down, so that it can be kept in a struct: see `allow_or_cached` of each limiter.
 #[must_use = "dropping it ends the attempt without a value"]

@@ -22,7 +22,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Timer> Breakers<K, P, T> {
     ///
     /// # Cancellation
     ///
-    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
+    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its slot is free at once.
     ///
     /// # Errors
     ///
