@@ -25,11 +25,11 @@ const LEFT_OUT: [(&str, &str, &str); 14] = [
     ("QuorumIn", "try_with_lists", RUN_TIME_SIZE),
     ("RateLimiterIn", "allocate", RUN_TIME_SIZE),
     ("RetryPolicy", "call_with", FUTURE),
-    ("Run", "budget", FUTURE),
-    ("Run", "hint", FUTURE),
-    ("Run", "nested_budget", FUTURE),
-    ("Run", "notify", FUTURE),
-    ("Run", "retry_if", FUTURE),
+    ("Retrying", "budget", FUTURE),
+    ("Retrying", "hint", FUTURE),
+    ("Retrying", "nested_budget", FUTURE),
+    ("Retrying", "notify", FUTURE),
+    ("Retrying", "retry_if", FUTURE),
 ];
 const RUN_TIME_SIZE: &str = "storage of run-time size is the adapter's";
 const FUTURE: &str = "makes a future, or sets it up";
