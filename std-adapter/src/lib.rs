@@ -30,6 +30,7 @@
 )]
 
 pub mod batch_collector;
+mod boxed;
 pub mod circuit_breaker;
 pub mod correlator;
 pub mod dedup_cache;
@@ -45,6 +46,8 @@ pub mod storage;
 
 #[doc(inline)]
 pub use batch_collector::BatchCollector;
+#[doc(inline)]
+pub use boxed::{BoxedError, BoxedInner};
 #[doc(inline)]
 pub use circuit_breaker::{Breakers, CircuitBreaker, Reset, Trip};
 #[doc(inline)]
