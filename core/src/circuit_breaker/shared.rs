@@ -39,7 +39,7 @@ where
     ///
     /// # Cancellation
     ///
-    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
+    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its slot is free at once.
     ///
     /// # Errors
     ///
@@ -263,7 +263,7 @@ where
     ///
     /// # Cancellation
     ///
-    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
+    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its slot is free at once.
     ///
     /// # Errors
     ///

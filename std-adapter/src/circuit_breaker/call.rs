@@ -25,7 +25,7 @@ impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
     ///
     /// # Cancellation
     ///
-    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
+    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its slot is free at once.
     ///
     /// # Errors
     ///
@@ -52,8 +52,8 @@ impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
         GuardedCall::new(self, call, classify)
     }
 
-    /// [`call_with`](Self::call_with) whose future holds a clone of this breaker, and borrows nothing: it can be the `Future` of
-    /// a `tower` service, or be kept in a struct.
+    /// [`call_with`](Self::call_with) whose future holds a clone of this breaker, and borrows nothing: it can be the
+    /// `Future` of a `tower` service, or be kept in a struct.
     ///
     /// ```
     /// use core::task::{Context, Poll};

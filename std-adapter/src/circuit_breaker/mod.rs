@@ -1,9 +1,9 @@
 //! Circuit breakers: they stop calls to what keeps failing (fail fast), and let probes find out when it is back.
 //!
 //! - [`CircuitBreaker`] is one breaker; [`Breakers`] are one for each key, in fixed memory.
-//! - [`Trip`] says when it opens: [`Consecutive`] failures, or a failure rate threshold over a [`CallWindow`] (count-based
-//!   sliding window) or a [`TimeWindow`] (time-based sliding window). [`Reset`] says when it closes again, and how long a call
-//!   may take.
+//! - [`Trip`] says when it opens: [`Consecutive`] failures, or a failure rate threshold over a [`CallWindow`]
+//!   (count-based sliding window) or a [`TimeWindow`] (time-based sliding window). [`Reset`] says when it closes again,
+//!   and how long a call may take.
 //!
 //! **Outcomes**: a guard or [`Open`] for a call, an [`Outcome`] after it. **Errors**: [`BreakerError`] of a guarded call.
 //! **States and counts**: [`BreakerState`], [`BreakerMode`], [`BreakerStats`].
@@ -33,12 +33,12 @@ pub use steadfast_core::circuit_breaker::{
     TripPolicy, TripWhen, WindowStats,
 };
 
-/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when it is
-/// back.
+/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when
+/// it is back.
 ///
-/// Clones share one breaker. `P` says when it opens: see [`Trip`]. [`Reset`] says when it closes again, with jitter from the
-/// system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed. For one breaker a host, see
-/// [`Breakers`].
+/// Clones share one breaker. `P` says when it opens: see [`Trip`]. [`Reset`] says when it closes again, with jitter
+/// from the system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed. For one breaker
+/// a host, see [`Breakers`].
 ///
 /// ```
 /// use core::time::Duration;
@@ -55,8 +55,8 @@ pub use steadfast_core::circuit_breaker::{
 /// match breaker.call(fetch("/orders")).await {
 ///     Ok(orders) => { /* serve them */ }
 ///     Err(BreakerError::Inner(error)) => { /* the call failed */ }
-///     Err(BreakerError::TimedOut) => { /* it was cut off after 2 s */ }
 ///     Err(BreakerError::Open { retry_at }) => { /* it was not made: answer at once */ }
+///     Err(_) => { /* it was cut off after 2 s */ }
 /// }
 /// # assert_eq!(breaker.stats().rejected, 1);
 /// # });
@@ -146,9 +146,9 @@ pub use steadfast_core::circuit_breaker::{
 ///
 /// # Cost
 ///
-/// While the last call succeeded (or none of the [`CallWindow`] failed), a call takes no lock, and threads do not contend; it
-/// reads the clock only for a [`Reset::call_timeout`]. With `slow_calls` or a time-based window, each call takes the lock
-/// twice. A breaker has about a kibibyte; nothing is allocated after it is made.
+/// While the last call succeeded (or none of the [`CallWindow`] failed), a call takes no lock, and threads do not
+/// contend; it reads the clock only for a [`Reset::call_timeout`]. With `slow_calls` or a time-based window, each call
+/// takes the lock twice. A breaker has about a kibibyte; nothing is allocated after it is made.
 pub struct CircuitBreaker<P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Single<P, T>>);
 
 impl<P: TripPolicy> CircuitBreaker<P> {
@@ -222,7 +222,7 @@ impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
 
 impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// True if a call may be made, for callers that tell its end by [`record_success`](Self::record_success) or
-    /// [`record_failure`](Self::record_failure). If they do not, a probe's place is lost for [`Reset::lease`].
+    /// [`record_failure`](Self::record_failure). If they do not, a probe's slot is lost for [`Reset::lease`].
     #[must_use]
     pub fn allow_request(&self) -> bool {
         self.0.allow_request()

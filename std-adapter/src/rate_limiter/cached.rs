@@ -47,8 +47,8 @@ use crate::{
 ///
 /// # When it is full
 ///
-/// As a [`RateLimiter`](crate::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry share one
-/// quota, make their attempts one at a time, and their values are not kept.
+/// As a [`RateLimiter`](crate::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry
+/// share one quota, make their attempts one at a time, and their values are not kept.
 ///
 /// # Cancellation
 ///
@@ -150,9 +150,9 @@ impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuild
 impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
     /// Allows an attempt for `key`, or tells what there is instead. O(1) expected.
     ///
-    /// While an attempt is in flight no other is allowed, whatever the quota has left. The guard ends the attempt, at the
-    /// latest when it is dropped; it may be moved into a task. Values and keys are cloned and dropped outside the lock; only
-    /// [`Eq`] of keys runs inside, and must not use this limiter.
+    /// While an attempt is in flight no other is allowed, whatever the quota has left. The guard ends the attempt, at
+    /// the latest when it is dropped; it may be moved into a task. Values and keys are cloned and dropped outside the
+    /// lock; only [`Eq`] of keys runs inside, and must not use this limiter.
     #[doc(alias = "AllowOrCached")]
     pub fn allow_or_cached<Q>(&self, key: &Q) -> AllowOrCached<CachedGuard<K, V, A, T>, V>
     where

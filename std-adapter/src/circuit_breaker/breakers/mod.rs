@@ -19,11 +19,12 @@ use crate::{
     storage::{Heap, KeyHasher, Shards, Spread},
 };
 
-/// Circuit breakers by key: a [`CircuitBreaker`](crate::circuit_breaker::CircuitBreaker) for each host or peer, in fixed memory.
+/// Circuit breakers by key: a [`CircuitBreaker`](crate::circuit_breaker::CircuitBreaker) for each host or peer, in
+/// fixed memory.
 ///
-/// Clones share everything. A key that never fails takes no memory (with a window, from its first result on). Keys are hashed
-/// with a random seed; a `&str` looks up a `String` without allocating. Of a key's own code only `Eq` and `Hash` run while a
-/// lock is held (and `clone` in [`tripped`](Self::tripped)).
+/// Clones share everything. A key that never fails takes no memory (with a window, from its first result on). Keys are
+/// hashed with a random seed; a `&str` looks up a `String` without allocating. Of a key's own code only `Eq` and `Hash`
+/// run while a lock is held (and `clone` in [`tripped`](Self::tripped)).
 ///
 /// ```
 /// use core::time::Duration;
@@ -44,12 +45,12 @@ use crate::{
 ///
 /// # When it is full
 ///
-/// A key that needs an entry takes over an idle one: that of a closed breaker with nothing against its key, that of an open
-/// one that nobody has asked for during the longest open time after they might have, or that of any closed one that nobody
-/// has told anything for a minute (or the longest open time, the window's span, or two [leases](Reset::lease) that are set,
-/// if that is longer). If there is none near, calls for that key are permitted without tracking (fail open);
-/// [`untracked`](Self::untracked) counts them. No flood of failing keys can grow it, block a call, or make it forget a breaker
-/// that is open, or failures from within that time.
+/// A key that needs an entry takes over an idle one: that of a closed breaker with nothing against its key, that of an
+/// open one that nobody has asked for during the longest open time after they might have, or that of any closed one
+/// that nobody has told anything for a minute (or the longest open time, the window's span, or two
+/// [leases](Reset::lease) that are set, if that is longer). If there is none near, calls for that key are permitted
+/// without tracking (fail open); [`untracked`](Self::untracked) counts them. No flood of failing keys can grow it,
+/// block a call, or make it forget a breaker that is open, or failures from within that time.
 ///
 /// A result whose key has no entry counts for a new one, however long ago its call began.
 #[doc(alias = "CircuitBreakerRegistry")]
@@ -121,7 +122,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
 
 impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// True if a call to `key` may be made, for callers that tell its end by [`record_success`](Self::record_success) or
-    /// [`record_failure`](Self::record_failure). If they do not, a probe's place is lost for [`Reset::lease`].
+    /// [`record_failure`](Self::record_failure). If they do not, a probe's slot is lost for [`Reset::lease`].
     #[must_use]
     pub fn allow_request<Q>(&self, key: &Q) -> bool
     where
