@@ -207,7 +207,7 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
     ///         Some(BreakerError::Inner(StoreError::Busy { retry_after })) if retry_after.as_secs() > 60 => Failure::Permanent,
     ///         Some(BreakerError::Inner(StoreError::Busy { retry_after })) => Failure::RetryAfter(*retry_after),
     ///         Some(BreakerError::Inner(StoreError::Full)) => Failure::Permanent,
-    ///         Some(BreakerError::TimedOut) | None => {
+    ///         _ => {
     ///             DELAYS.get(attempt as usize - 1).map_or(Failure::Transient, |delay| Failure::Delay(*delay))
     ///         }
     ///     })
