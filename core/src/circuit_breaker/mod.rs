@@ -1,5 +1,6 @@
 //! Stop calling what keeps failing.
 
+mod any_trip;
 mod breaker;
 mod breakers;
 mod call_window;
@@ -15,6 +16,7 @@ mod tests;
 mod time_window;
 mod trip;
 
+pub use any_trip::AnyTrip;
 pub use breaker::CircuitBreaker;
 pub use breakers::{Breakers, BreakersIn};
 #[cfg(all(test, feature = "defmt"))]

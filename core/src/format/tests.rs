@@ -37,7 +37,8 @@ const _: () = {
 
     format::<(BreakerError<u8>, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset)>();
     format::<(BreakersIn<u8, Consecutive, Inline<4>>, CircuitBreaker<CallWindow<8>>, CircuitBreaker<TimeWindow<8>>)>();
-    format::<(Buckets<8>, CallGuard<OnCall>, CallRing<8>, CallWindow<8>, Consecutive, Percent, TimeWindow<8>, Trip)>();
+    format::<(AnyTrip<Inline<8>>, Buckets<[u8; 8]>, CallGuard<OnCall>, CallRing<[u8; 8]>, CallWindow<8>)>();
+    format::<(Consecutive, Percent, TimeWindow<8>, Trip)>();
 
     format::<(Asked<u8>, BeginError, Call, CallError<u8>, CallId, CorrelatorStats, Expired<u8>, Resolution<u8>)>();
     format::<(CorrelatorIn<u8, u8, Inline<4>>, KeyedCorrelatorIn<u8, u8, Inline<4>>, RoundTrips)>();

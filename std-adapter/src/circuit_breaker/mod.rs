@@ -266,6 +266,20 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
         self.0.with_lock(|breaker| breaker.set_mode(mode));
     }
 
+    /// Decides by other settings from now on; state, mode and counts stay. One step: a call is admitted, and judged, by
+    /// the former settings or by these, never by a mixture.
+    ///
+    /// - **Closed**: the window is kept if its shape is the same (as many calls, or as many buckets of the same length), else
+    ///   it is empty. Calls stay counted as they were judged. If what is kept reaches the new limits, the breaker opens now.
+    /// - **Open**: it becomes half-open when it would have, or after the new open time from now, whichever is sooner.
+    /// - **Half-open**: it closes now if as many probes have succeeded as the new settings ask for.
+    ///
+    /// Calls that are under way are cut off when they would have been; if they end later than the new
+    /// [`call_timeout`](Reset::call_timeout), and the breaker is not calm, they have failed.
+    pub fn set_settings(&self, trip: P, reset: Reset) {
+        self.0.set_settings(trip, reset);
+    }
+
     /// Closes the breaker and forgets its past; calls that are under way no longer count.
     pub fn close(&self) {
         self.0.with_lock(Machine::close);
