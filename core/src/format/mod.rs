@@ -20,7 +20,7 @@ use crate::{
     },
     logger::{Actors, Entry, Group, Logger},
     quorum::{ListStorage, QuorumIn},
-    rate_limiter::{CachedRateLimiterIn, FlightEnd, FlightGuard, FlightLost, Quota, RateLimiterIn},
+    rate_limiter::{CachedRateLimiterIn, FlightEnd, FlightGuard, FlightLost, Quota, RateLimiterIn, SlidingLogStateIn},
     retry::Run,
 };
 
@@ -57,6 +57,7 @@ format_as_debug! {
     [P: TripPolicy] CircuitBreaker<P>;
     [R: ReportOutcome] CallGuard<R>;
     [S, D] Run<S, D>;
+    [S: Storage] SlidingLogStateIn<S>;
     [V, E: FnOnce(FlightEnd<V>) -> Result<(), FlightLost<V>>] FlightGuard<V, E>;
     [V, T, S: ListStorage] QuorumIn<V, T, S>;
     [const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize]

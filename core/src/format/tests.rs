@@ -60,7 +60,9 @@ const _: () = {
         CostExceedsBurst,
         crate::rate_limiter::OnFull,
         SlidingLog<5>,
+        SlidingLogIn<Inline<5>>,
         SlidingLogState<5>,
+        SlidingLogStateIn<Inline<5>>,
         Verdict,
         WaitError,
     )>();

@@ -9,7 +9,10 @@ use std::{sync::Arc, thread};
 use steadfast_core::{CircuitBreaker as Machine, Clock, Instant, Timer};
 
 use self::single::{Reporter, Single};
-use crate::runtime::{Mutex, SystemTimer, random_seed};
+use crate::{
+    runtime::{Mutex, SystemTimer, random_seed},
+    storage::Heap,
+};
 
 pub use breakers::{Breakers, BreakersBuilder, BreakersGuard, BreakersReporter};
 
@@ -18,6 +21,9 @@ pub use steadfast_core::circuit_breaker::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, CallGuard, CallWindow, Consecutive, Open, Outcome, Percent,
     Permit, ReportOutcome, Reset, TimeWindow, Trip, TripPolicy,
 };
+
+/// Any [`Trip`], of a kind and size that is known at run time only: what the module `settings` reads from a file.
+pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 
 /// A circuit breaker: refuses calls to something that keeps failing, and lets a few probes find out when it is back.
 ///

@@ -1,25 +1,9 @@
 //! Settings that change while the breaker runs, and trips that are chosen at run time.
 
-use std::boxed::Box;
-
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::foundation::storage::{Allocate, Storage};
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Heap;
-
-impl Storage for Heap {
-    type Of<T> = Box<[T]>;
-    type Link = u32;
-}
-
-impl Allocate for Heap {
-    fn allocate<T>(len: usize, mut fill: impl FnMut() -> T) -> Box<[T]> {
-        (0..len).map(|_| fill()).collect()
-    }
-}
+use crate::foundation::storage::Heap;
 
 const HALF: Percent = Percent::new(50);
 

@@ -2,11 +2,16 @@ use core::num::{NonZeroU16, NonZeroU32};
 
 use steadfast_core::{
     Breakers, CircuitBreaker, Reset, Trip,
-    circuit_breaker::{AnyTrip, BreakerMode, CallWindow, Consecutive, Outcome, Percent, Permit, TimeWindow, TripPolicy},
-    foundation::storage::{Allocate, Storage},
+    circuit_breaker::{
+        AnyTrip, BreakerMode, CallWindow, Consecutive, Outcome, Percent, Permit, TimeWindow, TripPolicy,
+    },
 };
 
-use crate::{any, limiters::cost, now, see, see_all, seed, span};
+use crate::{
+    any,
+    limiters::{Eight, cost},
+    now, see, see_all, seed, span,
+};
 
 pub fn probe() {
     circuit_breaker(Trip::consecutive(3));
@@ -19,21 +24,6 @@ pub fn probe() {
     breakers(any_trip());
     breakers(Trip::consecutive(3));
     breakers(Trip::call_window::<32>(percent()));
-}
-
-/// Eight slots, however many are asked for.
-#[derive(Clone, Debug)]
-struct Eight;
-
-impl Storage for Eight {
-    type Of<T> = [T; 8];
-    type Link = u16;
-}
-
-impl Allocate for Eight {
-    fn allocate<T>(_len: usize, mut fill: impl FnMut() -> T) -> [T; 8] {
-        [(); 8].map(|()| fill())
-    }
 }
 
 fn any_trip() -> AnyTrip<Eight> {
