@@ -18,6 +18,7 @@
 //! - **Keys** are hashed with a [`HashSeed`]: `reseed` at boot what is in a `static`. Methods that end in `_with` take a key
 //!   that was hashed already, in a borrowed form.
 //! - **Counts** are in `stats()`, and add up.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![cfg_attr(
     test,

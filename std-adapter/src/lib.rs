@@ -2,6 +2,8 @@
 //!
 //! # Where to look
 //!
+//! - **Which one do I need?** The [`guide`] goes by problem and shows several together; its [`glossary`](guide::glossary) has
+//!   the terms of governor, tower, resilience4j, Polly, moka and backon beside ours.
 //! - **The utilities**, each with its outcomes and errors in a module of its own: [`rate_limiter`], [`circuit_breaker`],
 //!   [`retry`], [`dedup_cache`], [`correlator`], [`batch_collector`], [`quorum`] with [`aggregate`], [`logger`] and, with the
 //!   feature `aead`, `encryptor`. Here are the types that you hold, such as [`RateLimiter`], and what you build them from,
@@ -15,6 +17,7 @@
 //! - **Counts** are in `stats()`, and add up.
 //! - **The state machines** beneath are in [`steadfast_core`], with `now` as an argument and no lock. [`runtime`] and
 //!   [`storage`] have this crate's parts for a [`Shared`](steadfast_core::Shared) of your own.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     test,
     allow(
@@ -33,6 +36,7 @@ pub mod correlator;
 pub mod dedup_cache;
 #[cfg(feature = "aead")]
 pub mod encryptor;
+pub mod guide;
 pub mod logger;
 pub mod quorum;
 pub mod rate_limiter;

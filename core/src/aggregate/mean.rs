@@ -11,7 +11,12 @@ const FACTOR: i64 = 5;
 /// How far from a median of zero a vote may be.
 const ZERO_BAND: i64 = 10;
 
-/// The mean of the votes between a fifth and five times their median, both included; `None` for no votes.
+/// The mean of the votes within a ratio of the median: between a fifth and five times it, both included; `None` for no votes.
+///
+/// **It is not the trimmed mean of statistics**, and not for sensors: it trims by ratio to the median, so one sensor that is
+/// stuck at 60 among four that show 21.5 moves it to 29.2. For readings take [`mean_without_extremes`] (the trimmed, or
+/// truncated, mean) or [`median`]. The bounds suit counts and durations whose liars are off by orders of magnitude. For
+/// points in time, where five times a value means nothing, take [`mean_within_mad`] or [`cluster`](super::cluster).
 ///
 /// The median of an even number of votes is the upper of the two in the middle, its fifth is rounded toward zero, and so
 /// is the mean. Around a median of zero the votes from -10 to 10 count. Exact for all of `i64`. May reorder the votes; O(n).
@@ -19,19 +24,13 @@ const ZERO_BAND: i64 = 10;
 /// Less than half of the votes cannot bring the result below a fifth of the lowest honest vote, or above five times the
 /// highest, if all honest votes are positive. Within that they can: one liar makes 3,000 of `[100, 3_000, 100_000]`.
 ///
-/// This is not what statistics calls a trimmed mean, which is [`mean_without_extremes`]: it trims by the ratio to the
-/// median. For readings of sensors take that one, or [`median`].
-///
-/// The bounds suit counts and durations. For points in time, where five times a value means nothing, use
-/// [`mean_within_mad`] or [`cluster`](super::cluster).
-///
 /// ```
 /// use steadfast_core::aggregate;
 ///
 /// assert_eq!(aggregate::trimmed_mean(&mut [1137, 1140, 1137, 9_999_999, 1140]), Some(1138));
 /// assert_eq!(aggregate::trimmed_mean(&mut []), None);
 /// ```
-#[doc(alias("TrimmedMeanAggregator", "TrimmedMeanInt64"))]
+#[doc(alias("TrimmedMeanAggregator", "TrimmedMeanInt64", "mean within a ratio", "outlier", "ratio to the median"))]
 pub fn trimmed_mean(votes: &mut [i64]) -> Option<i64> {
     #[cfg(target_pointer_width = "64")]
     if let Some(mean) = votes.as_array().and_then(mean_of_five) {
@@ -163,6 +162,7 @@ pub const fn mean_without_extremes(count: usize) -> impl Fn(&mut [i64]) -> Optio
 /// let within_three = aggregate::mean_within_mad(const { NonZeroU32::new(3).unwrap() });
 /// assert_eq!(within_three(&mut [1_000, 1_004, 998, 1_002, 1_600]), Some(1_001));
 /// ```
+#[doc(alias("Hampel", "MAD", "outlier"))]
 pub const fn mean_within_mad(factor: NonZeroU32) -> impl Fn(&mut [i64]) -> Option<i64> + Copy {
     move |votes| {
         let center = median(votes)?;

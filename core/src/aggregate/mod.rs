@@ -1,4 +1,16 @@
-//! What many votes come to: functions over the votes, none of which depends on the order in which they arrived.
+//! Aggregates: one value of many votes or readings, with outlier rejection. None depends on the order of arrival.
+//!
+//! For readings of sensors take [`median`] or [`mean_without_extremes`] (a trimmed mean, as statistics calls it). For values
+//! that must be equal take [`majority`]. [`trimmed_mean`] trims by ratio to the median, which suits counts and durations only.
+//!
+//! ```
+//! use steadfast_core::aggregate;
+//!
+//! let sensors = [21, 22, 21, 60, 22]; // one is stuck
+//! assert_eq!(aggregate::median(&mut sensors.clone()), Some(22));
+//! assert_eq!(aggregate::mean_without_extremes(1)(&mut sensors.clone()), Some(21));
+//! assert_eq!(aggregate::trimmed_mean(&mut sensors.clone()), Some(29)); // 60 is within five times the median
+//! ```
 //!
 //! All are integers only, exact for all of `i64`, and `None` means that the votes decide nothing: there are none, or
 //! they tie. They may reorder the votes (a [`Quorum`](crate::quorum::Quorum) hands them a copy), never panic, and cost what they
@@ -13,10 +25,6 @@
 //! | [`cluster`] | the middle of the largest group within a tolerance | fewer than the largest honest group: move it no further than the tolerance from an honest vote |
 //! | [`majority`] | the value of more than half | less than half: prevent a result, not forge one |
 //! | [`plurality`] | the most frequent value | fewer than the lead of the honest votes: nothing |
-//!
-//! [`trimmed_mean`] is not what statistics calls so: it trims by the ratio to the median, for counts and durations whose
-//! liars are off by orders of magnitude. One sensor that is stuck at 60 among four that show 21.5 moves it to 29.2. What
-//! statistics calls a trimmed mean is [`mean_without_extremes`].
 
 mod agreement;
 mod mean;

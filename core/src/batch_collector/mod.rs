@@ -1,4 +1,10 @@
-//! Items gathered into batches, by size, weight, age and idle gap.
+//! Batching: items are gathered and flushed together, by size, weight, age and idle gap.
+//!
+//! - [`BatchCollector`] is for one owner: the push that fills a batch hands it out.
+//! - [`BatchQueue`] is for many tasks and one worker, with backpressure, retries and a stop (graceful shutdown).
+//!
+//! **Outcomes**: [`Batch`] with its [`FlushReason`]; [`FlushOutcome`] of a flush. **Errors**: [`AddError`], which gives the item
+//! back. **Counts**: [`BatchStats`], [`BatchQueueStats`].
 
 mod buffer;
 mod line;
@@ -28,14 +34,12 @@ use schedule::Schedule;
 pub use settings::BatchSettings;
 pub use worker::BatchWorker;
 
-/// Gathers items, and hands them out together as soon as there are `N` of them, or one has waited long enough.
+/// A batch collector (batching, bulk insert): it gathers items and hands them out together when there are `N` of them, or when
+/// the first has waited long enough.
 ///
-/// The push that fills a batch hands it out, so the collector is never full. The batch borrows the collector's own
-/// memory: nothing is copied, nothing allocated, and it is gone before the next push. A batch may also be due by weight
-/// and after an idle gap: [`BatchSettings`].
-///
-/// There is no timer that could go stale: [`next_deadline`](Self::next_deadline) always speaks of the batch being filled.
-/// A clock that steps back delays a batch by at most one wait, from the next push or `on_timeout` on.
+/// The batch borrows the collector's own memory: nothing is copied, nothing allocated, and it is gone before the next push. A
+/// batch may also be due by weight and after an idle gap: [`BatchSettings`]. For several tasks and a flush that may fail, with
+/// backpressure and dead letters, take a [`BatchQueue`].
 ///
 /// ```
 /// use core::time::Duration;
@@ -60,6 +64,15 @@ pub use worker::BatchWorker;
 /// }
 /// assert!(news.is_empty());
 /// ```
+///
+/// # When it is full
+///
+/// It never is: the push that fills a batch hands it out. What you do not take out of that batch is dropped with it.
+///
+/// # Clock
+///
+/// If the clock steps back, a batch is late by one wait at most, from the next push or `on_timeout` on.
+#[doc(alias("Buffer", "recv_many"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Debug)]
 pub struct BatchCollector<T, const N: usize> {
@@ -166,7 +179,7 @@ impl<T, const N: usize> BatchCollector<T, N> {
     }
 }
 
-/// What has gone through a collector: `pushed == flushed + pending`.
+/// The counts of a [`BatchCollector`], in items: `pushed == flushed + pending`.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// What became of a flush.
+/// What became of a flush: delivered, failed, or to be tried again.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FlushOutcome {
@@ -24,7 +24,7 @@ impl<T, E> From<Result<T, E>> for FlushOutcome {
     }
 }
 
-/// What has gone through a queue, in items:
+/// The counts of a [`BatchQueue`](super::BatchQueue), in items:
 /// `accepted == pending + in_flight + delivered + failed + returned`.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
@@ -50,9 +50,7 @@ pub struct BatchQueueStats {
     pub retries: u64,
 }
 
-/// An item that was not taken.
-///
-/// Nothing has changed.
+/// An item was not added: the collector is full (load shedding) or was stopped. The item is given back, nothing has changed.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub enum AddError<T> {
     /// There is no room at present.

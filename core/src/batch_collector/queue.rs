@@ -18,10 +18,11 @@ use crate::foundation::{
 /// How long a flush may take before adders no longer wait for it.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The state of a batch collector between tasks; used through [`Shared`](crate::foundation::shared::Shared).
+/// A batch collector between tasks: many add, one worker flushes, with backpressure, retries and a stop (graceful shutdown).
+/// Use it through [`Shared`](crate::foundation::shared::Shared).
 ///
 /// Unlike [`BatchCollector`](super::BatchCollector) it keeps a batch that is due until its worker has time, and makes
-/// adders wait while that batch is full (backpressure): at most two batches are in memory, the one being filled and the
+/// adders wait while that batch is full (backpressure). At most two batches are in memory: the one being filled and the
 /// one being flushed.
 ///
 /// ```
@@ -68,7 +69,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// # Waiting
 ///
 /// Those who wait for room go in the order in which they came. One whose turn has come and who is not polled delays those
-/// behind it by 10 ms at most, and any number of them in a row by 10 ms for each doubling; it then loses its place, and
+/// behind it by 10 ms at most, and any number of them in a row by 10 ms for each doubling; it then loses its turn, and
 /// goes as soon as it is polled and there is room. The worker sees to it: a flush that blocks, instead of being pending,
 /// adds as long as it blocks.
 ///

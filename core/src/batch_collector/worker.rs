@@ -19,7 +19,7 @@ use crate::foundation::{
     time::Instant,
 };
 
-/// The worker of a queue, for a loop of one's own.
+/// The worker of a [`BatchQueue`](super::BatchQueue), for a flush loop of your own.
 ///
 /// [`run`](crate::foundation::shared::Shared::run) is this:
 ///
@@ -34,7 +34,7 @@ use crate::foundation::{
 ///     loop {
 ///         let outcome = send(worker.items()).await;
 ///         if !worker.finish(outcome.into()).await {
-///             break; // what is left in `items` now has failed for good: the place for a dead letter
+///             break; // what is left in `items` now has failed for good: here it goes to a dead letter queue
 ///         }
 ///     }
 /// }
@@ -42,7 +42,7 @@ use crate::foundation::{
 /// # }
 /// ```
 ///
-/// Dropping it lets another one begin; what it has not settled then counts as failed.
+/// Dropping it lets another one begin; what it has not finished then counts as failed.
 pub struct BatchWorker<'a, B, W, L, T>
 where
     B: BatchBuffer,

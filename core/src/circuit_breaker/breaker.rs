@@ -6,22 +6,16 @@ use super::{
 };
 use crate::foundation::time::Instant;
 
-/// A circuit breaker: refuses calls to something that keeps failing, and lets a few probes find out when it is back.
+/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when it is
+/// back.
 ///
 /// It is closed at first: calls pass, and it counts how they end. When its [`Trip`](super::Trip) says so it opens, and
-/// refuses every call for the time that its [`Reset`] says. After that it is half-open: it admits a few probes, closes
-/// when they succeed, and opens again when one fails.
-///
-/// A half-open breaker admits exactly [`Reset::probes`] calls; a result that belongs to an earlier state changes
-/// nothing; a probe that never reports loses its place after [`Reset::lease`].
+/// refuses every call for the time that its [`Reset`] says. After that it is half-open: it admits exactly
+/// [`Reset::probes`] calls, closes when they succeed, and opens again when one fails. A result that belongs to an earlier
+/// state changes nothing. A probe that never reports loses its slot after [`Reset::lease`].
 ///
 /// A call that hangs fails only if its time is limited: set [`Reset::call_timeout`]. Then a permit that comes back, or is
 /// dropped in its guard, at that age or later is a failure.
-///
-/// Every operation is O(1), except that
-/// [`TimeWindow`](super::TimeWindow) takes O(buckets) after a pause. With [`Consecutive`] it is 152 bytes, of which 64
-/// are counts and 48 settings; [`Breakers`](super::Breakers) have those once for all keys. If the clock steps back, an
-/// open breaker stays open, at most for one more open time.
 ///
 /// ```
 /// use core::time::Duration;
@@ -43,6 +37,16 @@ use crate::foundation::time::Instant;
 /// assert_eq!(breaker.state(), BreakerState::Closed);
 /// # Ok::<(), Open>(())
 /// ```
+///
+/// # Clock
+///
+/// If the clock steps back, an open breaker stays open, for one more open time at most.
+///
+/// # Cost
+///
+/// Every operation is O(1), except that [`TimeWindow`](super::TimeWindow) takes O(buckets) after a pause. With
+/// [`Consecutive`] it is 152 bytes, of which 64 are counts and 48 settings; [`Breakers`](super::Breakers) have those once
+/// for all keys.
 #[derive(Clone, Debug)]
 pub struct CircuitBreaker<P: TripPolicy = Consecutive> {
     control: Control<P>,

@@ -16,28 +16,11 @@ use crate::foundation::{
     time::Instant,
 };
 
-/// A [`CircuitBreaker`](super::CircuitBreaker) for each key, for at most `N` keys that give trouble.
+/// Circuit breakers by key: a [`CircuitBreaker`](super::CircuitBreaker) for each host or peer, with room for `N` keys that
+/// fail.
 ///
 /// A key without an entry has a new breaker, so a key that never fails takes no memory (with a window, from its first
-/// result on). Every call is O(1) expected, plus what [`TripPolicy`] states. An entry is the key, 32 bytes and the
-/// policy's window.
-///
-/// # When it is full
-///
-/// The next key that needs an entry takes over one of the first kind that is found; 32 entries are looked at, going round,
-/// so with up to 32 entries one is always found if there is any:
-///
-/// - a closed breaker with nothing against its key: no failure, and no failed or slow call in its window;
-/// - an open or half-open one that nobody has asked for during the longest open time after they might have;
-/// - any closed one that nobody has told anything for a minute, and for the longest open time, the window's span, and two
-///   [leases](Reset::lease) (if it or the [`call_timeout`](Reset::call_timeout) is set).
-///
-/// If there is none, the result is only counted, in [`untracked`](BreakersIn::untracked), and the key's calls pass: no call
-/// is ever refused for lack of memory, no open breaker is forgotten before it is due, and no failure within the time above.
-/// [`cleanup`](BreakersIn::cleanup) is stricter: it lets go only of what is as good as new.
-///
-/// A result whose key has no entry counts for a new one, whenever its call began. So results of slow calls are never lost;
-/// one whose breaker had opened and was forgotten while the call was under way counts once more.
+/// result on).
 ///
 /// ```
 /// use core::time::Duration;
@@ -52,6 +35,29 @@ use crate::foundation::{
 /// assert!(breakers.try_acquire("alice", now).is_ok());
 /// # Ok::<(), Open>(())
 /// ```
+///
+/// # When it is full
+///
+/// The next key that needs an entry takes over one of the first kind that is found; 32 entries are looked at, going round,
+/// so with up to 32 entries one is always found if there is any:
+///
+/// - a closed breaker with nothing against its key: no failure, and no failed or slow call in its window;
+/// - an open or half-open one that nobody has asked for during the longest open time after they might have;
+/// - any closed one that nobody has told anything for a minute, and for the longest open time, the window's span, and two
+///   [leases](Reset::lease) (if it or the [`call_timeout`](Reset::call_timeout) is set).
+///
+/// If there is none, calls for that key are permitted without tracking (fail open); [`untracked`](BreakersIn::untracked)
+/// counts them. No call is ever refused for lack of memory, no open breaker is forgotten before it is due, and no failure
+/// within the time above.
+/// [`cleanup`](BreakersIn::cleanup) is stricter: it lets go only of what is as good as new.
+///
+/// A result whose key has no entry counts for a new one, whenever its call began. So results of slow calls are never lost;
+/// one whose breaker had opened and was forgotten while the call was under way counts once more.
+///
+/// # Cost
+///
+/// Every call is O(1) expected, plus what [`TripPolicy`] states. An entry is the key, 32 bytes and the policy's window.
+#[doc(alias = "CircuitBreakerRegistry")]
 pub type Breakers<K, const N: usize, P = Consecutive, H = HashSeed> = BreakersIn<K, P, Inline<N>, H>;
 
 /// [`Breakers`] in any [`Storage`].

@@ -11,9 +11,10 @@ use crate::foundation::time::{Instant, Span};
 const FAILED: u8 = 1;
 const SLOW: u8 = 2;
 
-/// Opens by the share of failed or slow calls among the last `N`: `N` + 16 bytes a breaker, O(1) a call.
+/// A count-based sliding window: opens a circuit breaker at a failure rate (or slow call rate) threshold over the last `N`
+/// calls. `N` + 16 bytes a breaker, O(1) a call.
 ///
-/// A true ring: each call pushes out the one that is `N` calls older, so a long healthy past hides nothing.
+/// Each call pushes out the one that is `N` calls older, so a long healthy past hides nothing.
 ///
 /// ```
 /// use core::{num::NonZeroU32, time::Duration};
@@ -25,6 +26,7 @@ const SLOW: u8 = 2;
 ///     .min_calls(NonZeroU32::new(10).unwrap());
 /// let breaker = CircuitBreaker::new(trip, Reset::after(Duration::from_secs(30)));
 /// ```
+#[doc(alias = "COUNT_BASED")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(
@@ -49,6 +51,7 @@ impl<const N: usize> CallWindow<N> {
     }
 
     /// Judges from this many calls on; `N` by default, and at most.
+    #[doc(alias("minimum number of calls", "minimumNumberOfCalls"))]
     #[must_use]
     pub const fn min_calls(mut self, calls: NonZeroU32) -> Self {
         self.limits.min_calls = if calls.get() < Self::CALLS { calls.get() } else { Self::CALLS };
@@ -57,6 +60,7 @@ impl<const N: usize> CallWindow<N> {
 
     /// Opens also when at least `share` of the calls took `limit` or longer, whether they failed or not. A probe that is
     /// slow counts as failed.
+    #[doc(alias("slow call rate threshold", "slowCallDurationThreshold"))]
     #[must_use]
     pub const fn slow_calls(mut self, limit: Duration, share: Percent) -> Self {
         self.limits.slow_after = Span::new(limit);

@@ -23,12 +23,12 @@ impl<R: FnMut(Permit, Outcome)> ReportOutcome for R {
     }
 }
 
-/// A permit for one call that tells the breaker how the call ended, at the latest when it is dropped.
+/// A permit for one call that reports its outcome to the circuit breaker, at the latest when it is dropped.
 ///
 /// Dropped without an outcome it counts as [`Outcome::Dropped`]: as a failure at
 /// [`Reset::call_timeout`](super::Reset::call_timeout) or later, as slow after the limit of slow calls, and before that as
 /// [`Reset::on_drop`](super::Reset::on_drop) says, which is to ignore it. A call that panics counts as
-/// [`Outcome::Panicked`]. A probe's place is free for another in any case.
+/// [`Outcome::Panicked`]. A probe's slot is free for another in any case.
 ///
 /// Its type can be written down, so that it can be kept in a struct: see `try_acquire` of each breaker.
 #[must_use = "dropping it means that the call said nothing"]

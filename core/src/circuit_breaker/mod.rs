@@ -1,4 +1,14 @@
-//! Stop calling what keeps failing.
+//! Circuit breakers: they stop calls to what keeps failing (fail fast), and let probes find out when it is back.
+//!
+//! - [`CircuitBreaker`] is one breaker; [`Breakers`] are one for each key, in fixed memory.
+//! - [`Trip`] says when it opens: [`Consecutive`] failures, or a failure rate threshold over a [`CallWindow`] (count-based
+//!   sliding window) or a [`TimeWindow`] (time-based sliding window). [`Reset`] says when it closes again, and how long a call
+//!   may take.
+//!
+//! **Outcomes**: a [`Permit`] or [`Open`] for a call, an [`Outcome`] after it. **Errors**: [`BreakerError`] of a guarded call.
+//! **States and counts**: [`BreakerState`], [`BreakerMode`], [`BreakerStats`].
+//!
+//! Next: [`retry`](crate::retry), around the breaker. The order is retry (breaker (time limit (call))).
 
 mod any_trip;
 mod breaker;

@@ -5,7 +5,7 @@ use core::{error::Error, fmt, time::Duration};
 use super::cell::{Generation, UNTRACKED};
 use crate::foundation::time::Instant;
 
-/// How a call ended, in the eyes of the breaker.
+/// How a call ended, as a circuit breaker counts it: success, failure, ignored.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -35,10 +35,10 @@ impl Outcome {
     }
 }
 
-/// The right to make one call. Give it back with the call's outcome.
+/// A permit for one call through a circuit breaker. Give it back with the call's outcome.
 ///
 /// It remembers in which state it was given, so a result that arrives after the breaker has moved on changes nothing.
-/// A permit that is lost costs nothing while the breaker is closed; while it is half-open the place comes back
+/// A permit that is lost costs nothing while the breaker is closed; while it is half-open its probe slot is free again
 /// after [`Reset::lease`](super::Reset::lease).
 #[must_use = "give the permit back with `record`, or a half-open breaker waits for its lease to end"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -72,7 +72,7 @@ impl Permit {
     }
 }
 
-/// The breaker refuses the call.
+/// The circuit breaker is open and refuses the call (fail fast).
 #[must_use = "the call must not be made"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -99,8 +99,8 @@ impl fmt::Display for Open {
 
 impl Error for Open {}
 
-/// Why a guarded call has no value.
-#[doc(alias = "CallError")]
+/// Why a call through a circuit breaker failed: its own error, a timeout, or the breaker was open.
+#[doc(alias("BrokenCircuitException", "CallError", "CallNotPermittedException"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum BreakerError<E> {
@@ -174,7 +174,7 @@ impl<E: Error> Error for BreakerError<E> {
     }
 }
 
-/// Where a breaker stands.
+/// The state of a circuit breaker: closed, open or half-open.
 #[doc(alias = "State")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
@@ -189,7 +189,7 @@ pub enum BreakerState {
     Open,
 }
 
-/// Whether a breaker decides, or an operator does.
+/// Manual control of a circuit breaker: automatic, forced open, forced closed, or observe only (metrics only, dark launch).
 ///
 /// ```
 /// use core::time::Duration;
@@ -201,6 +201,7 @@ pub enum BreakerState {
 /// breaker.set_mode(BreakerMode::Automatic);
 /// assert!(breaker.try_acquire(Instant::ZERO).is_ok());
 /// ```
+#[doc(alias("CircuitBreakerManualControl", "DISABLED", "FORCED_OPEN", "IsolateAsync", "METRICS_ONLY"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -218,7 +219,7 @@ pub enum BreakerMode {
     ObserveOnly,
 }
 
-/// What a breaker has counted since it was made.
+/// The counts of a circuit breaker since it was made.
 ///
 /// asked = `permitted` + `rejected`, and each permit ends in at most one of `successes`, `failures`, `ignored` and
 /// `stale`; the rest of `permitted` is still out or was lost.

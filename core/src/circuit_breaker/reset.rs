@@ -5,11 +5,11 @@ use core::{num::NonZeroU8, time::Duration};
 use super::{Outcome, Percent};
 use crate::foundation::time::{Instant, Span};
 
-/// The settings of a breaker beside its [`Trip`](super::Trip): how long it stays open, what closes it again, and how long
-/// a call may take.
+/// The recovery settings of a circuit breaker: how long it stays open (wait duration in open state), how many probes close it
+/// (permitted number of calls in half-open state), and how long a call may take (time limiter).
 ///
-/// **Set [`call_timeout`](Self::call_timeout)** for whatever can hang: a call that never ends cannot fail, so without it a
-/// breaker is blind to a service that takes requests and never answers.
+/// Set [`call_timeout`](Self::call_timeout) for everything that can hang: a call that never ends never fails, so without it
+/// the breaker does not notice a service that takes requests and never answers.
 ///
 /// ```
 /// use core::time::Duration;
@@ -83,6 +83,7 @@ struct Verdict {
 
 impl Reset {
     /// Half-open after `open_for`, closed after one probe that succeeds.
+    #[doc(alias("BreakDuration", "wait duration in open state", "waitDurationInOpenState"))]
     #[must_use]
     pub const fn after(open_for: Duration) -> Self {
         let first = Span::new(open_for);
@@ -131,6 +132,7 @@ impl Reset {
     /// # Panics
     ///
     /// If `probes` is zero: at compile time in a `const` or a `static`.
+    #[doc(alias("permitted number of calls in half-open state", "permittedNumberOfCallsInHalfOpenState"))]
     #[must_use]
     pub const fn probes(mut self, probes: u8) -> Self {
         assert!(probes > 0, "a breaker without probes would never close");
@@ -147,7 +149,7 @@ impl Reset {
     /// dropped earlier counts as [`on_drop`](Self::on_drop) says.
     ///
     /// A half-open breaker whose probes are silent opens again after the [`lease`](Self::lease).
-    #[doc(alias("timeout", "time limiter"))]
+    #[doc(alias("TimeLimiter", "TimeoutLayer", "time limiter", "timeout"))]
     #[must_use]
     pub const fn call_timeout(mut self, call_timeout: Duration) -> Self {
         self.call_timeout = Span::new(call_timeout);
@@ -179,6 +181,7 @@ impl Reset {
     /// When a lease of at least the `call_timeout` ends the breaker opens again, for the probes have failed by then. Any
     /// other lease gives the silent probes' places to new ones; a result that comes later still counts while the breaker is
     /// half-open. A permit that is dropped gives its place back at once, so only lost ones wait for this.
+    #[doc(alias = "maxWaitDurationInHalfOpenState")]
     #[must_use]
     pub const fn lease(mut self, lease: Duration) -> Self {
         let lease = Span::new(lease);

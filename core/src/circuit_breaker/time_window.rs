@@ -14,12 +14,20 @@ use crate::foundation::time::{Instant, Span};
 /// The default of [`TimeWindow::min_calls`]: enough that one bad call among a few is no rate.
 pub(super) const MIN_CALLS: u32 = 20;
 
-/// Opens by the share of failed or slow calls within a span of time: 12 bytes a bucket and 24 a breaker, O(1) a call
-/// however many calls there are (amortized; O(`B`) after a pause).
+/// A time-based sliding window: opens a circuit breaker at a failure rate (or slow call rate) threshold over the calls of a
+/// span of time. 12 bytes a bucket and 24 a breaker.
 ///
-/// The span is cut into `B` buckets, at most 4,096, that are forgotten whole: a call counts for at least `B - 1` of their lengths, and
-/// is never counted once it is as old as the span. If the clock steps back, the newest bucket lasts at most its
-/// own length longer.
+/// The span is cut into `B` buckets, at most 4,096, that are forgotten whole: a call counts for at least `B - 1` of their
+/// lengths, and is never counted once it is as old as the span.
+///
+/// # Clock
+///
+/// If the clock steps back, the newest bucket lasts longer by its own length at most.
+///
+/// # Cost
+///
+/// O(1) a call however many calls there are (amortized; O(`B`) after a pause).
+#[doc(alias("SamplingDuration", "TIME_BASED"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(
@@ -46,6 +54,7 @@ impl<const B: usize> TimeWindow<B> {
     }
 
     /// Judges when there are this many calls within the span; 20 by default.
+    #[doc(alias("MinimumThroughput", "minimum number of calls", "minimumNumberOfCalls"))]
     #[must_use]
     pub const fn min_calls(mut self, calls: NonZeroU32) -> Self {
         self.limits.min_calls = calls.get();
@@ -54,6 +63,7 @@ impl<const B: usize> TimeWindow<B> {
 
     /// Opens also when at least `share` of the calls took `limit` or longer, whether they failed or not. A probe that is
     /// slow counts as failed.
+    #[doc(alias("slow call rate threshold", "slowCallDurationThreshold"))]
     #[must_use]
     pub const fn slow_calls(mut self, limit: Duration, share: Percent) -> Self {
         self.limits.slow_after = Span::new(limit);

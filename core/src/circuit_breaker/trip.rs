@@ -9,7 +9,8 @@ use core::{
 use super::{CallWindow, TimeWindow};
 use crate::foundation::time::{Instant, Span};
 
-/// The ways to decide that a breaker opens; each is a fixed amount of memory and a few instructions a call.
+/// When a circuit breaker opens: after consecutive failures, or at a failure rate threshold over a count-based or time-based
+/// sliding window. It makes the three policies; each takes a fixed amount of memory and a few instructions a call.
 ///
 /// ```
 /// use core::time::Duration;
@@ -20,6 +21,7 @@ use crate::foundation::time::{Instant, Span};
 /// const SLOW: TimeWindow<10> = Trip::time_window(Duration::from_secs(10), Percent::new(50))
 ///     .slow_calls(Duration::from_secs(2), Percent::new(80));
 /// ```
+#[doc(alias("FailureRatio", "failureRateThreshold"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug)]
 pub enum Trip {}
@@ -54,8 +56,8 @@ impl Trip {
     }
 }
 
-/// A way to decide that a breaker opens: [`Consecutive`], [`CallWindow`], [`TimeWindow`], or [`AnyTrip`](super::AnyTrip),
-/// which is any of them by what is known at run time. Closed to others.
+/// A policy that decides when a circuit breaker opens: [`Consecutive`], [`CallWindow`], [`TimeWindow`], or
+/// [`AnyTrip`](super::AnyTrip), which is any of them by what is known at run time. Closed to others.
 pub trait TripPolicy: Clone + fmt::Debug + Policy {}
 
 impl<P: Clone + fmt::Debug + Policy> TripPolicy for P {}
@@ -102,8 +104,10 @@ pub trait Policy {
     fn take_over(&self, former: &Self, window: &mut Self::Window, now: Instant) -> bool;
 }
 
-/// Opens after a number of failures without a success between them, however far apart: 4 bytes a breaker. In a table,
-/// [`Breakers`](super::Breakers) says how long a failure is kept.
+/// Opens a circuit breaker after a number of consecutive failures: 4 bytes a breaker.
+///
+/// Failures count however far apart they are, until a success. In a table, [`Breakers`](super::Breakers) says how long a
+/// failure is kept.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(deny_unknown_fields))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,6 +1,6 @@
 //! The name of a call on the wire.
 
-/// Names one call of a [`Correlator`](crate::correlator::Correlator): 64 bits for the wire.
+/// The correlation id of one call of a [`Correlator`](crate::correlator::Correlator): 64 bits for the wire.
 ///
 /// The low half is the number of a slot, the high half the number of the call, run through a permutation of 32 bits that
 /// the correlator's seed keys. So no two of 2^32 successive calls share an id, ids of another seed are others, and one id

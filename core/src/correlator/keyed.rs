@@ -22,14 +22,15 @@ use crate::foundation::{
     time::{Instant, Span},
 };
 
-/// Matches replies to at most `N` pending calls that bring their own ids, as a protocol may demand.
+/// A correlator for protocols that bring their own message ids: it matches each reply to its pending call, with room for `N`
+/// calls.
 ///
 /// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here `Id` has to
 /// hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer.
 ///
 /// A second call with an id that is pending is refused, and the first stays as it was. Nothing is remembered of a call
-/// that is over: a reply to it is `Unknown`, unless its id is in use again. All but what goes by deadlines is O(1)
-/// expected. A clock that steps back, and calls that have timed out in a full one, are met as in the `Correlator`.
+/// that is over: a reply to it is `Unknown`, unless its id is in use again. When it is full, and when the clock steps back, it
+/// does what the `Correlator` does. All but what goes by deadlines is O(1) expected.
 ///
 /// ```
 /// use core::time::Duration;
@@ -43,6 +44,7 @@ use crate::foundation::{
 /// assert_eq!(correlator.take(&("bob", 1)), Some(42));
 /// # Ok::<(), BeginError>(())
 /// ```
+#[doc(alias = "message id")]
 pub type KeyedCorrelator<Id, R, const N: usize, H = HashSeed> = KeyedCorrelatorIn<Id, R, Inline<N>, H>;
 
 /// A [`KeyedCorrelator`] in any [`Storage`].

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::foundation::time::{Instant, Span};
 
-/// What a correlator has seen.
+/// The counts of a correlator.
 ///
 /// `begun = resolved + timed_out + cancelled + closed + pending` at every instant, and every reply is one of `resolved`,
 /// `late`, `duplicates`, `unknown` and `wrong_peer`.

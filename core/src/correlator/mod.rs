@@ -1,8 +1,16 @@
-//! Matching replies to calls, in fixed memory.
+//! Request and response: replies are matched to pending calls by a correlation id, in fixed memory.
 //!
-//! One call lives in one slot, in one phase: pending, then replied or ended. A call that a future waits
-//! for keeps its slot until that future has been told; any other leaves it the moment it is over (or its reply is
-//! taken).
+//! - [`Correlator`] makes the ids: a late, doubled or forged reply can never reach another call.
+//! - [`KeyedCorrelator`] is for protocols that bring their own ids.
+//!
+//! Behind a lock and a timer ([`Shared`](crate::foundation::shared::Shared)) there are `call`, which sends and waits, and
+//! `gather`, which asks many peers at once (scatter-gather).
+//!
+//! **Outcomes**: [`Resolution`] of a reply, [`Expired`] of a call that timed out. **Errors**: [`BeginError`] before anything was
+//! sent, [`CallError`] of a call that waits. **Counts**: [`CorrelatorStats`], [`RoundTrips`].
+//!
+//! One call has one slot, in one phase: pending, then replied or ended. A call that a future waits for keeps its slot until
+//! that future has been told; any other leaves it the moment it is over (or its reply is taken).
 
 mod due;
 mod gather;

@@ -29,7 +29,7 @@ impl Call {
     }
 }
 
-/// What became of a reply; it is given back unless it matched.
+/// What became of a reply: matched, late, duplicate, unknown, or from the wrong peer. It is given back unless it matched.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[must_use = "only a matched reply was taken"]
@@ -114,7 +114,7 @@ impl fmt::Display for BeginError {
 
 impl Error for BeginError {}
 
-/// Why a call brought no reply; its slot is free again.
+/// Why a call failed: not sent, timed out, cancelled, full. Its slot is free again.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

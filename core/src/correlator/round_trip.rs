@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::foundation::time::Span;
 
-/// How long the matched replies took, from `begin` to `resolve`.
+/// Round-trip times (latency) of the matched replies, from `begin` to `resolve`.
 ///
 /// Kept in units of 1,024 ns, rounded down, and at most nine minutes.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -18,26 +18,15 @@ use crate::foundation::{
     time::{Instant, Span},
 };
 
-/// Matches replies to at most `N` pending calls; each call has a deadline, and gets its reply or an end, once.
+/// A correlator for request and response (RPC): it matches each reply to its pending call by a correlation id, with room for
+/// `N` calls. Each call has a deadline, and gets its reply or an end, once.
 ///
-/// The id on the wire names a slot and one use of it, so that finding the call is an array index and a compare, and a
-/// reply to a call that is over can never reach the call that took its slot. A reply counts only if it comes from the
-/// peer that was asked, before the deadline.
+/// The id on the wire names a slot and one use of it: to find the call is an array index and a compare, and a reply to a call
+/// that is over can never reach the call that took its slot. A reply counts only if it comes from the peer that was asked,
+/// before the deadline.
 ///
 /// `P` is whatever a reply must repeat besides the id: the peer, or `(peer, kind of reply)` where a reply of another kind
 /// must leave the call pending.
-///
-/// - [`begin`](CorrelatorIn::begin), [`resolve`](CorrelatorIn::resolve), [`take`](CorrelatorIn::take) and
-///   [`cancel`](CorrelatorIn::cancel) are O(1).
-/// - How a call ended is remembered until its slot is used again. Slots are used in the order in which they became free,
-///   so with `f` slots free, that is for `f` more calls. Replies to calls before that are `Unknown`.
-/// - A slot whose call has timed out is used again when there is no other, even if nobody was told: a future that waits
-///   for it still gets `TimedOut`, but `on_timeout` does not name it any more.
-/// - A `now` that is earlier than another before it is taken for a late reading, and changes nothing. Once readings have
-///   been behind, and nothing but behind, for half a call's time-out (and 100 ms, but in `on_timeout`), the clock has
-///   stepped back, and a call that lies ahead of it begins with the first of them. So it waits for at most one time-out more.
-///
-/// Behind a lock and a timer ([`Shared`](crate::foundation::shared::Shared)) it also waits: see `call` and `gather` there.
 ///
 /// ```
 /// use core::time::Duration;
@@ -59,7 +48,29 @@ use crate::foundation::{
 /// assert_eq!((expired.id, expired.peer), (call.id(), "carol"));
 /// # Ok::<(), steadfast_core::correlator::BeginError>(())
 /// ```
-#[doc(alias = "CallRegistry")]
+///
+/// Behind a lock and a timer ([`Shared`](crate::foundation::shared::Shared)) it also waits: see `call` and `gather` there.
+///
+/// # When it is full
+///
+/// A call does not begin ([`BeginError::Full`](crate::correlator::BeginError::Full)). A slot whose call has timed out is used
+/// again when there is no other, even if nobody was told: a future that waits for it still gets `TimedOut`, but `on_timeout`
+/// does not name it any more.
+///
+/// How a call ended is remembered until its slot is used again. Slots are used in the order in which they became free, so
+/// with `f` slots free, that is for `f` more calls. Replies to calls before that are `Unknown`.
+///
+/// # Clock
+///
+/// A `now` that is earlier than another before it is taken for a late reading, and changes nothing. Once all readings have
+/// been behind for half a call's timeout (and 100 ms, but in `on_timeout`), the clock has stepped back, and a call that lies
+/// ahead of it begins with the first of them. So it waits for one timeout more at most.
+///
+/// # Cost
+///
+/// [`begin`](CorrelatorIn::begin), [`resolve`](CorrelatorIn::resolve), [`take`](CorrelatorIn::take) and
+/// [`cancel`](CorrelatorIn::cancel) are O(1).
+#[doc(alias("CallRegistry", "oneshot", "pending requests"))]
 pub type Correlator<P, R, const N: usize> = CorrelatorIn<P, R, Inline<N>>;
 
 /// A [`Correlator`] in any [`Storage`].

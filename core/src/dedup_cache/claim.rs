@@ -77,7 +77,7 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         }
     }
 
-    /// Ends a claim whose work is done: the life of its id begins now.
+    /// Ends a claim whose work is done: the TTL of its id begins now.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ use crate::foundation::{
     storage::Storage,
 };
 
-/// An id that was claimed; dropping it aborts the claim, so that the id may come again.
+/// A claim that is aborted when it is dropped, so that the id may come again.
 ///
 /// `L` and `T` are the lock and the clock of the [`Shared`] that gave it out.
 #[must_use = "dropping it aborts the claim"]
@@ -39,7 +39,7 @@ where
         Self { cache, ticket: Some(ticket) }
     }
 
-    /// Ends the claim: the work is done, and the life of the id begins now.
+    /// Ends the claim: the work is done, and the TTL of the id begins now.
     ///
     /// # Errors
     ///

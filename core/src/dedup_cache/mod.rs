@@ -1,4 +1,10 @@
-//! Duplicates kept out, in fixed memory and for a limited time.
+//! Deduplication with a TTL in fixed memory: of messages (at least once delivery, gossip), and of work by idempotency key.
+//!
+//! [`DedupCache`] tells whether an id was seen within its TTL. For work that may fail, or must not run twice,
+//! [`claim`](DedupCacheIn::claim) an id, do the work, then commit or abort.
+//!
+//! **Outcomes**: [`Seen`] of a check, [`Claim`] of a claim, both with `Full`. **Errors**: [`ClaimLost`] of a commit that came
+//! too late. **Counts**: [`DedupStats`].
 
 mod claim;
 mod guard;
@@ -31,30 +37,12 @@ use state::State;
 /// An id's age and state.
 type Entry<L> = Aged<L, State>;
 
-/// Tells whether an id was seen within its life, for at most `N` ids at once.
+/// A deduplication cache with a TTL, with room for `N` ids. It never forgets an id early without saying so: see
+/// [When it is full](#when-it-is-full).
 ///
-/// [`check`](DedupCacheIn::check) asks and marks in one step. A duplicate does not extend the life of an id. Expiry holds
-/// on every read: no task is needed, though [`on_timeout`](DedupCacheIn::on_timeout) gives memory behind ids back early.
-/// Every call is O(1) expected, unless it says otherwise. Dedup on what was verified: whoever can choose another's id can
-/// use it up.
-///
-/// **When all `N` ids are alive**, [`OnFull`] decides, and the newest id is always kept if one is forgotten.
-///
-/// **Claims** are for work that may fail: [`claim`](DedupCacheIn::claim) an id, do the work, then commit or abort. Until
-/// then, others are told that it is in flight. A ticket that was lost is given up when the lease ends.
-///
-/// # Clock
-///
-/// A `now` that is earlier than another before it is taken for a late reading: time stands still, and no id is forgotten
-/// for it. Once readings have been behind, and nothing but behind, for a life or a lease (the shorter of the two), the clock
-/// has stepped back. What lay ahead of it then ends one life, or one lease, after the first such reading; no id is ever kept
-/// for longer than one life more than its own. The call that notices it is O(ids that lie ahead).
-///
-/// # Not a replay window
-///
-/// An id is known for one life, and not across a restart. Whoever kept a message can send it again after that, and it is
-/// `Fresh`. Where that does harm, put a timestamp or a counter under the message's authentication, and refuse what is older
-/// than a life, or than the start of this cache.
+/// [`check`](DedupCacheIn::check) asks and marks in one step. A duplicate does not prolong the TTL of an id. Expiry holds on
+/// every read: no task is needed, though [`on_timeout`](DedupCacheIn::on_timeout) frees expired entries early. Deduplicate
+/// what was authenticated: a client who can choose another's id can use it up.
 ///
 /// ```
 /// use core::time::Duration;
@@ -66,6 +54,34 @@ type Entry<L> = Aged<L, State>;
 /// assert_eq!(heard.check(&7, Instant::from_secs(130)), Seen::Duplicate { first_seen_at: now, count: 1 });
 /// assert_eq!(heard.check(&7, Instant::from_secs(700)), Seen::Fresh);
 /// ```
+///
+/// # Claims
+///
+/// For work that may fail, or must not run twice (idempotency): [`claim`](DedupCacheIn::claim) an id, do the work, then commit
+/// or abort. Until then, others are told that it is in flight. A ticket that was lost is given up when the lease ends.
+///
+/// # Not a replay window
+///
+/// An id is known for one TTL, and not across a restart. A message that is sent again after that is `Fresh`. Where that does
+/// harm, put a timestamp or a counter under the message's authentication, and refuse what is older than a TTL, or than the
+/// start of this cache.
+///
+/// # When it is full
+///
+/// When all `N` ids are alive, [`OnFull`] decides: refuse the new id (fail closed), or forget the oldest (fail open). The
+/// newest id is always kept if one is forgotten.
+///
+/// # Clock
+///
+/// A `now` that is earlier than another before it is taken for a late reading: time stands still, and no id is forgotten.
+/// Once all readings have been behind for a TTL or a lease (the shorter of the two), the clock has stepped back. What lay
+/// ahead of it then ends one TTL, or one lease, after the first such reading. No id is kept for longer than one TTL more than
+/// its own. The call that notices it is O(ids that lie ahead).
+///
+/// # Cost
+///
+/// Every call is O(1) expected, unless it says otherwise.
+#[doc(alias("Cache", "TTL cache", "at least once", "time_to_live"))]
 pub type DedupCache<K, const N: usize, H = HashSeed> = DedupCacheIn<K, Inline<N>, H>;
 
 /// A [`DedupCache`] in any [`Storage`].
@@ -145,7 +161,7 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
         }
     }
 
-    /// The same cache with another lease for its claims; it is as long as the life of an id if this is not called.
+    /// The same cache with another lease for its claims; it is as long as the TTL if this is not called.
     ///
     /// Longer than the work takes, shorter than the time in which the id comes again.
     #[must_use]
@@ -171,12 +187,12 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
         self.on_full = on_full;
     }
 
-    /// How long an id lives.
+    /// The TTL: how long an id is known.
     pub const fn ttl(&self) -> Duration {
         self.lives.ttl.to_duration()
     }
 
-    /// How many ids have an entry; those whose life ended may be among them until their entry is needed.
+    /// How many ids have an entry; those whose TTL ended may be among them until their entry is needed.
     pub const fn len(&self) -> usize {
         self.table.len()
     }
@@ -193,7 +209,7 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
 
     /// The window that is really held: every id that was marked less than this ago is known.
     ///
-    /// It is the life of an id, unless live ones had to be forgotten for want of room.
+    /// It is the TTL, unless live ids had to be forgotten for want of room.
     pub fn horizon(&mut self, now: Instant) -> Duration {
         let now = self.observe(now);
         match self.forgotten_at {
@@ -211,7 +227,7 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
         stats
     }
 
-    /// When [`on_timeout`](Self::on_timeout) has something to do: the first end of a life or a lease, or when it is to find
+    /// When [`on_timeout`](Self::on_timeout) has something to do: the first end of a TTL or a lease, or when it is to find
     /// that the clock has stepped back. O(1).
     ///
     /// Changed by every call that takes `&mut self`.
@@ -350,7 +366,7 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         self.table.find(hash, key).is_some_and(|slot| self.is_alive(slot, now))
     }
 
-    /// Begins the life of `key` now, whether or not it was seen, and tells what it was.
+    /// Begins the TTL of `key` now, whether or not it was seen, and tells what it was.
     ///
     /// A claim of it is over, as if it were committed.
     #[doc(alias = "Mark")]
@@ -375,7 +391,7 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         Some(seen)
     }
 
-    /// Forgets every id whose life or lease has ended, and tells how many. O(those).
+    /// Forgets every id whose TTL or lease has ended, and tells how many. O(those).
     ///
     /// Never needed: they count as forgotten anyhow, and their entries are used when there is no other.
     #[doc(alias = "Cleanup")]

@@ -5,15 +5,15 @@ use core::fmt;
 use super::state::State;
 use crate::foundation::time::Instant;
 
-/// Whether an id was seen before, and it is marked from here on.
+/// Whether an id is fresh or a duplicate. A fresh id is marked.
 #[must_use = "an answer that is not acted on keeps no duplicate out"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Seen {
-    /// It was seen before; its life is not extended.
+    /// It was seen before; its TTL is not prolonged.
     Duplicate {
-        /// When its life began.
+        /// When its TTL began.
         first_seen_at: Instant,
         /// How often it has come since, this time included; 0 while it is only claimed.
         count: u32,
@@ -32,14 +32,14 @@ impl Seen {
     }
 }
 
-/// Whether an id may be worked on; `T` is what ends the claim.
+/// Whether an id (an idempotency key) may be worked on. `T` ends the claim.
 #[must_use = "a claim ends by commit or abort"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug, Eq, PartialEq)]
 pub enum Claim<T = ClaimTicket> {
-    /// It was seen and the work on it is done; its life is not extended.
+    /// It was seen and the work on it is done; its TTL is not prolonged.
     Duplicate {
-        /// When its life began.
+        /// When its TTL began.
         first_seen_at: Instant,
         /// How often it has come since, this time included.
         count: u32,
@@ -64,7 +64,7 @@ impl<T> Claim<T> {
     }
 }
 
-/// The right to commit or abort one claim.
+/// The ticket to commit or abort one claim.
 ///
 /// It ends with the lease: a ticket that was lost blocks its id no longer than that.
 #[must_use = "a claim that is neither committed nor aborted blocks its id until the lease ends"]
@@ -75,7 +75,7 @@ pub struct ClaimTicket {
     pub(super) state: State,
 }
 
-/// The claim was over before its commit, because its lease ended or the id was marked. Nothing was changed.
+/// An error: the claim was over before its commit, because its lease ended or the id was marked. Nothing was changed.
 ///
 /// If the lease ended, another may have claimed the id meanwhile; [`mark`](crate::dedup_cache::DedupCacheIn::mark) makes it known all
 /// the same.
@@ -91,9 +91,11 @@ impl fmt::Display for ClaimLost {
 
 impl core::error::Error for ClaimLost {}
 
-/// What a [`DedupCache`](crate::dedup_cache::DedupCache) does with a new id when it is full of live ones.
+/// What a [`DedupCache`](crate::dedup_cache::DedupCache) does with a new id when it is full of live ones: evict the oldest
+/// (fail open), or refuse the new one (fail closed).
 ///
-/// There is no default: whichever is wrong for the purpose is an error in silence.
+/// There is no default: the wrong choice is a silent error.
+#[doc(alias("eviction", "max_capacity"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -104,14 +106,14 @@ pub enum OnFull {
     /// in flight are never forgotten.
     ForgetOldest,
     /// Answer `Full`, for guards whose duplicates do harm: replay. The id must be refused, and the capacity must be at
-    /// least the rate of ids times their life.
+    /// least the rate of ids times their TTL.
     ///
-    /// It guards for one life, and not across a restart: after either, whoever kept a message can send it again, and it is
+    /// It guards for one TTL, and not across a restart: after either, whoever kept a message can send it again, and it is
     /// new. Refuse it by a timestamp or a counter under the message's authentication.
     Refuse,
 }
 
-/// What a [`DedupCache`](crate::dedup_cache::DedupCache) has done so far.
+/// The counts of a [`DedupCache`](crate::dedup_cache::DedupCache).
 ///
 /// Each call of `check`, `mark` and `claim` counts once in `fresh`, `duplicates`, `in_flight` or `refused`. Every id has
 /// an end: `fresh = held + expired + forgotten + aborted + given_up`. So has every claim:
@@ -137,7 +139,7 @@ pub struct DedupStats {
     pub aborted: u64,
     /// Claims whose lease ended.
     pub given_up: u64,
-    /// Ids whose life ended.
+    /// Ids whose TTL ended.
     pub expired: u64,
     /// Live ids that were forgotten for want of room.
     pub forgotten: u64,

@@ -2,7 +2,7 @@
 
 use core::{error, fmt};
 
-/// Why something was not sealed or not opened.
+/// Why a message was not sealed (encrypted) or not opened (decrypted).
 ///
 /// On every error the buffer is as it was, and what was not opened stays encrypted.
 #[non_exhaustive]

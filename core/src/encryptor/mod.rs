@@ -1,4 +1,6 @@
-//! Data that only its owner can read, though others hold it.
+//! Authenticated encryption (AEAD) of data that others keep: XChaCha20-Poly1305, with keys by HKDF-SHA256.
+//!
+//! [`Encryptor`] seals and opens; a [`Domain`] separates the uses of one seed. **Errors**: [`EncryptorError`].
 
 mod error;
 #[cfg(test)]
@@ -14,13 +16,13 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 pub use error::EncryptorError;
 
-/// What a message is sealed with, once: 24 random bytes. Not secret.
+/// A nonce: 24 random bytes, used for one message. Not secret.
 pub type Nonce = [u8; Encryptor::NONCE_LEN];
 
-/// What proves that a message was sealed with the key, and not changed since. Not secret.
+/// An authentication tag: it proves that a message was sealed with the key, and not changed since. Not secret.
 pub type Tag = [u8; Encryptor::TAG_LEN];
 
-/// What a key is for, so that one seed yields unrelated keys for unrelated uses.
+/// Domain separation: what a key is for, so that one seed yields unrelated keys for unrelated uses (HKDF salt and info).
 ///
 /// ```
 /// use steadfast_core::encryptor::Domain;
@@ -61,10 +63,11 @@ impl<'a> Domain<'a> {
     }
 }
 
-/// Seals data so that only those who have its seed can open it, and notice if it was changed.
+/// Authenticated encryption (AEAD, XChaCha20-Poly1305): only those who have the seed can open what it seals, and they notice
+/// if it was changed.
 ///
-/// XChaCha20-Poly1305, with a fresh random nonce of 24 bytes for every message, which may be drawn for ever under one key,
-/// and a key by HKDF-SHA256 from a seed of 32 bytes. The ciphers are those of the `RustCrypto` project.
+/// Every message has a fresh random nonce of 24 bytes, so there is no limit on messages under one key. The key is made by
+/// HKDF-SHA256 from a seed of 32 bytes. The ciphers are those of the `RustCrypto` project.
 ///
 /// ```
 /// use heapless::Vec;

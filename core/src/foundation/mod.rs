@@ -1,4 +1,4 @@
-//! What the utilities stand on: time, storage, hashing, keyed tables, and a lock with a clock.
+//! The groundwork of the utilities: time, storage, hashing, keyed tables, and a lock with a clock.
 //!
 //! Write a [`Lock`](shared::Lock) and a [`Timer`](shared::Timer) to bring the utilities to another runtime, and a
 //! [`Storage`](storage::Storage) to give them other memory.

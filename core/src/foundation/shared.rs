@@ -4,9 +4,9 @@ use core::{cell::RefCell, fmt, future::Future, marker::PhantomData};
 
 use crate::foundation::time::Instant;
 
-/// Tells the time.
+/// A monotonic clock: it tells the time.
 ///
-/// Every machine must be driven by one clock. It should be monotonic; a step back is tolerated.
+/// Drive each state machine by one clock. It should be monotonic; a step back is tolerated.
 pub trait Clock {
     /// The current time.
     fn now(&self) -> Instant;
@@ -110,12 +110,12 @@ impl<T> Lock for spin::Mutex<T> {
     }
 }
 
-/// A machine `M` behind a lock `L` and beside a clock or timer `T`.
+/// A state machine `M` behind a lock `L` and with a clock or timer `T`: the `&self` and async face of each utility.
 ///
-/// Each machine adds its own methods here, with the names that it has itself and without `now`: the clock is read
-/// inside the lock, so that no thread brings an older time than the one before it; wakers are woken after it is left;
-/// and nothing inside is longer than the machine's stated bound. [`with`](Self::with) reaches all the rest. The adapters
-/// give it their lock and their timer.
+/// Each utility adds its own methods here, with the names that its state machine has and without `now`. The clock is read
+/// inside the lock, so that no thread brings an older time than the one before it. Wakers are woken after the lock is left,
+/// and nothing inside takes longer than the bound that the method states. [`with`](Self::with) reaches all the rest. The
+/// adapters give it their lock and their timer.
 ///
 /// ```
 /// use core::cell::RefCell;

@@ -12,7 +12,7 @@ use super::{
     text::{Rules, Text},
 };
 
-/// Writes the text of a group: what stands behind `emoji [service] `.
+/// Formats the text of a group: what stands behind `prefix [service] `.
 ///
 /// It gets the group after it has left the machine, so it may take its time. `×7`, where the count exceeds the actors, is
 /// added behind it unless it asked for [`Group::count`]. If it fails, the default sentence is written instead.
@@ -21,13 +21,14 @@ pub type Formatter = fn(&Group<'_>, &mut dyn Write) -> fmt::Result;
 
 /// One line that is due, owned: it has left the machine, so writing it needs no lock.
 ///
-/// [`Display`](fmt::Display) and [`line`](Self::line) are pure functions of it: `emoji [service] text`.
+/// [`Display`](fmt::Display) and [`line`](Self::line) are pure functions of it: `prefix [service] text`.
 #[doc(alias = "LogEntry")]
 #[derive(Clone, Debug)]
 pub struct Entry<const NAMES: usize, const LINE: usize> {
     pub(super) content: Content<NAMES, LINE>,
     pub(super) service: &'static str,
-    pub(super) emoji: &'static str,
+    /// What the service set; else a mark of the level.
+    pub(super) prefix: Option<&'static str>,
     pub(super) formatter: Option<Formatter>,
 }
 
@@ -102,8 +103,9 @@ impl<const NAMES: usize, const LINE: usize> Entry<NAMES, LINE> {
 
     fn line_with(&self, formatter: Option<Formatter>) -> Text<LINE> {
         let mut line = Text::new();
-        line.push_by(Rules::Own, self.emoji_or_default());
-        line.push(" [");
+        let prefix = self.prefix.unwrap_or_else(|| self.level().mark());
+        line.push_by(Rules::Own, prefix);
+        line.push(if prefix.is_empty() { "[" } else { " [" });
         // `Text` never fails.
         let _ = write_words(self.service, is_word, &mut line);
         line.push("] ");
@@ -125,15 +127,6 @@ impl<const NAMES: usize, const LINE: usize> Entry<NAMES, LINE> {
             }
         }
         line
-    }
-
-    const fn emoji_or_default(&self) -> &'static str {
-        match (self.emoji.is_empty(), self.level()) {
-            (false, _) => self.emoji,
-            (true, Level::Debug | Level::Info) => "•",
-            (true, Level::Warn) => "⚠️",
-            (true, Level::Error) => "❌",
-        }
     }
 }
 
@@ -287,7 +280,7 @@ impl fmt::Display for Actors<'_> {
 }
 
 impl Actors<'_> {
-    fn write(&self, out: &mut dyn Write) -> fmt::Result {
+    pub(super) fn write(&self, out: &mut dyn Write) -> fmt::Result {
         /// So many are all named.
         const MOST_LISTED: u64 = 4;
         /// So many are named where there are more.
@@ -316,7 +309,7 @@ impl Actors<'_> {
 }
 
 /// The digits of a number. What `core` has for this, with widths and signs, is four times as much flash.
-fn write_number(number: u64, out: &mut dyn Write) -> fmt::Result {
+pub(super) fn write_number(number: u64, out: &mut dyn Write) -> fmt::Result {
     let mut rest = number;
     let mut digits = [b'0'; POWERS_OF_TEN.len()];
     for (digit, power) in digits.iter_mut().zip(POWERS_OF_TEN) {

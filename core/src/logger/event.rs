@@ -1,6 +1,6 @@
 //! What services report.
 
-/// How much a line matters.
+/// The log level of a line.
 #[doc(alias = "LogLevel")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
@@ -17,7 +17,18 @@ pub enum Level {
     Error,
 }
 
-/// Something that a service saw, to be grouped with others of its kind.
+impl Level {
+    /// What a line begins with whose service has no prefix of its own.
+    pub(super) const fn mark(self) -> &'static str {
+        match self {
+            Self::Debug | Self::Info => "•",
+            Self::Warn => "⚠️",
+            Self::Error => "❌",
+        }
+    }
+}
+
+/// An event that a service reports, to be grouped with others of its kind. The kind is an infinitive verb: `store`, `fetch`.
 ///
 /// ```
 /// use steadfast_core::logger::{Event, Level};

@@ -17,7 +17,8 @@ use crate::foundation::{
     time::{Instant, Span},
 };
 
-/// Groups events of one kind within a short time into one line, in fixed memory.
+/// A logger with log aggregation: events of the same service, kind and target within 3 s are written as one line, with exact
+/// counts, in fixed memory. It prevents floods of equal lines (log throttling) and lines that a peer forges (log injection).
 ///
 /// Events of one service, type and target form a group, which ends after 3 s without another or at the age of 10 s
 /// ([`window`](Self::window)). A group names its actors in the order of their first event, adds up the counts and keeps
@@ -29,7 +30,7 @@ use crate::foundation::{
 ///
 /// let mut logger: Logger<16> = Logger::new();
 /// let social = logger.service("social");
-/// logger.set_emoji(social, "😈");
+/// logger.set_prefix(social, "😈");
 /// logger.formatter("social", "tease", |group, out| write!(out, "{} teased {}", group.actors(), group.target()))?;
 /// for (second, actor) in [(0, "alice"), (1, "carol"), (2, "dave")] {
 ///     logger.record(social, &Event::new("tease", actor).target("bob"), Instant::from_secs(second));
@@ -41,7 +42,7 @@ use crate::foundation::{
 /// # Ok::<(), steadfast_core::logger::FormattersFull>(())
 /// ```
 ///
-/// # Memory
+/// # Bounds
 ///
 /// `GROUPS` slots, each of one line of `LINE` bytes, `NAMES` bytes of names and about 110 bytes. A quarter of the slots
 /// is kept free of groups, so that a peer that makes up targets cannot keep lines out. A name takes its length and one
@@ -80,8 +81,8 @@ use crate::foundation::{
 ///
 /// # Kinds
 ///
-/// The default sentence is "alice did store to bob", so a kind reads best as a verb in its infinitive: "store", not
-/// "stored". A [`formatter`](Self::formatter) makes any other sentence.
+/// The kind of an event is an infinitive verb, "store" and not "stored", because the default sentence is "alice did store to
+/// bob". A [`formatter`](Self::formatter) makes any other sentence.
 #[derive(Clone, Debug)]
 pub struct Logger<
     const GROUPS: usize,
@@ -173,9 +174,11 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         self.services.find(name)
     }
 
-    /// Sets what a service's lines begin with; false for [`ServiceId::OTHER`], which stays as it is.
-    pub fn set_emoji(&mut self, service: ServiceId, emoji: &'static str) -> bool {
-        self.services.get_mut(service).map(|row| row.emoji = emoji).is_some()
+    /// Sets what a service's lines begin with, an emoji or nothing; false for [`ServiceId::OTHER`], which stays as it is. Without
+    /// it they begin with a mark of their level.
+    #[doc(alias = "emoji")]
+    pub fn set_prefix(&mut self, service: ServiceId, prefix: &'static str) -> bool {
+        self.services.get_mut(service).map(|row| row.prefix = Some(prefix)).is_some()
     }
 
     /// Sets how much of a service is shown from here on; what waits already still leaves. False for
@@ -277,14 +280,14 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         let is_next = |age: &Age| is_due(age) && first.is_none_or(|(_, sequence)| age.sequence < sequence);
         if let Some(overflow) = self.overflow.take_if(|overflow| is_next(&overflow.age)) {
             let content = Content::Lost { count: overflow.count };
-            return Some(Entry { content, service: "logger", emoji: "", formatter: None });
+            return Some(Entry { content, service: "logger", prefix: None, formatter: None });
         }
         let (index, _) = first?;
         let slot = self.take(index)?;
         self.counts.printed = self.counts.printed.saturating_add(slot.events.events);
-        let Service { name, emoji, .. } = *self.services.get(slot.service);
+        let Service { name, prefix, .. } = *self.services.get(slot.service);
         let formatter = slot.events.kind.and_then(|kind| self.formatters.get(name, kind));
-        Some(Entry { content: Content::Events(slot.events), service: name, emoji, formatter })
+        Some(Entry { content: Content::Events(slot.events), service: name, prefix, formatter })
     }
 
     /// Makes everything that waits due now, whatever the clock shows. O(`GROUPS`).

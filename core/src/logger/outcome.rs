@@ -16,7 +16,7 @@ pub enum Recorded {
     Rejected,
 }
 
-/// What became of all events: `seen = filtered + printed + waiting + lost + rejected`.
+/// The counts of a [`Logger`](super::Logger): `seen = filtered + printed + waiting + lost + rejected`.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

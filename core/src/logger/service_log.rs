@@ -13,7 +13,7 @@ pub trait Recorder {
     fn line(&self, service: ServiceId, level: Level, text: fmt::Arguments<'_>) -> Recorded;
 
     /// Sets what a service's lines begin with; false for [`ServiceId::OTHER`], which stays as it is.
-    fn set_emoji(&self, service: ServiceId, emoji: &'static str) -> bool;
+    fn set_prefix(&self, service: ServiceId, prefix: &'static str) -> bool;
 
     /// Sets how much of a service is shown; false for [`ServiceId::OTHER`], which stays as it is.
     fn set_show(&self, service: ServiceId, show: Show) -> bool;
@@ -28,8 +28,8 @@ impl<R: Recorder + ?Sized> Recorder for &R {
         (**self).line(service, level, text)
     }
 
-    fn set_emoji(&self, service: ServiceId, emoji: &'static str) -> bool {
-        (**self).set_emoji(service, emoji)
+    fn set_prefix(&self, service: ServiceId, prefix: &'static str) -> bool {
+        (**self).set_prefix(service, prefix)
     }
 
     fn set_show(&self, service: ServiceId, show: Show) -> bool {
@@ -37,7 +37,7 @@ impl<R: Recorder + ?Sized> Recorder for &R {
     }
 }
 
-/// The logger of one service: lines and events under its name.
+/// The log of one service: lines and events under its name.
 ///
 /// The words of a line are the program's: what peers chose is escaped in it, but not quoted, and reads as if the program had
 /// said it. Show it as `{peer:?}`, or report an event, where names and messages can be taken for nothing else.
@@ -62,7 +62,7 @@ impl<R: Recorder + ?Sized> Recorder for &R {
 /// }
 ///
 /// let logger: Shared<Logger<16>, _, _> = Shared::new(RefCell::new(Logger::new()), Uptime);
-/// let log = logger.service("stash").emoji("📦");
+/// let log = logger.service("stash").prefix("📦");
 /// log.show(Show::Verbose);
 ///
 /// let (peer, owner) = (String::from("alice"), String::from("bob"));
@@ -89,16 +89,18 @@ impl<R: Recorder> ServiceLog<R> {
     }
 
     /// False if the logger had no room for another service: this one shares the name "other" with all further ones, and
-    /// [`emoji`](Self::emoji) and [`show`](Self::show) change nothing.
+    /// [`prefix`](Self::prefix) and [`show`](Self::show) change nothing.
     #[must_use]
     pub fn has_settings(&self) -> bool {
         self.service != ServiceId::OTHER
     }
 
-    /// Sets what the service's lines begin with, if it [has settings](Self::has_settings).
+    /// Sets what the service's lines begin with, an emoji or nothing, if it [has settings](Self::has_settings). Without it
+    /// they begin with a mark of their level: `•`, `⚠️` or `❌`.
+    #[doc(alias = "emoji")]
     #[must_use]
-    pub fn emoji(self, emoji: &'static str) -> Self {
-        self.recorder.set_emoji(self.service, emoji);
+    pub fn prefix(self, prefix: &'static str) -> Self {
+        self.recorder.set_prefix(self.service, prefix);
         self
     }
 

@@ -15,7 +15,8 @@ impl ServiceId {
     pub const OTHER: Self = Self(u8::MAX);
 }
 
-/// How much of a service is shown.
+/// The log level of a service: how much of it is shown (nothing, the ordinary, all).
+#[doc(alias = "EnvFilter")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -60,7 +61,7 @@ impl core::error::Error for FormattersFull {}
 #[derive(Clone, Debug)]
 pub(super) struct Service {
     pub(super) name: &'static str,
-    pub(super) emoji: &'static str,
+    pub(super) prefix: Option<&'static str>,
     pub(super) show: Show,
 }
 
@@ -73,7 +74,7 @@ pub(super) struct Services<const N: usize> {
 impl<const N: usize> Services<N> {
     pub(super) const fn new() -> Self {
         const { assert!(N < ServiceId::OTHER.0 as usize, "at most 254 services") };
-        Self { rows: heapless::Vec::new(), other: Service { name: "other", emoji: "", show: Show::Normal } }
+        Self { rows: heapless::Vec::new(), other: Service { name: "other", prefix: None, show: Show::Normal } }
     }
 
     pub(super) fn find(&self, name: &str) -> Option<ServiceId> {
@@ -85,7 +86,7 @@ impl<const N: usize> Services<N> {
         if let Some(id) = self.find(name) {
             return id;
         }
-        match (u8::try_from(self.rows.len()), self.rows.push(Service { name, emoji: "", show: Show::Normal })) {
+        match (u8::try_from(self.rows.len()), self.rows.push(Service { name, prefix: None, show: Show::Normal })) {
             (Ok(index), Ok(())) => ServiceId(index),
             _ => ServiceId::OTHER,
         }

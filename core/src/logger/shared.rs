@@ -183,8 +183,8 @@ where
         self.change(|logger, now| logger.line(service, level, &text, now))
     }
 
-    fn set_emoji(&self, service: ServiceId, emoji: &'static str) -> bool {
-        self.with_lock(|logger| logger.set_emoji(service, emoji))
+    fn set_prefix(&self, service: ServiceId, prefix: &'static str) -> bool {
+        self.with_lock(|logger| logger.set_prefix(service, prefix))
     }
 
     fn set_show(&self, service: ServiceId, show: Show) -> bool {

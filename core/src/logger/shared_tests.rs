@@ -67,13 +67,13 @@ fn it_reads_like_the_design() {
     let logger: Shared<Machine, _, _> = Shared::new(RefCell::new(Logger::new()), ManualClock::default());
     let (peer, owner) = (String::from("alice"), String::from("bob"));
 
-    let log = logger.service("stash").emoji("📦");
+    let log = logger.service("stash").prefix("📦");
     log.show(Show::Verbose);
     log.debug(format_args!("store request from {peer}"));
     log.event("store", &peer).target(&owner).message("stored 2.3KB");
     log.event("store", &peer).target(&owner).message(&format!("stored {}KB", 5)).count(2);
     log.event("recovered", &owner).instant();
-    let social = logger.service("social").emoji("😈");
+    let social = logger.service("social").prefix("😈");
     logger
         .formatter("social", "tease", |group, out| write!(out, "{} teased {}", group.actors(), group.target()))
         .unwrap();
@@ -353,7 +353,7 @@ static LOGGER: Shared<Logger<4>, StdLock, Stopped> =
 
 #[test]
 fn a_shared_logger_can_be_a_static() {
-    let log = LOGGER.service("stash").emoji("📦");
+    let log = LOGGER.service("stash").prefix("📦");
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(move || (0..100).for_each(|_| drop(log.event("store", "alice"))));

@@ -4,7 +4,7 @@ use core::fmt;
 
 use super::Level;
 
-/// Takes finished lines.
+/// A sink for finished lines: standard error, a UART, `tracing`.
 pub trait Sink {
     /// Writes one line, which has no line break at its end and none inside.
     ///

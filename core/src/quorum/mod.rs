@@ -1,4 +1,10 @@
-//! One vote a voter, until enough agree or the time is up.
+//! Quorum: one vote a voter, until enough have voted or the time is up.
+//!
+//! [`Quorum`] collects the votes of one ballot after another; a function of [`aggregate`](crate::aggregate) makes one value of
+//! them, such as a [majority vote](crate::aggregate::majority).
+//!
+//! **Outcomes**: [`Vote`] of a vote, [`Ballot`] of a result. **Errors**: [`QuorumError`] when it is made. **Counts**:
+//! [`QuorumStats`].
 
 mod id;
 mod list;
@@ -22,9 +28,10 @@ pub use list::{List, ListStorage};
 pub use outcome::{Ballot, Cast, QuorumError, QuorumStats, Vote};
 use waiters::Waiters;
 
-/// Collects one vote from each voter, and decides by an [`aggregate`](crate::aggregate) once enough have voted.
+/// A quorum (majority vote): it collects one vote from each of up to `N` voters, and decides by an
+/// [`aggregate`](crate::aggregate) once enough have voted. It is no consensus protocol.
 ///
-/// Up to `N` voters vote for values of type `T`. The first vote of a voter stands, so neither a repeated delivery nor a
+/// Voters vote for values of type `T`. The first vote of a voter stands, so neither a repeated delivery nor a
 /// voter who changes its mind fills the quorum. Votes count until the deadline or the decision, whichever comes first;
 /// after either, nothing changes until [`reset`](Self::reset) begins another ballot.
 ///

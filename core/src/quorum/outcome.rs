@@ -38,7 +38,7 @@ pub enum Cast<'a, T> {
     Wanted,
 }
 
-/// Where a ballot stands.
+/// The state of a ballot: open, decided or failed.
 #[must_use = "a ballot that is not looked at decides nothing"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
@@ -66,7 +66,7 @@ impl<R> Ballot<R> {
     }
 }
 
-/// Counts since a quorum was made, over all its ballots: every vote is in exactly one of them.
+/// The counts of a quorum since it was made, over all its ballots: every vote is in exactly one of them.
 #[non_exhaustive]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

@@ -1,29 +1,14 @@
-//! The generic cell rate algorithm: a sustained rate and a burst in eight bytes a key.
+//! The generic cell rate algorithm: a token bucket in eight bytes a key.
 
 use core::{num::NonZeroU32, time::Duration};
 
 use super::{CostExceedsBurst, Decision, Quota};
 use crate::foundation::time::{Halves, Instant, Span};
 
-/// A sustained rate and a burst, exact to the nanosecond, in eight bytes a key.
+/// A token bucket by the generic cell rate algorithm (GCRA): a sustained rate and a burst, 8 bytes a key.
 ///
-/// The state is the instant at which the quota is whole again; a request of size `n` moves it `n` intervals on, and is
-/// allowed if it then lies at most `burst` intervals ahead. So in any span of `t` at most `burst + t / interval` are
-/// allowed. O(1), no division.
-///
-/// Whoever waits for it ([`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed)) is counted from when its turn came, at
-/// most 5 ms before it took it, so with waiters it is `burst + (t + 5 ms) / interval`.
-///
-/// A clock that steps back costs at most one extra burst a step, and stalls a key for at most `burst` intervals. A rate
-/// or a burst of zero denies everything. An interval of zero, as in `Gcra::every(Duration::ZERO)`, allows everything: it is
-/// unlimited, and counts nothing.
-///
-/// **Under another quota** ([`set_quota`](crate::rate_limiter::RateLimiterIn::set_quota)) a key has as many requests counted as before,
-/// and never waits longer than the new burst: what was owed is multiplied by the new interval, divided by the old one and
-/// rounded up to a nanosecond, so changes in a row give nothing away, but for what exceeds the smallest burst among them. A
-/// quota of zero keeps the counts for the one that follows, less one an hour; an unlimited one forgets them.
-///
-/// Source: ITU-T I.371, "virtual scheduling".
+/// In any span of `t` at most `burst + t / interval` requests are allowed, exact to the nanosecond. It decides as a token
+/// bucket (or leaky bucket as a meter) of size `burst` does that gets one token every `interval`.
 ///
 /// ```
 /// use core::time::Duration;
@@ -32,6 +17,33 @@ use crate::foundation::time::{Halves, Instant, Span};
 /// const API: Gcra = Gcra::per_second(100).burst(20);
 /// assert_eq!(API.interval(), Duration::from_millis(10));
 /// ```
+///
+/// A rate or a burst of zero denies everything. An interval of zero, as in `Gcra::every(Duration::ZERO)`, allows everything:
+/// it is unlimited, and counts nothing.
+///
+/// The state is the instant at which the quota is whole again. A request of size `n` moves it `n` intervals on, and is
+/// allowed if it then lies at most `burst` intervals ahead. Source: ITU-T I.371, "virtual scheduling".
+///
+/// # Waiting
+///
+/// A request that waits ([`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed)) is counted from when
+/// its turn came, at most 5 ms before it took it. So with waiters the bound is `burst + (t + 5 ms) / interval`.
+///
+/// # Another quota
+///
+/// After [`set_quota`](crate::rate_limiter::RateLimiterIn::set_quota) a key has as many requests counted as before, and never
+/// waits longer than the new burst takes. What was owed is multiplied by the new interval, divided by the old one and rounded
+/// up to a nanosecond, so changes in a row give nothing away, but for what exceeds the smallest burst among them. A quota of
+/// zero keeps the counts for the one that follows, less one an hour; an unlimited one forgets them.
+///
+/// # Clock
+///
+/// If the clock steps back, a key can get one extra burst at most, and waits `burst` intervals at most.
+///
+/// # Cost
+///
+/// O(1), no division.
+#[doc(alias("Quota::per_second", "Quota::with_period", "TokenBucketRateLimiter", "leaky bucket"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(from = "super::settings::GcraSettings", into = "super::settings::GcraSettings"))]
@@ -84,6 +96,7 @@ impl Gcra {
     }
 
     /// The same rate with at most `burst` at once.
+    #[doc(alias = "allow_burst")]
     #[must_use]
     pub const fn burst(self, burst: u32) -> Self {
         Self::new(self.interval, burst)

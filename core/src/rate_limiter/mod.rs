@@ -1,4 +1,14 @@
-//! Per-key rate limiting in fixed memory.
+//! Rate limiting (throttling, load shedding) for each key, in fixed memory.
+//!
+//! - [`RateLimiter`] allows or denies: by [`Gcra`], a token bucket, or by [`SlidingLog`], a sliding window log.
+//! - [`CachedRateLimiter`] also keeps the last value of each key and has it fetched by one caller at a time (single flight).
+//!
+//! **Outcomes**: [`Decision`], or [`Verdict`] with all that a `RateLimit` header tells; [`AllowOrCached`] of the caching one.
+//! **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait; [`FlightLost`] for a
+//! value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
+//!
+//! Waiting for a turn is [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Where the limited call
+//! fails and should not be made at all for a while, see [`circuit_breaker`](crate::circuit_breaker).
 
 mod asking;
 mod cached;
@@ -35,28 +45,10 @@ use crate::foundation::{
     time::Instant,
 };
 
-/// A keyed rate limiter with room for `N` keys.
+/// A keyed rate limiter (throttling, load shedding) with room for `N` keys.
 ///
-/// `A` is the quota: [`Gcra`] (a rate and a burst, as a token bucket has; 8 bytes a key) or [`SlidingLog`] (at most so many
-/// in any window; 8 bytes a request). Every call is O(1) expected, plus what `A` states.
-///
-/// # When it is full
-///
-/// An entry is in use until its quota is whole again; then it is idle: it decides as no entry does, and leaves its place to a
-/// newcomer. A newcomer looks at 32 entries, where the last one found its own and at its home, so an idle one is found as
-/// long as there are some; up to 32 keys always. If there is none, [`OnFull`] decides. No key ever gets a fresh quota because
-/// of another key.
-///
-/// So make room for as many keys as come in the time that one quota takes to be whole again. Who can make up keys, and sends
-/// that many in that time, keeps newcomers out (those who are known are served as ever): with a slow quota that takes few, 76
-/// a second for 65,536 keys and 100 a day. Limit what strangers can name by a coarser key first.
-///
-/// # Clock
-///
-/// A step back by more than a second is noticed by whatever is called next, and every state that lies ahead is cut to what
-/// there can be, once, in O(capacity); a smaller one by those whom it concerns. So after a step a key is kept out for no
-/// longer than its quota takes to be whole, whoever asks, and what was told as `retry_at` comes true. Calls that only look
-/// need `&mut self` for that.
+/// `A` is the algorithm: [`Gcra`] (a rate and a burst, 8 bytes a key; behaves as a token bucket) or [`SlidingLog`] (an exact
+/// sliding window, 8 bytes a request).
 ///
 /// ```
 /// use steadfast_core::{Instant, RateLimiter, SlidingLog, rate_limiter::Decision};
@@ -68,6 +60,36 @@ use crate::foundation::{
 /// assert_eq!(limiter.allow(&"bob", now), Decision::Deny { retry_at: Instant::from_secs(160) });
 /// assert_eq!(limiter.allow(&"eve", now), Decision::Allow);
 /// ```
+///
+/// # When it is full
+///
+/// An entry is in use until its quota is whole again. Then it is idle: it decides as no entry does, and a new key takes it
+/// over. A new key looks at 32 entries, so an idle one is found as long as there are some; with up to 32 keys always. If
+/// there is none, [`OnFull`] decides: deny (fail closed), or share one quota. No key ever gets a fresh quota because of
+/// another key.
+///
+/// Make room for as many keys as come in the time that one quota takes to be whole again. A client who can make up keys, and
+/// sends that many in that time, keeps new keys out; known keys are served as before. With a slow quota that takes few
+/// requests: 76 a second for 65,536 keys and 100 a day. Limit strangers by a coarser key first.
+///
+/// # Clock
+///
+/// If the clock steps back, a key is denied for no longer than its quota takes to be whole, whoever asks, and what was told
+/// as `retry_at` comes true. The next call notices a step of more than a second and corrects every entry, once, in
+/// O(capacity); smaller steps are corrected key by key. Calls that only look need `&mut self` for that.
+///
+/// # Cost
+///
+/// Every call is O(1) expected, plus what `A` states.
+#[doc(alias(
+    "DefaultDirectRateLimiter",
+    "DefaultKeyedRateLimiter",
+    "KeyExtractor",
+    "PartitionedRateLimiter",
+    "PeerIpKeyExtractor",
+    "RateLimitLayer",
+    "throttle"
+))]
 pub type RateLimiter<K, A, const N: usize, H = HashSeed> = RateLimiterIn<K, A, Inline<N>, H>;
 
 /// A [`RateLimiter`] in any [`Storage`].
@@ -87,10 +109,9 @@ pub struct RateLimiterIn<K, A: Quota, S: Storage, H = HashSeed> {
     on_full: OnFull,
 }
 
-/// What a [`RateLimiter`] does with a new key when every entry is in use.
+/// What a [`RateLimiter`] does with a new key when every entry is in use: fail closed, or share one quota.
 ///
-/// Either way newcomers are kept out as long as a flood of made-up keys keeps every entry in use, and those who are known
-/// are not: see "When it is full" there, which says for how many keys there should be room.
+/// Known keys are not affected. For how many keys there should be room, see "When it is full" at [`RateLimiter`].
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

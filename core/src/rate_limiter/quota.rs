@@ -4,7 +4,7 @@ use core::{fmt, num::NonZeroU32, time::Duration};
 
 use crate::foundation::time::Instant;
 
-/// What to do with a request.
+/// Whether a rate limiter allows a request, and if not, when to come back.
 ///
 /// ```
 /// use core::time::Duration;
@@ -14,6 +14,7 @@ use crate::foundation::time::Instant;
 /// assert!(!decision.is_allowed());
 /// assert_eq!(decision.retry_after(Instant::from_secs(7)), Some(Duration::from_secs(2)));
 /// ```
+#[doc(alias("NotUntil", "RateLimiterRejectedException", "RequestNotPermitted", "wait_time_from"))]
 #[must_use = "a decision that is not acted on limits nothing"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
@@ -54,7 +55,8 @@ impl Decision {
     }
 }
 
-/// A request asks for more at once than the quota ever holds: it would be denied for ever. Nothing was counted.
+/// An error: the request costs more than the burst, so it can never be allowed. Nothing was counted.
+#[doc(alias = "InsufficientCapacity")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CostExceedsBurst {
@@ -70,7 +72,7 @@ impl fmt::Display for CostExceedsBurst {
 
 impl core::error::Error for CostExceedsBurst {}
 
-/// A quota and how it is counted: [`Gcra`](crate::rate_limiter::Gcra) or [`SlidingLog`](crate::rate_limiter::SlidingLog).
+/// The algorithm of a rate limiter: [`Gcra`](crate::rate_limiter::Gcra) or [`SlidingLog`](crate::rate_limiter::SlidingLog).
 ///
 /// `State` is what is kept for each key. A state that is idle decides as [`IDLE`](Self::IDLE) does, now and later; only
 /// such a state may be forgotten.

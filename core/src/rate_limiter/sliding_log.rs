@@ -1,4 +1,4 @@
-//! The sliding log: at most so many in any window, exactly.
+//! A sliding window log: at most so many in any window, exactly.
 
 use core::{
     fmt,
@@ -13,21 +13,10 @@ use crate::foundation::{
     time::{Halves, Instant, Span},
 };
 
-/// At most `MAX` in any window, exactly: the instants of the last `MAX` are kept, 8 bytes each.
+/// A sliding window log: at most `MAX` requests in any window, exactly. It keeps the instants of the last `MAX`, 8 bytes each.
 ///
-/// What is exactly as old as the window no longer counts. O(`MAX`) a decision, in practice the few that left the window
-/// since the last one.
-///
-/// After a step back of the clock what was counted later counts as counted now, so nothing is granted twice and a key
-/// stalls for at most one window. A leap ahead and back costs one extra quota. A window of zero allows everything, a
-/// `MAX` of zero nothing.
-///
-/// A refund erases the oldest that count: whichever request was given back, no more than `MAX` that were made are in any
-/// window. **Under another window** every instant that counted at the change is kept, and counts in the new window; what had
-/// left the old one may be forgotten.
-///
-/// A key takes 8 bytes for each of `MAX`, and an unoptimized build has a few copies of a new state on its stack: 20,000 fit
-/// a thread of 2 MiB. For larger numbers take [`Gcra`](crate::rate_limiter::Gcra).
+/// Unlike a fixed window, it never lets twice its limit through at an edge. What is exactly as old as the window no longer
+/// counts. A window of zero allows everything, a `MAX` of zero nothing.
 ///
 /// ```
 /// use core::time::Duration;
@@ -36,6 +25,22 @@ use crate::foundation::{
 /// const RECOVERIES: SlidingLog<5> = SlidingLog::per_minute();
 /// assert_eq!(RECOVERIES.window(), Duration::from_secs(60));
 /// ```
+///
+/// A refund erases the oldest that count: whichever request was given back, no more than `MAX` that were made are in any
+/// window. After [`set_quota`](crate::rate_limiter::RateLimiterIn::set_quota) every instant that counted at the change counts
+/// in the new window; what had left the old one may be forgotten.
+///
+/// # Clock
+///
+/// If the clock steps back, what was counted later counts as counted now: nothing is granted twice, and a key waits one
+/// window at most. A leap ahead and back costs one extra quota.
+///
+/// # Cost
+///
+/// O(`MAX`) a decision; in practice the few that left the window since the last one. A key takes 8 bytes for each of `MAX`,
+/// and an unoptimized build has a few copies of a new state on its stack: 20,000 fit a thread of 2 MiB. For larger numbers
+/// take [`Gcra`](crate::rate_limiter::Gcra).
+#[doc(alias("FixedWindowRateLimiter", "SlidingWindowRateLimiter", "limitForPeriod", "limitRefreshPeriod"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(

@@ -1,8 +1,8 @@
-//! What was decided, in numbers.
+//! What a rate limiter has counted.
 
-/// What a [`RateLimiter`](crate::rate_limiter::RateLimiter) has decided so far.
+/// The counts of a [`RateLimiter`](crate::rate_limiter::RateLimiter).
 ///
-/// `allowed + denied` is all it was asked, but for those who wait: their request is counted once, when it is allowed.
+/// `allowed + denied` is all it was asked. A request that waits is counted once, when it is allowed.
 /// `allowed - refunded` is what was used.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

@@ -22,6 +22,7 @@ use crate::foundation::time::Instant;
 /// assert_eq!(verdict.decision.retry_after(now), Some(Duration::from_secs(60)));
 /// # Ok::<(), CostExceedsBurst>(())
 /// ```
+#[doc(alias("StateSnapshot", "remaining_burst_capacity"))]
 #[must_use = "a decision that is not acted on limits nothing"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

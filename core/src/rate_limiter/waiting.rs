@@ -10,7 +10,7 @@ use core::{
 use super::{CostExceedsBurst, Quota, RateLimiterIn};
 use crate::foundation::{storage::Storage, time::Instant};
 
-/// Why a wait for a rate limiter ended without what it was for. Nothing was taken from the quota.
+/// Why a wait for a rate limiter failed. Nothing was taken from the quota.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum WaitError {

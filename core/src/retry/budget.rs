@@ -2,17 +2,12 @@
 
 use crate::foundation::time::{Instant, Span};
 
-/// Limits the retries of many operations to a share of their requests, so that an outage is not met with a multiple of
-/// the usual load.
+/// A retry budget: it limits the retries of many operations to a share of their requests, against retry storms.
 ///
 /// A token bucket of retries: every request puts in a share of one ([`percent`](Self::percent)), every second some
 /// ([`floor_per_second`](Self::floor_per_second)), every retry takes one out, and no more than [`burst`](Self::burst)
 /// are ever in it. Shares count when they make a whole retry. It starts full. So from its beginning on, retries ≤ burst +
 /// requests × percent / 100 + seconds × floor; in any part of that time less than one more, for shares from before it.
-///
-/// Every operation is O(1), in integers, without a division. A clock that steps back refills nothing twice for a step of
-/// up to a second; after a longer one refilling stands still for at most a second, and at most one burst is granted
-/// twice.
 ///
 /// ```
 /// use steadfast_core::{Instant, RetryBudget};
@@ -32,6 +27,16 @@ use crate::foundation::time::{Instant, Span};
 /// assert!(budget.withdraw(now) && !budget.withdraw(now));
 /// assert!(budget.withdraw(Instant::from_secs(101)));
 /// ```
+///
+/// # Clock
+///
+/// If the clock steps back by up to a second, nothing is refilled twice. After a longer step refilling stops for a second at
+/// most, and one burst at most is granted twice.
+///
+/// # Cost
+///
+/// Every operation is O(1), in integers, without a division.
+#[doc(alias("Budget", "TpsBudget"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
@@ -48,7 +53,7 @@ pub struct RetryBudget {
     stats: RetryBudgetStats,
 }
 
-/// What a [`RetryBudget`] has done since it was made.
+/// The counts of a [`RetryBudget`] since it was made.
 ///
 /// Every retry that was asked for was granted or refused: `asked = withdrawn + refused`; and of the granted ones
 /// `withdrawn - refunded` ran or may still run.

@@ -21,7 +21,7 @@ use crate::foundation::{
     time::Instant,
 };
 
-/// An operation failed for good. It says what the last error says, so its [`source`](Error::source) is that error's.
+/// A retry gave up: the last error, the number of attempts and the [`Reason`](super::Reason). It says what the last error says, so its [`source`](Error::source) is that error's.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetryError<E> {

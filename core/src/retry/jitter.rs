@@ -4,10 +4,12 @@ use rand_core::Rng;
 
 use crate::foundation::time::Span;
 
-/// How a delay is spread, so that clients that failed together do not come back together.
+/// Jitter (full, equal, decorrelated): how a delay is spread, so that clients that failed together do not come back together
+/// (thundering herd).
 ///
 /// No kind ever makes a delay longer than [`RetryPolicy::delay_for`](super::RetryPolicy::delay_for) says. The kinds are
 /// those of Marc Brooker's "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
+#[doc(alias("decorrelated jitter", "equal jitter", "full jitter"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

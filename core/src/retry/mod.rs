@@ -1,4 +1,13 @@
-//! Trying again: when, how often, and when to stop.
+//! Retry with exponential backoff, jitter, limits and a budget.
+//!
+//! - [`RetryPolicy`] says how often, how far apart and for how long an operation is tried; [`RetryPolicy::call_with`] does it.
+//! - [`RetryBudget`] limits the retries of many operations together, against retry storms.
+//! - [`Retry`] is the decision alone, for callers that wait themselves.
+//!
+//! **Outcomes**: [`Step`] of a decision. **Errors**: [`RetryError`], with the last error and the [`Reason`] for giving up.
+//! **Counts**: [`RetryBudgetStats`].
+//!
+//! Next: [`circuit_breaker`](crate::circuit_breaker), inside the retry. The order is retry (breaker (time limit (call))).
 
 mod budget;
 mod drive;
@@ -26,13 +35,10 @@ pub use policy::RetryPolicy;
 pub use rules::{Hint, NoBudget, Notify, Plain, RetryIf};
 pub use run::{Drive, Run, Setup};
 
-/// One operation on its way through its attempts: after each failure it says when to try again, or why not to.
+/// The retry decision for one operation: after each failure it says when to try again, or why not to.
 ///
-/// It is only the decision: the caller makes the attempts and waits. [`RetryPolicy::call_with`] does both. The generator
-/// is the caller's, because one that is not seeded by each device on its own makes a whole fleet retry in step.
-///
-/// Every call is O(1) and does not divide. If the clock steps back before the start, the operation counts as started
-/// then, so that [`max_elapsed`](RetryPolicy::max_elapsed) is not outlasted by more than itself for each such step.
+/// The caller makes the attempts and waits; [`RetryPolicy::call_with`] does both. The random generator is the caller's: seed
+/// it on each device, or a whole fleet retries in step (thundering herd).
 ///
 /// ```
 /// use core::time::Duration;
@@ -58,6 +64,15 @@ pub use run::{Drive, Run, Setup};
 /// assert!(now <= Instant::from_secs(108));
 /// assert_eq!(retry.next(Failure::Transient, now, &mut rng), Step::GiveUp(Reason::AttemptsExhausted));
 /// ```
+///
+/// # Clock
+///
+/// If the clock steps back before the start, the operation counts as started then. So each such step prolongs
+/// [`max_elapsed`](RetryPolicy::max_elapsed) by itself at most.
+///
+/// # Cost
+///
+/// Every call is O(1) and does not divide.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Debug)]
 pub struct Retry<'p> {
@@ -68,7 +83,7 @@ pub struct Retry<'p> {
     retries: u32,
 }
 
-/// How an attempt failed, as far as trying again is concerned.
+/// How an attempt failed: transient, permanent, or with a time to wait (`Retry-After`).
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -84,7 +99,7 @@ pub enum Failure {
     Transient,
 }
 
-/// What to do after a failed attempt.
+/// What to do after a failed attempt: retry at an instant, or give up.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -107,7 +122,8 @@ impl Step {
     }
 }
 
-/// Why there is no other attempt.
+/// Why a retry gave up.
+#[doc(alias = "MaxRetriesExceeded")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -10,10 +10,11 @@ use super::{
 };
 use crate::foundation::time::{Instant, Span};
 
-/// How often and how far apart an operation is tried again, fixed before it begins.
+/// A retry policy: exponential backoff (or constant, or linear), jitter, and limits of number and time.
 ///
-/// Every setting has a default, so that a policy that says little is still polite: three retries, [`Jitter::Full`], no
-/// delay above a minute (or the base, if that is longer), no limit of time. All settings are valid together.
+/// Every setting has a default: three retries, [`Jitter::Full`], no delay above a minute (or the base, if that is longer), no
+/// limit of time. All settings are valid together. No delay is ever longer than [`max_delay`](Self::max_delay), whatever
+/// growth, jitter and the server say.
 ///
 /// ```
 /// use core::time::Duration;
@@ -28,6 +29,15 @@ use crate::foundation::time::{Instant, Span};
 /// assert_eq!(POLICY.delay_for(4), Duration::from_secs(16));
 /// assert_eq!(POLICY.delay_for(u32::MAX), Duration::from_secs(30));
 /// ```
+#[doc(alias(
+    "BackoffType",
+    "ConstantBuilder",
+    "ExponentialBackoff",
+    "ExponentialBuilder",
+    "FixedInterval",
+    "IntervalFunction",
+    "UseJitter"
+))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(from = "super::settings::Settings", into = "super::settings::Settings"))]
@@ -62,6 +72,7 @@ impl RetryPolicy {
     }
 
     /// `base`, twice `base`, four times `base`, ...
+    #[doc(alias("with_factor", "with_min_delay"))]
     #[must_use]
     pub const fn exponential(base: Duration) -> Self {
         Self::new(base, Growth::Exponential)
@@ -89,6 +100,7 @@ impl RetryPolicy {
     }
 
     /// No delay is longer than `max_delay`, whatever growth, jitter and the server say.
+    #[doc(alias = "with_max_delay")]
     #[must_use]
     pub const fn max_delay(mut self, max_delay: Duration) -> Self {
         self.max_delay = Span::new(max_delay);
@@ -96,6 +108,7 @@ impl RetryPolicy {
     }
 
     /// At most `max_retries` tries after the first one: 3 makes at most 4 calls, 0 makes one.
+    #[doc(alias("MaxRetryAttempts", "maxAttempts", "with_max_times"))]
     #[must_use]
     pub const fn max_retries(mut self, max_retries: u32) -> Self {
         self.max_retries = max_retries;
@@ -103,6 +116,7 @@ impl RetryPolicy {
     }
 
     /// How delays are spread.
+    #[doc(alias = "with_jitter")]
     #[must_use]
     pub const fn jitter(mut self, jitter: Jitter) -> Self {
         self.jitter = jitter;
@@ -113,6 +127,7 @@ impl RetryPolicy {
     ///
     /// A retry that would begin at its end or later is given up at once rather than slept for. The first attempt is
     /// always made.
+    #[doc(alias = "with_total_delay")]
     #[must_use]
     pub const fn max_elapsed(mut self, max_elapsed: Duration) -> Self {
         self.max_elapsed = Span::new(max_elapsed);

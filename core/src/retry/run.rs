@@ -15,12 +15,15 @@ use super::{
 };
 use crate::foundation::shared::{Lock, Timer};
 
-/// An operation that is tried again until it succeeds or the policy gives up: await it.
+/// A retry that can be awaited: it tries an operation until it succeeds or the policy gives up.
 ///
-/// Made by [`RetryPolicy::call_with`]; the adapters' `run` brings the timer and the generator. Nothing happens before it
-/// is awaited. Dropping it cancels: the attempt or the wait ends there, nothing is called any more, and a retry that was
-/// taken out of the [budget](Self::budget) and has not begun is given back. It allocates nothing, and it is `Send` when
-/// its parts are.
+/// [`RetryPolicy::call_with`] makes it; the adapters' `call` brings the timer and the random generator. Nothing happens before
+/// it is awaited. It allocates nothing, and it is `Send` when its parts are.
+///
+/// # Cancellation
+///
+/// Dropping the future ends the attempt or the wait. Nothing is called any more, and a retry that was taken out of the
+/// [budget](Self::budget) and has not begun is given back.
 #[must_use = "nothing is tried until it is awaited"]
 pub struct Run<S, D> {
     setup: S,
@@ -160,6 +163,7 @@ where
     /// Only errors for which `retry_if` is true are worth another attempt; without it, all are.
     ///
     /// An attempt that was cut off has no error, and is always worth another one.
+    #[doc(alias("Condition", "ShouldHandle", "retryOnException", "retryOnResult", "when"))]
     pub fn retry_if<Q: FnMut(&E) -> bool>(
         self,
         retry_if: Q,
@@ -175,6 +179,7 @@ where
     }
 
     /// `hint` finds in an error how long the server asks to wait: see [`Failure::RetryAfter`](super::Failure::RetryAfter).
+    #[doc(alias("DelayGenerator", "Retry-After", "adjust"))]
     pub fn hint<I: FnMut(&E) -> Option<Duration>>(
         self,
         hint: I,
@@ -191,6 +196,7 @@ where
 
     /// `notify` is told each error that is followed by another attempt (`None` if the attempt was cut off), and the
     /// delay until then.
+    #[doc(alias = "OnRetry")]
     pub fn notify<M: FnMut(Option<&E>, Duration)>(
         self,
         notify: M,

@@ -62,7 +62,7 @@ impl Keeper {
             identity: Identity::from_seed(seed),
             confidant: confidant(secret),
             names: Names::new(),
-            log: LOGGER.service("nina").emoji("📟"),
+            log: LOGGER.service("nina").prefix("📟"),
             dropped: 0,
             chunks_sent: 0,
         }

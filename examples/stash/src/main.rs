@@ -190,7 +190,7 @@ async fn demo(args: Demo) -> io::Result<()> {
 async fn serve(args: Serve) -> io::Result<()> {
     let Serve { name, listen, dir, capacity, peers } = args;
     let logger = Logger::builder().build(Terminal::new())?;
-    let log = logger.service("stash").emoji("📦");
+    let log = logger.service("stash").prefix("📦");
     let folder = dir.unwrap_or_else(|| PathBuf::from(format!("stash-{}", name.replace(['/', '\\'], "-"))));
     let kept_in = folder.display().to_string();
     let capacity = match capacity {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::runtime::{Mutex, SystemTimer, block_on};
 
-/// The settings of a [`BatchCollector`].
+/// Builds a [`BatchCollector`] and starts its worker: size, wait, weight, retries, capacity, dead letters.
 ///
 /// ```
 /// use std::{num::NonZeroU64, time::Duration};
@@ -144,6 +144,7 @@ impl<T> BatchCollectorBuilder<T> {
     /// [flush](BatchCollector#inside-the-flush) may, and a panic of it ends nothing. [`Batch::attempt`] tells how many
     /// attempts were made; 0 if the worker ended. What the flush had taken out of its batch is counted in
     /// [`stats`](BatchCollector::stats), but cannot be handed over.
+    #[doc(alias = "dead letter queue")]
     pub fn on_failed(mut self, on_failed: impl FnMut(Batch<T>) + Send + 'static) -> Self {
         self.on_failed = Some(Box::new(on_failed));
         self

@@ -14,7 +14,7 @@ use steadfast_core::batch_collector::BatchQueueStats;
 use super::{BatchCollector, Inner};
 use crate::runtime::unless_it_panics;
 
-/// What became of the batches that were waited for, in items.
+/// What became of the batches that a flush waited for, in items.
 ///
 /// Items that were added later, and went in the same batches, are in it too.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -36,7 +36,7 @@ impl FlushReport {
     }
 }
 
-/// What [`flush`](BatchCollector::flush) returns: the flush is asked for already, and this waits for it.
+/// The future that [`flush`](BatchCollector::flush) returns: the flush is asked for already, and this waits for it.
 ///
 /// Ready once every item that was pending then, or in a flush under way, has been flushed, has failed for good, or was
 /// given back. Dropping it changes nothing. Inside the flush it is ready at once, with what had become of the items until

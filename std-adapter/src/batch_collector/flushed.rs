@@ -2,7 +2,7 @@
 
 use super::Batch;
 
-/// What became of a flush.
+/// What became of a flush: delivered, failed, or to be tried again.
 ///
 /// Made from what the flush returns: nothing; a `Result`, whose error counts the items as failed; or the batch, with what
 /// has not arrived still in it, to be tried again.

@@ -1,4 +1,12 @@
-//! The batch collector for servers.
+//! Batching: items are gathered and flushed together, by size, weight, age and idle gap, in the background.
+//!
+//! [`BatchCollector`] has a worker that flushes, with backpressure, retries with backoff, dead letters and a stop with a
+//! deadline (graceful shutdown). [`BatchCollectorBuilder`] has the settings.
+//!
+//! **Outcomes**: [`Batch`] with its [`FlushReason`] goes in, [`Flushed`] comes out of your flush; [`FlushReport`] of a flush
+//! that was asked for. **Errors**: [`AddError`], which gives the item back. **Counts**: [`BatchQueueStats`].
+//!
+//! Next: [`dedup_cache`](crate::dedup_cache) before it, so that a repeated item is not written twice.
 
 mod attempt;
 mod batch;
@@ -34,11 +42,11 @@ use crate::{
 #[doc(inline)]
 pub use steadfast_core::batch_collector::{AddError, BatchQueueStats, BatchSettings, FlushReason};
 
-/// Collects items, and flushes them in batches: so many at once, or when the first has waited long enough.
+/// A batch collector (batching, bulk insert) with backpressure and dead letters: it gathers items and flushes them together in
+/// the background, when there are many, or when the first has waited long enough.
 ///
-/// Cloning is cheap and shares everything. Batches are flushed in order and one at a time, by a task of the tokio runtime
-/// that it is started in, else by a thread. While a batch is being flushed the next is filled; when that is full too,
-/// adders wait (backpressure), in the order in which they came. A flush that fails or panics does not end the collector.
+/// Clones share everything. Batches are flushed in order and one at a time, by a task of the tokio runtime in which the
+/// collector is built, else by a thread. A flush that fails or panics does not end the collector.
 ///
 /// Call [`stop`](Self::stop) or [`stop_within`](Self::stop_within) before `main` returns. Dropping the last handle only
 /// stops the collector: the worker flushes what is left if the process and its runtime live on, and nobody waits for that.
@@ -69,13 +77,24 @@ pub use steadfast_core::batch_collector::{AddError, BatchQueueStats, BatchSettin
 /// `try_add`, or expect `add` to fail with [`AddError::Full`] once the flush has taken as long as
 /// [`stall_timeout`](BatchCollectorBuilder::stall_timeout); and `stop_within` in place of `stop`.
 ///
-/// # Bounds
+/// # When it is full
+///
+/// While a batch is being flushed the next is filled. When that is full too, [`add`](Self::add) waits (backpressure), in order
+/// of arrival, and [`try_add`](Self::try_add) gives the item back (load shedding).
+///
+/// # Cancellation
+///
+/// Dropping the future of [`add`](Self::add) adds nothing. Dropping that of [`flush`](Self::flush) or [`stop`](Self::stop) only
+/// ends the wait.
+///
+/// # Cost
 ///
 /// Two batches of the given size are in memory, or as many as [`capacity`](BatchCollectorBuilder::capacity) says and one,
 /// and 24 bytes for each adder that waits. Nothing is allocated for a batch, unless the flush keeps its memory or fails. An adder
 /// that waits and is not polled when its turn comes delays those behind it by 10 ms at most, any number of them by 10 ms
 /// for each doubling; a flush that blocks its thread, instead of being pending, adds as long as it blocks. A worker that is
 /// a task lets other tasks have their turn between two batches and between two tries.
+#[doc(alias("Buffer", "recv_many"))]
 pub struct BatchCollector<T>(Arc<Handle<T>>);
 
 /// What all clones share, and the worker does not: the last one ends the collector.
@@ -95,6 +114,7 @@ impl<T> BatchCollector<T> {
     /// The settings of a collector with batches of `size`, at least 1, whose items wait at most `max_wait`.
     ///
     /// The wait runs from the first item of a batch; zero flushes each item as soon as the worker has time.
+    #[doc(alias("batch.size", "chunks_timeout", "linger.ms", "ready_chunks"))]
     #[doc(alias = "NewBatchCollector")]
     pub const fn builder(size: usize, max_wait: Duration) -> BatchCollectorBuilder<T> {
         BatchCollectorBuilder::new(size, max_wait)
@@ -177,6 +197,7 @@ impl<T> BatchCollector<T> {
     /// There are no retries after that; items that wait for one are given back. A flush that is under way is not cut off:
     /// its items are in [`stats`](Self::stats)`.in_flight` until it ends, and what it gives back then has failed. Empty
     /// if all was flushed, and inside the flush.
+    #[doc(alias = "graceful shutdown")]
     #[must_use = "these items have not been flushed"]
     pub async fn stop_within(&self, wait: Duration) -> Vec<T> {
         let Inner { queue, flushes, pause, .. } = self.inner();

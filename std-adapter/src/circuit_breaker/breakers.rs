@@ -16,11 +16,11 @@ use crate::{
     storage::{Heap, KeyHasher, Shards, Spread},
 };
 
-/// A [`CircuitBreaker`](crate::circuit_breaker::CircuitBreaker) for each key, in memory that is fixed when it is built.
+/// Circuit breakers by key: a [`CircuitBreaker`](crate::circuit_breaker::CircuitBreaker) for each host or peer, in fixed memory.
 ///
-/// Cloning is cheap and shares everything. A key that never fails takes no memory (with a window, from its first result
-/// on). Keys are hashed with a random seed; a `&str` looks up a `String` without allocating. Of a key's own code only `Eq`
-/// and `Hash` run while a lock is held (and `clone` in [`tripped`](Self::tripped)).
+/// Clones share everything. A key that never fails takes no memory (with a window, from its first result on). Keys are hashed
+/// with a random seed; a `&str` looks up a `String` without allocating. Of a key's own code only `Eq` and `Hash` run while a
+/// lock is held (and `clone` in [`tripped`](Self::tripped)).
 ///
 /// ```
 /// use core::time::Duration;
@@ -44,11 +44,12 @@ use crate::{
 /// A key that needs an entry takes over an idle one: that of a closed breaker with nothing against its key, that of an open
 /// one that nobody has asked for during the longest open time after they might have, or that of any closed one that nobody
 /// has told anything for a minute (or the longest open time, the window's span, or two [leases](Reset::lease) that are set,
-/// if that is longer). If there is none near, the result is counted as [`untracked`](Self::untracked), and the key's calls
-/// pass unjudged. So no flood of failing keys can grow it, block a call, or make it forget a breaker that is open, or
-/// failures from within that time.
+/// if that is longer). If there is none near, calls for that key are permitted without tracking (fail open);
+/// [`untracked`](Self::untracked) counts them. No flood of failing keys can grow it, block a call, or make it forget a breaker
+/// that is open, or failures from within that time.
 ///
 /// A result whose key has no entry counts for a new one, however long ago its call began.
+#[doc(alias = "CircuitBreakerRegistry")]
 pub struct Breakers<K, P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Shards<Keyed<K, P, T>>>);
 
 /// A permit of [`Breakers`] that reports the outcome, at the latest when it is dropped.
@@ -83,7 +84,7 @@ impl<K, P: TripPolicy, T> fmt::Debug for BreakersReporter<K, P, T> {
 type KeyedMachine<K, P> = BreakersIn<K, P, Heap, KeyHasher>;
 type Keyed<K, P, T> = Shared<KeyedMachine<K, P>, Mutex<KeyedMachine<K, P>>, T>;
 
-/// The settings of [`Breakers`].
+/// Builds [`Breakers`]: their capacity and clock.
 #[derive(Clone, Debug)]
 pub struct BreakersBuilder<K, P = Consecutive, T = SystemTimer> {
     trip: P,

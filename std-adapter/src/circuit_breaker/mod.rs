@@ -1,4 +1,14 @@
-//! Circuit breakers for servers.
+//! Circuit breakers: they stop calls to what keeps failing (fail fast), and let probes find out when it is back.
+//!
+//! - [`CircuitBreaker`] is one breaker; [`Breakers`] are one for each key, in fixed memory.
+//! - [`Trip`] says when it opens: [`Consecutive`] failures, or a failure rate threshold over a [`CallWindow`] (count-based
+//!   sliding window) or a [`TimeWindow`] (time-based sliding window). [`Reset`] says when it closes again, and how long a call
+//!   may take.
+//!
+//! **Outcomes**: a guard or [`Open`] for a call, an [`Outcome`] after it. **Errors**: [`BreakerError`] of a guarded call.
+//! **States and counts**: [`BreakerState`], [`BreakerMode`], [`BreakerStats`].
+//!
+//! Next: [`retry`](crate::retry), around the breaker, and the [guide](crate::guide#several-together) for the order of all.
 
 mod breakers;
 mod single;
@@ -25,15 +35,12 @@ pub use steadfast_core::circuit_breaker::{
 /// Any [`Trip`], of a kind and size that is known at run time only: what the module `settings` reads from a file.
 pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 
-/// A circuit breaker: refuses calls to something that keeps failing, and lets a few probes find out when it is back.
+/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when it is
+/// back.
 ///
-/// Cloning is cheap and shares everything. `P` says when it opens: see [`Trip`]; [`Reset`] says how it comes
-/// back, with jitter from the system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed,
-/// and nothing is allocated after it is made. For one breaker a peer, see [`Breakers`].
-///
-/// While all is well, a call takes no lock and reads no clock, and threads are not in each other's way: that is, while
-/// the last call succeeded, or none of the [`CallWindow`] failed. A breaker that looks at times takes
-/// its lock twice a call. A breaker has about a kibibyte.
+/// Clones share one breaker. `P` says when it opens: see [`Trip`]. [`Reset`] says when it closes again, with jitter from the
+/// system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed. For one breaker a host, see
+/// [`Breakers`].
 ///
 /// ```
 /// use core::time::Duration;
@@ -61,7 +68,7 @@ pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 ///
 /// Every `Err`, unless [`call_with`](Self::call_with) is told otherwise; every call that takes [`Reset::call_timeout`] or
 /// longer. A call that is dropped earlier, or that panics, says nothing, unless [`Reset::on_drop`] and [`Reset::on_panic`]
-/// are told otherwise; with `slow_calls` it counts as slow once it has lasted so long. If it was a probe, its place is free
+/// are told otherwise; with `slow_calls` it counts as slow once it has lasted so long. If it was a probe, its slot is free
 /// at once.
 ///
 /// # Together with retries and time limits
@@ -134,6 +141,16 @@ pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 /// job.permit.record(Outcome::Success);
 /// # Ok::<(), Open>(())
 /// ```
+///
+/// # Cancellation
+///
+/// Dropping the future of a call gives its permit back at once; what it counts as, [`Reset::on_drop`] says.
+///
+/// # Cost
+///
+/// While the last call succeeded (or none of the [`CallWindow`] failed), a call takes no lock, and threads do not contend; it
+/// reads the clock only for a [`Reset::call_timeout`]. With `slow_calls` or a time-based window, each call takes the lock
+/// twice. A breaker has about a kibibyte; nothing is allocated after it is made.
 pub struct CircuitBreaker<P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Single<P, T>>);
 
 /// A permit of a [`CircuitBreaker`] that reports the outcome, at the latest when it is dropped.
@@ -194,6 +211,7 @@ impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
     /// # Errors
     ///
     /// As for `call`.
+    #[doc(alias("ShouldHandle", "ignoreExceptions", "recordExceptions", "recordResult"))]
     pub fn call_with<V, E>(
         &self,
         call: impl Future<Output = Result<V, E>>,

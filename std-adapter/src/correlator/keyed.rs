@@ -13,12 +13,12 @@ use crate::{
     storage::{Heap, KeyHasher, key_hasher},
 };
 
-/// Matches replies to pending calls that bring their own ids, as a protocol may demand.
+/// A correlator for protocols that bring their own message ids: it matches each reply to its pending call, in fixed memory.
 ///
 /// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here `Id` has to
 /// hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer. A second call
 /// with an id that is pending is refused, and the first stays as it was. Ids are hashed with a random seed; a `&str`
-/// looks up a `String`. Cloning is cheap and shares everything.
+/// looks up a `String`. Clones share everything.
 ///
 /// ```
 /// use std::{future::ready, io, time::Duration};
@@ -32,6 +32,7 @@ use crate::{
 /// }));
 /// assert_eq!(reply.unwrap(), 42);
 /// ```
+#[doc(alias = "message id")]
 pub struct KeyedCorrelator<Id, R, T = SystemTimer>(Arc<Calls<Id, R, T>>);
 
 type Machine<Id, R> = KeyedCorrelatorIn<Id, R, Heap, KeyHasher>;

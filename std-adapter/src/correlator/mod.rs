@@ -1,4 +1,14 @@
-//! The correlators for servers.
+//! Request and response: replies are matched to pending calls by a correlation id, in fixed memory.
+//!
+//! - [`Correlator`] makes the ids: a late, doubled or forged reply can never reach another call.
+//! - [`KeyedCorrelator`] is for protocols that bring their own ids.
+//!
+//! Both have `call`, which sends and waits; [`Correlator::gather`] asks many peers at once (scatter-gather).
+//!
+//! **Outcomes**: [`Resolution`] of a reply, [`Expired`] of a call that timed out. **Errors**: [`BeginError`] before anything was
+//! sent, [`CallError`] of a call that waits. **Counts**: [`CorrelatorStats`], [`RoundTrips`].
+//!
+//! Next: [`quorum`](crate::quorum), for what many peers answer.
 
 mod gather;
 mod keyed;
@@ -19,11 +29,11 @@ pub use steadfast_core::correlator::{
     BeginError, Call, CallError, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
 };
 
-/// Matches replies to pending calls, in memory that is fixed when it is made: a call allocates nothing.
+/// A correlator for request and response (RPC): it matches each reply to its pending call by a correlation id, in fixed memory.
 ///
-/// Cloning is cheap and shares everything: those who call and whoever receives have a clone each. A reply counts once,
-/// only from the peer that was asked, and only before the deadline; a call that is dropped frees its slot at once.
-/// No background task is needed. `P` is the peer, or whatever else a reply must repeat beside the id; `R` is the reply.
+/// Clones share everything: those who call and whoever receives have a clone each. A reply counts once, only from the peer
+/// that was asked, and only before the deadline. No background task is needed, and a call allocates nothing. `P` is the peer,
+/// or whatever else a reply must repeat besides the id; `R` is the reply.
 ///
 /// ```
 /// use std::{future::ready, io, sync::mpsc, thread, time::Duration};
@@ -52,7 +62,15 @@ pub use steadfast_core::correlator::{
 /// assert_eq!(answer.unwrap(), "How are you? Fine!");
 /// assert_eq!(calls.stats().resolved, 1);
 /// ```
-#[doc(alias = "CallRegistry")]
+///
+/// # When it is full
+///
+/// A call fails with [`CallError::Full`] before anything was sent.
+///
+/// # Cancellation
+///
+/// Dropping the future of a call frees its slot at once; a reply that comes later is not matched.
+#[doc(alias("CallRegistry", "oneshot", "pending requests"))]
 pub struct Correlator<P, R, T = SystemTimer>(Arc<Calls<P, R, T>>);
 
 type Machine<P, R> = CorrelatorIn<P, R, Heap>;
@@ -235,6 +253,7 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     ///
     /// [`CallError::Full`] if there are fewer free slots than peers, and nothing was sent; [`CallError::Closed`];
     /// [`CallError::Send`] if sending failed for every peer (the first failure).
+    #[doc(alias("fan-out", "scatter-gather"))]
     pub async fn gather<F, D, E>(
         &self,
         peers: impl IntoIterator<Item = P>,

@@ -11,7 +11,10 @@ use steadfast_core::{
 use super::Shard;
 use crate::{runtime::SystemTimer, storage::Shards};
 
-/// An id that was claimed; dropping it aborts the claim, so that the id may come again.
+/// A claim that is aborted when it is dropped, so that the id may come again.
+///
+/// Cancellation: dropping the future that holds it aborts the claim, and another caller may run the work again. For work that
+/// must not run twice, move the claim into a spawned task and commit there.
 #[must_use = "dropping it aborts the claim"]
 pub struct ClaimGuard<K: Eq + Hash, T: Clock = SystemTimer> {
     shards: Arc<Shards<Shard<K, T>>>,
@@ -24,7 +27,7 @@ impl<K: Eq + Hash, T: Clock> ClaimGuard<K, T> {
         Self { shards, hash, ticket: Some(ticket) }
     }
 
-    /// Ends the claim: the work is done, and the life of the id begins now.
+    /// Ends the claim: the work is done, and the TTL of the id begins now.
     ///
     /// # Errors
     ///

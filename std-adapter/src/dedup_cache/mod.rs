@@ -1,4 +1,12 @@
-//! The dedup cache for servers.
+//! Deduplication with a TTL in fixed memory: of messages (at least once delivery, gossip), and of work by idempotency key.
+//!
+//! [`DedupCache`] tells whether an id was seen within its TTL. For work that may fail, or must not run twice,
+//! [`claim`](DedupCache::claim) an id, do the work, then commit or abort.
+//!
+//! **Outcomes**: [`Seen`] of a check, [`Claim`] of a claim, both with `Full`. **Errors**: [`ClaimLost`] of a commit that came
+//! too late. **Counts**: [`DedupStats`].
+//!
+//! Next: [`batch_collector`](crate::batch_collector), to write what is fresh.
 
 mod guard;
 
@@ -16,12 +24,12 @@ use crate::{
 #[doc(inline)]
 pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen};
 
-/// Tells whether an id was seen within its life, in memory that is fixed when it is built.
+/// A deduplication cache with a TTL and fixed memory. It never forgets an id early without saying so: see
+/// [When it is full](#when-it-is-full).
 ///
-/// Cloning is cheap and shares everything. [`check`](Self::check) asks and marks in one step, so of many threads exactly
-/// one is told [`Seen::Fresh`]. No background task is needed; a duplicate does not extend the life of an id. What happens
-/// when it is full of live ids is for the caller to say, see [`OnFull`]. Ids are hashed with a random seed; a `&str`
-/// looks up a `String` without allocating.
+/// [`check`](Self::check) asks and marks in one step, so of many threads exactly one is told [`Seen::Fresh`]. A duplicate does
+/// not prolong the TTL of an id. Clones share everything. No background task is needed. Ids are hashed with a random seed; a
+/// `&str` looks up a `String` without allocating.
 ///
 /// ```
 /// use core::time::Duration;
@@ -38,7 +46,7 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 /// # Work that may fail
 ///
 /// [`claim`](Self::claim) an id, do the work, then commit. If the claim is dropped instead, by an early return, a panic or
-/// a future that is cancelled, the id may come again.
+/// a cancelled future, it is aborted, and the id may come again.
 ///
 /// ```
 /// # use core::time::Duration;
@@ -62,9 +70,10 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 ///
 /// # Work that must not run twice
 ///
-/// A server drops a handler's future when its client hangs up, and the claim in it is aborted: a payment that was made,
-/// but not yet committed, would be made again. So move the claim into a task of its own, which nobody drops, and commit
-/// there, also when it is not known how the work ended. Abort only what surely did not happen.
+/// The id is an idempotency key. Dropping a future aborts the claim in it, and another caller may run the work again. A server
+/// drops a handler's future when its client hangs up: a payment that was made, but not yet committed, would be made again. So
+/// move the claim into a spawned task, which nobody drops, and commit there, also when it is not known how the work ended.
+/// Abort only what surely did not happen.
 ///
 /// ```
 /// # #[cfg(feature = "tokio")] {
@@ -90,20 +99,30 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 ///
 /// # Not a replay window
 ///
-/// An id is known for one life, and not across a restart. Whoever kept a message can send it again after that, and it is
-/// `Fresh`. Where that does harm, put a timestamp or a counter under the message's authentication, and refuse what is older
-/// than a life, or than the start of this process.
-///
-/// # Clock
-///
-/// A time that is earlier than another before it, as [`check_at`](Self::check_at) may bring it, is taken for a late reading:
-/// time stands still for the ids of that shard, and none is forgotten for it. Once readings have been behind, and nothing
-/// but behind, for a life or a lease (the shorter of the two), the clock has stepped back: what lay ahead of it ends one
-/// life, or one lease, after the first such reading, and no id is kept for longer than one life more than its own.
+/// An id is known for one TTL, and not across a restart. A message that is sent again after that is `Fresh`. Where that does
+/// harm, put a timestamp or a counter under the message's authentication, and refuse what is older than a TTL, or than the
+/// start of this process.
 ///
 /// # Code of the key
 ///
 /// Inside a lock only `Eq` runs, of keys with the same hash. Keys are hashed, made and dropped outside.
+///
+/// # When it is full
+///
+/// When all entries are alive, [`OnFull`] decides: refuse the new id (fail closed), or evict the oldest (fail open).
+/// [`horizon`](Self::horizon) tells how far back the cache remembers.
+///
+/// # Clock
+///
+/// A time that is earlier than another before it, as [`check_at`](Self::check_at) may bring it, is taken for a late reading:
+/// time stands still for the ids of that shard, and none is forgotten. Once all readings have been behind for a TTL or a
+/// lease (the shorter of the two), the clock has stepped back: what lay ahead of it ends one TTL, or one lease, after the
+/// first such reading. No id is kept for longer than one TTL more than its own.
+///
+/// # Cost
+///
+/// A call is O(1) expected and takes the lock of one shard.
+#[doc(alias("Cache", "TTL cache", "at least once", "time_to_live"))]
 pub struct DedupCache<K, T = SystemTimer>(Arc<Shards<Shard<K, T>>>);
 
 type Machine<K> = DedupCacheIn<K, Heap, KeyHasher>;
@@ -112,7 +131,7 @@ type Shard<K, T> = Shared<Machine<K>, Mutex<Machine<K>>, T>;
 /// How many ids a cleanup removes before it leaves the lock for a moment.
 const CLEANUP_STEP: usize = 256;
 
-/// The settings of a [`DedupCache`].
+/// Builds a [`DedupCache`]: its capacity, the lease of its claims, its clock.
 #[derive(Clone, Debug)]
 pub struct DedupCacheBuilder<K, T = SystemTimer> {
     ttl: Duration,
@@ -124,7 +143,7 @@ pub struct DedupCacheBuilder<K, T = SystemTimer> {
 }
 
 impl<K: Eq + Hash> DedupCache<K> {
-    /// The settings of a cache whose ids live for `ttl`: 65,536 ids, claims whose lease is as long as a life.
+    /// The settings of a cache whose ids are known for `ttl`: 65,536 ids, claims whose lease is as long as the TTL.
     #[doc(alias = "NewDedupCache")]
     #[must_use]
     pub const fn builder(ttl: Duration, on_full: OnFull) -> DedupCacheBuilder<K> {
@@ -147,6 +166,7 @@ impl<K: Eq + Hash, T: Clock + Clone> DedupCacheBuilder<K, T> {
     /// After how long a claim is given up that was neither committed nor dropped.
     ///
     /// Longer than the work takes, shorter than the time in which the id comes again.
+    #[doc(alias = "visibility timeout")]
     #[must_use]
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
@@ -183,6 +203,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
     }
 
     /// Tells whether `key` was seen, and marks it if it was not. O(1) expected.
+    #[doc(alias("is_fresh", "or_insert"))]
     pub fn check<Q>(&self, key: &Q) -> Seen
     where
         K: Borrow<Q>,
@@ -203,6 +224,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
     }
 
     /// True if `key` is marked or claimed; changes nothing.
+    #[doc(alias = "contains_key")]
     pub fn seen<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -212,7 +234,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         self.0.of(hash).with(|cache, now| cache.seen_with(hash, key, now))
     }
 
-    /// Begins the life of `key` now, whether or not it was seen, and tells what it was.
+    /// Begins the TTL of `key` now, whether or not it was seen, and tells what it was.
     ///
     /// A claim of it is over, as if it were committed.
     pub fn mark<Q>(&self, key: &Q) -> Seen
@@ -227,6 +249,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
     ///
     /// It may be moved into a task: do so with [work that must not run twice](Self#work-that-must-not-run-twice), or a
     /// client that hangs up lets the id come again while the work goes on.
+    #[doc(alias("SETNX", "exactly once", "idempotency key"))]
     pub fn claim<Q>(&self, key: &Q) -> Claim<ClaimGuard<K, T>>
     where
         K: Borrow<Q>,
@@ -255,7 +278,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         }
     }
 
-    /// Forgets every id whose life has ended, and tells how many; never needed, but it frees the memory of the ids
+    /// Forgets every id whose TTL has ended, and tells how many; never needed, but it frees the memory of the ids
     /// themselves. A lock is held for 256 of them at a time.
     pub fn cleanup(&self) -> usize {
         let mut removed = 0_usize;
@@ -275,12 +298,12 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
 
     /// The window that is really held: every id that was marked less than this ago is known.
     ///
-    /// It is the life of an id, unless live ones had to be forgotten for want of room.
+    /// It is the TTL, unless live ids had to be forgotten for want of room.
     pub fn horizon(&self) -> Duration {
         self.0.iter().map(|shard| shard.with(|cache, now| cache.horizon(now))).min().unwrap_or_default()
     }
 
-    /// How many ids have an entry; those whose life ended may be among them until their entry is needed.
+    /// How many ids have an entry; those whose TTL ended may be among them until their entry is needed.
     pub fn len(&self) -> usize {
         self.0.iter().map(|shard| shard.with_lock(|cache| cache.len())).sum()
     }

@@ -1,4 +1,6 @@
-//! The encryptor for servers.
+//! Authenticated encryption (AEAD) of data that others keep: XChaCha20-Poly1305, with keys by HKDF-SHA256.
+//!
+//! [`Encryptor`] seals and opens; a [`Domain`] separates the uses of one seed. **Errors**: [`EncryptorError`].
 
 #[cfg(feature = "ring")]
 mod ring;
@@ -17,26 +19,15 @@ use crate::runtime::SystemRng;
 #[doc(inline)]
 pub use steadfast_core::encryptor::{Domain, EncryptorError, Nonce, Tag};
 
-/// Seals data so that only those who have its seed can open it, and notice if it was changed.
+/// Authenticated encryption (AEAD, XChaCha20-Poly1305): only those who have the seed can open what it seals, and they notice
+/// if it was changed.
 ///
-/// XChaCha20-Poly1305 with a fresh nonce from the operating system for every message, which may be drawn for ever under
-/// one key, and a key by HKDF-SHA256 from a seed of 32 bytes. Cloning is cheap and shares the key, which is wiped when the
-/// last clone is dropped.
+/// Every message has a fresh nonce from the operating system, so there is no limit on messages under one key. The key is made
+/// by HKDF-SHA256 from a seed of 32 bytes. Clones share the key, which is wiped when the last one is dropped.
 ///
 /// The associated data (`aad`) is not part of the message, but it opens with the same one alone: put there whatever must
 /// not be swapped, such as the owner and the version. XChaCha20-Poly1305 is not key-committing; what that means, and what
 /// else is not bound, is told at [`steadfast_core::Encryptor`].
-///
-/// # By `RustCrypto`, or by ring
-///
-/// The ciphers are those of the `RustCrypto` project, which need only a Rust compiler. The feature `ring` takes ring's
-/// assembly in their place, which needs a C compiler and is several times faster; what one seals the other opens. Three
-/// things differ:
-///
-/// - Of a message's own key, which opens nothing else, ring leaves a copy on the stack. The key never reaches ring.
-/// - [`open_in_place`](Self::open_in_place) copies the ciphertext beforehand, because ring decrypts before it has checked.
-/// - Without the feature, on processors with AVX2, short messages take a third of the time if the program is built with
-///   `RUSTFLAGS='--cfg poly1305_backend="soft"'`, because the vectorized Poly1305 begins slowly.
 ///
 /// ```
 /// use steadfast::{Encryptor, encryptor::{Domain, EncryptorError}};
@@ -51,6 +42,17 @@ pub use steadfast_core::encryptor::{Domain, EncryptorError, Nonce, Tag};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # By `RustCrypto`, or by ring
+///
+/// The ciphers are those of the `RustCrypto` project, which need only a Rust compiler. The feature `ring` takes ring's
+/// assembly in their place, which needs a C compiler and is several times faster; what one seals the other opens. Three
+/// things differ:
+///
+/// - Of a message's own key, which opens nothing else, ring leaves a copy on the stack. The key never reaches ring.
+/// - [`open_in_place`](Self::open_in_place) copies the ciphertext beforehand, because ring decrypts before it has checked.
+/// - Without the feature, on processors with AVX2, short messages take a third of the time if the program is built with
+///   `RUSTFLAGS='--cfg poly1305_backend="soft"'`, because the vectorized Poly1305 begins slowly.
 #[derive(Clone)]
 pub struct Encryptor(Arc<Cipher>);
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::runtime::{Mutex, SystemTimer, random_seed};
 
-/// The settings of a [`Logger`].
+/// Builds a [`Logger`] and starts its thread: time window, what is shown of each service, sink.
 #[derive(Clone, Debug)]
 pub struct LoggerBuilder {
     quiet: Duration,

@@ -1,4 +1,12 @@
-//! The event-grouping logger for servers.
+//! Log aggregation: events of the same service, kind and target within a short time become one line, with exact counts.
+//!
+//! - [`Logger`] groups the events and writes the lines on a thread of its own; [`ServiceLog`] is what a service reports
+//!   through.
+//! - A [`Sink`] takes the lines: [`WriteSink`] for any `io::Write`, `TracingSink` (feature `tracing`), `LogSink` (feature
+//!   `log`).
+//! - [`Formatter`]s make the sentences, such as [`compact`]. Text of peers is escaped and quoted, so that none can forge a line (log injection).
+//!
+//! **Outcomes**: [`Recorded`] of an event. **Errors**: [`FormattersFull`], [`NotWritten`]. **Counts**: [`LoggerStats`].
 
 mod builder;
 mod settings;
@@ -28,15 +36,17 @@ use crate::runtime::{Mutex, SystemTimer};
 #[doc(inline)]
 pub use steadfast_core::logger::{
     Actors, Entry, Event, Formatter, FormattersFull, Group, Level, LoggerStats, NotWritten, Recorded, Recorder, Report,
-    ServiceId, ServiceLog, Show, Sink, Text,
+    ServiceId, ServiceLog, Show, Sink, Text, compact,
 };
 
-/// Turns events of one kind within a short time into one line: `😈 [social] alice, carol, and dave teased bob`.
+/// A logger with log aggregation: events of the same service, kind and target within 3 s are written as one line, with exact
+/// counts: `😈 [social] alice, carol, and dave teased bob`. It prevents floods of equal lines (log throttling) and lines that a
+/// peer forges (log injection).
 ///
-/// Cloning is cheap and shares everything. Each service reports under its own name ([`service`](Self::service)); a
-/// group of events leaves after 3 s without another, or at the age of 10 s; plain lines and instant events leave at
-/// once. A thread of the logger's own writes them; dropping the last handle, or [`shutdown`](Self::shutdown), has it write
-/// what waits.
+/// Each service reports under its own name ([`service`](Self::service)). A group of events is written after 3 s without
+/// another, or at the age of 10 s; plain lines and instant events are written at once. A thread of the logger's own writes
+/// them. Call [`shutdown`](Self::shutdown) before `main` returns, or drop the last handle: both write what waits. Clones share
+/// everything.
 ///
 /// ```
 /// use std::io;
@@ -46,7 +56,7 @@ pub use steadfast_core::logger::{
 /// logger.formatter("social", "tease", |group, out| write!(out, "{} teased {}", group.actors(), group.target()))?;
 ///
 /// let (peer, owner) = (String::from("alice"), String::from("bob"));
-/// let log = logger.service("stash").emoji("📦");
+/// let log = logger.service("stash").prefix("📦");
 /// log.debug(format_args!("store request from {peer}"));
 /// log.event("store", &peer).target(&owner).message("stored 2.3KB"); // grouped
 /// log.event("recovered", &owner).instant(); // at once
@@ -275,8 +285,8 @@ impl Recorder for Logger {
         recorded
     }
 
-    fn set_emoji(&self, service: ServiceId, emoji: &'static str) -> bool {
-        self.inner().shared.set_emoji(service, emoji)
+    fn set_prefix(&self, service: ServiceId, prefix: &'static str) -> bool {
+        self.inner().shared.set_prefix(service, prefix)
     }
 
     fn set_show(&self, service: ServiceId, show: Show) -> bool {

@@ -4,7 +4,7 @@ use std::io;
 
 use steadfast_core::logger::{Level, NotWritten, Sink};
 
-/// Writes lines to any [`io::Write`]: standard error, a file, a socket.
+/// A sink that writes lines to any [`io::Write`]: standard error, a file, a socket.
 ///
 /// Each line is one `write_all`, line break included, then a flush; so lines of several processes stay whole where the
 /// system keeps writes whole.
@@ -31,7 +31,7 @@ impl<W: io::Write> Sink for WriteSink<W> {
     }
 }
 
-/// Hands lines to [`tracing`], with the target `steadfast` (feature `tracing`).
+/// A sink that hands lines to [`tracing`], with the target `steadfast` (feature `tracing`): to your subscriber and its layers.
 ///
 /// They come from the logger's thread, so they go to the global default subscriber, not to one that was set for a thread or
 /// a scope; a logger without a worker hands them over where it is drained.
@@ -42,6 +42,7 @@ impl<W: io::Write> Sink for WriteSink<W> {
 /// let logger = Logger::builder().build(TracingSink)?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(alias("Layer", "Subscriber"))]
 #[cfg(feature = "tracing")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingSink;
@@ -59,7 +60,7 @@ impl Sink for TracingSink {
     }
 }
 
-/// Hands lines to [`log`], with the target `steadfast` (feature `log`).
+/// A sink that hands lines to [`log`], with the target `steadfast` (feature `log`).
 ///
 /// ```
 /// use steadfast::{Logger, logger::LogSink};

@@ -1,4 +1,12 @@
-//! The quorum for servers.
+//! Quorum: one vote a voter, until enough have voted or the time is up.
+//!
+//! [`Quorum`] collects the votes of one ballot after another; a function of [`aggregate`](crate::aggregate) makes one value of
+//! them, such as a [majority vote](crate::aggregate::majority).
+//!
+//! **Outcomes**: [`Vote`] of a vote, [`Ballot`] of a result. **Errors**: [`QuorumError`] when it is made. **Counts**:
+//! [`QuorumStats`].
+//!
+//! Next: [`correlator`](crate::correlator), to ask the voters.
 
 mod list;
 
@@ -16,10 +24,11 @@ use crate::runtime::{Mutex, SystemTimer, random_seed};
 #[doc(inline)]
 pub use steadfast_core::quorum::{Ballot, BallotId, QuorumError, QuorumStats, Vote};
 
-/// Collects one vote from each voter, and decides by an [`aggregate`](crate::aggregate) once enough have voted.
+/// A quorum (majority vote): it collects one vote from each voter, and decides by an [`aggregate`](crate::aggregate) once
+/// enough have voted. It is no consensus protocol.
 ///
-/// Cloning is cheap and shares everything: whoever receives votes and whoever waits for the result have a clone each. The
-/// first vote of a voter stands; votes count until the decision or the deadline. A `&str` votes as a `String`.
+/// Clones share everything: whoever receives votes and whoever waits for the result have a clone each. The first vote of a
+/// voter stands; votes count until the decision or the deadline. A `&str` votes as a `String`.
 ///
 /// Each ballot has a [`BallotId`], which goes along with the question and comes back with each vote: a vote for a former
 /// ballot that was held up is [`Vote::OtherBallot`], and decides nothing. The first ballot has a random number, so that no
@@ -63,7 +72,7 @@ pub struct Quorum<V, T, C = SystemTimer>(Arc<Voting<V, T, C>>);
 type Machine<V, T> = QuorumIn<Arc<V>, Arc<T>, Lists>;
 type Voting<V, T, C> = Shared<Machine<V, T>, Mutex<Machine<V, T>>, C>;
 
-/// The settings of a [`Quorum`].
+/// Builds a [`Quorum`]: its voters, timeout and timer.
 pub struct QuorumBuilder<V, T, C = SystemTimer> {
     threshold: usize,
     max_voters: usize,

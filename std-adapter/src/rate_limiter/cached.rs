@@ -1,4 +1,4 @@
-//! The caching rate limiter for servers.
+//! The rate limiter with single flight, for servers.
 
 use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, time::Duration};
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::{
     storage::{Heap, KeyHasher, Shards, Spread},
 };
 
-/// Lets each key make so many attempts in so much time, one at a time, and keeps the value of the last one for those who
-/// may not.
+/// A keyed rate limiter with single flight and a cached value: one caller at a time fetches the value of a key, at most so
+/// often, and the others get the last one. It prevents a thundering herd (cache stampede).
 ///
-/// For calls whose answer stays good for a while: is this peer alive? Cloning is cheap and shares everything, memory is
-/// fixed when it is built, and a `&str` looks up a `String` without allocating. "Not now" is never mistaken for an answer:
-/// without a value it is [`AllowOrCached::InFlight`] or [`AllowOrCached::Denied`].
+/// For calls whose answer stays good for a while: is this peer alive? Clones share everything, and a `&str` looks up a
+/// `String` without allocating. Nobody waits: without a value the answer is [`AllowOrCached::InFlight`] or
+/// [`AllowOrCached::Denied`], which cannot be mistaken for one.
 ///
 /// ```
 /// use core::time::Duration;
@@ -43,13 +43,27 @@ use crate::{
 /// # assert!(is_alive);
 /// # });
 /// ```
+///
+/// # When it is full
+///
+/// As a [`RateLimiter`](crate::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry share one
+/// quota, make their attempts one at a time, and their values are not kept.
+///
+/// # Cancellation
+///
+/// A permit that is dropped ends the attempt without a value, and another caller may make the next one.
+///
+/// # Cost
+///
+/// A call is O(1) expected and takes the lock of one shard. A value that is kept is allocated.
+#[doc(alias("get_with", "request coalescing", "try_get_with"))]
 pub struct CachedRateLimiter<K, V, A: Quota, T = SystemTimer>(Arc<Shards<Shard<K, V, A, T>>>);
 
 /// Values are kept behind an `Arc`, so that no code of theirs runs inside a lock.
 type Machine<K, V, A> = CachedRateLimiterIn<K, Arc<V>, A, Heap, KeyHasher>;
 type Shard<K, V, A, T> = Shared<Machine<K, V, A>, Mutex<Machine<K, V, A>>, T>;
 
-/// The settings of a [`CachedRateLimiter`].
+/// Builds a [`CachedRateLimiter`]: its capacity, what happens when it is full, its clock.
 #[derive(Clone, Debug)]
 pub struct CachedRateLimiterBuilder<K, V, A, T = SystemTimer> {
     quota: A,

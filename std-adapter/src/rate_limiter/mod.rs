@@ -1,4 +1,15 @@
-//! The rate limiter for servers.
+//! Rate limiting (throttling, load shedding) for each key, in fixed memory.
+//!
+//! - [`RateLimiter`] allows or denies, or waits for its turn: by [`Gcra`], a token bucket, or by [`SlidingLog`], a sliding
+//!   window log.
+//! - [`CachedRateLimiter`] also keeps the last value of each key and has it fetched by one caller at a time (single flight).
+//!
+//! **Outcomes**: [`Decision`], or [`Verdict`] with all that a `RateLimit` header tells; [`AllowOrCached`] of the caching one.
+//! **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait; [`FlightLost`] for a
+//! value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
+//!
+//! Next: [`circuit_breaker`](crate::circuit_breaker) for what fails, and the [guide](crate::guide#several-together) for the
+//! order of both.
 
 mod cached;
 mod line;
@@ -25,12 +36,11 @@ pub use steadfast_core::rate_limiter::{
 /// A [`SlidingLog`] whose size is known at run time only: what the module `settings` reads from a file.
 pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 
-/// A keyed rate limiter: each key may do so much in so much time, in memory that is fixed when it is built.
+/// A keyed rate limiter (throttling, load shedding) with room for a fixed number of keys.
 ///
-/// Cloning is cheap and shares everything. `A` is the quota: [`Gcra`] (a rate and a burst, as a token bucket
-/// has; the smallest and fastest) or [`SlidingLog`] (at most so many in any window). No background task
-/// is needed. Keys are hashed with a random seed; a `&str` looks up a `String` without allocating. `Eq` and `Hash` of a key
-/// run inside a lock, and must not use the limiter; `Clone` and `Drop` run outside.
+/// `A` is the algorithm: [`Gcra`] (a rate and a burst; behaves as a token bucket; the smallest and fastest) or
+/// [`SlidingLog`] (an exact sliding window). Clones share one limit. No background task is needed. Each process has its own
+/// limits.
 ///
 /// ```
 /// use steadfast::{Gcra, RateLimiter, rate_limiter::Decision};
@@ -43,25 +53,7 @@ pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 /// }
 /// ```
 ///
-/// # When it is full
-///
-/// An entry is in use until its quota is whole again. So make room for as many keys as come in that time: for
-/// `Gcra::per_second(100).burst(20)` for those of 200 ms, for 100 a day for those of a whole day. Then every
-/// key is served, whatever else comes. Beyond that, a key without an entry is denied, or shares one quota with all others
-/// of its shard; [`OnFull`] says which. Known keys keep their entry and their quota, and nobody gets a fresh one.
-///
-/// A flood of made-up keys cannot grow the limiter, and cannot reset or take the quota of a known key. But it can fill the
-/// table: who sends `capacity` made-up keys within the time that one quota takes to be whole again locks newcomers out, and
-/// one made-up key for each entry that becomes idle keeps them out. At 65,536 keys and 10 a second that takes 655,360 keys
-/// a second, at 100 a day it takes 76 a second: limit what strangers can name by a coarser key first (a network, an account)
-/// if the quota is slow.
-///
-/// # Clock
-///
-/// A clock that steps back costs at most one extra burst a step, and keeps a key out for no longer than its quota takes to
-/// be whole, whoever asks. What was told as `retry_at` comes true.
-///
-/// # Requests of different size
+/// # Requests of different cost
 ///
 /// ```
 /// use std::num::NonZeroU32;
@@ -77,6 +69,43 @@ pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 /// assert_eq!(bytes.allow_n("10.0.0.7", cost(1_001)), Err(CostExceedsBurst { limit: 1_000 }));
 /// # Ok::<(), CostExceedsBurst>(())
 /// ```
+///
+/// # Keys
+///
+/// Keys are hashed with a random seed. A `&str` looks up a `String` without allocating. `Eq` and `Hash` of a key run inside a
+/// lock, and must not use the limiter; `Clone` and `Drop` run outside. One limit for everything is a limiter with the key
+/// `()`.
+///
+/// # When it is full
+///
+/// An entry is in use until its quota is whole again. Make room for as many keys as come in that time: for
+/// `Gcra::per_second(100).burst(20)` those of 200 ms, for 100 a day those of a whole day. Beyond that a new key is denied
+/// (fail closed), or shares one quota with all other new keys of its shard; [`OnFull`] says which. Known keys keep their
+/// entry and their quota, and nobody gets a fresh one.
+///
+/// A flood of made-up keys cannot grow the limiter, and cannot reset or take the quota of a known key. But it can fill the
+/// table: a client who sends `capacity` made-up keys within the time that one quota takes to be whole again locks new keys
+/// out. At 65,536 keys and 10 a second that takes 655,360 keys a second, at 100 a day it takes 76 a second. If the quota is
+/// slow, limit strangers by a coarser key first (a network, an account).
+///
+/// # Clock
+///
+/// If the clock steps back, a key can get one extra burst at most, and is denied for no longer than its quota takes to be
+/// whole, whoever asks. What was told as `retry_at` comes true.
+///
+/// # Cost
+///
+/// A call is O(1) expected and takes the lock of one shard. Memory is allocated when the limiter is built; later only keys
+/// are.
+#[doc(alias(
+    "DefaultDirectRateLimiter",
+    "DefaultKeyedRateLimiter",
+    "KeyExtractor",
+    "PartitionedRateLimiter",
+    "PeerIpKeyExtractor",
+    "RateLimitLayer",
+    "throttle"
+))]
 pub struct RateLimiter<K, A: Quota, T = SystemTimer>(Arc<Inner<K, A, T>>);
 
 type Machine<K, A> = RateLimiterIn<K, A, SparseHeap, KeyHasher>;
@@ -91,7 +120,7 @@ struct Inner<K, A: Quota, T> {
 /// How many keys are worth a line.
 const WORTH_A_LINE: usize = 1_024;
 
-/// The settings of a [`RateLimiter`].
+/// Builds a [`RateLimiter`]: its capacity, what happens when it is full, its timer.
 #[derive(Clone, Debug)]
 pub struct RateLimiterBuilder<K, A, T = SystemTimer> {
     quota: A,
@@ -103,6 +132,7 @@ pub struct RateLimiterBuilder<K, A, T = SystemTimer> {
 
 impl<K: Eq + Hash, A: Quota + Clone> RateLimiter<K, A> {
     /// The settings of a limiter with this quota: 65,536 keys, [`OnFull::Share`].
+    #[doc(alias = "GovernorConfigBuilder")]
     #[doc(alias = "NewRateLimiter")]
     pub const fn builder(quota: A) -> RateLimiterBuilder<K, A> {
         RateLimiterBuilder { quota, capacity: 65_536, on_full: OnFull::Share, timer: SystemTimer, key: PhantomData }
@@ -152,6 +182,7 @@ impl<K: Eq + Hash, A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<K, A, 
 
 impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// Decides a request of `key`, and counts it if it is allowed. O(1) expected.
+    #[doc(alias = "check_key")]
     pub fn allow<Q>(&self, key: &Q) -> Decision
     where
         K: Borrow<Q>,
@@ -183,6 +214,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// # Errors
     ///
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota; no quota changed.
+    #[doc(alias = "check_key_n")]
     pub fn allow_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
     where
         K: Borrow<Q>,
@@ -299,6 +331,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     ///
     /// Who has used 7 of 10 has used 7 of what there is now, and all of it if that is less. Each shard is locked for O(its
     /// capacity), one after the other: a decision is made by the former quota or by this one, never by a mixture.
+    #[doc(alias = "changeLimitForPeriod")]
     pub fn set_quota(&self, quota: A)
     where
         A: Clone,
@@ -340,6 +373,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// Forgets every idle key, and tells how many; never needed, but it frees the memory of the keys themselves.
     ///
     /// Each shard is locked for O(its capacity); the keys are dropped outside.
+    #[doc(alias = "retain_recent")]
     pub fn cleanup(&self) -> usize {
         let clean = |shard: &Shard<K, A, T>| {
             let mut keys = Vec::new();

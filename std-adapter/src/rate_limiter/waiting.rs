@@ -38,6 +38,7 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     /// limiter.until_allowed("10.0.0.7").await;
     /// # });
     /// ```
+    #[doc(alias("until_key_ready", "until_ready"))]
     pub async fn until_allowed<Q>(&self, key: &Q)
     where
         K: Borrow<Q>,
@@ -89,6 +90,7 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///
     /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`]. Nothing was
     /// taken from the quota, and it counts as denied.
+    #[doc(alias("acquirePermission", "timeoutDuration"))]
     pub async fn until_allowed_within<Q>(&self, key: &Q, cost: NonZeroU32, longest: Duration) -> Result<(), WaitError>
     where
         K: Borrow<Q>,

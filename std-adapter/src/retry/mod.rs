@@ -1,4 +1,14 @@
-//! Trying again, on the system's clock and with its randomness.
+//! Retry with exponential backoff, jitter, limits and a budget.
+//!
+//! - [`RetryPolicy`] says how often, how far apart and for how long an operation is tried; [`RetryExt`] calls it:
+//!   `policy.call(operation).await`, with [`Run::retry_if`], [`Run::hint`], [`Run::notify`] and [`Run::budget`].
+//! - [`RetryBudget`] limits the retries of many operations together, against retry storms.
+//!
+//! **Errors**: [`RetryError`], with the last error, the number of attempts and the [`Reason`] for giving up.
+//! **Counts**: [`RetryBudgetStats`].
+//!
+//! Next: [`circuit_breaker`](crate::circuit_breaker), inside the retry, and the [guide](crate::guide#several-together) for
+//! the order of all.
 
 use core::future::Future;
 use std::sync::Arc;
@@ -16,7 +26,7 @@ pub use steadfast_core::retry::{
 /// What [`RetryExt::run`] starts from: every error is retried, nothing is told, there is no budget.
 type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, JitterRng>;
 
-/// `policy.call(operation).await`: tries until it succeeds, or the policy gives up.
+/// Retries an operation on the system's timer: `policy.call(operation).await` tries until it succeeds or the policy gives up.
 ///
 /// ```
 /// use core::time::Duration;
@@ -80,7 +90,7 @@ type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, Jitter
 /// # });
 /// ```
 ///
-/// # Cancelling
+/// # Cancellation
 ///
 /// Dropping the future cancels, at any time: select between it and whatever cancels. Cancelled before its first poll,
 /// the operation is never called; while it waits, it is not called again, and the retry goes back into the
@@ -104,6 +114,7 @@ type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, Jitter
 /// };
 /// assert_eq!(block_on(POLICY.call(|| core::future::ready(read()))), Ok(42));
 /// ```
+#[doc(alias = "Retryable")]
 pub trait RetryExt {
     /// Tries `operation` until it succeeds, or this policy gives up; await it, after the settings of [`Run`].
     ///
@@ -131,9 +142,9 @@ impl RetryExt for RetryPolicy {
     }
 }
 
-/// Limits the retries of many operations to a share of their requests: see [`steadfast_core::RetryBudget`].
+/// A retry budget: it limits the retries of many operations to a share of their requests, against retry storms.
 ///
-/// Clones share one budget.
+/// Clones share one budget. How it counts is told at [`steadfast_core::RetryBudget`].
 ///
 /// ```
 /// use core::time::Duration;
@@ -147,6 +158,7 @@ impl RetryExt for RetryPolicy {
 /// assert_eq!((error.attempts, error.reason), (3, Reason::BudgetExhausted));
 /// assert_eq!(budget.stats().withdrawn, 2);
 /// ```
+#[doc(alias("Budget", "TpsBudget"))]
 #[derive(Clone, Debug)]
 pub struct RetryBudget(Arc<Mutex<BudgetMachine>>);
 

@@ -54,6 +54,7 @@ impl Wake for Signal {
 /// ```
 ///
 /// [`SystemTimer`]: crate::runtime::SystemTimer
+#[doc(alias = "BlockingRetryable")]
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
     let signal = Arc::new(Signal::default());

@@ -13,8 +13,8 @@ thread_local! {
 
 /// A [`std::sync::Mutex`] as a [`Lock`].
 ///
-/// It is held for the length of one operation of a machine and never across an `.await`, where a std mutex is the
-/// fastest. Poisoning is ignored: machines do not panic. Nor does a waker that panics, when another's call wakes it, reach
+/// It is held for one operation of a state machine and never across an `.await`, where a std mutex is the fastest. Poisoning
+/// is ignored, because state machines do not panic. Nor does a waker that panics, when another's call wakes it, reach
 /// that caller.
 #[derive(Debug, Default)]
 pub struct Mutex<T>(std::sync::Mutex<T>);

@@ -1,4 +1,4 @@
-//! What the machines need from the system: a lock, a clock, a timer, entropy.
+//! The runtime: lock, monotonic clock, timer, entropy and [`block_on`], on tokio or without an async runtime.
 
 mod alarm;
 mod blocking;

@@ -381,7 +381,7 @@ impl Pair {
     fn new() -> Self {
         let mut logger = Tested::new();
         let services = ["a", "b"].map(|name| logger.service(name));
-        logger.set_emoji(services[0], "😈");
+        logger.set_prefix(services[0], "😈");
         logger
             .formatter("a", "tease", |group, out| write!(out, "{} teased {}", group.actors(), group.target()))
             .expect("there is room for one");

@@ -472,8 +472,8 @@ fn a_cache_tells_how_much_it_holds_and_what_it_has_seen() {
 #[test]
 fn another_ttl_holds_for_every_id_from_when_it_was_marked() {
     let mut cache: Cache<4> = cache(OnFull::Refuse);
-    cache.check(&"a", at(0));
-    cache.check(&"b", at(6_000));
+    assert!(cache.check(&"a", at(0)).is_fresh());
+    assert!(cache.check(&"b", at(6_000)).is_fresh());
     cache.set_settings(TTL / 2, TTL / 2, OnFull::Refuse, at(7_000));
     assert_eq!([cache.seen(&"a", at(7_000)), cache.seen(&"b", at(7_000))], [false, true]);
     assert_eq!(cache.check(&"b", at(10_999)), dup(6_000, 1));
@@ -489,7 +489,7 @@ fn another_ttl_holds_for_every_id_from_when_it_was_marked() {
 #[test]
 fn the_horizon_says_from_when_on_all_are_known_after_a_longer_ttl() {
     let mut cache: Cache<4> = cache(OnFull::Refuse);
-    cache.check(&"a", at(5_000));
+    assert!(cache.check(&"a", at(5_000)).is_fresh());
     assert_eq!(cache.cleanup(at(20_000)), 1);
     cache.set_settings(TTL * 3, TTL, OnFull::Refuse, at(20_000));
     assert_eq!(cache.horizon(at(20_000)), TTL);

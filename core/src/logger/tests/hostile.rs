@@ -21,10 +21,10 @@ fn found_e5_settings_beyond_the_room_are_refused_and_change_nothing() {
     let mut larger: Logger<8> = Logger::new();
     let foreign = ["a", "b", "c"].map(|name| larger.service(name))[2];
     for shared in [ServiceId::OTHER, foreign] {
-        assert!(!logger.set_show(shared, Show::Silent) && !logger.set_emoji(shared, "😈"));
+        assert!(!logger.set_show(shared, Show::Silent) && !logger.set_prefix(shared, "😈"));
         assert_eq!(logger.show(shared), Show::Normal);
     }
-    assert!(logger.set_show(own, Show::Silent) && logger.set_emoji(own, "📦"));
+    assert!(logger.set_show(own, Show::Silent) && logger.set_prefix(own, "📦"));
     logger.service("b");
     let payments = logger.service("payments");
     assert!(!logger.set_show(payments, Show::Silent));

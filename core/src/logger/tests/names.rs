@@ -255,7 +255,7 @@ fn what_cannot_be_seen_is_shown_wherever_it_stands() {
 fn kinds_and_services_are_quoted_where_they_read_as_more() {
     let mut logger = Small::new();
     let (plain, odd) = (logger.service("the stash"), logger.service("a] [b"));
-    logger.set_emoji(plain, "🐻‍❄️");
+    logger.set_prefix(plain, "🐻‍❄️");
     for (service, kind) in [(plain, "give up"), (plain, "add to cart"), (odd, "x: y"), (odd, "")] {
         logger.record(service, &Event::new(kind, "alice").instant(), at(0));
     }

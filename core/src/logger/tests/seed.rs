@@ -28,11 +28,11 @@ fn seed_4_1_no_actor_is_a_sentence_too() {
 fn seed_4_3_documented_lines() {
     let mut logger = Small::new();
     let social = logger.service("social");
-    logger.set_emoji(social, "😈");
+    logger.set_prefix(social, "😈");
     let stash = logger.service("stash");
-    logger.set_emoji(stash, "📦");
+    logger.set_prefix(stash, "📦");
     let presence = logger.service("presence");
-    logger.set_emoji(presence, "👋");
+    logger.set_prefix(presence, "👋");
     let teased: Formatter = |group, out| write!(out, "{} teased {}", group.actors(), group.target());
     logger.formatter("social", "tease", teased).unwrap();
     logger.formatter("stash", "request", |group, out| write!(out, "{} requested stash", group.actors())).unwrap();

@@ -16,7 +16,7 @@ pub enum FlightEnd<V> {
     Release,
 }
 
-/// The right to make one attempt; dropping it releases the attempt.
+/// The permit to make one attempt (single flight). Dropping it ends the attempt without a value.
 #[must_use = "dropping it ends the attempt without a value"]
 pub struct FlightGuard<V, E: FnOnce(FlightEnd<V>) -> Result<(), FlightLost<V>>> {
     end: Option<E>,

@@ -1,4 +1,4 @@
-//! A rate limiter that answers with the last value instead of "no".
+//! A rate limiter with single flight that answers with the last value instead of "no".
 
 mod guard;
 mod kept;
@@ -26,18 +26,14 @@ use crate::foundation::{
 };
 use kept::{Attempt, Keeping, Kept};
 
-/// Lets each key make so many attempts in so much time, one at a time, and keeps the value of the last one for those who
-/// may not.
+/// A keyed rate limiter with single flight and a cached value: one caller at a time fetches the value of a key, at most so
+/// often, and the others get the last one. It prevents a thundering herd (cache stampede).
 ///
-/// For calls whose answer stays good for a while: is this peer alive? Whoever is allowed gets a permit, and ends it by
+/// For calls whose answer stays good for a while: is this peer alive? A caller that is allowed gets a permit, and ends it by
 /// [`complete`](CachedRateLimiterIn::complete) with the value, by [`release`](CachedRateLimiterIn::release) if there is
 /// none, or by [`refund`](CachedRateLimiterIn::refund) if nothing was attempted. A permit that was lost is given up when
-/// its lease ends. "Not now" is never mistaken for an answer: without a value it is
-/// [`InFlight`](AllowOrCached::InFlight) or [`Denied`](AllowOrCached::Denied).
-///
-/// Every call is O(1) expected, plus what the quota states. What happens when all `N` keys are in use is said at
-/// [`RateLimiter`](crate::rate_limiter::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry are limited
-/// by the shared quota and make their attempts one at a time, all of them together; their values are not kept.
+/// its lease ends. Nobody waits: without a value the answer is [`InFlight`](AllowOrCached::InFlight) or
+/// [`Denied`](AllowOrCached::Denied), which cannot be mistaken for one.
 ///
 /// ```
 /// use core::time::Duration;
@@ -58,6 +54,17 @@ use kept::{Attempt, Keeping, Kept};
 /// );
 /// # Ok::<(), steadfast_core::rate_limiter::FlightLost<bool>>(())
 /// ```
+///
+/// # When it is full
+///
+/// As a [`RateLimiter`](crate::rate_limiter::RateLimiter); an entry with an attempt in flight is in use. Keys that find no
+/// entry are limited by one shared quota and make their attempts one at a time, all of them together. Their values are not
+/// kept.
+///
+/// # Cost
+///
+/// Every call is O(1) expected, plus what the quota states.
+#[doc(alias("get_with", "request coalescing", "try_get_with"))]
 pub type CachedRateLimiter<K, V, A, const N: usize, H = HashSeed> = CachedRateLimiterIn<K, V, A, Inline<N>, H>;
 
 /// A [`CachedRateLimiter`] in any [`Storage`].

@@ -4,7 +4,7 @@ use core::{fmt, time::Duration};
 
 use crate::foundation::time::Instant;
 
-/// What to do instead of an attempt, or the right to make one; `P` is what ends the attempt.
+/// What a caching rate limiter answers: the permit to fetch the value, the last value, or neither. `P` ends the attempt.
 #[must_use = "an attempt ends by complete, release or refund"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,7 +57,7 @@ impl<P, V> AllowOrCached<P, V> {
     }
 }
 
-/// The right to make one attempt.
+/// The permit to make one attempt (single flight).
 #[must_use = "an attempt that is not ended keeps others from trying until its lease ends"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug, Eq, PartialEq)]
@@ -73,8 +73,8 @@ pub struct FlightPermit {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FlightLost<V>(pub V);
 
-/// What a [`CachedRateLimiter`](crate::rate_limiter::CachedRateLimiter) has answered so far: `allowed + cached + in_flight + denied`
-/// is all it was asked.
+/// The counts of a [`CachedRateLimiter`](crate::rate_limiter::CachedRateLimiter): `allowed + cached + in_flight + denied` is
+/// all it was asked.
 ///
 /// Of the attempts that were allowed, those neither completed, released nor refunded are being made or were lost.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -20,8 +20,8 @@ pub(super) struct Checks {
 
 impl Checks {
     pub(super) fn new(logger: &Logger) -> Self {
-        let held = logger.service("check").emoji("✅");
-        let failed = logger.service("failed").emoji("❌");
+        let held = logger.service("check").prefix("✅");
+        let failed = logger.service("failed").prefix("❌");
         Self { logger: logger.clone(), held, failed, made: 0, failures: 0 }
     }
 

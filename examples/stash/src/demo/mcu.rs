@@ -77,7 +77,7 @@ impl McuStory {
         for peer in &peers {
             peer.node()?.introduce(everybody.clone());
         }
-        let log = logger.service("story").emoji("🎬");
+        let log = logger.service("story").prefix("🎬");
         log.info(format_args!("nina is a Cortex-M4 with a UART, key {:.8}; bob, carol and dave have disks", bridge.id));
         Ok(Self {
             log,

@@ -70,7 +70,7 @@ impl Story {
         for (peer, me) in peers.iter().zip(&everybody) {
             peer.node()?.introduce(everybody.iter().copied().filter(|other| other != me).collect());
         }
-        let log = logger.service("story").emoji("🎬");
+        let log = logger.service("story").prefix("🎬");
         log.info(format_args!("bob, carol, dave, erin and frank keep files; alice owns one; mallory listens"));
         Ok(Self {
             log,

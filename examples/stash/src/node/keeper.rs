@@ -68,7 +68,7 @@ impl<S: Medium> Keeper<S> {
         for (kind, formatter) in log::FORMATTERS {
             let _ = logger.formatter("stash", kind, formatter); // there is room, and the default would say the same
         }
-        let log = logger.service("stash").emoji("📦");
+        let log = logger.service("stash").prefix("📦");
         Ok(Self { confidant: Mutex::new(confidant), store, names: Mutex::new(Names::new()), log })
     }
 

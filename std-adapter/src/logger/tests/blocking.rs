@@ -462,7 +462,7 @@ fn found_b7_and_b8_what_has_no_room_says_so() {
     }
     // Before and after it is asked for.
     assert!(!logger.set_show("payments", Show::Silent) && !logger.set_show("late", Show::Verbose));
-    let payments = logger.service("payments").emoji("💰");
+    let payments = logger.service("payments").prefix("💰");
     assert!(!payments.has_settings() && !payments.show(Show::Silent) && !logger.set_show("payments", Show::Silent));
     assert!(logger.set_show(NAMES[0], Show::Silent), "known ones may be changed");
     payments.error(format_args!("money is gone"));

@@ -68,7 +68,7 @@ async fn a_task_writes_what_is_due() {
     logger
         .formatter("social", "tease", |group, out| write!(out, "{} teased {}", group.actors(), group.target()))
         .unwrap();
-    let log = logger.service("social").emoji("😈");
+    let log = logger.service("social").prefix("😈");
     for nara in ["alice", "carol", "dave"] {
         log.event("tease", nara).target("bob");
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -95,7 +95,7 @@ fn a_thread_writes_what_is_due() {
     let (sender, lines) = mpsc::channel();
     let logger = Logger::builder().window(Duration::from_millis(2), Duration::from_secs(1)).build(Channel(sender));
     let logger = logger.unwrap();
-    let log = logger.service("stash").emoji("📦");
+    let log = logger.service("stash").prefix("📦");
     log.info(format_args!("up"));
     assert_eq!(lines.recv().unwrap(), "📦 [stash] up");
     log.event("store", "alice").message("stored 2.3KB");

@@ -2,7 +2,7 @@ use core::fmt::{self, Write};
 
 use steadfast_core::{
     Logger,
-    logger::{Event, Group, Level, Show, Text},
+    logger::{Event, Group, Level, Show, Text, compact},
 };
 
 use crate::{any, now, see, see_all, seed, span, text};
@@ -40,14 +40,15 @@ pub fn probe() {
     for _ in 0..any::<u32>() {
         let service = logger.service(text());
         see((logger.find_service(text()), logger.show(service).admits(level())));
-        see((logger.set_emoji(service, text()), logger.set_show(service, show())));
+        see((logger.set_prefix(service, text()), logger.set_show(service, show())));
         let event = Event::new(text(), text()).target(text()).message(text()).count(any()).level(level());
         see(logger.record(service, &event, now()));
         see(logger.record(service, &event.instant(), now()));
         see(logger.line(service, level(), text(), now()));
         while let Some(entry) = logger.on_timeout(now()) {
             see((entry.line().as_str(), entry.default_line().is_cut(), entry.level(), entry.events()));
-            see(entry.group().count());
+            let mut fields: Text<64> = Text::new();
+            see((entry.group().count(), compact(&entry.group(), &mut fields), fields.as_str().len()));
             logger.not_written(&entry, now());
         }
         see((logger.next_deadline(), logger.stats(), logger.is_stopped()));

@@ -222,7 +222,7 @@ impl Sink for Line {
 fn lines() {
     let logger = shared(Logger::<8>::new());
     for _ in 0..any::<u32>() {
-        let log = logger.service(text()).emoji(text());
+        let log = logger.service(text()).prefix(text());
         see((log.show(black_box(Show::Verbose)), log.has_settings()));
         log.debug(format_args!("{}", text()));
         log.info(format_args!("{}", text()));

@@ -27,8 +27,6 @@ const UNPROVED: &[(&str, &str)] = &[
         "Code of the user's (`Drop`, `Clone`, comparison of values, wakers) comes back for what called it",
         "inside a lock it would wait for ever: the tests notice by their limit of time alone",
     ),
-    ("A damaged folder, or a full disk, locks owners out or takes what was acknowledged", "not written yet"),
-    ("What somebody else owns is removed, replaced or followed to", "not written yet"),
 ];
 
 #[test]

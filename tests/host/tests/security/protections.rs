@@ -356,6 +356,39 @@ pub const PROTECTIONS: &[Protection] = &[
         &["a_chunk_opens_in_its_own_place_only"],
     ),
     protection(
+        "A damaged folder, or a full disk, locks owners out or takes what was acknowledged",
+        "examples/stash/src/disk/root.rs",
+        ["    fs::rename(folder, &free)?;\n", ""],
+        &["found_f4_what_is_damaged_is_set_aside_and_the_rest_is_served"],
+    ),
+    protection(
+        "A damaged folder, or a full disk, locks owners out or takes what was acknowledged",
+        "examples/stash/src/disk/folder.rs",
+        ["            self.doubtful = Some(version);\n", ""],
+        &["found_f5_a_commit_that_fails_at_its_very_end_takes_nothing_from_what_is_kept"],
+    ),
+    protection(
+        "What somebody else owns is removed, replaced or followed to",
+        "examples/stash/src/disk/root.rs",
+        ["        check_new(root)?;\n", ""],
+        &["found_f2_a_folder_of_somebody_else_is_refused_and_left_as_it_was"],
+    ),
+    protection(
+        "What somebody else owns is removed, replaced or followed to",
+        "examples/stash/src/disk/folder.rs",
+        ["is_ours(name) && name != MANIFEST", "name != MANIFEST"],
+        &["found_f2_what_others_put_into_the_folder_stays"],
+    ),
+    protection(
+        "What somebody else owns is removed, replaced or followed to",
+        "examples/stash/src/durable.rs",
+        [
+            "        Ok(found) => check_file(found.file_type()),\n        Err(error)",
+            "        Ok(_) => Ok(()),\n        Err(error)",
+        ],
+        &["found_f3_what_is_no_regular_file_is_neither_replaced_nor_followed"],
+    ),
+    protection(
         "A refund or a change of the quota lets more through than the limit",
         "core/src/rate_limiter/sliding_log.rs",
         ["(0..cost).for_each(|_| log.pop_front());", "log.len = log.len.saturating_sub(cost as u16);"],

@@ -90,7 +90,7 @@ impl Lines {
         drop(tokio::spawn(logger.run()));
         Ok(Self {
             of: format!("logger, {}", if on_thread { "thread" } else { "task" }),
-            services: [logger.service("stash").emoji("📦"), logger.service("quiet")],
+            services: [logger.service("stash").prefix("📦"), logger.service("quiet")],
             logger,
             sink,
             reported: Counter::default(),
