@@ -1,7 +1,7 @@
 //! Retry with exponential backoff, jitter, limits and a budget.
 //!
 //! - [`RetryPolicy`] says how often, how far apart and for how long an operation is tried; [`RetryExt`] calls it:
-//!   `policy.call(operation).await`, with [`Run::retry_if`], [`Run::hint`], [`Run::notify`] and [`Run::budget`].
+//!   `policy.call(operation).await`, with [`Retrying::retry_if`], [`Retrying::hint`], [`Retrying::notify`] and [`Retrying::budget`].
 //! - [`RetryBudget`] limits the retries of many operations together, against retry storms.
 //!
 //! **Errors**: [`RetryError`], with the last error, the number of attempts and the [`Reason`] for giving up.
