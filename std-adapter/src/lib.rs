@@ -31,6 +31,7 @@
 )]
 
 pub mod batch_collector;
+mod boxed;
 pub mod circuit_breaker;
 pub mod correlator;
 pub mod dedup_cache;
@@ -46,6 +47,8 @@ pub mod storage;
 
 #[doc(inline)]
 pub use batch_collector::BatchCollector;
+#[doc(inline)]
+pub use boxed::{BoxedError, BoxedInner};
 #[doc(inline)]
 pub use circuit_breaker::{Breakers, CircuitBreaker, Reset, Trip};
 #[doc(inline)]

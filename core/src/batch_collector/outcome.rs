@@ -52,6 +52,7 @@ pub struct BatchQueueStats {
 
 /// An item was not added: the collector is full (load shedding) or was stopped. The item is given back, nothing has
 /// changed.
+#[non_exhaustive]
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub enum AddError<T> {
     /// There is no room at present.

@@ -4,8 +4,10 @@ use core::{error::Error, fmt};
 
 use super::Reason;
 
-/// An operation failed for good. It says what the last error says, so its [`source`](Error::source) is that error's.
+/// A retry gave up: the last error, the number of attempts and the [`Reason`]. It says what the last error says, so its
+/// [`source`](Error::source) is that error's.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetryError<E> {
     /// The error of the last attempt; `None` if that attempt was cut off.
@@ -14,6 +16,13 @@ pub struct RetryError<E> {
     pub attempts: u32,
     /// Why there was no other attempt.
     pub reason: Reason,
+}
+
+impl<E> RetryError<E> {
+    /// The same with another error of the last attempt.
+    pub fn map_inner<F>(self, map: impl FnOnce(E) -> F) -> RetryError<F> {
+        RetryError { last: self.last.map(map), attempts: self.attempts, reason: self.reason }
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for RetryError<E> {

@@ -136,6 +136,7 @@ impl Step {
 #[doc(alias = "MaxRetriesExceeded")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
     /// [`max_retries`](RetryPolicy::max_retries) are used up.

@@ -37,15 +37,19 @@ impl<O: FnMut() -> F, F: Future<Output = Result<V, E>>, V, E> Operation for O {
     }
 }
 
-/// An operation that is tried again until it succeeds or the policy gives up: await it.
+/// A retry that can be awaited: it tries an operation until it succeeds or the policy gives up.
 ///
-/// Made by [`RetryPolicy::call_with`]; the adapters' `call` brings the timer and the generator. What is said about the
-/// operation is a type each, [`Plain`] or the closure that was given, and so is its budget: [`NoBudget`], or a lock.
+/// [`RetryPolicy::call_with`] makes it; the adapters' `call` brings the timer and the random generator. Nothing happens before
+/// it is awaited. Its future has a name, [`RetryFuture`]. It allocates nothing, and it is `Send` when its parts are. What is
+/// said about the operation is a type each, [`Plain`] or the closure that was given; so is its budget, [`NoBudget`] or a lock.
 ///
-/// Nothing happens before it is awaited. Its future has a name, [`RetryFuture`], and so can be kept in a struct.
-/// Dropping it cancels: the attempt or the wait ends there, nothing is called any more, and a retry that was taken out
-/// of the [budget](Self::budget) and has not begun is given back. It allocates nothing, and it is `Send` when its parts
-/// are.
+/// Nothing happens before it is awaited. Its future has a name, [`RetryFuture`], and so can be kept in a struct. It allocates
+/// nothing, and it is `Send` when its parts are.
+///
+/// # Cancellation
+///
+/// Dropping the future ends the attempt or the wait. Nothing is called any more, and a retry that was taken out of the
+/// [budget](Self::budget) and has not begun is given back.
 #[must_use = "nothing is tried until it is awaited"]
 pub struct Retrying<O, T, R, P = Plain, H = Plain, N = Plain, B = NoBudget> {
     pub(super) policy: RetryPolicy,

@@ -53,8 +53,8 @@ pub use steadfast_core::circuit_breaker::{
 /// match breaker.call(fetch("/orders")).await {
 ///     Ok(orders) => { /* serve them */ }
 ///     Err(BreakerError::Inner(error)) => { /* the call failed */ }
-///     Err(BreakerError::TimedOut) => { /* it was cut off after 2 s */ }
 ///     Err(BreakerError::Open { retry_at }) => { /* it was not made: answer at once */ }
+///     Err(_) => { /* it was cut off after 2 s */ }
 /// }
 /// # assert_eq!(breaker.stats().rejected, 1);
 /// # });

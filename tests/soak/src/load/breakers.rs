@@ -92,7 +92,7 @@ impl Load for ByKey {
                     };
                     match self.breakers.call(&key, called).await {
                         Err(BreakerError::Open { .. }) => worker.pause(OPEN_FOR).await,
-                        Ok(()) | Err(BreakerError::Inner(Failed) | BreakerError::TimedOut) => break,
+                        Ok(()) | Err(_) => break,
                     }
                 }
             }
