@@ -179,7 +179,7 @@ pub struct CircuitBreakerBuilder<P, T = SystemTimer> {
 }
 
 impl<P: TripPolicy, T: Clock> CircuitBreakerBuilder<P, T> {
-    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for all but async calls.
+    /// Another timer than the system's. A [`Clock`] suffices for all but async calls.
     pub fn timer<U: Clock>(self, timer: U) -> CircuitBreakerBuilder<P, U> {
         CircuitBreakerBuilder { trip: self.trip, reset: self.reset, timer }
     }
