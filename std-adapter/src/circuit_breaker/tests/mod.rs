@@ -12,6 +12,7 @@ use super::*;
 #[cfg(feature = "tokio")]
 mod hangs;
 mod user_code;
+mod watch;
 
 use crate::{
     circuit_breaker::{Percent, Trip},
