@@ -276,6 +276,15 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         Wake { worker: if self.flush_asked { self.wake_worker() } else { None }, in_line: None }
     }
 
+    /// Other settings from now on, for the batch being filled too. The worker looks anew.
+    pub(super) fn change(&mut self, settings: BatchSettings, now: Instant) -> Wake {
+        self.schedule.change(settings, now);
+        if self.schedule.closed().is_some() {
+            self.close_batch();
+        }
+        Wake { worker: self.wake_worker(), in_line: self.next_in_line() }
+    }
+
     /// Takes no more items.
     pub(super) fn close(&mut self) -> Wake {
         self.turns.stopped.get_or_insert_with(|| self.line.end());

@@ -8,7 +8,7 @@ use core::{
 };
 
 use super::{
-    AddError, BatchBuffer, BatchQueueIn, BatchQueueStats, FlushOutcome, FlushReason, WorkerRuns,
+    AddError, BatchBuffer, BatchQueueIn, BatchQueueStats, BatchSettings, FlushOutcome, FlushReason, WorkerRuns,
     queue::Push,
     waiting::{CROWDED, Place, Wake},
     worker::{BatchWorker, poll_flush},
@@ -57,6 +57,13 @@ where
     #[doc(alias = "Flush")]
     pub fn flush(&self) {
         self.wake(self.with_lock(BatchQueueIn::ask_for_flush));
+    }
+
+    /// Other settings from now on, for the batch being filled too; the worker is woken, and flushes it if it is due by them.
+    ///
+    /// A new idle gap is counted from now at the earliest.
+    pub fn set_settings(&self, settings: BatchSettings) {
+        self.wake(self.with(|queue, now| queue.change(settings, now)));
     }
 
     /// Takes no more items from now on, without waiting: [`stop`](Self::stop) waits.
