@@ -10,7 +10,7 @@ use crate::runtime::random_seed;
 
 /// Slots in one boxed slice whose size is chosen at run time and never changes: the
 /// [`Storage`] of servers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Heap;
 
 impl Storage for Heap {
@@ -85,7 +85,7 @@ impl<M> Shards<M> {
         Self { machines: (0..count).map(|_| Apart(make(room, hasher.clone()))).collect(), hasher }
     }
 
-    /// The machine of the keys with this hash.
+    /// The state machine of the keys with this hash.
     pub(crate) fn of(&self, hash: u64) -> &M {
         &spread(&self.machines, hash).0
     }

@@ -3,8 +3,8 @@
 //! - [`BatchCollector`] is for one owner: the push that fills a batch hands it out.
 //! - [`BatchQueue`] is for many tasks and one worker, with backpressure, retries and a stop (graceful shutdown).
 //!
-//! **Outcomes**: [`Batch`] with its [`FlushReason`]; [`FlushOutcome`] of a flush. **Errors**: [`AddError`], which gives the item
-//! back. **Counts**: [`BatchStats`], [`BatchQueueStats`].
+//! **Outcomes**: [`Batch`] with its [`FlushReason`]; [`FlushOutcome`] of a flush. **Errors**: [`AddError`], which gives
+//! the item back. **Counts**: [`BatchStats`], [`BatchQueueStats`].
 
 mod buffer;
 mod line;
@@ -36,12 +36,12 @@ use schedule::Schedule;
 pub use settings::BatchSettings;
 pub use worker::BatchWorker;
 
-/// A batch collector (batching, bulk insert): it gathers items and hands them out together when there are `N` of them, or when
-/// the first has waited long enough.
+/// A batch collector (batching, bulk insert): it gathers items and hands them out together when there are `N` of them,
+/// or when the first has waited long enough.
 ///
-/// The batch borrows the collector's own memory: nothing is copied, nothing allocated, and it is gone before the next push. A
-/// batch may also be due by weight and after an idle gap: [`BatchSettings`]. For several tasks and a flush that may fail, with
-/// backpressure and dead letters, take a [`BatchQueue`].
+/// The batch borrows the collector's own memory: nothing is copied, nothing allocated, and it is gone before the next
+/// push. A batch may also be due by weight and after an idle gap: [`BatchSettings`]. For several tasks and a flush that
+/// may fail, with backpressure and dead letters, take a [`BatchQueue`].
 ///
 /// ```
 /// use core::time::Duration;
@@ -114,9 +114,17 @@ impl<T, const N: usize> BatchCollector<T, N> {
         Some(self.hand_out(reason))
     }
 
+    /// Other settings from now on, for the batch being filled too: it is handed out here if it is due by them.
+    ///
+    /// A new idle gap is counted from now at the earliest.
+    pub fn set_settings(&mut self, settings: BatchSettings, now: Instant) -> Option<Batch<'_, T>> {
+        self.schedule.change(settings, now);
+        self.on_timeout(now)
+    }
+
     /// When [`on_timeout`](Self::on_timeout) has a batch to hand out, unless a push or flush does so before.
     ///
-    /// Changed by `push`, `on_timeout` and `flush` only; `None` while empty.
+    /// Changed by `push`, `on_timeout`, `flush` and `set_settings` only; `None` while empty.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.schedule.next_deadline()

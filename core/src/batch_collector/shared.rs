@@ -8,7 +8,7 @@ use core::{
 };
 
 use super::{
-    AddError, BatchBuffer, BatchQueueIn, BatchQueueStats, FlushOutcome, FlushReason, WorkerRuns,
+    AddError, BatchBuffer, BatchQueueIn, BatchQueueStats, BatchSettings, FlushOutcome, FlushReason, WorkerRuns,
     queue::Push,
     sleep::{Queue, poll_sleep},
     turns::{Place, Wake},
@@ -57,6 +57,13 @@ where
     #[doc(alias = "Flush")]
     pub fn flush(&self) {
         self.wake(self.with_lock(BatchQueueIn::ask_for_flush));
+    }
+
+    /// Other settings from now on, for the batch being filled too; the worker is woken, and flushes it if it is due by them.
+    ///
+    /// A new idle gap is counted from now at the earliest.
+    pub fn set_settings(&self, settings: BatchSettings) {
+        self.wake(self.with(|queue, now| queue.change(settings, now)));
     }
 
     /// Takes no more items from now on, without waiting: [`stop`](Self::stop) waits.
@@ -139,13 +146,13 @@ where
 {
     /// Adds an item of weight 1 as soon as there is room.
     ///
-    /// Those who wait go in the order in which they came, as far as there are places in line; [`BatchQueueIn`] says what
+    /// Those who wait go in the order in which they came, as far as there is room for waiters; [`BatchQueueIn`] says what
     /// becomes of one that is not polled. A future that is dropped before it is ready has added nothing.
     ///
     /// # Errors
     ///
-    /// [`AddError::Stopped`] with the item, once the queue is stopped. [`AddError::Full`] with the item, if there is no room,
-    /// inside the flush itself, and anywhere once a flush has [stalled](BatchQueueIn::stall_timeout).
+    /// [`AddError::Stopped`] with the item, once the queue is stopped. [`AddError::Full`] with the item, if there is no
+    /// room, inside the flush itself, and anywhere once a flush has [stalled](BatchQueueIn::stall_timeout).
     #[doc(alias = "Add")]
     pub async fn add(&self, item: B::Item) -> Result<(), AddError<B::Item>> {
         self.add_weighted(item, 1).await

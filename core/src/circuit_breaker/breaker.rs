@@ -6,8 +6,8 @@ use super::{
 };
 use crate::foundation::time::Instant;
 
-/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when it is
-/// back.
+/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when
+/// it is back.
 ///
 /// It is closed at first: calls pass, and it counts how they end. When its [`Trip`](super::Trip) says so it opens, and
 /// refuses every call for the time that its [`Reset`] says. After that it is half-open: it admits exactly
@@ -120,6 +120,21 @@ impl<P: TripPolicy> CircuitBreaker<P> {
     /// Closes the breaker and forgets its past; calls that are under way no longer count. The mode and the counts stay.
     pub fn close(&mut self) {
         self.control.close(&mut self.cell);
+    }
+
+    /// Decides by other settings from now on; state, mode and counts stay.
+    ///
+    /// - **Closed**: the window is kept if its shape is the same (as many calls, or as many buckets of the same length), else
+    ///   it is empty. Calls stay counted as they were judged. If what is kept reaches the new limits, the breaker opens now.
+    /// - **Open**: it becomes half-open when it would have, or after the new open time from now, whichever is sooner.
+    /// - **Half-open**: it closes now if as many probes have succeeded as the new settings ask for; probes that are out keep
+    ///   their place for the new lease from now at most.
+    ///
+    /// Calls that are under way are judged by the new settings when they end. The generator of [`Reset::jitter`] goes on;
+    /// the new seed is not used.
+    pub fn set_settings(&mut self, trip: P, reset: Reset, now: Instant) {
+        let former = self.control.replace(trip, reset);
+        self.control.take_over(&former, &mut self.cell, now);
     }
 
     /// Starts the random numbers of [`Reset::jitter`] over, for a breaker whose seed is known at run time only.

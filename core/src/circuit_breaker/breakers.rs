@@ -125,6 +125,17 @@ impl<K, P: TripPolicy, S: Storage, H> BreakersIn<K, P, S, H> {
         self.control.mode = mode;
     }
 
+    /// Every breaker decides by other settings from now on, as
+    /// [`CircuitBreaker::set_settings`](super::CircuitBreaker::set_settings) says. O(capacity).
+    pub fn set_settings(&mut self, trip: P, reset: Reset, now: Instant) {
+        let former = self.control.replace(trip, reset);
+        for slot in 0..self.table.slots() {
+            if let Some(cell) = self.table.get_mut(slot) {
+                self.control.take_over(&former, cell, now);
+            }
+        }
+    }
+
     /// Starts the random numbers of [`Reset::jitter`] over.
     pub const fn reseed_jitter(&mut self, seed: u64) {
         self.control.reseed(seed);
@@ -186,8 +197,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         self.control.acquire(cell, now)
     }
 
-    /// Tells how the call ended that `permit` admitted for `key`. At [`Reset::call_timeout`] or later it is a failure in any
-    /// case.
+    /// Tells how the call ended that `permit` admitted for `key`. At [`Reset::call_timeout`] or later it is a failure
+    /// in any case.
     ///
     /// A permit of another key is taken for one of this key: keep them apart. A key that loses its entry to this one is
     /// dropped here; behind a lock, [`record_existing`](Self::record_existing) and [`record_new`](Self::record_new) keep
@@ -336,7 +347,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         })
     }
 
-    /// The hash of a key, as [`try_acquire_with`](Self::try_acquire_with) and [`record_existing`](Self::record_existing) want it.
+    /// The hash of a key, as [`try_acquire_with`](Self::try_acquire_with) and
+    /// [`record_existing`](Self::record_existing) want it.
     pub fn hash<Q>(&self, key: &Q) -> u64
     where
         K: Borrow<Q>,

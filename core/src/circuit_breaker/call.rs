@@ -54,8 +54,8 @@ pin_project! {
     /// The future of a call under a breaker, made by the `call` and `call_with` of each. The breaker is asked when it is
     /// first polled.
     ///
-    /// `A` is the breaker, `F` the call, `C` what [classifies](Classify) its outcome. It has a name so that it can be kept in
-    /// a struct, and be the `Future` of a `tower` service.
+    /// `A` is the breaker, `F` the call, `C` what [classifies](Classify) its outcome. It has a name so that it can be
+    /// kept in a struct, and be the `Future` of a `tower` service.
     ///
     /// # Cancellation
     ///

@@ -5,13 +5,12 @@ use core::{cell::RefCell, future::Ready};
 
 use super::*;
 use crate::{
-    aggregate::*,
     batch_collector::*,
     circuit_breaker::*,
     correlator::*,
-    dedup_cache::*,
+    dedup_cache::{self, *},
     encryptor::*,
-    foundation::{hash::*, shared::*, storage::*, time::*, wait_list::*},
+    foundation::{hash::*, storage::*, time::*, wait_list::*},
     logger::*,
     quorum::*,
     rate_limiter::*,
@@ -38,14 +37,15 @@ const _: () = {
 
     format::<(BreakerError<u8>, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset)>();
     format::<(BreakersIn<u8, Consecutive, Inline<4>>, CircuitBreaker<CallWindow<8>>, CircuitBreaker<TimeWindow<8>>)>();
-    format::<(Buckets<8>, CallGuard<OnCall>, CallRing<8>, CallWindow<8>, Consecutive, Percent, TimeWindow<8>, Trip)>();
+    format::<(AnyTrip<Inline<8>>, Buckets<[u8; 8]>, CallGuard<OnCall>, CallRing<[u8; 8]>, CallWindow<8>)>();
+    format::<(Consecutive, Percent, TimeWindow<8>, Trip)>();
 
     format::<(Asked<u8>, BeginError, Call, CallError<u8>, CallId, CorrelatorStats, Expired<u8>, Resolution<u8>)>();
     format::<(CorrelatorIn<u8, u8, Inline<4>>, KeyedCorrelatorIn<u8, u8, Inline<4>>, RoundTrips)>();
 
     format::<(Claim<ClaimTicket>, ClaimLost, ClaimTicket)>();
     format::<ClaimGuard<'_, u8, Inline<4>, HashSeed, RefCell<Heard>, test_util::ManualClock>>();
-    format::<(DedupCacheIn<u8, Inline<4>>, DedupStats, Seen, crate::dedup_cache::OnFull)>();
+    format::<(DedupCacheIn<u8, Inline<4>>, DedupStats, Seen, dedup_cache::OnFull)>();
 
     format::<(Actors<'_>, Entry<64, 64>, Event<'_>, FormattersFull, Group<'_>, Level, Logger<4>, LoggerStats)>();
     format::<(NotWritten, Recorded, ServiceId, Show, Text<8>)>();
@@ -58,9 +58,11 @@ const _: () = {
         Gcra,
         GcraState,
         CostExceedsBurst,
-        crate::rate_limiter::OnFull,
+        OnFull,
         SlidingLog<5>,
+        SlidingLogIn<Inline<5>>,
         SlidingLogState<5>,
+        SlidingLogStateIn<Inline<5>>,
         Verdict,
         WaitError,
     )>();

@@ -1,14 +1,15 @@
 //! Rate limiting (throttling, load shedding) for each key, in fixed memory.
 //!
 //! - [`RateLimiter`] allows or denies: by [`Gcra`], a token bucket, or by [`SlidingLog`], a sliding window log.
-//! - [`CachedRateLimiter`] also keeps the last value of each key and has it fetched by one caller at a time (single flight).
+//! - [`CachedRateLimiter`] also keeps the last value of each key and has it fetched by one caller at a time (single
+//!   flight).
 //!
-//! **Outcomes**: [`Decision`], or [`Verdict`] with all that a `RateLimit` header tells; [`AllowOrCached`] of the caching one.
-//! **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait; [`FlightLost`] for a
-//! value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
+//! **Outcomes**: [`Decision`], or [`Verdict`] with all that a `RateLimit` header tells; [`AllowOrCached`] of the
+//! caching one. **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait;
+//! [`FlightLost`] for a value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
 //!
-//! Waiting for a turn is [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Where the limited call
-//! fails and should not be made at all for a while, see [`circuit_breaker`](crate::circuit_breaker).
+//! Waiting for a turn is [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Where the limited
+//! call fails and should not be made at all for a while, see [`circuit_breaker`](crate::circuit_breaker).
 
 mod asking;
 mod cached;
@@ -34,7 +35,7 @@ pub use cached::{
 };
 pub use gcra::{Gcra, GcraState};
 pub use quota::{CostExceedsBurst, Decision, Quota};
-pub use sliding_log::{SlidingLog, SlidingLogState};
+pub use sliding_log::{SlidingLog, SlidingLogIn, SlidingLogState, SlidingLogStateIn};
 pub use stats::RateLimiterStats;
 pub use until_allowed::UntilAllowed;
 pub use verdict::Verdict;
@@ -50,8 +51,8 @@ use crate::foundation::{
 
 /// A keyed rate limiter (throttling, load shedding) with room for `N` keys.
 ///
-/// `A` is the algorithm: [`Gcra`] (a rate and a burst, 8 bytes a key; behaves as a token bucket) or [`SlidingLog`] (an exact
-/// sliding window, 8 bytes a request).
+/// `A` is the algorithm: [`Gcra`] (a rate and a burst, 8 bytes a key; behaves as a token bucket) or [`SlidingLog`] (an
+/// exact sliding window, 8 bytes a request).
 ///
 /// ```
 /// use steadfast_core::{Instant, RateLimiter, SlidingLog, rate_limiter::Decision};
@@ -71,9 +72,9 @@ use crate::foundation::{
 /// there is none, [`OnFull`] decides: deny (fail closed), or share one quota. No key ever gets a fresh quota because of
 /// another key.
 ///
-/// Make room for as many keys as come in the time that one quota takes to be whole again. A client who can make up keys, and
-/// sends that many in that time, keeps new keys out; known keys are served as before. With a slow quota that takes few
-/// requests: 76 a second for 65,536 keys and 100 a day. Limit strangers by a coarser key first.
+/// Make room for as many keys as come in the time that one quota takes to be whole again. A client who can make up
+/// keys, and sends that many in that time, keeps new keys out; known keys are served as before. With a slow quota that
+/// takes few requests: 76 a second for 65,536 keys and 100 a day. Limit strangers by a coarser key first.
 ///
 /// # Clock
 ///
@@ -87,7 +88,9 @@ use crate::foundation::{
 #[doc(alias(
     "DefaultDirectRateLimiter",
     "DefaultKeyedRateLimiter",
+    "KeyExtractor",
     "PartitionedRateLimiter",
+    "PeerIpKeyExtractor",
     "RateLimitLayer",
     "throttle"
 ))]
@@ -195,6 +198,11 @@ impl<K, A: Quota, S: Storage, H> RateLimiterIn<K, A, S, H> {
         }
         quota.carry_over(&self.quota, &mut self.overflow, now);
         self.quota = quota;
+    }
+
+    /// Another policy for new keys while the table is full, from now on.
+    pub const fn set_on_full(&mut self, on_full: OnFull) {
+        self.on_full = on_full;
     }
 
     /// How many keys have an entry.

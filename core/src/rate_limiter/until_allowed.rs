@@ -107,8 +107,8 @@ where
 {
     /// Waits until `key` is allowed, and counts it then.
     ///
-    /// Those who wait for the same key are served in the order of their arrival; `queue` has the places where they wait,
-    /// and belongs to this limiter. Beyond its `W` places that order is not kept, but whoever waits longest comes before
+    /// Those who wait for the same key are served in the order of their arrival; `queue` has room for the waiters,
+    /// and belongs to this limiter. Beyond its `W` waiters that order is not kept, but whoever waits longest comes before
     /// those who come. [`allow`](Self::allow) never waits its turn, and may go before all of them.
     ///
     /// - A waiter that nobody polls, though its turn has come, keeps each of those behind it waiting for 5 ms; then they go
@@ -123,7 +123,7 @@ where
     ///
     /// # Cancellation
     ///
-    /// A future that is dropped has counted nothing and frees its place at once.
+    /// A future that is dropped has counted nothing and leaves the queue at once.
     ///
     /// ```
     /// use steadfast_core::{Gcra, RateLimiter, Shared, Timer, foundation::{shared::Lock, wait_list::WaitList}};
@@ -185,8 +185,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`]. Nothing was
-    /// taken from the quota, and it counts as denied.
+    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`].
+    /// Nothing was taken from the quota, and it counts as denied.
     #[expect(clippy::type_complexity, reason = "every part of it is the caller's")]
     pub const fn until_allowed_within<'a, C, const W: usize>(
         &'a self,

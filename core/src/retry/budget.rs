@@ -30,8 +30,8 @@ use crate::foundation::time::{Instant, Span};
 ///
 /// # Clock
 ///
-/// If the clock steps back by up to a second, nothing is refilled twice. After a longer step refilling stops for a second at
-/// most, and one burst at most is granted twice.
+/// If the clock steps back by up to a second, nothing is refilled twice. After a longer step refilling stops for a
+/// second at most, and one burst at most is granted twice.
 ///
 /// # Cost
 ///
@@ -105,6 +105,20 @@ impl RetryBudget {
         self.burst = (retries as u64).saturating_mul(RETRY);
         self.balance = self.burst;
         self
+    }
+
+    /// Goes by the settings of another budget from now on, and keeps what is in it, at most the new burst, and its counts.
+    ///
+    /// A larger burst is filled by requests and time, not by this.
+    pub fn set_settings(&mut self, settings: &Self, now: Instant) {
+        self.refill(now);
+        *self = Self {
+            balance: self.balance.min(settings.burst),
+            parts: self.parts,
+            refilled_at: self.refilled_at,
+            stats: self.stats,
+            ..*settings
+        };
     }
 
     /// Puts in the share of one request: call it once for each operation, not for its retries.

@@ -1,6 +1,7 @@
 //! Retry with exponential backoff, jitter, limits and a budget.
 //!
-//! - [`RetryPolicy`] says how often, how far apart and for how long an operation is tried; [`RetryPolicy::call_with`] does it.
+//! - [`RetryPolicy`] says how often, how far apart and for how long an operation is tried; [`RetryPolicy::call_with`]
+//!   does it.
 //! - [`RetryBudget`] limits the retries of many operations together, against retry storms.
 //! - [`Retry`] is the decision alone, for callers that wait themselves.
 //!
@@ -39,8 +40,8 @@ pub use rules::{Hint, NoBudget, Notify, Plain, RetryIf};
 
 /// The retry decision for one operation: after each failure it says when to try again, or why not to.
 ///
-/// The caller makes the attempts and waits; [`RetryPolicy::call_with`] does both. The random generator is the caller's: seed
-/// it on each device, or a whole fleet retries in step (thundering herd).
+/// The caller makes the attempts and waits; [`RetryPolicy::call_with`] does both. The random generator is the caller's:
+/// seed it on each device, or a whole fleet retries in step (thundering herd).
 ///
 /// ```
 /// use core::time::Duration;

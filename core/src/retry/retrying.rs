@@ -43,6 +43,9 @@ impl<O: FnMut() -> F, F: Future<Output = Result<V, E>>, V, E> Operation for O {
 /// it is awaited. Its future has a name, [`RetryFuture`]. It allocates nothing, and it is `Send` when its parts are. What is
 /// said about the operation is a type each, [`Plain`] or the closure that was given; so is its budget, [`NoBudget`] or a lock.
 ///
+/// Nothing happens before it is awaited. Its future has a name, [`RetryFuture`], and so can be kept in a struct. It allocates
+/// nothing, and it is `Send` when its parts are.
+///
 /// # Cancellation
 ///
 /// Dropping the future ends the attempt or the wait. Nothing is called any more, and a retry that was taken out of the
@@ -65,8 +68,8 @@ impl RetryPolicy {
     ///
     /// The operation is called once for each attempt, so that each makes its request anew. What it returns must not
     /// borrow from the closure itself: clone into it what it changes. An attempt is cut off (dropped) at
-    /// [`attempt_timeout`](Self::attempt_timeout) and at the end of [`max_elapsed`](Self::max_elapsed). Between two attempts
-    /// other tasks of the executor have their turn, even without a delay.
+    /// [`attempt_timeout`](Self::attempt_timeout) and at the end of [`max_elapsed`](Self::max_elapsed). Between two
+    /// attempts other tasks of the executor have their turn, even without a delay.
     ///
     /// ```
     /// use core::time::Duration;

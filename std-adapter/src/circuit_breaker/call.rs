@@ -52,8 +52,8 @@ impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
         GuardedCall::new(self, call, classify)
     }
 
-    /// [`call_with`](Self::call_with) whose future holds a clone of this breaker, and borrows nothing: it can be the `Future` of
-    /// a `tower` service, or be kept in a struct.
+    /// [`call_with`](Self::call_with) whose future holds a clone of this breaker, and borrows nothing: it can be the
+    /// `Future` of a `tower` service, or be kept in a struct.
     ///
     /// ```
     /// use core::task::{Context, Poll};

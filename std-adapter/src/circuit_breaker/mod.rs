@@ -1,9 +1,9 @@
 //! Circuit breakers: they stop calls to what keeps failing (fail fast), and let probes find out when it is back.
 //!
 //! - [`CircuitBreaker`] is one breaker; [`Breakers`] are one for each key, in fixed memory.
-//! - [`Trip`] says when it opens: [`Consecutive`] failures, or a failure rate threshold over a [`CallWindow`] (count-based
-//!   sliding window) or a [`TimeWindow`] (time-based sliding window). [`Reset`] says when it closes again, and how long a call
-//!   may take.
+//! - [`Trip`] says when it opens: [`Consecutive`] failures, or a failure rate threshold over a [`CallWindow`]
+//!   (count-based sliding window) or a [`TimeWindow`] (time-based sliding window). [`Reset`] says when it closes again,
+//!   and how long a call may take.
 //!
 //! **Outcomes**: a guard or [`Open`] for a call, an [`Outcome`] after it. **Errors**: [`BreakerError`] of a guarded call.
 //! **States and counts**: [`BreakerState`], [`BreakerMode`], [`BreakerStats`].
@@ -20,7 +20,10 @@ use std::sync::Arc;
 use steadfast_core::{CircuitBreaker as Machine, Clock, Instant};
 
 use self::single::Single;
-use crate::runtime::{Mutex, SystemTimer, random_seed};
+use crate::{
+    runtime::{Mutex, SystemTimer, random_seed},
+    storage::Heap,
+};
 
 pub use breakers::{Breakers, BreakersBuilder, BreakersCall, BreakersGuard, BreakersReporter, KeyReporter};
 pub use call::{BorrowedReporter, BreakerCall, BreakerGuard, BreakerReporter};
@@ -31,12 +34,15 @@ pub use steadfast_core::circuit_breaker::{
     GuardedCall, OkOrErr, Open, Outcome, Percent, Permit, ReportOutcome, Reset, TimeWindow, Trip, TripPolicy,
 };
 
-/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when it is
-/// back.
+/// Any [`Trip`], of a kind and size that is known at run time only: what the module `settings` reads from a file.
+pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
+
+/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when
+/// it is back.
 ///
-/// Clones share one breaker. `P` says when it opens: see [`Trip`]. [`Reset`] says when it closes again, with jitter from the
-/// system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed. For one breaker a host, see
-/// [`Breakers`].
+/// Clones share one breaker. `P` says when it opens: see [`Trip`]. [`Reset`] says when it closes again, with jitter
+/// from the system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed. For one breaker
+/// a host, see [`Breakers`].
 ///
 /// ```
 /// use core::time::Duration;
@@ -144,9 +150,9 @@ pub use steadfast_core::circuit_breaker::{
 ///
 /// # Cost
 ///
-/// While the last call succeeded (or none of the [`CallWindow`] failed), a call takes no lock, and threads do not contend; it
-/// reads the clock only for a [`Reset::call_timeout`]. With `slow_calls` or a time-based window, each call takes the lock
-/// twice. A breaker has about a kibibyte; nothing is allocated after it is made.
+/// While the last call succeeded (or none of the [`CallWindow`] failed), a call takes no lock, and threads do not
+/// contend; it reads the clock only for a [`Reset::call_timeout`]. With `slow_calls` or a time-based window, each call
+/// takes the lock twice. A breaker has about a kibibyte; nothing is allocated after it is made.
 pub struct CircuitBreaker<P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Single<P, T>>);
 
 impl<P: TripPolicy> CircuitBreaker<P> {
@@ -173,7 +179,7 @@ pub struct CircuitBreakerBuilder<P, T = SystemTimer> {
 }
 
 impl<P: TripPolicy, T: Clock> CircuitBreakerBuilder<P, T> {
-    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for all but async calls.
+    /// Another timer than the system's. A [`Clock`] suffices for all but async calls.
     pub fn timer<U: Clock>(self, timer: U) -> CircuitBreakerBuilder<P, U> {
         CircuitBreakerBuilder { trip: self.trip, reset: self.reset, timer }
     }
@@ -188,7 +194,7 @@ impl<P: TripPolicy, T: Clock> CircuitBreakerBuilder<P, T> {
 
 impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// True if a call may be made, for callers that tell its end by [`record_success`](Self::record_success) or
-    /// [`record_failure`](Self::record_failure). If they do not, a probe's place is lost for [`Reset::lease`].
+    /// [`record_failure`](Self::record_failure). If they do not, a probe's slot is lost for [`Reset::lease`].
     #[must_use]
     pub fn allow_request(&self) -> bool {
         self.0.allow_request()
@@ -219,6 +225,20 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// Hands the decision to the breaker or to an operator; the state beneath is untouched.
     pub fn set_mode(&self, mode: BreakerMode) {
         self.0.with_lock(|breaker| breaker.set_mode(mode));
+    }
+
+    /// Decides by other settings from now on; state, mode and counts stay. One step: a call is admitted, and judged, by
+    /// the former settings or by these, never by a mixture.
+    ///
+    /// - **Closed**: the window is kept if its shape is the same (as many calls, or as many buckets of the same length), else
+    ///   it is empty. Calls stay counted as they were judged. If what is kept reaches the new limits, the breaker opens now.
+    /// - **Open**: it becomes half-open when it would have, or after the new open time from now, whichever is sooner.
+    /// - **Half-open**: it closes now if as many probes have succeeded as the new settings ask for.
+    ///
+    /// Calls that are under way are cut off when they would have been; if they end later than the new
+    /// [`call_timeout`](Reset::call_timeout), and the breaker is not calm, they have failed.
+    pub fn set_settings(&self, trip: P, reset: Reset) {
+        self.0.set_settings(trip, reset);
     }
 
     /// Closes the breaker and forgets its past; calls that are under way no longer count.

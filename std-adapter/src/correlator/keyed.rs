@@ -15,10 +15,10 @@ use crate::{
 
 /// A correlator for protocols that bring their own message ids: it matches each reply to its pending call, in fixed memory.
 ///
-/// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here `Id` has to
-/// hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer. A second call
-/// with an id that is pending is refused, and the first stays as it was. Ids are hashed with a random seed; a `&str`
-/// looks up a `String`. Clones share everything.
+/// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here
+/// `Id` has to hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer. A
+/// second call with an id that is pending is refused, and the first stays as it was. Ids are hashed with a random seed;
+/// a `&str` looks up a `String`. Clones share everything.
 ///
 /// ```
 /// use std::{future::ready, io, time::Duration};

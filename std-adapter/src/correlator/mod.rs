@@ -5,8 +5,8 @@
 //!
 //! Both have `call`, which sends and waits; [`Correlator::gather`] asks many peers at once (scatter-gather).
 //!
-//! **Outcomes**: [`Resolution`] of a reply, [`Expired`] of a call that timed out. **Errors**: [`BeginError`] before anything was
-//! sent, [`CallError`] of a call that waits. **Counts**: [`CorrelatorStats`], [`RoundTrips`].
+//! **Outcomes**: [`Resolution`] of a reply, [`Expired`] of a call that timed out. **Errors**: [`BeginError`] before
+//! anything was sent, [`CallError`] of a call that waits. **Counts**: [`CorrelatorStats`], [`RoundTrips`].
 //!
 //! Next: [`quorum`](crate::quorum), for what many peers answer.
 
@@ -29,11 +29,12 @@ pub use steadfast_core::correlator::{
     BeginError, Call, CallError, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
 };
 
-/// A correlator for request and response (RPC): it matches each reply to its pending call by a correlation id, in fixed memory.
+/// A correlator for request and response (RPC): it matches each reply to its pending call by a correlation id, in fixed
+/// memory.
 ///
-/// Clones share everything: those who call and whoever receives have a clone each. A reply counts once, only from the peer
-/// that was asked, and only before the deadline. No background task is needed, and a call allocates nothing. `P` is the peer,
-/// or whatever else a reply must repeat besides the id; `R` is the reply.
+/// Clones share everything: those who call and whoever receives have a clone each. A reply counts once, only from the
+/// peer that was asked, and only before the deadline. No background task is needed, and a call allocates nothing. `P`
+/// is the peer, or whatever else a reply must repeat besides the id; `R` is the reply.
 ///
 /// ```
 /// use std::{future::ready, io, sync::mpsc, thread, time::Duration};
@@ -101,7 +102,7 @@ pub struct CorrelatorBuilder<P, R, T = SystemTimer> {
 }
 
 impl<P: Copy + Eq, R, T: Clock> CorrelatorBuilder<P, R, T> {
-    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for calls that nobody waits for.
+    /// Another timer than the system's. A [`Clock`] suffices for calls that nobody waits for.
     pub fn timer<U: Clock>(self, timer: U) -> CorrelatorBuilder<P, R, U> {
         CorrelatorBuilder { capacity: self.capacity, timer, calls: PhantomData }
     }
@@ -273,6 +274,7 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     ///
     /// [`CallError::Full`] if there are fewer free slots than peers, and nothing was sent; [`CallError::Closed`];
     /// [`CallError::Send`] if sending failed for every peer (the first failure).
+    #[doc(alias("fan-out", "scatter-gather"))]
     pub async fn gather<F, D, E>(
         &self,
         peers: impl IntoIterator<Item = P>,

@@ -47,8 +47,8 @@ use crate::{
 ///
 /// # When it is full
 ///
-/// As a [`RateLimiter`](crate::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry share one
-/// quota, make their attempts one at a time, and their values are not kept.
+/// As a [`RateLimiter`](crate::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry
+/// share one quota, make their attempts one at a time, and their values are not kept.
 ///
 /// # Cancellation
 ///
@@ -150,9 +150,9 @@ impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuild
 impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
     /// Allows an attempt for `key`, or tells what there is instead. O(1) expected.
     ///
-    /// While an attempt is in flight no other is allowed, whatever the quota has left. The guard ends the attempt, at the
-    /// latest when it is dropped; it may be moved into a task. Values and keys are cloned and dropped outside the lock; only
-    /// [`Eq`] of keys runs inside, and must not use this limiter.
+    /// While an attempt is in flight no other is allowed, whatever the quota has left. The guard ends the attempt, at
+    /// the latest when it is dropped; it may be moved into a task. Values and keys are cloned and dropped outside the
+    /// lock; only [`Eq`] of keys runs inside, and must not use this limiter.
     #[doc(alias = "AllowOrCached")]
     pub fn allow_or_cached<Q>(&self, key: &Q) -> AllowOrCached<CachedGuard<K, V, A, T>, V>
     where
@@ -178,6 +178,25 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
         drop(gone);
         let guard = |permit| FlightGuard::new(FlightReporter { shards: Arc::clone(&self.0), hash, permit });
         answer.map(guard, |value| V::clone(&value))
+    }
+
+    /// Gives every key another quota, and attempts another lease, from now on.
+    ///
+    /// Values stay, and what was counted stays counted. An attempt in flight ends when it would have, or after the new lease
+    /// from now, whichever is sooner. Each shard is locked for O(its capacity), one after the other.
+    pub fn set_settings(&self, quota: A, lease: Duration)
+    where
+        A: Clone,
+    {
+        for shard in self.0.iter() {
+            let quota = quota.clone(); // outside the lock
+            shard.set_settings(quota, lease);
+        }
+    }
+
+    /// What to do with a new key while there is no room, from now on.
+    pub fn set_on_full(&self, on_full: OnFull) {
+        self.0.iter().for_each(|shard| shard.set_on_full(on_full));
     }
 
     /// Forgets every idle key and its value, and tells how many; never needed, but it frees the memory of the keys and

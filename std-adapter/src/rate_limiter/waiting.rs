@@ -32,15 +32,16 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///   before it, until it is polled again.
     /// - A turn counts from when it came, at most 5 ms back: a timer that wakes late costs no throughput. See
     ///   [`Gcra`](crate::rate_limiter::Gcra).
-    /// - [`set_quota`](Self::set_quota), [`refund`](Self::refund), [`reset`](Self::reset) and [`cleanup`](Self::cleanup) wake
-    ///   those who wait.
+    /// - [`set_quota`](Self::set_quota), [`refund`](Self::refund), [`reset`](Self::reset) and
+    ///   [`cleanup`](Self::cleanup) wake those who wait.
     /// - A quota of zero is waited for until there is another one.
     ///
-    /// It counts as allowed when it is, and never as denied. Without a runtime, wait in [`block_on`](crate::runtime::block_on).
+    /// It counts as allowed when it is, and never as denied. Without a runtime, wait in
+    /// [`block_on`](crate::runtime::block_on).
     ///
     /// # Cancellation
     ///
-    /// A future that is dropped has counted nothing and frees its place at once.
+    /// A future that is dropped has counted nothing and leaves the queue at once.
     ///
     /// ```
     /// # use steadfast::{Gcra, RateLimiter};
@@ -65,8 +66,8 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///
     /// # Errors
     ///
-    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota, at once or when [`set_quota`](Self::set_quota) makes it so;
-    /// nothing was taken from the quota, and it counts as denied.
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota, at once or when [`set_quota`](Self::set_quota)
+    /// makes it so; nothing was taken from the quota, and it counts as denied.
     pub fn until_allowed_n<'a, Q>(
         &'a self,
         key: &'a Q,
@@ -100,8 +101,8 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`]. Nothing was
-    /// taken from the quota, and it counts as denied.
+    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`].
+    /// Nothing was taken from the quota, and it counts as denied.
     #[doc(alias("acquirePermission", "timeoutDuration"))]
     pub fn until_allowed_within<'a, Q>(
         &'a self,
@@ -116,9 +117,9 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
         UntilAllowed::new(self, key, cost, Some(longest))
     }
 
-    /// [`until_allowed_within`](Self::until_allowed_within), or however long it takes without a `longest`, whose future holds a
-    /// clone of this limiter and the key, and borrows nothing: it can be kept in a struct, or be part of a `tower` service's
-    /// future.
+    /// [`until_allowed_within`](Self::until_allowed_within), or however long it takes without a `longest`, whose future
+    /// holds a clone of this limiter and the key, and borrows nothing: it can be kept in a struct, or be part of a
+    /// `tower` service's future.
     ///
     /// # Errors
     ///

@@ -22,7 +22,8 @@ pub use steadfast_core::retry::{
     RetryFuture, RetryIf, RetryPolicy, Retrying, Step,
 };
 
-/// Retries an operation on the system's timer: `policy.call(operation).await` tries until it succeeds or the policy gives up.
+/// Retries an operation on the system's timer: `policy.call(operation).await` tries until it succeeds or the policy
+/// gives up.
 ///
 /// ```
 /// use core::time::Duration;
@@ -166,6 +167,20 @@ impl RetryBudget {
 
     fn new(budget: BudgetMachine) -> Self {
         Self(Arc::new(Mutex::new(budget)))
+    }
+
+    /// Goes by the settings of another budget from now on, and keeps what is in it, at most the new burst, and its counts.
+    ///
+    /// ```
+    /// use steadfast::RetryBudget;
+    ///
+    /// let budget = RetryBudget::percent(20);
+    /// budget.set_settings(&RetryBudget::percent(5).burst(3));
+    /// assert_eq!(budget.available(), 3);
+    /// ```
+    pub fn set_settings(&self, settings: &Self) {
+        let settings = settings.0.with(|budget| budget.clone());
+        self.0.with(|budget| budget.set_settings(&settings, SystemTimer.now()));
     }
 
     /// Puts in the share of one request. [`Retrying::budget`] does it.

@@ -30,18 +30,21 @@ fn rows(glossary: &str) -> Vec<Row<'_>> {
         .collect()
 }
 
-/// What rustdoc shows or finds of an item: its doc comment and the aliases among its attributes.
+/// What rustdoc shows or finds of an item: its doc comment and its attributes, with the aliases among them.
 fn pages(source: &str, name: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut above = String::new();
+    let mut in_attribute = false;
     for line in source.lines().map(str::trim_start) {
-        if let Some(text) = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")) {
+        in_attribute |= line.starts_with("#[");
+        if let Some(text) = line.strip_prefix("///") {
             above.push(' ');
             above.push_str(text.trim());
-        } else if line.starts_with("#[doc(alias") || (line.starts_with('"') && line.ends_with([',', '"'])) {
+        } else if in_attribute {
             above.push(' ');
             above.push_str(line);
-        } else if !line.starts_with("#[") && !line.starts_with(['"', ')', ']']) {
+            in_attribute = !line.ends_with(']');
+        } else {
             if defines(line, name) {
                 found.push(above.clone());
             }
@@ -142,6 +145,7 @@ fn a_page_without_the_term_is_noticed() {
     assert!(contains(&page, "bucket of tokens") && contains(&page, "leaky") && contains(&page, "gcra"));
     assert!(!contains(&page, "token bucket") && !contains(&page, "Other"));
     assert_eq!(pages(core, "gcra"), [" Other."]);
+    assert_eq!(pages("/// A.\n#[cfg_attr(\n    feature = \"serde\"\n)]\npub struct B<T>;", "B").len(), 1);
 
     let adapter = "/// A bucket.\npub struct Gcra;\nimpl Gcra {\n    /// Leaky.\n    pub fn take() {}\n}\n";
     let crates = [vec![core.to_owned()], vec![adapter.to_owned()]];

@@ -29,10 +29,10 @@ use kept::{Attempt, Keeping, Kept};
 /// A keyed rate limiter with single flight and a cached value: one caller at a time fetches the value of a key, at most so
 /// often, and the others get the last one. It prevents a thundering herd (cache stampede).
 ///
-/// For calls whose answer stays good for a while: is this peer alive? A caller that is allowed gets a permit, and ends it by
-/// [`complete`](CachedRateLimiterIn::complete) with the value, by [`release`](CachedRateLimiterIn::release) if there is
-/// none, or by [`refund`](CachedRateLimiterIn::refund) if nothing was attempted. A permit that was lost is given up when
-/// its lease ends. Nobody waits: without a value the answer is [`InFlight`](AllowOrCached::InFlight) or
+/// For calls whose answer stays good for a while: is this peer alive? A caller that is allowed gets a permit, and ends
+/// it by [`complete`](CachedRateLimiterIn::complete) with the value, by [`release`](CachedRateLimiterIn::release) if
+/// there is none, or by [`refund`](CachedRateLimiterIn::refund) if nothing was attempted. A permit that was lost is
+/// given up when its lease ends. Nobody waits: without a value the answer is [`InFlight`](AllowOrCached::InFlight) or
 /// [`Denied`](AllowOrCached::Denied), which cannot be mistaken for one.
 ///
 /// ```
@@ -112,6 +112,19 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
         self
     }
 
+    /// Gives every key another quota, and attempts another lease, from now on. O(capacity).
+    ///
+    /// Values stay, and what was counted stays counted, as [`RateLimiterIn::set_quota`] says. An attempt in flight ends when
+    /// it would have, or after the new lease from now, whichever is sooner.
+    pub fn set_settings(&mut self, quota: A, lease: Duration, now: Instant) {
+        self.limiter.set_quota(Keeping::new(quota, Span::new(lease)), now);
+    }
+
+    /// Another policy for new keys while the table is full, from now on.
+    pub const fn set_on_full(&mut self, on_full: OnFull) {
+        self.limiter.on_full = on_full;
+    }
+
     /// How many keys have an entry.
     pub const fn len(&self) -> usize {
         self.limiter.len()
@@ -134,8 +147,8 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
 
     /// Ends an attempt with its value, which is the answer for this key from now on.
     ///
-    /// Good even after the lease, as long as no other attempt has begun. The value that it replaces is dropped, or its own if
-    /// the key has no entry.
+    /// Good even after the lease, as long as no other attempt has begun. The value that it replaces is dropped, or its
+    /// own if the key has no entry.
     ///
     /// # Errors
     ///

@@ -57,8 +57,8 @@ impl<K: Eq + Hash, P: TripPolicy, T: Timer> Breakers<K, P, T> {
         GuardedCall::new(KeyReporter::new(self, key), call, classify)
     }
 
-    /// [`call_with`](Self::call_with) whose future holds a clone of these breakers and the key, and borrows nothing: it can be
-    /// the `Future` of a `tower` service, or be kept in a struct.
+    /// [`call_with`](Self::call_with) whose future holds a clone of these breakers and the key, and borrows nothing: it
+    /// can be the `Future` of a `tower` service, or be kept in a struct.
     ///
     /// # Errors
     ///

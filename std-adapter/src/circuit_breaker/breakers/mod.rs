@@ -16,11 +16,12 @@ use crate::{
     storage::{Heap, KeyHasher, Shards, Spread},
 };
 
-/// Circuit breakers by key: a [`CircuitBreaker`](crate::circuit_breaker::CircuitBreaker) for each host or peer, in fixed memory.
+/// Circuit breakers by key: a [`CircuitBreaker`](crate::circuit_breaker::CircuitBreaker) for each host or peer, in
+/// fixed memory.
 ///
-/// Clones share everything. A key that never fails takes no memory (with a window, from its first result on). Keys are hashed
-/// with a random seed; a `&str` looks up a `String` without allocating. Of a key's own code only `Eq` and `Hash` run while a
-/// lock is held (and `clone` in [`tripped`](Self::tripped)).
+/// Clones share everything. A key that never fails takes no memory (with a window, from its first result on). Keys are
+/// hashed with a random seed; a `&str` looks up a `String` without allocating. Of a key's own code only `Eq` and `Hash`
+/// run while a lock is held (and `clone` in [`tripped`](Self::tripped)).
 ///
 /// ```
 /// use core::time::Duration;
@@ -41,12 +42,12 @@ use crate::{
 ///
 /// # When it is full
 ///
-/// A key that needs an entry takes over an idle one: that of a closed breaker with nothing against its key, that of an open
-/// one that nobody has asked for during the longest open time after they might have, or that of any closed one that nobody
-/// has told anything for a minute (or the longest open time, the window's span, or two [leases](Reset::lease) that are set,
-/// if that is longer). If there is none near, calls for that key are permitted without tracking (fail open);
-/// [`untracked`](Self::untracked) counts them. No flood of failing keys can grow it, block a call, or make it forget a breaker
-/// that is open, or failures from within that time.
+/// A key that needs an entry takes over an idle one: that of a closed breaker with nothing against its key, that of an
+/// open one that nobody has asked for during the longest open time after they might have, or that of any closed one
+/// that nobody has told anything for a minute (or the longest open time, the window's span, or two
+/// [leases](Reset::lease) that are set, if that is longer). If there is none near, calls for that key are permitted
+/// without tracking (fail open); [`untracked`](Self::untracked) counts them. No flood of failing keys can grow it,
+/// block a call, or make it forget a breaker that is open, or failures from within that time.
 ///
 /// A result whose key has no entry counts for a new one, however long ago its call began.
 #[doc(alias = "CircuitBreakerRegistry")]
@@ -102,7 +103,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
 
 impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// True if a call to `key` may be made, for callers that tell its end by [`record_success`](Self::record_success) or
-    /// [`record_failure`](Self::record_failure). If they do not, a probe's place is lost for [`Reset::lease`].
+    /// [`record_failure`](Self::record_failure). If they do not, a probe's slot is lost for [`Reset::lease`].
     #[must_use]
     pub fn allow_request<Q>(&self, key: &Q) -> bool
     where
@@ -168,6 +169,18 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// Hands the decision about every key to the breakers or to an operator; the states beneath are untouched.
     pub fn set_mode(&self, mode: BreakerMode) {
         self.0.iter().for_each(|shard| shard.with_lock(|breakers| breakers.set_mode(mode)));
+    }
+
+    /// Every breaker decides by other settings from now on, as
+    /// [`CircuitBreaker::set_settings`](crate::CircuitBreaker::set_settings) says.
+    ///
+    /// Each shard is locked for O(its capacity), one after the other: of one key all calls are decided by the former settings
+    /// until one moment, and by these after it.
+    pub fn set_settings(&self, trip: P, reset: Reset) {
+        for shard in self.0.iter() {
+            let trip = trip.clone();
+            shard.with(|breakers, now| breakers.set_settings(trip, reset, now));
+        }
     }
 
     /// The keys whose breaker is not closed. Each shard is locked for O(its capacity), and keys are cloned meanwhile: their

@@ -11,7 +11,7 @@ use core::{
 };
 
 use steadfast_core::{
-    CircuitBreaker as Machine, Clock, Instant, Lock, Shared, Timer,
+    CircuitBreaker as Machine, Clock, Instant, Lock, Reset, Shared, Timer,
     circuit_breaker::{Open, Outcome, Permit, ReportOutcome, TripPolicy},
 };
 
@@ -23,8 +23,12 @@ pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64>
     lanes: [Lane<W>; LANES],
     /// The lanes are open; looked at and changed inside the lock only.
     is_calm: AtomicBool,
-    call_timeout: Option<Duration>,
+    /// In nanoseconds, [`NO_LIMIT`] if there is none.
+    call_timeout: AtomicU64,
 }
+
+/// The call timeout of a breaker without one.
+const NO_LIMIT: u64 = u64::MAX;
 
 /// Brings a permit back to its breaker.
 pub(super) struct Reporter<S> {
@@ -156,12 +160,12 @@ where
     W: Word,
 {
     pub(super) fn new(lock: L, clock: T) -> Self {
-        let end_of_first = lock.with(|machine| machine.call_deadline(Instant::ZERO));
+        let call_timeout = AtomicU64::new(lock.with(|machine| call_timeout(machine)));
         let single = Self {
             shared: Shared::new(lock, clock),
             lanes: Default::default(),
             is_calm: AtomicBool::new(false),
-            call_timeout: end_of_first.map(|at| at.saturating_duration_since(Instant::ZERO)),
+            call_timeout,
         };
         single.shared.with_lock(|machine| single.open_lanes(machine));
         single
@@ -181,14 +185,15 @@ where
     #[inline]
     pub(super) fn acquire_in<S: Deref<Target = Self>>(single: S, lane: usize) -> Result<(Permit, Reporter<S>), Open> {
         let generation = single.lane(lane).generation();
-        // Only if calls have a limit it matters when they began.
-        let now = single.call_timeout.map_or(Instant::ZERO, |_| single.clock().now());
+        let call_timeout = single.call_timeout.load(Ordering::Relaxed);
+        // Only if calls have a limit it matters when they began. One that has none gets none later.
+        let now = if call_timeout == NO_LIMIT { Instant::MAX } else { single.clock().now() };
         // Of a call that passes by a lane the machine hears when it ends.
         let permit = match generation {
             Some(generation) => Permit::calm(generation, now),
             None => single.acquire_locked()?,
         };
-        let deadline = single.call_timeout.map(|call_timeout| now.saturating_add(call_timeout));
+        let deadline = (call_timeout != NO_LIMIT).then(|| now.saturating_add(Duration::from_nanos(call_timeout)));
         Ok((permit, Reporter { single, lane, is_counted: generation.is_none(), deadline }))
     }
 
@@ -218,6 +223,14 @@ where
         if !self.lane(lane()).count(SUCCEEDED, |_| true) {
             self.with(Machine::record_success);
         }
+    }
+
+    /// The machine decides by other settings from now on.
+    pub(super) fn set_settings(&self, trip: P, reset: Reset) {
+        self.with(|machine, now| {
+            machine.set_settings(trip, reset, now);
+            self.call_timeout.store(call_timeout(machine), Ordering::Relaxed);
+        });
     }
 
     /// Runs `f` on the machine with the current time.
@@ -259,6 +272,10 @@ where
         let [first, ..] = &self.lanes;
         self.lanes.get(number % LANES).unwrap_or(first)
     }
+}
+
+fn call_timeout<P: TripPolicy>(machine: &Machine<P>) -> u64 {
+    machine.call_deadline(Instant::ZERO).map_or(NO_LIMIT, Instant::as_nanos)
 }
 
 /// The number of this thread's lane.

@@ -69,8 +69,7 @@ async fn a_call_can_be_spawned_and_aborted() {
 #[cfg(feature = "tokio")]
 #[tokio::test(start_paused = true)]
 async fn a_slow_call_counts_as_slow() {
-    let trip: crate::circuit_breaker::CallWindow<2> =
-        Trip::call_window(Percent::new(100)).slow_calls(Duration::from_secs(2), Percent::new(50));
+    let trip: CallWindow<2> = Trip::call_window(Percent::new(100)).slow_calls(Duration::from_secs(2), Percent::new(50));
     let breaker = CircuitBreaker::new(trip, RESET);
     let slow = async || {
         tokio::time::sleep(Duration::from_secs(3)).await;

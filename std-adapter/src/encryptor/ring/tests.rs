@@ -62,8 +62,7 @@ fn the_key_is_wiped_on_drop_and_nothing_else_is_kept() {
 
 #[test]
 fn the_seeds_messages() {
-    let vectors: Vec<Value> =
-        serde_json::from_str(include_str!("../../../../tests/host/vectors/encryptor.json")).unwrap();
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("../../../tests/vectors/encryptor.json")).unwrap();
     assert_eq!(vectors.len(), 8);
     for (id, vector) in vectors.iter().enumerate() {
         let [seed, nonce, aad, plaintext, sealed] =
