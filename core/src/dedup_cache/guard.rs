@@ -53,7 +53,7 @@ where
     /// come again then; to keep it out for a TTL, commit.
     #[doc(alias("leak", "disarm"))]
     pub fn keep(mut self) {
-        drop(self.ticket.take());
+        self.ticket = None;
     }
 }
 

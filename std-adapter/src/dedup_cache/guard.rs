@@ -43,7 +43,7 @@ impl<K: Eq + Hash, T: Clock> ClaimGuard<K, T> {
     /// come again then; to keep it out for a TTL, commit.
     #[doc(alias("leak", "disarm"))]
     pub fn keep(mut self) {
-        drop(self.ticket.take());
+        self.ticket = None;
     }
 }
 
