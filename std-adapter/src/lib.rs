@@ -43,6 +43,8 @@ pub mod quorum;
 pub mod rate_limiter;
 pub mod retry;
 pub mod runtime;
+#[cfg(feature = "serde")]
+pub mod settings;
 pub mod storage;
 
 #[doc(inline)]

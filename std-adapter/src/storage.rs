@@ -10,7 +10,7 @@ use crate::runtime::random_seed;
 
 /// Slots in one boxed slice whose size is chosen at run time and never changes: the
 /// [`Storage`] of servers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Heap;
 
 impl Storage for Heap {

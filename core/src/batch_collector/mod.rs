@@ -13,8 +13,10 @@ mod queue;
 mod schedule;
 mod settings;
 mod shared;
+mod sleep;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod waiting;
 mod worker;
 
@@ -112,9 +114,17 @@ impl<T, const N: usize> BatchCollector<T, N> {
         Some(self.hand_out(reason))
     }
 
+    /// Other settings from now on, for the batch being filled too: it is handed out here if it is due by them.
+    ///
+    /// A new idle gap is counted from now at the earliest.
+    pub fn set_settings(&mut self, settings: BatchSettings, now: Instant) -> Option<Batch<'_, T>> {
+        self.schedule.change(settings, now);
+        self.on_timeout(now)
+    }
+
     /// When [`on_timeout`](Self::on_timeout) has a batch to hand out, unless a push or flush does so before.
     ///
-    /// Changed by `push`, `on_timeout` and `flush` only; `None` while empty.
+    /// Changed by `push`, `on_timeout`, `flush` and `set_settings` only; `None` while empty.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.schedule.next_deadline()

@@ -8,7 +8,7 @@ use super::{
     AddError, BatchBuffer, BatchQueueStats, BatchSettings, FlushOutcome, FlushReason,
     line::Line,
     schedule::Schedule,
-    waiting::{Place, Turns, Wake, Worker},
+    turns::{Place, Turns, Wake, Worker},
 };
 use crate::foundation::{
     storage::{Allocate, Inline, Storage},
@@ -274,6 +274,15 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
     pub(super) fn ask_for_flush(&mut self) -> Wake {
         self.flush_asked = self.schedule.len() > 0;
         Wake { worker: if self.flush_asked { self.wake_worker() } else { None }, in_line: None }
+    }
+
+    /// Other settings from now on, for the batch being filled too. The worker looks anew.
+    pub(super) fn change(&mut self, settings: BatchSettings, now: Instant) -> Wake {
+        self.schedule.change(settings, now);
+        if self.schedule.closed().is_some() {
+            self.close_batch();
+        }
+        Wake { worker: self.wake_worker(), in_line: self.next_in_line() }
     }
 
     /// Takes no more items.

@@ -60,6 +60,16 @@ impl Schedule {
         }
     }
 
+    /// Other settings from now on, for the batch being filled too.
+    pub(super) fn change(&mut self, settings: BatchSettings, now: Instant) {
+        let former = self.idle_gap;
+        let new = Self::new(self.max_len, settings);
+        (self.max_wait, self.idle_gap, self.max_weight) = (new.max_wait, new.idle_gap, new.max_weight);
+        if former == Span::MAX {
+            self.last_at = now; // without a gap nobody has kept it
+        }
+    }
+
     /// Counts one more item, at the time that it comes.
     pub(super) fn push(&mut self, weight: u32, now: Instant) {
         // An earlier `now` than the first item's is a clock that stepped back: wait once more from here, not for the step.

@@ -29,6 +29,7 @@ use heapless::Vec as Items;
 
 use super::super::queue::Fetch;
 use super::*;
+use crate::foundation::shared::Shared;
 use crate::{
     batch_collector::{BatchQueue, BatchSettings},
     foundation::time::Instant,
@@ -379,4 +380,33 @@ fn a_former_waker_is_dropped_outside_the_lock() {
         assert!(batch.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         assert_eq!(DROPPED_UNLOCKED.load(Ordering::Relaxed), dropped);
     }
+}
+
+#[test]
+fn the_worker_is_woken_where_other_settings_bring_the_deadline_nearer() {
+    let timer = VirtualTimer::default();
+    let machine = BatchQueue::<u32, 3, 4>::new(BatchSettings::new(Duration::from_secs(3_600)));
+    let queue: Queue3 = Shared::new(RefCell::new(machine), timer.clone());
+    let flushed = RefCell::new(Vec::new());
+    let mut simulator = Simulator::with_timer(1, timer.clone());
+    simulator.spawn(async {
+        let worker = queue.run(async |items: &mut Items<u32, 3>, reason| {
+            flushed.borrow_mut().push((timer.now(), reason, items.to_vec()));
+        });
+        worker.await.unwrap();
+    });
+    simulator.spawn(async {
+        queue.add(7).await.unwrap();
+        timer.sleep_until(Instant::from_secs(5)).await;
+        queue.set_settings(BatchSettings::new(WAIT));
+        timer.sleep_until(Instant::from_secs(20)).await;
+        queue.add_weighted(8, 6).await.unwrap();
+        queue.set_settings(BatchSettings::new(WAIT).max_weight(NonZeroU64::new(5).unwrap()));
+        timer.sleep_until(Instant::from_secs(21)).await;
+        queue.stop().await;
+    });
+    simulator.run();
+    drop(simulator);
+    let expected = [(10, FlushReason::Age, vec![7]), (20, FlushReason::Weight, vec![8])];
+    assert_eq!(flushed.into_inner(), expected.map(|(secs, reason, items)| (Instant::from_secs(secs), reason, items)));
 }

@@ -322,3 +322,23 @@ fn a_collector_may_be_a_static() {
 fn its_size_is_the_items_and_a_little() {
     assert_eq!(size_of::<BatchCollector<u64, 16>>(), 16 * 8 + 88);
 }
+
+#[test]
+fn other_settings_hold_for_the_batch_being_filled() {
+    let mut collector = collector();
+    assert!(collector.push(1, at(0)).is_none());
+    assert!(collector.set_settings(BatchSettings::new(WAIT / 2), at(1)).is_none());
+    assert_eq!(collector.next_deadline(), Some(at(5)));
+    assert_eq!(taken(collector.set_settings(BatchSettings::new(WAIT / 5), at(2))), Some((FlushReason::Age, vec![1])));
+
+    let heavy = BatchSettings::new(WAIT).max_weight(NonZeroU64::new(5).unwrap());
+    assert!(collector.push_weighted(2, 7, at(3)).is_none());
+    assert_eq!(taken(collector.set_settings(heavy, at(3))), Some((FlushReason::Weight, vec![2])));
+
+    assert!(collector.push(3, at(4)).is_none());
+    let gap = BatchSettings::new(Duration::MAX).idle_gap(WAIT / 10);
+    assert!(collector.set_settings(gap, at(9)).is_none());
+    assert_eq!(collector.next_deadline(), Some(at(10)), "a new gap is counted from the change");
+    assert!(collector.set_settings(BatchSettings::new(Duration::MAX), at(9)).is_none());
+    assert_eq!(collector.next_deadline(), None);
+}

@@ -123,6 +123,21 @@ impl<P: TripPolicy> CircuitBreaker<P> {
         self.control.close(&mut self.cell);
     }
 
+    /// Decides by other settings from now on; state, mode and counts stay.
+    ///
+    /// - **Closed**: the window is kept if its shape is the same (as many calls, or as many buckets of the same length), else
+    ///   it is empty. Calls stay counted as they were judged. If what is kept reaches the new limits, the breaker opens now.
+    /// - **Open**: it becomes half-open when it would have, or after the new open time from now, whichever is sooner.
+    /// - **Half-open**: it closes now if as many probes have succeeded as the new settings ask for; probes that are out keep
+    ///   their place for the new lease from now at most.
+    ///
+    /// Calls that are under way are judged by the new settings when they end. The generator of [`Reset::jitter`] goes on;
+    /// the new seed is not used.
+    pub fn set_settings(&mut self, trip: P, reset: Reset, now: Instant) {
+        let former = self.control.replace(trip, reset);
+        self.control.take_over(&former, &mut self.cell, now);
+    }
+
     /// Opens the breaker for the open time that its [`Reset`] says, whatever its calls came to; those that are under way no
     /// longer count. To keep it open, see [`BreakerMode::ForcedOpen`].
     #[doc(alias("trip", "force_open"))]

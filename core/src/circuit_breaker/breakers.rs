@@ -126,6 +126,17 @@ impl<K, P: TripPolicy, S: Storage, H> BreakersIn<K, P, S, H> {
         self.control.mode = mode;
     }
 
+    /// Every breaker decides by other settings from now on, as
+    /// [`CircuitBreaker::set_settings`](super::CircuitBreaker::set_settings) says. O(capacity).
+    pub fn set_settings(&mut self, trip: P, reset: Reset, now: Instant) {
+        let former = self.control.replace(trip, reset);
+        for slot in 0..self.table.slots() {
+            if let Some(cell) = self.table.get_mut(slot) {
+                self.control.take_over(&former, cell, now);
+            }
+        }
+    }
+
     /// Starts the random numbers of [`Reset::jitter`] over.
     pub const fn reseed_jitter(&mut self, seed: u64) {
         self.control.reseed(seed);

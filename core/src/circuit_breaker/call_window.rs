@@ -69,66 +69,104 @@ impl<const N: usize> CallWindow<N> {
     }
 }
 
-/// How the last `N` calls ended.
+/// How the last calls ended, in a ring of fixed length.
 #[expect(unnameable_types, reason = "only a breaker has one")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Debug)]
-pub struct CallRing<const N: usize> {
+pub struct CallRing<A> {
     counts: Counts,
     next: u32,
-    flags: [u8; N],
+    flags: A,
 }
 
-impl<const N: usize> Policy for CallWindow<N> {
-    type Window = CallRing<N>;
-    const EMPTY: CallRing<N> = CallRing { counts: Counts::NONE, next: 0, flags: [0; N] };
+impl<A: AsRef<[u8]> + AsMut<[u8]>> CallRing<A> {
+    pub(super) const fn new(flags: A) -> Self {
+        Self { counts: Counts::NONE, next: 0, flags }
+    }
 
-    fn record(&self, ring: &mut CallRing<N>, failed: bool, slow: bool, _now: Instant) -> bool {
-        let next = ring.next;
-        let Some(place) = ring.flags.get_mut(next as usize) else {
-            return false; // never: `next` stays below `N`
+    /// Counts one call in place of the oldest; true if the limits are reached.
+    #[inline]
+    pub(super) fn record(&mut self, limits: &Limits, failed: bool, slow: bool) -> bool {
+        let (calls, next) = (self.flags.as_ref().len() as u32, self.next);
+        let Some(place) = self.flags.as_mut().get_mut(next as usize) else {
+            return false; // never: `next` stays below the length
         };
-        ring.next = if next == Self::CALLS.saturating_sub(1) { 0 } else { next.saturating_add(1) };
+        self.next = if next == calls.saturating_sub(1) { 0 } else { next.saturating_add(1) };
         let new = if failed { FAILED } else { 0 } | if slow { SLOW } else { 0 };
         let old = mem::replace(place, new);
-        if ring.counts.calls == Self::CALLS {
+        if self.counts.calls == calls {
             if old == new {
                 return false; // the counts stay what they were, and those did not open it
             }
-            ring.counts.subtract(Counts {
+            self.counts.subtract(Counts {
                 calls: 1,
                 failed: u32::from(old & FAILED != 0),
                 slow: u32::from(old & SLOW != 0),
             });
         }
-        ring.counts.add(failed, slow);
-        self.limits.are_reached(ring.counts)
+        self.counts.add(failed, slow);
+        limits.are_reached(self.counts)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.flags.as_ref().len()
+    }
+
+    pub(super) const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(super) fn is_calm(&self, limits: &Limits) -> bool {
+        limits.slow_calls.is_none() && self.counts.failed == 0
+    }
+
+    pub(super) fn succeed(&mut self, limits: &Limits, successes: u64) {
+        // More of them would only push each other out.
+        for _ in 0..successes.min(self.flags.as_ref().len() as u64) {
+            self.record(limits, false, false);
+        }
+    }
+
+    /// The same in other memory of the same length.
+    pub(super) fn copied_to<B: AsRef<[u8]> + AsMut<[u8]>>(&self, mut flags: B) -> CallRing<B> {
+        flags.as_mut().iter_mut().zip(self.flags.as_ref()).for_each(|(to, from)| *to = *from);
+        CallRing { counts: self.counts, next: self.next, flags }
+    }
+}
+
+impl<const N: usize> Policy for CallWindow<N> {
+    type Window = CallRing<[u8; N]>;
+    const EMPTY: Self::Window = CallRing::new([0; N]);
+
+    fn record(&self, ring: &mut Self::Window, failed: bool, slow: bool, _now: Instant) -> bool {
+        ring.record(&self.limits, failed, slow)
     }
 
     fn is_slow(&self, started_at: Instant, now: Instant) -> bool {
         self.limits.is_slow(started_at, now)
     }
 
-    fn counts(&self, ring: &mut CallRing<N>, _now: Instant) -> WindowStats {
+    fn counts(&self, ring: &mut Self::Window, _now: Instant) -> WindowStats {
         ring.counts.stats()
     }
 
-    fn is_empty(&self, ring: &CallRing<N>, _now: Instant) -> bool {
-        ring.counts.calls == 0
+    fn is_empty(&self, ring: &Self::Window, _now: Instant) -> bool {
+        ring.counts.is_empty()
     }
 
-    fn is_clean(&self, ring: &CallRing<N>, _now: Instant) -> bool {
-        ring.counts.failed == 0 && ring.counts.slow == 0
+    fn is_clean(&self, ring: &Self::Window, _now: Instant) -> bool {
+        ring.counts.are_clean()
     }
 
-    fn is_calm(&self, ring: &CallRing<N>) -> bool {
-        self.limits.slow_calls.is_none() && ring.counts.failed == 0
+    fn is_calm(&self, ring: &Self::Window) -> bool {
+        ring.is_calm(&self.limits)
     }
 
-    fn succeed(&self, ring: &mut CallRing<N>, successes: u64) {
-        // More of them would only push each other out.
-        for _ in 0..successes.min(Self::CALLS.into()) {
-            self.record(ring, false, false, Instant::ZERO);
-        }
+    fn succeed(&self, ring: &mut Self::Window, successes: u64) {
+        ring.succeed(&self.limits, successes);
+    }
+
+    fn take_over(&self, _former: &Self, ring: &mut Self::Window, _now: Instant) -> bool {
+        self.limits.are_reached(ring.counts)
     }
 }

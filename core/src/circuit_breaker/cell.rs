@@ -1,6 +1,6 @@
 //! What one breaker remembers, and what all breakers of a table share.
 
-use core::num::NonZeroU32;
+use core::{mem, num::NonZeroU32};
 
 use super::{
     BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset, Transition, TripPolicy, WindowStats,
@@ -71,10 +71,15 @@ impl<W> Cell<W> {
         }
     }
 
-    /// Refuses until `at`, which no step of the clock puts further away than `span`.
+    /// No step of the clock, and no change of the settings, puts `at` further away than `span`.
+    fn bring_nearer(&mut self, span: Span, now: Instant) {
+        self.at = Halves::new(self.at.get().earlier(now.after(span)));
+    }
+
+    /// Refuses until `at`, at most for `span`.
     fn wait(&mut self, span: Span, now: Instant) -> Result<(), Open> {
-        let at = self.at.get().earlier(now.after(span));
-        self.at = Halves::new(at);
+        self.bring_nearer(span, now);
+        let at = self.at.get();
         if now < at { Err(Open { retry_at: at }) } else { Ok(()) }
     }
 
@@ -117,6 +122,34 @@ impl<P: TripPolicy> Control<P> {
 
     pub(super) const fn reseed(&mut self, seed: u64) {
         self.reset.reseed(seed);
+    }
+
+    /// Decides by other settings from now on, and gives the former policy, of which every breaker
+    /// [takes over](Self::take_over). The random numbers go on.
+    pub(super) fn replace(&mut self, trip: P, reset: Reset) -> P {
+        let random = self.reset.random;
+        self.reset = reset;
+        self.reset.random = random;
+        mem::replace(&mut self.trip, trip)
+    }
+
+    /// Puts a breaker of the former policy under the settings that hold since `now`.
+    pub(super) fn take_over(&mut self, former: &P, cell: &mut Cell<P::Window>, now: Instant) {
+        match cell.state {
+            BreakerState::Closed => {
+                if self.trip.take_over(former, &mut cell.window, now) {
+                    self.open(cell, Outcome::Failure, now);
+                }
+            }
+            BreakerState::HalfOpen if cell.succeeded >= self.reset.probe_count() => self.close(cell),
+            BreakerState::HalfOpen => cell.bring_nearer(self.reset.lease_span(), now),
+            BreakerState::Open => cell.bring_nearer(self.longest_wait(cell), now),
+        }
+    }
+
+    /// How long an open breaker waits at most.
+    fn longest_wait(&self, cell: &Cell<P::Window>) -> Span {
+        if cell.hinted { self.reset.longest_open() } else { self.reset.open_for(cell.reopened) }
     }
 
     /// Decides about one call; a breaker that is not there is a new one.
@@ -171,8 +204,7 @@ impl<P: TripPolicy> Control<P> {
         match cell.state {
             BreakerState::Closed => return Ok(cell.generation),
             BreakerState::Open => {
-                let longest = if cell.hinted { self.reset.longest_open() } else { self.reset.open_for(cell.reopened) };
-                cell.wait(longest, now)?;
+                cell.wait(self.longest_wait(cell), now)?;
                 self.enter(cell, BreakerState::HalfOpen);
             }
             BreakerState::HalfOpen if self.has_silent_probes(cell) => {
@@ -261,7 +293,7 @@ impl<P: TripPolicy> Control<P> {
         let says_nothing = permit.generation == UNTRACKED
             || self.is_forced()
             || outcome == Outcome::Ignored
-            || outcome == Outcome::Success && P::FORGETS_SUCCESS;
+            || outcome == Outcome::Success && self.trip.forgets_success();
         if says_nothing {
             self.count(outcome);
         }

@@ -10,6 +10,7 @@
 //!
 //! Next: [`retry`](crate::retry), around the breaker. The order is retry (breaker (time limit (call))).
 
+mod any_trip;
 mod breaker;
 mod breakers;
 mod call;
@@ -27,6 +28,7 @@ mod time_window;
 mod trip;
 mod trip_when;
 
+pub use any_trip::AnyTrip;
 pub use breaker::CircuitBreaker;
 pub use breakers::{Breakers, BreakersIn};
 pub use call::{Admit, Classify, GuardedCall, OkOrErr};

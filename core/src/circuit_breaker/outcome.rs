@@ -50,7 +50,8 @@ pub struct Permit {
 
 impl Permit {
     /// For adapters: a permit of a breaker that is [calm](super::CircuitBreaker::calm_generation), for a call that begins
-    /// now. Where there is no [`call_timeout`](super::Reset::call_timeout), any instant will do.
+    /// now. Where there is no [`call_timeout`](super::Reset::call_timeout), pass [`Instant::MAX`]: such a call is never slow,
+    /// and never too long, whatever the settings are when it ends.
     pub const fn calm(generation: u32, now: Instant) -> Self {
         let generation = match Generation::new(generation) {
             Some(generation) => generation,

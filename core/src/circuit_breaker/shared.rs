@@ -8,7 +8,7 @@ use core::{
 
 use super::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, CircuitBreaker, GuardedCall, OkOrErr,
-    Open, Outcome, Permit, ReportOutcome, Transition, TripPolicy, WindowStats, call::Admit, guard::OnUnwind,
+    Open, Outcome, Permit, ReportOutcome, Reset, Transition, TripPolicy, WindowStats, call::Admit, guard::OnUnwind,
 };
 use crate::foundation::{
     shared::{Clock, Lock, Shared, Timer},
@@ -131,6 +131,11 @@ where
     /// [`CircuitBreaker::set_mode`].
     pub fn set_mode(&self, mode: BreakerMode) {
         self.with_lock(|breaker| breaker.set_mode(mode));
+    }
+
+    /// [`CircuitBreaker::set_settings`] now. Calls that are under way are cut off when they would have been.
+    pub fn set_settings(&self, trip: P, reset: Reset) {
+        self.with(|breaker, now| breaker.set_settings(trip, reset, now));
     }
 
     /// [`CircuitBreaker::close`].
@@ -355,6 +360,11 @@ where
     /// [`BreakersIn::state`].
     pub fn state(&self, key: &K) -> BreakerState {
         self.with_lock(|breakers| breakers.state(key))
+    }
+
+    /// [`BreakersIn::set_settings`] now. Calls that are under way are cut off when they would have been.
+    pub fn set_settings(&self, trip: P, reset: Reset) {
+        self.with(|breakers, now| breakers.set_settings(trip, reset, now));
     }
 
     /// [`BreakersIn::set_mode`].

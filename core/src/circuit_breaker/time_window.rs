@@ -12,7 +12,7 @@ use super::{
 use crate::foundation::time::{Instant, Span};
 
 /// The default of [`TimeWindow::min_calls`]: enough that one bad call among a few is no rate.
-const MIN_CALLS: u32 = 20;
+pub(super) const MIN_CALLS: u32 = 20;
 
 /// A time-based sliding window: opens a circuit breaker at a failure rate (or slow call rate) threshold over the calls of a
 /// span of time. 12 bytes a bucket and 24 a breaker.
@@ -81,32 +81,37 @@ impl<const B: usize> TimeWindow<B> {
     }
 }
 
-/// The calls of the last `B` buckets, and their sum.
+/// The calls of the last buckets, and their sum.
 #[expect(unnameable_types, reason = "only a breaker has one")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Debug)]
-pub struct Buckets<const B: usize> {
+pub struct Buckets<A> {
     /// When the newest bucket is full.
     ends_at: Instant,
     newest: u32,
     sum: Counts,
-    buckets: [Counts; B],
+    buckets: A,
 }
 
-impl<const B: usize> Buckets<B> {
+impl<A: AsRef<[Counts]> + AsMut<[Counts]>> Buckets<A> {
+    pub(super) const fn new(buckets: A) -> Self {
+        Self { ends_at: Instant::ZERO, newest: 0, sum: Counts::NONE, buckets }
+    }
+
     fn advance(&mut self, bucket: Span, now: Instant) {
         // Under a clock that never steps back this changes nothing.
         self.ends_at = self.ends_at.earlier(now.after(bucket));
-        for _ in 0..B {
+        let buckets = self.buckets.as_ref().len();
+        for _ in 0..buckets {
             if now < self.ends_at {
                 return;
             }
             self.ends_at = self.ends_at.after(bucket);
             self.newest = self.newest.saturating_add(1);
-            if self.newest as usize >= B {
+            if self.newest as usize >= buckets {
                 self.newest = 0;
             }
-            if let Some(oldest) = self.buckets.get_mut(self.newest as usize) {
+            if let Some(oldest) = self.buckets.as_mut().get_mut(self.newest as usize) {
                 self.sum.subtract(*oldest);
                 *oldest = Counts::NONE;
             }
@@ -115,45 +120,92 @@ impl<const B: usize> Buckets<B> {
             self.ends_at = now.after(bucket); // everything was forgotten: begin afresh
         }
     }
+
+    /// Counts one call in the newest bucket, each as long as `bucket`; true if the limits are reached.
+    #[inline]
+    pub(super) fn record(&mut self, bucket: Span, limits: &Limits, failed: bool, slow: bool, now: Instant) -> bool {
+        self.advance(bucket, now);
+        // At four billion calls the shares are known well enough.
+        if self.sum.calls < u32::MAX
+            && let Some(newest) = self.buckets.as_mut().get_mut(self.newest as usize)
+        {
+            newest.add(failed, slow);
+            self.sum.add(failed, slow);
+        }
+        limits.are_reached(self.sum)
+    }
+
+    /// True if the calls that count at `now` reach other limits than before.
+    pub(super) fn reach(&mut self, bucket: Span, limits: &Limits, now: Instant) -> bool {
+        self.advance(bucket, now);
+        limits.are_reached(self.sum)
+    }
+
+    /// What counts at `now`.
+    pub(super) fn counts_at(&mut self, bucket: Span, now: Instant) -> Counts {
+        self.advance(bucket, now);
+        self.sum
+    }
+
+    pub(super) fn is_empty(&self, bucket: Span, now: Instant) -> bool {
+        // The newest bucket is the last to be forgotten.
+        let others = (self.buckets.as_ref().len() as u64).saturating_sub(1);
+        self.sum.is_empty() || now >= self.ends_at.after(bucket.times(others))
+    }
+
+    pub(super) fn is_clean(&self, bucket: Span, now: Instant) -> bool {
+        self.sum.are_clean() || self.is_empty(bucket, now)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.buckets.as_ref().len()
+    }
+
+    pub(super) const fn counts(&self) -> Counts {
+        self.sum
+    }
+
+    /// The same in other memory of the same length.
+    pub(super) fn copied_to<B: AsRef<[Counts]> + AsMut<[Counts]>>(&self, mut buckets: B) -> Buckets<B> {
+        buckets.as_mut().iter_mut().zip(self.buckets.as_ref()).for_each(|(to, from)| *to = *from);
+        Buckets { ends_at: self.ends_at, newest: self.newest, sum: self.sum, buckets }
+    }
 }
 
 impl<const B: usize> Policy for TimeWindow<B> {
-    type Window = Buckets<B>;
-    const EMPTY: Buckets<B> =
-        Buckets { ends_at: Instant::ZERO, newest: 0, sum: Counts::NONE, buckets: [Counts::NONE; B] };
+    type Window = Buckets<[Counts; B]>;
+    const EMPTY: Self::Window = Buckets::new([Counts::NONE; B]);
 
-    fn record(&self, window: &mut Buckets<B>, failed: bool, slow: bool, now: Instant) -> bool {
-        window.advance(self.bucket, now);
-        // At four billion calls the shares are known well enough.
-        if window.sum.calls < u32::MAX
-            && let Some(newest) = window.buckets.get_mut(window.newest as usize)
-        {
-            newest.add(failed, slow);
-            window.sum.add(failed, slow);
-        }
-        self.limits.are_reached(window.sum)
+    fn record(&self, window: &mut Self::Window, failed: bool, slow: bool, now: Instant) -> bool {
+        window.record(self.bucket, &self.limits, failed, slow, now)
     }
 
     fn is_slow(&self, started_at: Instant, now: Instant) -> bool {
         self.limits.is_slow(started_at, now)
     }
 
-    fn counts(&self, window: &mut Buckets<B>, now: Instant) -> WindowStats {
-        window.advance(self.bucket, now);
-        window.sum.stats()
+    fn counts(&self, window: &mut Self::Window, now: Instant) -> WindowStats {
+        window.counts_at(self.bucket, now).stats()
     }
 
-    fn is_empty(&self, window: &Buckets<B>, now: Instant) -> bool {
-        // The newest bucket is the last to be forgotten.
-        window.sum.calls == 0 || now >= window.ends_at.after(self.bucket.times((B as u64).saturating_sub(1)))
+    fn is_empty(&self, window: &Self::Window, now: Instant) -> bool {
+        window.is_empty(self.bucket, now)
     }
 
-    fn is_clean(&self, window: &Buckets<B>, now: Instant) -> bool {
-        window.sum.failed == 0 && window.sum.slow == 0 || self.is_empty(window, now)
+    fn is_clean(&self, window: &Self::Window, now: Instant) -> bool {
+        window.is_clean(self.bucket, now)
     }
 
     fn reaches_back_to(&self, then: Instant, now: Instant) -> bool {
         now < then.after(self.bucket.times(B as u64))
+    }
+
+    fn take_over(&self, former: &Self, window: &mut Self::Window, now: Instant) -> bool {
+        if self.bucket == former.bucket {
+            return window.reach(self.bucket, &self.limits, now);
+        }
+        *window = Self::EMPTY;
+        false
     }
 }
 

@@ -64,8 +64,9 @@ impl Trip {
     }
 }
 
-/// A policy that decides when a circuit breaker opens: [`Consecutive`], [`CallWindow`], [`TimeWindow`], or one of them with
-/// a rule of one's own, [`TripWhen`]. Closed to others.
+/// A policy that decides when a circuit breaker opens: [`Consecutive`], [`CallWindow`], [`TimeWindow`], one of them with a
+/// rule of one's own, [`TripWhen`], or [`AnyTrip`](super::AnyTrip), which is any of them by what is known at run time.
+/// Closed to others.
 pub trait TripPolicy: Clone + fmt::Debug + Policy {}
 
 impl<P: Clone + fmt::Debug + Policy> TripPolicy for P {}
@@ -75,11 +76,13 @@ impl<P: Clone + fmt::Debug + Policy> TripPolicy for P {}
 pub trait Policy {
     type Window: Clone + fmt::Debug;
     const EMPTY: Self::Window;
-    /// A success leaves the window of a new breaker empty.
-    const FORGETS_SUCCESS: bool = false;
-
     /// Counts one call in a closed breaker; true if the breaker opens.
     fn record(&self, window: &mut Self::Window, failed: bool, slow: bool, now: Instant) -> bool;
+
+    /// True if a success leaves the window of a new breaker empty.
+    fn forgets_success(&self) -> bool {
+        false
+    }
 
     /// True if a call that ran from `started_at` to `now` counts as slow.
     fn is_slow(&self, _started_at: Instant, _now: Instant) -> bool {
@@ -107,6 +110,10 @@ pub trait Policy {
 
     /// Counts successes in a window that is calm.
     fn succeed(&self, _window: &mut Self::Window, _successes: u64) {}
+
+    /// Makes of a window of `former`, which decided until `now`, one of this policy: kept if its shape is the same, else
+    /// empty. True if what it holds opens the breaker.
+    fn take_over(&self, former: &Self, window: &mut Self::Window, now: Instant) -> bool;
 }
 
 /// Opens a circuit breaker after a number of consecutive failures: 4 bytes a breaker.
@@ -131,7 +138,6 @@ impl Consecutive {
 impl Policy for Consecutive {
     type Window = u32;
     const EMPTY: u32 = 0;
-    const FORGETS_SUCCESS: bool = true;
 
     fn record(&self, run: &mut u32, failed: bool, _slow: bool, _now: Instant) -> bool {
         if failed {
@@ -157,6 +163,14 @@ impl Policy for Consecutive {
 
     fn is_calm(&self, run: &u32) -> bool {
         *run == 0
+    }
+
+    fn forgets_success(&self) -> bool {
+        true
+    }
+
+    fn take_over(&self, _former: &Self, run: &mut u32, _now: Instant) -> bool {
+        *run >= self.failures.get()
     }
 }
 
@@ -259,9 +273,10 @@ impl Limits {
 }
 
 /// Calls of a window, or of a part of it. No part has more of anything than the whole, so no sum goes over or under.
+#[expect(unnameable_types, reason = "only a breaker has them")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Counts {
+pub struct Counts {
     pub(super) calls: u32,
     pub(super) failed: u32,
     pub(super) slow: u32,
@@ -278,6 +293,15 @@ impl Counts {
         self.calls = self.calls.saturating_add(1);
         self.failed = self.failed.saturating_add(u32::from(failed));
         self.slow = self.slow.saturating_add(u32::from(slow));
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.calls == 0
+    }
+
+    /// True if nothing speaks against the other side.
+    pub(super) const fn are_clean(self) -> bool {
+        self.failed == 0 && self.slow == 0
     }
 
     pub(super) const fn subtract(&mut self, other: Self) {

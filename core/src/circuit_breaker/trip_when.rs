@@ -42,15 +42,24 @@ impl<W, F> TripWhen<W, F> {
     }
 }
 
+impl<W: TripPolicy, F: Fn(WindowStats) -> bool> TripWhen<W, F> {
+    fn says_open(&self, window: &mut W::Window, now: Instant) -> bool {
+        let counts = self.window.counts(window, now);
+        (counts.failures > 0 || counts.slow_calls > 0) && (self.rule)(counts)
+    }
+}
+
 impl<W: TripPolicy, F: Fn(WindowStats) -> bool + Clone> Policy for TripWhen<W, F> {
     type Window = W::Window;
     const EMPTY: W::Window = W::EMPTY;
-    const FORGETS_SUCCESS: bool = W::FORGETS_SUCCESS;
 
     fn record(&self, window: &mut W::Window, failed: bool, slow: bool, now: Instant) -> bool {
         let _own = self.window.record(window, failed, slow, now);
-        let counts = self.window.counts(window, now);
-        (counts.failures > 0 || counts.slow_calls > 0) && (self.rule)(counts)
+        self.says_open(window, now)
+    }
+
+    fn forgets_success(&self) -> bool {
+        self.window.forgets_success()
     }
 
     fn is_slow(&self, started_at: Instant, now: Instant) -> bool {
@@ -79,6 +88,11 @@ impl<W: TripPolicy, F: Fn(WindowStats) -> bool + Clone> Policy for TripWhen<W, F
 
     fn succeed(&self, window: &mut W::Window, successes: u64) {
         self.window.succeed(window, successes);
+    }
+
+    fn take_over(&self, former: &Self, window: &mut W::Window, now: Instant) -> bool {
+        let _own = self.window.take_over(&former.window, window, now);
+        self.says_open(window, now)
     }
 }
 

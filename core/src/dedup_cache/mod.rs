@@ -172,6 +172,23 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
         self
     }
 
+    /// Other settings from now on, for every id that is held: it is known until `ttl` after it was marked, a claim is given
+    /// up `lease` after it began.
+    ///
+    /// So a shorter TTL ends the life of older ids now, and a longer one prolongs it, of those also whose life has ended and
+    /// whose entry was not needed yet. [`horizon`](Self::horizon) says from when on all are known. A claim whose lease ends by
+    /// this is lost: its commit says so.
+    pub fn set_settings(&mut self, ttl: Duration, lease: Duration, on_full: OnFull, now: Instant) {
+        let now = self.observe(now);
+        let (former, lives) = (self.lives.ttl, Lives { ttl: Span::new(ttl), lease: Span::new(lease) });
+        if lives.ttl > former {
+            // Ids that were older than the former TTL may be gone.
+            self.forgotten_at = self.forgotten_at.max(Some(now.before(former)));
+        }
+        self.lives = lives;
+        self.on_full = on_full;
+    }
+
     /// The TTL: how long an id is known.
     pub const fn ttl(&self) -> Duration {
         self.lives.ttl.to_duration()

@@ -7,7 +7,7 @@ use core::{
     time::Duration,
 };
 
-use super::{Claim, ClaimGuard, DedupCacheIn, DedupStats, Seen};
+use super::{Claim, ClaimGuard, DedupCacheIn, DedupStats, OnFull, Seen};
 use crate::foundation::{
     shared::{Clock, Lock, Shared},
     storage::Storage,
@@ -25,6 +25,11 @@ where
     L: Lock<Target = DedupCacheIn<K, S, H>>,
     T: Clock,
 {
+    /// [`DedupCacheIn::set_settings`] now.
+    pub fn set_settings(&self, ttl: Duration, lease: Duration, on_full: OnFull) {
+        self.with(|cache, now| cache.set_settings(ttl, lease, on_full, now));
+    }
+
     /// [`DedupCacheIn::check`] now.
     ///
     /// Of the code of `K`, only `Eq` and `Hash` run inside the lock.

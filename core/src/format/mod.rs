@@ -21,7 +21,8 @@ use crate::{
     logger::{Actors, Entry, Group, Logger},
     quorum::{ListStorage, QuorumIn},
     rate_limiter::{
-        CachedRateLimiterIn, EndFlight, FlightGuard, Quota, RateLimiterIn, UntilAllowed, WaitRequest, WaitState,
+        CachedRateLimiterIn, EndFlight, FlightGuard, Quota, RateLimiterIn, SlidingLogStateIn, UntilAllowed,
+        WaitRequest, WaitState,
     },
     retry::{Operation, RetryBudget, RetryFuture, Retrying},
 };
@@ -65,6 +66,7 @@ format_as_debug! {
     [O, T, R, P, H, N, B] Retrying<O, T, R, P, H, N, B>;
     [A: Admit, F, C] GuardedCall<A, F, C>;
     [V, E: EndFlight<V>] FlightGuard<V, E>;
+    [S: Storage] SlidingLogStateIn<S>;
     [V, T, S: ListStorage] QuorumIn<V, T, S>;
     [const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize]
         Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>;

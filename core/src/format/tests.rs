@@ -13,7 +13,7 @@ use crate::{
     foundation::{hash::*, storage::*, time::*, wait_list::*},
     logger::*,
     quorum::*,
-    rate_limiter::{self, *},
+    rate_limiter::{OnFull as OnFullOfLimiter, *},
     retry::*,
 };
 
@@ -38,7 +38,8 @@ const _: () = {
     format::<(BreakerError<u8>, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset)>();
     format::<(Transition, WindowStats)>();
     format::<(BreakersIn<u8, Consecutive, Inline<4>>, CircuitBreaker<CallWindow<8>>, CircuitBreaker<TimeWindow<8>>)>();
-    format::<(Buckets<8>, CallGuard<OnCall>, CallRing<8>, CallWindow<8>, Consecutive, Percent, TimeWindow<8>, Trip)>();
+    format::<(AnyTrip<Inline<8>>, Buckets<[u8; 8]>, CallGuard<OnCall>, CallRing<[u8; 8]>, CallWindow<8>)>();
+    format::<(Consecutive, Percent, TimeWindow<8>, Trip)>();
 
     format::<(Asked<u8>, BeginError, Call, CallError<u8>, CallId, CorrelatorStats, Expired<u8>, Resolution<u8>)>();
     format::<(CorrelatorIn<u8, u8, Inline<4>>, KeyedCorrelatorIn<u8, u8, Inline<4>>, RoundTrips)>();
@@ -58,9 +59,11 @@ const _: () = {
         Gcra,
         GcraState,
         CostExceedsBurst,
-        rate_limiter::OnFull,
+        OnFullOfLimiter,
         SlidingLog<5>,
+        SlidingLogIn<Inline<5>>,
         SlidingLogState<5>,
+        SlidingLogStateIn<Inline<5>>,
         Verdict,
         WaitError,
     )>();

@@ -101,6 +101,24 @@ impl Link for u32 {
     }
 }
 
+/// Slots on the heap, as an adapter brings them.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Heap;
+
+#[cfg(test)]
+impl Storage for Heap {
+    type Of<T> = std::boxed::Box<[T]>;
+    type Link = u32;
+}
+
+#[cfg(test)]
+impl Allocate for Heap {
+    fn allocate<T>(len: usize, mut fill: impl FnMut() -> T) -> std::boxed::Box<[T]> {
+        (0..len).map(|_| fill()).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

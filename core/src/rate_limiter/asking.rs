@@ -7,7 +7,7 @@ use core::{
 };
 
 use super::{
-    CostExceedsBurst, Decision, ONE, Quota, RateLimiterIn, Verdict,
+    CostExceedsBurst, Decision, ONE, OnFull, Quota, RateLimiterIn, Verdict,
     decide::{Request, plain},
 };
 use crate::foundation::{
@@ -110,6 +110,11 @@ where
     /// [`set_quota_and_wake`](Self::set_quota_and_wake) tells them at once.
     pub fn set_quota(&self, quota: A) {
         self.with(|limiter, now| limiter.set_quota(quota, now));
+    }
+
+    /// [`RateLimiterIn::set_on_full`].
+    pub fn set_on_full(&self, on_full: OnFull) {
+        self.with_lock(|limiter| limiter.set_on_full(on_full));
     }
 
     /// [`RateLimiterIn::reset`]; false if `key` has no entry of its own. Those who wait for it notice within a second;

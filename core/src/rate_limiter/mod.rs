@@ -35,7 +35,7 @@ pub use cached::{
 };
 pub use gcra::{Gcra, GcraState};
 pub use quota::{CostExceedsBurst, Decision, Quota};
-pub use sliding_log::{SlidingLog, SlidingLogState};
+pub use sliding_log::{SlidingLog, SlidingLogIn, SlidingLogState, SlidingLogStateIn};
 pub use stats::RateLimiterStats;
 pub use until_allowed::UntilAllowed;
 pub use verdict::Verdict;
@@ -198,6 +198,11 @@ impl<K, A: Quota, S: Storage, H> RateLimiterIn<K, A, S, H> {
         }
         quota.carry_over(&self.quota, &mut self.overflow, now);
         self.quota = quota;
+    }
+
+    /// Another policy for new keys while the table is full, from now on.
+    pub const fn set_on_full(&mut self, on_full: OnFull) {
+        self.on_full = on_full;
     }
 
     /// How many keys have an entry.

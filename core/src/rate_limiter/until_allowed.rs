@@ -163,6 +163,7 @@ where
     ///
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota, at once or when another quota makes it so;
     /// nothing was taken from the quota, and it counts as denied.
+    #[expect(clippy::type_complexity, reason = "every part of it is the caller's")]
     pub const fn until_allowed_n<'a, C, const W: usize>(
         &'a self,
         key: &'a K,
@@ -187,6 +188,7 @@ where
     ///
     /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`].
     /// Nothing was taken from the quota, and it counts as denied.
+    #[expect(clippy::type_complexity, reason = "every part of it is the caller's")]
     pub const fn until_allowed_within<'a, C, const W: usize>(
         &'a self,
         key: &'a K,

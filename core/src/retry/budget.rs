@@ -107,6 +107,20 @@ impl RetryBudget {
         self
     }
 
+    /// Goes by the settings of another budget from now on, and keeps what is in it, at most the new burst, and its counts.
+    ///
+    /// A larger burst is filled by requests and time, not by this.
+    pub fn set_settings(&mut self, settings: &Self, now: Instant) {
+        self.refill(now);
+        *self = Self {
+            balance: self.balance.min(settings.burst),
+            parts: self.parts,
+            refilled_at: self.refilled_at,
+            stats: self.stats,
+            ..*settings
+        };
+    }
+
     /// Puts in the share of one request: call it once for each operation, not for its retries.
     pub fn deposit(&mut self) {
         self.stats.deposits = self.stats.deposits.saturating_add(1);

@@ -489,3 +489,18 @@ fn shares_never_lift_a_budget_above_its_burst() {
     none.deposit();
     assert!(!none.withdraw(now));
 }
+
+#[test]
+fn a_budget_under_other_settings_keeps_what_is_in_it() {
+    let mut budget = RetryBudget::percent(100).floor_per_second(0).burst(5);
+    assert!((0..3).all(|_| budget.withdraw(Instant::ZERO)));
+    budget.set_settings(&RetryBudget::percent(50).floor_per_second(1).burst(9), Instant::ZERO);
+    assert_eq!(budget.available(Instant::ZERO), 2, "a larger burst is not filled by this");
+    budget.deposit();
+    assert_eq!(budget.available(Instant::ZERO), 2);
+    budget.deposit();
+    assert_eq!(budget.available(Instant::from_secs(1)), 4);
+    budget.set_settings(&RetryBudget::percent(50).burst(1), Instant::from_secs(1));
+    assert_eq!(budget.available(Instant::from_secs(1)), 1, "a smaller one cuts it");
+    assert_eq!((budget.stats().withdrawn, budget.stats().deposits), (3, 2));
+}

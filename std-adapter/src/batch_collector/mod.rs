@@ -40,7 +40,7 @@ use crate::{
 };
 
 #[doc(inline)]
-pub use steadfast_core::batch_collector::{AddError, BatchQueueStats, FlushReason};
+pub use steadfast_core::batch_collector::{AddError, BatchQueueStats, BatchSettings, FlushReason};
 
 /// A batch collector (batching, bulk insert) with backpressure and dead letters: it gathers items and flushes them
 /// together in the background, when there are many, or when the first has waited long enough.
@@ -194,6 +194,15 @@ impl<T> BatchCollector<T> {
     /// ```
     pub fn flush(&self) -> BatchFlush<'_, T> {
         BatchFlush::new(self)
+    }
+
+    /// Other settings from now on, for the batch being filled too, which is flushed if it is due by them. Size and capacity
+    /// stay, and what the builder says of retries.
+    ///
+    /// A new idle gap is counted from now at the earliest. Without
+    /// [`max_weight`](BatchCollectorBuilder::max_weight) in the builder an item weighs 1.
+    pub fn set_settings(&self, settings: BatchSettings) {
+        self.inner().queue.set_settings(settings);
     }
 
     /// Takes no more items, and waits until what is pending has been flushed, the flush under way included.

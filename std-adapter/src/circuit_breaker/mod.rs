@@ -21,7 +21,10 @@ use std::sync::Arc;
 use steadfast_core::{CircuitBreaker as Machine, Clock, Instant, Timer};
 
 use self::single::Single;
-use crate::runtime::{Mutex, SystemTimer, ask_until, random_seed};
+use crate::{
+    runtime::{Mutex, SystemTimer, ask_until, random_seed},
+    storage::Heap,
+};
 
 pub use breakers::{Breakers, BreakersBuilder, BreakersCall, BreakersGuard, BreakersReporter, KeyReporter};
 pub use call::{BorrowedReporter, BreakerCall, BreakerGuard, BreakerReporter};
@@ -32,6 +35,9 @@ pub use steadfast_core::circuit_breaker::{
     GuardedCall, OkOrErr, Open, Outcome, Percent, Permit, ReportOutcome, Reset, TimeWindow, Transition, Trip,
     TripPolicy, TripWhen, WindowStats,
 };
+
+/// Any [`Trip`], of a kind and size that is known at run time only: what the module `settings` reads from a file.
+pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 
 /// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when
 /// it is back.
@@ -175,7 +181,7 @@ pub struct CircuitBreakerBuilder<P, T = SystemTimer> {
 }
 
 impl<P: TripPolicy, T: Clock> CircuitBreakerBuilder<P, T> {
-    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for all but async calls.
+    /// Another timer than the system's. A [`Clock`] suffices for all but async calls.
     pub fn timer<U: Clock>(self, timer: U) -> CircuitBreakerBuilder<P, U> {
         CircuitBreakerBuilder { trip: self.trip, reset: self.reset, timer }
     }
@@ -253,6 +259,20 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// Hands the decision to the breaker or to an operator; the state beneath is untouched.
     pub fn set_mode(&self, mode: BreakerMode) {
         self.0.change(|breaker, _now| breaker.set_mode(mode));
+    }
+
+    /// Decides by other settings from now on; state, mode and counts stay. One step: a call is admitted, and judged, by
+    /// the former settings or by these, never by a mixture.
+    ///
+    /// - **Closed**: the window is kept if its shape is the same (as many calls, or as many buckets of the same length), else
+    ///   it is empty. Calls stay counted as they were judged. If what is kept reaches the new limits, the breaker opens now.
+    /// - **Open**: it becomes half-open when it would have, or after the new open time from now, whichever is sooner.
+    /// - **Half-open**: it closes now if as many probes have succeeded as the new settings ask for.
+    ///
+    /// Calls that are under way are cut off when they would have been; if they end later than the new
+    /// [`call_timeout`](Reset::call_timeout), and the breaker is not calm, they have failed.
+    pub fn set_settings(&self, trip: P, reset: Reset) {
+        self.0.set_settings(trip, reset);
     }
 
     /// Closes the breaker and forgets its past; calls that are under way no longer count.

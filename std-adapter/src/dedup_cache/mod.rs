@@ -210,6 +210,19 @@ impl<K: Eq + Hash, T: Clock + Clone> DedupCacheBuilder<K, T> {
 }
 
 impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
+    /// Other settings from now on, for every id that is held: it is known until `ttl` after it was marked, a claim is given
+    /// up `lease` after it began. The shards change one after the other.
+    ///
+    /// So a shorter TTL ends the life of older ids now, and a longer one prolongs it, of those also whose life has ended and
+    /// whose entry was not needed yet. [`horizon`](Self::horizon) says from when on all are known. A claim whose lease ends by
+    /// this is lost: its commit says so, and who waits for its end is told now.
+    pub fn set_settings(&self, ttl: Duration, lease: Duration, on_full: OnFull) {
+        for shard in self.0.shards.iter() {
+            shard.with(|cache, now| cache.set_settings(ttl, lease, on_full, now));
+        }
+        self.0.waiters.wake_all();
+    }
+
     /// Tells whether `key` was seen, and marks it if it was not. O(1) expected.
     #[doc(alias("is_fresh", "or_insert"))]
     pub fn check<Q>(&self, key: &Q) -> Seen

@@ -180,6 +180,25 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
         answer.map(guard, |value| V::clone(&value))
     }
 
+    /// Gives every key another quota, and attempts another lease, from now on.
+    ///
+    /// Values stay, and what was counted stays counted. An attempt in flight ends when it would have, or after the new lease
+    /// from now, whichever is sooner. Each shard is locked for O(its capacity), one after the other.
+    pub fn set_settings(&self, quota: A, lease: Duration)
+    where
+        A: Clone,
+    {
+        for shard in self.0.iter() {
+            let quota = quota.clone(); // outside the lock
+            shard.set_settings(quota, lease);
+        }
+    }
+
+    /// What to do with a new key while there is no room, from now on.
+    pub fn set_on_full(&self, on_full: OnFull) {
+        self.0.iter().for_each(|shard| shard.set_on_full(on_full));
+    }
+
     /// Forgets every idle key and its value, and tells how many; never needed, but it frees the memory of the keys and
     /// values themselves. Each shard is locked for O(its capacity).
     pub fn cleanup(&self) -> usize {

@@ -26,7 +26,7 @@ use steadfast_core::{Clock, Instant, Shared, rate_limiter::RateLimiterIn};
 use self::line::{Line, Waiting};
 use crate::{
     runtime::{Mutex, SystemTimer},
-    storage::{KeyHasher, Shards, SparseHeap, Spread, spread},
+    storage::{Heap, KeyHasher, Shards, SparseHeap, Spread, spread},
 };
 
 #[doc(inline)]
@@ -34,6 +34,9 @@ pub use steadfast_core::rate_limiter::{
     AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Decision, EndFlight, FlightEnd, FlightGuard, FlightLost,
     Gcra, OnFull, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError, WaitOutput,
 };
+
+/// A [`SlidingLog`] whose size is known at run time only: what the module `settings` reads from a file.
+pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 
 /// A keyed rate limiter (throttling, load shedding) with room for a fixed number of keys.
 ///
@@ -349,6 +352,12 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
             let quota = quota.clone(); // outside the lock
             shard.set_quota(quota);
         }
+        self.wake_all();
+    }
+
+    /// What to do with a new key while there is no room, from now on. Those who wait ask anew.
+    pub fn set_on_full(&self, on_full: OnFull) {
+        self.0.shards.iter().for_each(|shard| shard.set_on_full(on_full));
         self.wake_all();
     }
 

@@ -237,6 +237,20 @@ impl RetryBudget {
         Self(Arc::new(Mutex::new(budget)))
     }
 
+    /// Goes by the settings of another budget from now on, and keeps what is in it, at most the new burst, and its counts.
+    ///
+    /// ```
+    /// use steadfast::RetryBudget;
+    ///
+    /// let budget = RetryBudget::percent(20);
+    /// budget.set_settings(&RetryBudget::percent(5).burst(3));
+    /// assert_eq!(budget.available(), 3);
+    /// ```
+    pub fn set_settings(&self, settings: &Self) {
+        let settings = settings.0.with(|budget| budget.clone());
+        self.0.with(|budget| budget.set_settings(&settings, SystemTimer.now()));
+    }
+
     /// Puts in the share of one request. [`Retrying::budget`] does it.
     pub fn deposit(&self) {
         self.0.with(BudgetMachine::deposit);

@@ -41,13 +41,22 @@ impl Waiters {
     /// What has this tag may have changed. Call it after the change, outside its lock: whoever listened before it asked has
     /// been counted before, because that lock is between.
     pub(crate) fn wake(&self, tag: u64) {
+        self.wake_those(|of| of == tag);
+    }
+
+    /// The same for every tag.
+    pub(crate) fn wake_all(&self) {
+        self.wake_those(|_| true);
+    }
+
+    fn wake_those(&self, is_meant: impl Fn(u64) -> bool) {
         if self.count.load(Ordering::Relaxed) == 0 {
             return;
         }
         let woken: Vec<_> = {
             let mut listeners = lock(&self.wakers);
-            let of_tag = listeners.iter_mut().filter(|listener| listener.tag == tag);
-            of_tag.filter_map(|listener| listener.waker.take()).collect()
+            let meant = listeners.iter_mut().filter(|listener| is_meant(listener.tag));
+            meant.filter_map(|listener| listener.waker.take()).collect()
         };
         for waker in woken {
             let _ = unless_it_panics(|| waker.wake());

@@ -1,8 +1,12 @@
+mod change;
 mod hangs;
 mod peers;
 mod vectors;
 
-use core::{num::NonZeroU32, time::Duration};
+use core::{
+    num::{NonZeroU16, NonZeroU32},
+    time::Duration,
+};
 use std::{sync::Mutex, vec::Vec};
 
 use super::*;

@@ -473,6 +473,77 @@ fn a_cache_tells_how_much_it_holds_and_what_it_has_seen() {
 }
 
 #[test]
+fn another_ttl_holds_for_every_id_from_when_it_was_marked() {
+    let mut cache: Cache<4> = cache(OnFull::Refuse);
+    assert!(cache.check(&"a", at(0)).is_fresh());
+    assert!(cache.check(&"b", at(6_000)).is_fresh());
+    cache.set_settings(TTL / 2, TTL / 2, OnFull::Refuse, at(7_000));
+    assert_eq!([cache.seen(&"a", at(7_000)), cache.seen(&"b", at(7_000))], [false, true]);
+    assert_eq!(cache.check(&"b", at(10_999)), dup(6_000, 1));
+    cache.set_settings(TTL, TTL, OnFull::ForgetOldest, at(11_000));
+    assert_eq!(cache.check(&"b", at(15_999)), dup(6_000, 2), "its entry was not needed yet");
+    assert_eq!(cache.check(&"b", at(16_000)), Seen::Fresh);
+    for key in ["c", "d", "e", "f"] {
+        assert_eq!(cache.check(&key, at(16_001)), Seen::Fresh, "what is done when it is full changes too");
+    }
+    conserves(&cache);
+}
+
+#[test]
+fn the_horizon_says_from_when_on_all_are_known_after_a_longer_ttl() {
+    let mut cache: Cache<4> = cache(OnFull::Refuse);
+    assert!(cache.check(&"a", at(5_000)).is_fresh());
+    assert_eq!(cache.cleanup(at(20_000)), 1);
+    cache.set_settings(TTL * 3, TTL, OnFull::Refuse, at(20_000));
+    assert_eq!(cache.horizon(at(20_000)), TTL);
+    assert_eq!(cache.horizon(at(30_000)), TTL * 2);
+    assert_eq!(cache.horizon(at(60_000)), TTL * 3);
+}
+
+#[test]
+fn a_claim_lasts_for_the_new_lease() {
+    let mut cache: Cache<4> = cache(OnFull::Refuse);
+    let ticket = claim(&mut cache, "a", at(0));
+    cache.set_settings(TTL, TTL / 10, OnFull::Refuse, at(500));
+    assert_eq!(cache.next_deadline(), Some(at(1_000)));
+    assert!(matches!(cache.claim(&"a", at(1_000)), Claim::Fresh(_)));
+    assert_eq!(cache.commit(ticket, at(1_000)), Err(ClaimLost));
+    conserves(&cache);
+}
+
+proptest::proptest! {
+    /// Safety: an id within `horizon` is never taken for new. Liveness: after its TTL it is.
+    #[test]
+    fn whatever_the_settings_were_an_id_is_known_for_the_horizon_and_no_longer_than_the_ttl(
+        steps in proptest::collection::vec((0..4_000_u64, 0..6_usize, proptest::option::of(1..12_u64)), 1..120),
+    ) {
+        let keys = ["a", "b", "c", "d", "e", "f"];
+        let (mut cache, mut ttl, mut now) = (cache::<8>(OnFull::Refuse), TTL, 0);
+        let mut marked_at = [None; 6];
+        for (pause, key, new) in steps {
+            now += pause;
+            if let Some(secs) = new {
+                ttl = Duration::from_secs(secs);
+                cache.set_settings(ttl, ttl, OnFull::Refuse, at(now));
+            }
+            let horizon = cache.horizon(at(now));
+            let age = marked_at[key].map(|marked| Duration::from_millis(now - marked));
+            let seen = cache.check(&keys[key], at(now));
+            if age.is_some_and(|age| age < horizon) {
+                proptest::prop_assert!(!seen.is_fresh(), "{:?} within {:?}", age, horizon);
+            }
+            if age.is_none_or(|age| age >= ttl) {
+                proptest::prop_assert!(seen.is_fresh(), "{:?} after {:?}", age, ttl);
+            }
+            if seen.is_fresh() {
+                marked_at[key] = Some(now);
+            }
+            conserves(&cache);
+        }
+    }
+}
+
+#[test]
 fn found_b10_an_id_can_be_forgotten_and_a_claim_of_it_with_it() {
     let mut cache: Cache<4> = DedupCache::new(Duration::from_secs(60), OnFull::Refuse);
     let now = Instant::from_secs(1);

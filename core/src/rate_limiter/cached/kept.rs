@@ -80,6 +80,12 @@ impl<A: Quota, V> Quota for Keeping<A, V> {
         state.clamp(self.lease, now);
     }
 
+    /// The value stays, and an attempt in flight ends when it would have, or after the new lease from now.
+    fn carry_over(&self, former: &Self, state: &mut Self::State, now: Instant) {
+        self.quota.carry_over(&former.quota, &mut state.quota, now);
+        state.clamp(self.lease, now);
+    }
+
     fn remaining(&self, state: &Self::State, now: Instant) -> u32 {
         self.quota.remaining(&state.quota, now)
     }

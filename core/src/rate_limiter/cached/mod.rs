@@ -112,6 +112,19 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
         self
     }
 
+    /// Gives every key another quota, and attempts another lease, from now on. O(capacity).
+    ///
+    /// Values stay, and what was counted stays counted, as [`RateLimiterIn::set_quota`] says. An attempt in flight ends when
+    /// it would have, or after the new lease from now, whichever is sooner.
+    pub fn set_settings(&mut self, quota: A, lease: Duration, now: Instant) {
+        self.limiter.set_quota(Keeping::new(quota, Span::new(lease)), now);
+    }
+
+    /// Another policy for new keys while the table is full, from now on.
+    pub const fn set_on_full(&mut self, on_full: OnFull) {
+        self.limiter.on_full = on_full;
+    }
+
     /// How many keys have an entry.
     pub const fn len(&self) -> usize {
         self.limiter.len()

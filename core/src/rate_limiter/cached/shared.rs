@@ -1,6 +1,9 @@
 //! The caching limiter behind a lock: the same calls without `now`, and attempts that are released on drop.
 
-use core::hash::{BuildHasher, Hash};
+use core::{
+    hash::{BuildHasher, Hash},
+    time::Duration,
+};
 
 use super::{
     AllowOrCached, CachedRateLimiterIn, CachedRateLimiterStats, EndFlight, FlightEnd, FlightGuard, FlightLost,
@@ -11,7 +14,7 @@ use crate::{
         shared::{Clock, Lock, Shared},
         storage::Storage,
     },
-    rate_limiter::Quota,
+    rate_limiter::{OnFull, Quota},
 };
 
 impl<K, V, A, S, H, L, T> Shared<CachedRateLimiterIn<K, V, A, S, H>, L, T>
@@ -24,6 +27,16 @@ where
     L: Lock<Target = CachedRateLimiterIn<K, V, A, S, H>>,
     T: Clock,
 {
+    /// [`CachedRateLimiterIn::set_settings`] now.
+    pub fn set_settings(&self, quota: A, lease: Duration) {
+        self.with(|limiter, now| limiter.set_settings(quota, lease, now));
+    }
+
+    /// [`CachedRateLimiterIn::set_on_full`].
+    pub fn set_on_full(&self, on_full: OnFull) {
+        self.with_lock(|limiter| limiter.set_on_full(on_full));
+    }
+
     /// [`CachedRateLimiterIn::allow_or_cached`] now.
     ///
     /// Inside the lock the value is cloned, and the key of a new entry: make both cheap, and let neither use this limiter.

@@ -427,3 +427,25 @@ fn found_a10_a_value_may_use_the_limiter_when_it_is_dropped() {
     let AllowOrCached::Allowed(attempt) = pings.allow_or_cached(&3) else { panic!() };
     drop(attempt);
 }
+
+#[test]
+fn other_settings_keep_values_and_counts() {
+    let mut pings: CachedRateLimiter<&str, bool, Gcra, 4> = CachedRateLimiter::new(Gcra::per_minute(2), LEASE);
+    let begun = |pings: &mut CachedRateLimiter<&'static str, bool, Gcra, 4>, secs| match pings
+        .allow_or_cached(&"bob", at(secs))
+    {
+        AllowOrCached::Allowed(permit) => Some(permit),
+        _ => None,
+    };
+    let first = begun(&mut pings, 0).unwrap();
+    pings.complete(first, true, at(0)).unwrap();
+    pings.set_settings(Gcra::per_hour(1), LEASE * 100, at(1));
+    assert_eq!(pings.allow_or_cached(&"bob", at(2)), cached(&true, 2), "one of one is used");
+    pings.set_settings(Gcra::per_minute(60).burst(1), LEASE * 100, at(3));
+    let lost = begun(&mut pings, 4).unwrap();
+    pings.set_settings(Gcra::per_minute(60).burst(1), LEASE, at(5));
+    assert!(begun(&mut pings, 9).is_none());
+    assert!(begun(&mut pings, 10).is_some(), "an attempt ends after the new lease");
+    assert!(pings.complete(lost, false, at(10)).is_err());
+    pings.set_on_full(OnFull::Deny);
+}

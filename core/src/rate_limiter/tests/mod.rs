@@ -2,6 +2,7 @@ mod change;
 mod clock;
 mod full;
 mod refund;
+mod run_time;
 
 use core::time::Duration;
 use proptest::prelude::*;

@@ -256,6 +256,19 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         self.0.shards.iter().for_each(|shard| shard.with_lock(|breakers| breakers.set_mode(mode)));
     }
 
+    /// Every breaker decides by other settings from now on, as
+    /// [`CircuitBreaker::set_settings`](crate::CircuitBreaker::set_settings) says.
+    ///
+    /// Each shard is locked for O(its capacity), one after the other: of one key all calls are decided by the former settings
+    /// until one moment, and by these after it. What opens or closes by this alone is not told to
+    /// [`on_transition`](Self::on_transition).
+    pub fn set_settings(&self, trip: P, reset: Reset) {
+        for shard in self.0.shards.iter() {
+            let trip = trip.clone();
+            shard.with(|breakers, now| breakers.set_settings(trip, reset, now));
+        }
+    }
+
     /// The keys whose breaker is not closed. Each shard is locked for O(its capacity), and keys are cloned meanwhile: their
     /// `clone` must not use these breakers.
     #[must_use]

@@ -11,7 +11,7 @@ use core::{
 };
 
 use steadfast_core::{
-    CircuitBreaker as Machine, Clock, Instant, Lock, Shared, Timer,
+    CircuitBreaker as Machine, Clock, Instant, Lock, Reset, Shared, Timer,
     circuit_breaker::{BreakerMode, BreakerState, Open, Outcome, Permit, ReportOutcome, TripPolicy},
 };
 
@@ -24,11 +24,15 @@ pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64>
     lanes: [Lane<W>; LANES],
     /// The lanes are open; looked at and changed inside the lock only.
     is_calm: AtomicBool,
-    call_timeout: Option<Duration>,
+    /// In nanoseconds, [`NO_LIMIT`] if there is none.
+    call_timeout: AtomicU64,
     /// A change of state takes the lock: what passes by a lane brings none.
     pub(super) hook: Hook<OnTransition>,
     pub(super) waiters: Waiters,
 }
+
+/// The call timeout of a breaker without one.
+const NO_LIMIT: u64 = u64::MAX;
 
 /// Brings a permit back to its breaker.
 pub(super) struct Reporter<S> {
@@ -160,12 +164,12 @@ where
     W: Word,
 {
     pub(super) fn new(lock: L, clock: T) -> Self {
-        let end_of_first = lock.with(|machine| machine.call_deadline(Instant::ZERO));
+        let call_timeout = AtomicU64::new(lock.with(|machine| call_timeout(machine)));
         let single = Self {
             shared: Shared::new(lock, clock),
             lanes: Default::default(),
             is_calm: AtomicBool::new(false),
-            call_timeout: end_of_first.map(|at| at.saturating_duration_since(Instant::ZERO)),
+            call_timeout,
             hook: Hook::default(),
             waiters: Waiters::default(),
         };
@@ -187,14 +191,15 @@ where
     #[inline]
     pub(super) fn acquire_in<S: Deref<Target = Self>>(single: S, lane: usize) -> Result<(Permit, Reporter<S>), Open> {
         let generation = single.lane(lane).generation();
-        // Only if calls have a limit it matters when they began.
-        let now = single.call_timeout.map_or(Instant::ZERO, |_| single.clock().now());
+        let call_timeout = single.call_timeout.load(Ordering::Relaxed);
+        // Only if calls have a limit it matters when they began. One that has none gets none later.
+        let now = if call_timeout == NO_LIMIT { Instant::MAX } else { single.clock().now() };
         // Of a call that passes by a lane the machine hears when it ends.
         let permit = match generation {
             Some(generation) => Permit::calm(generation, now),
             None => single.acquire_locked()?,
         };
-        let deadline = single.call_timeout.map(|call_timeout| now.saturating_add(call_timeout));
+        let deadline = (call_timeout != NO_LIMIT).then(|| now.saturating_add(Duration::from_nanos(call_timeout)));
         Ok((permit, Reporter { single, lane, is_counted: generation.is_none(), deadline }))
     }
 
@@ -226,6 +231,14 @@ where
         if !self.lane(lane()).count(SUCCEEDED, |_| true) {
             self.change(Machine::record_success);
         }
+    }
+
+    /// The breaker decides by other settings from now on. Who waits for it asks again.
+    pub(super) fn set_settings(&self, trip: P, reset: Reset) {
+        self.change(|machine, now| {
+            machine.set_settings(trip, reset, now);
+            self.call_timeout.store(call_timeout(machine), Ordering::Relaxed);
+        });
     }
 
     /// Runs what may change the breaker's mind, and tells those who wait for that.
@@ -279,6 +292,10 @@ where
         let [first, ..] = &self.lanes;
         self.lanes.get(number % LANES).unwrap_or(first)
     }
+}
+
+fn call_timeout<P: TripPolicy>(machine: &Machine<P>) -> u64 {
+    machine.call_deadline(Instant::ZERO).map_or(NO_LIMIT, Instant::as_nanos)
 }
 
 /// The number of this thread's lane.

@@ -13,6 +13,7 @@ pub fn probe() {
         for _ in 0..any::<u32>() {
             see(batch.push(any(), now()).map(|batch| batch.len()));
             see(batch.push_weighted(any(), any(), now()).map(|batch| batch.len()));
+            see(batch.set_settings(settings, now()).map(|batch| batch.len()));
             see(batch.on_timeout(now()).map(|batch| batch.reason()));
             if let Some(batch) = batch.flush() {
                 see_all(batch.into_iter());

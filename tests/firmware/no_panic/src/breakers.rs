@@ -1,13 +1,17 @@
-use core::num::NonZeroU32;
+use core::num::{NonZeroU16, NonZeroU32};
 
 use steadfast_core::{
     Breakers, CircuitBreaker, Reset, Trip,
     circuit_breaker::{
-        BreakerMode, CallWindow, Consecutive, Outcome, Percent, Permit, TimeWindow, TripPolicy, WindowStats,
+        AnyTrip, BreakerMode, CallWindow, Consecutive, Outcome, Percent, Permit, TimeWindow, TripPolicy, WindowStats,
     },
 };
 
-use crate::{any, limiters::cost, now, see, see_all, seed, span};
+use crate::{
+    any,
+    limiters::{Eight, cost},
+    now, see, see_all, seed, span,
+};
 
 fn rule(window: WindowStats) -> bool {
     window.failures > any() && window.slow_calls > any() && window.calls > any()
@@ -20,10 +24,22 @@ pub fn probe() {
     circuit_breaker(CallWindow::<32>::new(percent()).min_calls(cost()).slow_calls(span(), percent()));
     circuit_breaker(Trip::time_window::<10>(span(), percent()));
     circuit_breaker(TimeWindow::<10>::new(span(), percent()).min_calls(NonZeroU32::MIN).slow_calls(span(), percent()));
+    circuit_breaker(any_trip());
+    breakers(any_trip());
     circuit_breaker(Trip::when(Trip::call_window::<32>(percent()), rule));
     circuit_breaker(Trip::when(Trip::consecutive(3), rule));
     breakers(Trip::consecutive(3));
     breakers(Trip::call_window::<32>(percent()));
+}
+
+fn any_trip() -> AnyTrip<Eight> {
+    let size = NonZeroU16::new(any()).unwrap_or(NonZeroU16::MIN);
+    let trip = match any::<u8>() {
+        0 => AnyTrip::consecutive(cost()),
+        1 => AnyTrip::call_window(size, percent()),
+        _ => AnyTrip::time_window(span(), size, percent()),
+    };
+    if any() { trip.min_calls(cost()).slow_calls(span(), percent()) } else { trip }
 }
 
 fn percent() -> Percent {
@@ -60,7 +76,7 @@ pub fn reset() -> Reset {
 
 #[inline(never)]
 fn circuit_breaker<P: TripPolicy>(trip: P) {
-    let mut breaker = CircuitBreaker::new(trip, reset());
+    let mut breaker = CircuitBreaker::new(trip.clone(), reset());
     breaker.reseed_jitter(any());
     for _ in 0..any::<u32>() {
         match breaker.try_acquire(now()) {
@@ -77,6 +93,7 @@ fn circuit_breaker<P: TripPolicy>(trip: P) {
         breaker.record_failure(now());
         see((breaker.state(), breaker.mode(), breaker.stats().plus(breaker.stats())));
         breaker.set_mode(mode());
+        breaker.set_settings(trip.clone(), reset(), now());
         see(breaker.window(now()));
         see(breaker.last_transition());
         see(breaker.telling(|breaker| breaker.allow_request(now())));
@@ -91,7 +108,7 @@ fn circuit_breaker<P: TripPolicy>(trip: P) {
 
 #[inline(never)]
 fn breakers<P: TripPolicy>(trip: P) {
-    let mut breakers: Breakers<u64, 8, P> = Breakers::with_hasher(trip, reset(), seed());
+    let mut breakers: Breakers<u64, 8, P> = Breakers::with_hasher(trip.clone(), reset(), seed());
     breakers.reseed(seed());
     breakers.reseed_jitter(any());
     for _ in 0..any::<u32>() {
@@ -114,6 +131,7 @@ fn breakers<P: TripPolicy>(trip: P) {
         breakers.record_success(&key, now());
         breakers.record_failure(&key, now());
         breakers.set_mode(mode());
+        breakers.set_settings(trip.clone(), reset(), now());
         see((breakers.state(&key), breakers.close(&key), breakers.cleanup(now()), breakers.mode()));
         see((breakers.stats(), breakers.untracked(), breakers.reused()));
         see((

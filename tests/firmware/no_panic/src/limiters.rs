@@ -1,8 +1,9 @@
-use core::num::NonZeroU32;
+use core::num::{NonZeroU16, NonZeroU32};
 
 use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
-    rate_limiter::{AllowOrCached, FlightEnd, OnFull, Quota},
+    foundation::storage::{Allocate, Storage},
+    rate_limiter::{AllowOrCached, FlightEnd, OnFull, Quota, SlidingLogIn},
 };
 
 use crate::{any, now, see, see_all, seed, span};
@@ -11,9 +12,28 @@ pub fn probe() {
     rate_limiter(Gcra::every(span()));
     rate_limiter(Gcra::per(any(), span()).burst(any()));
     rate_limiter(SlidingLog::<5>::new(span()));
+    let size = NonZeroU16::new(any()).unwrap_or(NonZeroU16::MIN);
+    let log = SlidingLogIn::<Eight>::new(size, span());
+    see(log.window());
+    rate_limiter(log);
     cached_rate_limiter();
     see((Gcra::per_second(any()), Gcra::per_minute(any()), Gcra::per_hour(any()).interval()));
     see((SlidingLog::<5>::per_second(), SlidingLog::<5>::per_minute(), SlidingLog::<5>::per_hour().window()));
+}
+
+/// Eight slots, however many are asked for.
+#[derive(Clone, Debug)]
+pub struct Eight;
+
+impl Storage for Eight {
+    type Of<T> = [T; 8];
+    type Link = u16;
+}
+
+impl Allocate for Eight {
+    fn allocate<T>(_len: usize, mut fill: impl FnMut() -> T) -> [T; 8] {
+        [(); 8].map(|()| fill())
+    }
 }
 
 pub fn cost() -> NonZeroU32 {
@@ -49,6 +69,7 @@ fn rate_limiter<A: Quota + Clone>(quota: A) {
         see(limiter.quota().limit());
         if any() {
             limiter.set_quota(quota.clone(), now());
+            limiter.set_on_full(on_full);
         }
     }
 }
@@ -78,5 +99,7 @@ fn cached_rate_limiter() {
         see(limiter.cleanup_with(now(), gone));
         see((limiter.cleanup(now()), limiter.stats().plus(limiter.stats())));
         see((limiter.len(), limiter.is_empty(), limiter.capacity()));
+        limiter.set_settings(Gcra::every(span()), span(), now());
+        limiter.set_on_full(on_full);
     }
 }

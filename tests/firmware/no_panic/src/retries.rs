@@ -17,6 +17,7 @@ pub fn probe() {
                 budget.deposit();
                 see((budget.withdraw(now()), budget.available(now()), budget.stats()));
                 budget.refund();
+                budget.set_settings(&RetryBudget::percent(any()).floor_per_second(any()).burst(any()), now());
                 see((retry.attempt_deadline(now()), retry.attempts()));
                 see(policy.delay_for(any()));
                 see(retry.next(Failure::RetryAfter(span()), now(), &mut Dice));

@@ -184,6 +184,8 @@ fn breakers() {
         breaker.record_failure();
         breaker.set_mode(black_box(steadfast_core::circuit_breaker::BreakerMode::ObserveOnly));
         keyed.set_mode(black_box(steadfast_core::circuit_breaker::BreakerMode::ForcedOpen));
+        breaker.set_settings(Trip::consecutive(3), reset());
+        keyed.set_settings(Trip::consecutive(3), reset());
         breaker.close();
         see((keyed.close(&key), breaker.stats(), keyed.stats()));
     }
