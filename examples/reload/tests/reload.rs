@@ -18,8 +18,7 @@ impl Program {
     fn start(settings: &str) -> Self {
         let file = env::temp_dir().join(format!("steadfast-reload-{}.toml", process::id()));
         fs::write(&file, settings).unwrap();
-        let mut child =
-            Command::new(env!("CARGO_BIN_EXE_reload")).arg(&file).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_reload")).arg(&file).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines, file }
     }
@@ -61,7 +60,9 @@ const SETTINGS: &str = include_str!("../settings.toml");
 
 fn with(burst: u32, after: &str, retries: u32) -> String {
     let settings = SETTINGS.replace("burst = 20", &format!("burst = {burst}"));
-    settings.replace("after = \"30s\"", &format!("after = \"{after}\"")).replace("max_retries = 2", &format!("max_retries = {retries}"))
+    settings
+        .replace("after = \"30s\"", &format!("after = \"{after}\""))
+        .replace("max_retries = 2", &format!("max_retries = {retries}"))
 }
 
 #[test]
