@@ -2,21 +2,22 @@
 //!
 //! # Where to look
 //!
-//! - **The utilities**, each with its outcomes and errors in a module of its own: [`rate_limiter`], [`circuit_breaker`],
-//!   [`retry`], [`dedup_cache`], [`correlator`], [`batch_collector`], [`quorum`] with [`aggregate`], [`logger`] and, with the
-//!   feature `aead`, `encryptor`. Here are the types that you hold, such as [`RateLimiter`], and what you build them from,
-//!   such as [`Gcra`]. Their storage is an array inside them; in any other [`Storage`](foundation::storage::Storage) they are
-//!   called the same with `In` at the end, and the methods are documented there.
+//! - **The utilities**, each with its outcomes and errors in a module of its own: [`rate_limiter`],
+//!   [`circuit_breaker`], [`retry`], [`dedup_cache`], [`correlator`], [`batch_collector`], [`quorum`] with
+//!   [`aggregate`], [`logger`] and, with the feature `aead`, `encryptor`. Here are the types that you hold, such as
+//!   [`RateLimiter`], and what you build them from, such as [`Gcra`]. Their storage is an array inside them; in any
+//!   other [`Storage`](foundation::storage::Storage) they are called the same with `In` at the end, and the methods are
+//!   documented there.
 //! - **Settings** are built first, and cannot be invalid: [`Gcra`], [`Trip`] and [`Reset`], [`RetryPolicy`],
 //!   [`BatchSettings`].
-//! - **Outcomes** are an enum or a small struct, such as [`Decision`](rate_limiter::Decision). A "not now" carries the instant
-//!   to come back at, `retry_at`; errors are for misuse and capacity, and say what they left unchanged.
+//! - **Outcomes** are an enum or a small struct, such as [`Decision`](rate_limiter::Decision). A "not now" carries the
+//!   instant to come back at, `retry_at`; errors are for misuse and capacity, and say what they left unchanged.
 //! - **Waiting**: what has deadlines tells the next, `next_deadline`, and does what is due in `on_timeout`. Sleep until the
 //!   [`earliest`] of several. Async programs leave that to [`Shared`].
 //! - **Time** is an [`Instant`] of the caller's clock. Deadlines are reached at `now >= at`; what is exactly as old as its
 //!   window no longer counts. Each type says what a clock that steps back costs it.
-//! - **Keys** are hashed with a [`HashSeed`]: `reseed` at boot what is in a `static`. Methods that end in `_with` take a key
-//!   that was hashed already, in a borrowed form.
+//! - **Keys** are hashed with a [`HashSeed`]: `reseed` at boot what is in a `static`. Methods that end in `_with` take
+//!   a key that was hashed already, in a borrowed form.
 //! - **Counts** are in `stats()`, and add up.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]

@@ -1,4 +1,4 @@
-//! The lock of an embassy program, and a machine in it.
+//! The lock of an embassy program, and a state machine in it.
 
 use core::{cell::RefCell, fmt};
 
@@ -13,9 +13,11 @@ use crate::{
 /// An embassy blocking mutex as a [`Lock`]; `M` says whom it keeps out.
 ///
 /// - [`CriticalSectionRawMutex`] (the default): tasks, interrupt handlers and the other core. Interrupts are off while a
-///   machine works, for no longer than the bound that its method states.
-/// - [`ThreadModeRawMutex`](https://docs.embassy.dev/embassy-sync/git/default/blocking_mutex/raw/struct.ThreadModeRawMutex.html)
-///   (Cortex-M with one core): tasks of the thread-mode executor. It costs one load, and panics in an interrupt handler.
+///   state machine works, for no longer than the bound that its method states.
+/// -
+///   [`ThreadModeRawMutex`](https://docs.embassy.dev/embassy-sync/git/default/blocking_mutex/raw/struct.ThreadModeRawMutex.html)
+///   (Cortex-M with one core): tasks of the thread-mode executor. It costs one load, and panics in an interrupt
+///   handler.
 /// - [`NoopRawMutex`](crate::raw::NoopRawMutex): tasks of one executor. It costs nothing, and cannot be a `static`:
 ///
 /// ```compile_fail,E0277
@@ -24,8 +26,8 @@ use crate::{
 /// static BUDGET: Shared<RetryBudget, NoopRawMutex> = shared(RetryBudget::percent(10)); // is not `Sync`
 /// ```
 ///
-/// Beside a machine it holds what has no methods of its own behind a lock: a list of those who wait for a rate limiter, a
-/// retry budget, an election.
+/// Beside a state machine it holds what has no methods of its own behind a lock: a list of those who wait for a rate
+/// limiter, a retry budget, an election.
 ///
 /// ```
 /// use steadfast_embassy::{Mutex, RetryBudget, WaitList};
@@ -67,11 +69,11 @@ impl<T, M> defmt::Format for Mutex<T, M> {
     }
 }
 
-/// A machine behind an embassy mutex and beside embassy's timer: see [`shared`], and
+/// A state machine behind an embassy mutex and beside embassy's timer: see [`shared`], and
 /// [`steadfast_core::Shared`] for what it does.
 pub type Shared<X, M = CriticalSectionRawMutex> = steadfast_core::Shared<X, Mutex<X, M>, EmbassyTimer>;
 
-/// Shares a machine between tasks and interrupt handlers, in one line and in a `static`.
+/// Shares a state machine between tasks and interrupt handlers, in one line and in a `static`.
 ///
 /// ```
 /// use steadfast_embassy::{RateLimiter, Shared, SlidingLog, shared};

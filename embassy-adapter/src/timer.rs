@@ -7,6 +7,14 @@ use steadfast_core::{Clock, Instant, Timer};
 ///
 /// [`Instant::ZERO`] is the driver's tick 0. The time read is rounded down to a nanosecond and a deadline is rounded up to
 /// a tick, so a sleep never ends before its instant; [`Instant::MAX`] never comes.
+///
+/// ```
+/// use steadfast_embassy::{Clock, EmbassyTimer, Gcra, RateLimiter};
+///
+/// // A utility of one task needs no lock: it takes the time as an argument.
+/// let mut limiter: RateLimiter<u32, Gcra, 8> = RateLimiter::new(Gcra::per_second(2));
+/// assert!(limiter.allow(&7, EmbassyTimer.now()).is_allowed());
+/// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct EmbassyTimer;

@@ -2,18 +2,18 @@
 //!
 //! # Where to look
 //!
-//! - **Which one do I need?** The [`guide`] goes by problem and shows several together; its [`glossary`](guide::glossary) has
-//!   the terms of governor, tower, resilience4j, Polly, moka and backon beside ours.
-//! - **The utilities**, each with its outcomes and errors in a module of its own: [`rate_limiter`], [`circuit_breaker`],
-//!   [`retry`], [`dedup_cache`], [`correlator`], [`batch_collector`], [`quorum`] with [`aggregate`], [`logger`] and, with the
-//!   feature `aead`, `encryptor`. Here are the types that you hold, such as [`RateLimiter`], and what you build them from,
-//!   such as [`Gcra`].
+//! - **Which one do I need?** The [`guide`] goes by problem and shows several together; its
+//!   [`glossary`](guide::glossary) has the terms of governor, tower, resilience4j, Polly, moka and backon beside ours.
+//! - **The utilities**, each with its outcomes and errors in a module of its own: [`rate_limiter`],
+//!   [`circuit_breaker`], [`retry`], [`dedup_cache`], [`correlator`], [`batch_collector`], [`quorum`] with
+//!   [`aggregate`], [`logger`] and, with the feature `aead`, `encryptor`. Here are the types that you hold, such as
+//!   [`RateLimiter`], and what you build them from, such as [`Gcra`].
 //! - **Settings** are built first, and cannot be invalid: [`Gcra`] and [`SlidingLog`], [`Trip`] and [`Reset`],
 //!   [`RetryPolicy`]. Builders have a default for all else.
-//! - **Outcomes** are an enum or a small struct, such as [`Decision`](rate_limiter::Decision). A "not now" carries the instant
-//!   to come back at, and `retry_after(now)` makes a duration of it; errors are for misuse and capacity, and give back what
-//!   was not taken.
-//! - **Cancellation** is dropping the future, at any await: its slot, place or permit is free at once.
+//! - **Outcomes** are an enum or a small struct, such as [`Decision`](rate_limiter::Decision). A "not now" carries the
+//!   instant to come back at, and `retry_after(now)` makes a duration of it; errors are for misuse and capacity, and
+//!   give back what was not taken.
+//! - **Cancellation** is dropping the future, at any await: its slot or permit is free at once.
 //! - **Counts** are in `stats()`, and add up.
 //! - **The state machines** beneath are in [`steadfast_core`], with `now` as an argument and no lock. [`runtime`] and
 //!   [`storage`] have this crate's parts for a [`Shared`](steadfast_core::Shared) of your own.
@@ -31,6 +31,7 @@
 )]
 
 pub mod batch_collector;
+mod boxed;
 pub mod circuit_breaker;
 pub mod correlator;
 pub mod dedup_cache;
@@ -48,6 +49,8 @@ pub mod storage;
 
 #[doc(inline)]
 pub use batch_collector::BatchCollector;
+#[doc(inline)]
+pub use boxed::{BoxedError, BoxedInner};
 #[doc(inline)]
 pub use circuit_breaker::{Breakers, CircuitBreaker, Reset, Trip};
 #[doc(inline)]

@@ -85,7 +85,7 @@ impl<M> Shards<M> {
         Self { machines: (0..count).map(|_| Apart(make(room, hasher.clone()))).collect(), hasher }
     }
 
-    /// The machine of the keys with this hash.
+    /// The state machine of the keys with this hash.
     pub(crate) fn of(&self, hash: u64) -> &M {
         &spread(&self.machines, hash).0
     }

@@ -213,7 +213,7 @@ fn breakers_do_what_their_machine_does() {
     let (trip, reset) = (Trip::consecutive(2), Reset::after(SPAN / 5));
     for capacity in CAPACITIES {
         let clock = Hand::new();
-        let breakers = Breakers::<u64>::builder(trip, reset).capacity(capacity).clock(clock.clone()).build();
+        let breakers = Breakers::<u64>::builder(trip, reset).capacity(capacity).timer(clock.clone()).build();
         let mut machine: BreakersIn<u64, _, Heap> = BreakersIn::allocate(trip, reset, capacity, HashSeed::FIXED);
         let call_of = |fails: bool| if fails { Err(()) } else { Ok(()) };
         script(14, &clock, |call, key, now| {

@@ -11,15 +11,18 @@ const FACTOR: i64 = 5;
 /// How far from a median of zero a vote may be.
 const ZERO_BAND: i64 = 10;
 
-/// The mean of the votes within a ratio of the median: between a fifth and five times it, both included; `None` for no votes.
+/// The mean of the votes within a ratio of the median: between a fifth and five times it, both included; `None` for no
+/// votes.
 ///
-/// **It is not the trimmed mean of statistics**, and not for sensors: it trims by ratio to the median, so one sensor that is
-/// stuck at 60 among four that show 21.5 moves it to 29.2. For readings take [`mean_without_extremes`] (the trimmed, or
-/// truncated, mean) or [`median`]. The bounds suit counts and durations whose liars are off by orders of magnitude. For
-/// points in time, where five times a value means nothing, take [`mean_within_mad`] or [`cluster`](super::cluster).
+/// **It is not the trimmed mean of statistics**, and not for sensors: it trims by ratio to the median, so one sensor
+/// that is stuck at 60 among four that show 21.5 moves it to 29.2. For readings take [`mean_without_extremes`] (the
+/// trimmed, or truncated, mean) or [`median`]. The bounds suit counts and durations whose liars are off by orders of
+/// magnitude. For points in time, where five times a value means nothing, take [`mean_within_mad`] or
+/// [`cluster`](super::cluster).
 ///
-/// The median of an even number of votes is the upper of the two in the middle, its fifth is rounded toward zero, and so
-/// is the mean. Around a median of zero the votes from -10 to 10 count. Exact for all of `i64`. May reorder the votes; O(n).
+/// The median of an even number of votes is the upper of the two in the middle, its fifth is rounded toward zero, and
+/// so is the mean. Around a median of zero the votes from -10 to 10 count. Exact for all of `i64`. May reorder the
+/// votes; O(n).
 ///
 /// Less than half of the votes cannot bring the result below a fifth of the lowest honest vote, or above five times the
 /// highest, if all honest votes are positive. Within that they can: one liar makes 3,000 of `[100, 3_000, 100_000]`.

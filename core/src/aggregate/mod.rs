@@ -1,7 +1,8 @@
 //! Aggregates: one value of many votes or readings, with outlier rejection. None depends on the order of arrival.
 //!
-//! For readings of sensors take [`median`] or [`mean_without_extremes`] (a trimmed mean, as statistics calls it). For values
-//! that must be equal take [`majority`]. [`trimmed_mean`] trims by ratio to the median, which suits counts and durations only.
+//! For readings of sensors take [`median`] or [`mean_without_extremes`] (a trimmed mean, as statistics calls it). For
+//! values that must be equal take [`majority`]. [`trimmed_mean`] trims by ratio to the median, which suits counts and
+//! durations only.
 //!
 //! ```
 //! use steadfast_core::aggregate;
@@ -13,8 +14,8 @@
 //! ```
 //!
 //! All are integers only, exact for all of `i64`, and `None` means that the votes decide nothing: there are none, or
-//! they tie. They may reorder the votes (a [`Quorum`](crate::quorum::Quorum) hands them a copy), never panic, and cost what they
-//! say whatever the votes are: voters choose the votes.
+//! they tie. They may reorder the votes (a [`Quorum`](crate::quorum::Quorum) hands them a copy), never panic, and cost
+//! what they say whatever the votes are: voters choose the votes.
 //!
 //! | | result | what liars can do |
 //! |---|---|---|

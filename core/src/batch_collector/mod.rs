@@ -3,8 +3,8 @@
 //! - [`BatchCollector`] is for one owner: the push that fills a batch hands it out.
 //! - [`BatchQueue`] is for many tasks and one worker, with backpressure, retries and a stop (graceful shutdown).
 //!
-//! **Outcomes**: [`Batch`] with its [`FlushReason`]; [`FlushOutcome`] of a flush. **Errors**: [`AddError`], which gives the item
-//! back. **Counts**: [`BatchStats`], [`BatchQueueStats`].
+//! **Outcomes**: [`Batch`] with its [`FlushReason`]; [`FlushOutcome`] of a flush. **Errors**: [`AddError`], which gives
+//! the item back. **Counts**: [`BatchStats`], [`BatchQueueStats`].
 
 mod buffer;
 mod line;
@@ -34,12 +34,12 @@ use schedule::Schedule;
 pub use settings::BatchSettings;
 pub use worker::BatchWorker;
 
-/// A batch collector (batching, bulk insert): it gathers items and hands them out together when there are `N` of them, or when
-/// the first has waited long enough.
+/// A batch collector (batching, bulk insert): it gathers items and hands them out together when there are `N` of them,
+/// or when the first has waited long enough.
 ///
-/// The batch borrows the collector's own memory: nothing is copied, nothing allocated, and it is gone before the next push. A
-/// batch may also be due by weight and after an idle gap: [`BatchSettings`]. For several tasks and a flush that may fail, with
-/// backpressure and dead letters, take a [`BatchQueue`].
+/// The batch borrows the collector's own memory: nothing is copied, nothing allocated, and it is gone before the next
+/// push. A batch may also be due by weight and after an idle gap: [`BatchSettings`]. For several tasks and a flush that
+/// may fail, with backpressure and dead letters, take a [`BatchQueue`].
 ///
 /// ```
 /// use core::time::Duration;

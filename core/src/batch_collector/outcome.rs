@@ -39,8 +39,8 @@ pub struct BatchQueueStats {
     pub in_flight: usize,
     /// Items that were flushed.
     pub delivered: u64,
-    /// Items whose flush failed for good, or was dropped midway, or whose worker ended for good. What a failed flush took out
-    /// of the list, but not all of it, was delivered.
+    /// Items whose flush failed for good, or was dropped midway, or whose worker ended for good. What a failed flush
+    /// took out of the list, but not all of it, was delivered.
     pub failed: u64,
     /// Items that were given back unflushed, to somebody who has them now.
     pub returned: u64,
@@ -50,7 +50,9 @@ pub struct BatchQueueStats {
     pub retries: u64,
 }
 
-/// An item was not added: the collector is full (load shedding) or was stopped. The item is given back, nothing has changed.
+/// An item was not added: the collector is full (load shedding) or was stopped. The item is given back, nothing has
+/// changed.
+#[non_exhaustive]
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub enum AddError<T> {
     /// There is no room at present.

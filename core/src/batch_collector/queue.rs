@@ -18,8 +18,8 @@ use crate::foundation::{
 /// How long a flush may take before adders no longer wait for it.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A batch collector between tasks: many add, one worker flushes, with backpressure, retries and a stop (graceful shutdown).
-/// Use it through [`Shared`](crate::foundation::shared::Shared).
+/// A batch collector between tasks: many add, one worker flushes, with backpressure, retries and a stop (graceful
+/// shutdown). Use it through [`Shared`](crate::foundation::shared::Shared).
 ///
 /// Unlike [`BatchCollector`](super::BatchCollector) it keeps a batch that is due until its worker has time, and makes
 /// adders wait while that batch is full (backpressure). At most two batches are in memory: the one being filled and the
@@ -73,12 +73,13 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// goes as soon as it is polled and there is room. The worker sees to it: a flush that blocks, instead of being pending,
 /// adds as long as it blocks.
 ///
-/// Nothing waits for itself. An [`add`](crate::foundation::shared::Shared::add) inside the flush, which would wait for that flush to end, is
-/// refused with [`AddError::Full`]; a [`stop`](crate::foundation::shared::Shared::stop) inside it does not wait. What is polled while the flush
-/// is polled, in the same [context](crate::foundation::shared::Lock::context), is inside it, whatever wakes it. Where the lock cannot tell
+/// Nothing waits for itself. An [`add`](crate::foundation::shared::Shared::add) inside the flush, which would wait for
+/// that flush to end, is refused with [`AddError::Full`]; a [`stop`](crate::foundation::shared::Shared::stop) inside it
+/// does not wait. What is polled while the flush is polled, in the same
+/// [context](crate::foundation::shared::Lock::context), is inside it, whatever wakes it. Where the lock cannot tell
 /// contexts apart, it is inside it if it also has the worker's own waker. What else the flush waits for, a task that it
-/// spawned or another thread, cannot be told from any other: there, `add` is refused once the flush has taken longer than
-/// [`stall_timeout`](BatchQueueIn::stall_timeout).
+/// spawned or another thread, cannot be told from any other: there, `add` is refused once the flush has taken longer
+/// than [`stall_timeout`](BatchQueueIn::stall_timeout).
 pub type BatchQueue<T, const N: usize, const W: usize> = BatchQueueIn<Vec<T, N>, Inline<W>>;
 
 /// A [`BatchQueue`] in any memory: `B` is where the items lie, `W` where the wakers of waiting adders do.

@@ -6,6 +6,7 @@ use crate::foundation::time::{Instant, Span};
 /// Why a batch was handed out.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum FlushReason {
     /// Its first item had waited as long as allowed.

@@ -2,7 +2,8 @@
 
 use core::{num::NonZeroU64, time::Duration};
 
-/// When a batch is due, besides being full: after the longest wait of its first item (linger), after an idle gap, at a weight.
+/// When a batch is due, besides being full: after the longest wait of its first item (linger), after an idle gap, at a
+/// weight.
 ///
 /// ```
 /// use core::{num::NonZeroU64, time::Duration};

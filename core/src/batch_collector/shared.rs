@@ -146,13 +146,13 @@ where
 {
     /// Adds an item of weight 1 as soon as there is room.
     ///
-    /// Those who wait go in the order in which they came, as far as there are places in line; [`BatchQueueIn`] says what
+    /// Those who wait go in the order in which they came, as far as there is room for waiters; [`BatchQueueIn`] says what
     /// becomes of one that is not polled. A future that is dropped before it is ready has added nothing.
     ///
     /// # Errors
     ///
-    /// [`AddError::Stopped`] with the item, once the queue is stopped. [`AddError::Full`] with the item, if there is no room,
-    /// inside the flush itself, and anywhere once a flush has [stalled](BatchQueueIn::stall_timeout).
+    /// [`AddError::Stopped`] with the item, once the queue is stopped. [`AddError::Full`] with the item, if there is no
+    /// room, inside the flush itself, and anywhere once a flush has [stalled](BatchQueueIn::stall_timeout).
     #[doc(alias = "Add")]
     pub async fn add(&self, item: B::Item) -> Result<(), AddError<B::Item>> {
         self.add_weighted(item, 1).await

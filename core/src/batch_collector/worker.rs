@@ -139,8 +139,8 @@ where
         self.attempt
     }
 
-    /// Awaits a flush. An [`add`](crate::foundation::shared::Shared::add) inside it is then refused instead of waiting for itself; so is one in
-    /// the drop of the future.
+    /// Awaits a flush. An [`add`](crate::foundation::shared::Shared::add) inside it is then refused instead of waiting
+    /// for itself; so is one in the drop of the future.
     pub fn flushing<F: Future>(&self, flush: F) -> impl Future<Output = F::Output> + use<'a, B, W, L, T, F> {
         poll_flush(self.queue, flush)
     }

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::foundation::time::Instant;
 
-/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when it is
-/// back.
+/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when
+/// it is back.
 ///
 /// It is closed at first: calls pass, and it counts how they end. When its [`Trip`](super::Trip) says so it opens, and
 /// refuses every call for the time that its [`Reset`] says. After that it is half-open: it admits exactly

@@ -197,8 +197,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         self.control.acquire(cell, now)
     }
 
-    /// Tells how the call ended that `permit` admitted for `key`. At [`Reset::call_timeout`] or later it is a failure in any
-    /// case.
+    /// Tells how the call ended that `permit` admitted for `key`. At [`Reset::call_timeout`] or later it is a failure
+    /// in any case.
     ///
     /// A permit of another key is taken for one of this key: keep them apart. A key that loses its entry to this one is
     /// dropped here; behind a lock, [`record_existing`](Self::record_existing) and [`record_new`](Self::record_new) keep
@@ -347,7 +347,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         })
     }
 
-    /// The hash of a key, as [`try_acquire_with`](Self::try_acquire_with) and [`record_existing`](Self::record_existing) want it.
+    /// The hash of a key, as [`try_acquire_with`](Self::try_acquire_with) and
+    /// [`record_existing`](Self::record_existing) want it.
     pub fn hash<Q>(&self, key: &Q) -> u64
     where
         K: Borrow<Q>,

@@ -17,7 +17,7 @@ pub(super) const NEW: Generation = NonZeroU32::MIN.saturating_add(1);
 /// What one breaker remembers.
 #[derive(Clone, Debug)]
 pub(super) struct Cell<W> {
-    /// Closed: when it was last told of a call. Open: when it becomes half-open. Half-open: when the places of the silent
+    /// Closed: when it was last told of a call. Open: when it becomes half-open. Half-open: when the slots of the silent
     /// probes are given to others.
     at: Halves,
     generation: Generation,
@@ -197,7 +197,7 @@ impl<P: TripPolicy> Control<P> {
         Ok(cell.generation)
     }
 
-    /// All probes have been admitted, and some have neither succeeded nor given their places back.
+    /// All probes have been admitted, and some have neither succeeded nor given their slots back.
     fn has_silent_probes(&self, cell: &Cell<P::Window>) -> bool {
         cell.state == BreakerState::HalfOpen && cell.admitted >= self.reset.probe_count()
     }

@@ -8,8 +8,7 @@ use core::{
     task::{Context, Poll},
 };
 
-use super::{BreakerError, Open, Outcome, Permit};
-use crate::foundation::time::Instant;
+use super::{Outcome, Permit};
 
 /// Brings a permit and its call's outcome back to the breaker: what a [`CallGuard`] reports to.
 pub trait ReportOutcome {
@@ -69,7 +68,7 @@ impl<R: ReportOutcome> CallGuard<R> {
     /// # Errors
     ///
     /// What the call returns.
-    #[expect(clippy::manual_async_fn, reason = "as in `acquire_and_call`")]
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` first moves its arguments into variables")]
     pub fn call_with<V, E>(
         mut self,
         call: impl Future<Output = Result<V, E>>,
@@ -83,8 +82,8 @@ impl<R: ReportOutcome> CallGuard<R> {
         }
     }
 
-    /// Polls the call, and reports its outcome when it has ended: for a future that is written by hand because its type needs
-    /// a name, as that of a `tower` service does. It is not cut off.
+    /// Polls the call, and reports its outcome when it has ended: for a future that is written by hand, and does more than
+    /// [`GuardedCall`](super::GuardedCall). It is not cut off.
     ///
     /// ```
     /// use core::{pin::Pin, task::{Context, Poll}};
@@ -121,48 +120,6 @@ impl<R: ReportOutcome> CallGuard<R> {
         polled
     }
 
-    /// For adapters: makes the call under the permit that `acquire` gets, and cuts it off at the deadline that comes with
-    /// it; the `call_with` of every breaker.
-    ///
-    /// # Errors
-    ///
-    /// [`BreakerError::Open`] if there is no permit, [`BreakerError::TimedOut`] if the call was cut off, and else what the
-    /// call returns.
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an `async fn`, and each one in another, moves the guard and the call from its arguments into variables \
-                  once more, which takes longer than all that the breaker does"
-    )]
-    pub fn acquire_and_call<V, E, S: Future<Output = ()>>(
-        acquire: impl FnOnce() -> Result<(Self, Option<Instant>), Open>,
-        sleep_until: impl FnOnce(Instant) -> S,
-        call: impl Future<Output = Result<V, E>>,
-        classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
-        async move {
-            let (mut guard, deadline) = acquire()?;
-            let mut call = pin!(call);
-            let result = match deadline {
-                None => poll_fn(|cx| guard.run_user_code(|| call.as_mut().poll(cx))).await,
-                Some(at) => {
-                    let mut sleep = pin!(sleep_until(at));
-                    // The call comes first: one that ends late has still ended.
-                    let ended = poll_fn(|cx| match guard.run_user_code(|| call.as_mut().poll(cx)) {
-                        Poll::Ready(result) => Poll::Ready(Some(result)),
-                        Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
-                    });
-                    let Some(result) = ended.await else {
-                        guard.report(Outcome::Failure);
-                        return Err(BreakerError::TimedOut);
-                    };
-                    result
-                }
-            };
-            guard.report_classified(&result, classify);
-            result.map_err(BreakerError::Inner)
-        }
-    }
-
     /// Makes a call that blocks: `Ok` is a success, `Err` a failure.
     ///
     /// # Errors
@@ -187,19 +144,23 @@ impl<R: ReportOutcome> CallGuard<R> {
         result
     }
 
-    fn report_classified<V, E>(&mut self, result: &Result<V, E>, classify: impl FnOnce(&Result<V, E>) -> Outcome) {
+    pub(super) fn report_classified<V, E>(
+        &mut self,
+        result: &Result<V, E>,
+        classify: impl FnOnce(&Result<V, E>) -> Outcome,
+    ) {
         let outcome = self.run_user_code(|| classify(result));
         self.report(outcome);
     }
 
-    fn run_user_code<V>(&mut self, code: impl FnOnce() -> V) -> V {
+    pub(super) fn run_user_code<V>(&mut self, code: impl FnOnce() -> V) -> V {
         self.is_running = true;
         let value = code();
         self.is_running = false;
         value
     }
 
-    fn report(&mut self, outcome: Outcome) {
+    pub(super) fn report(&mut self, outcome: Outcome) {
         if let Some(permit) = self.permit.take() {
             self.report.report_outcome(permit, outcome);
         }

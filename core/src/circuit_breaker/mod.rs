@@ -1,18 +1,19 @@
 //! Circuit breakers: they stop calls to what keeps failing (fail fast), and let probes find out when it is back.
 //!
 //! - [`CircuitBreaker`] is one breaker; [`Breakers`] are one for each key, in fixed memory.
-//! - [`Trip`] says when it opens: [`Consecutive`] failures, or a failure rate threshold over a [`CallWindow`] (count-based
-//!   sliding window) or a [`TimeWindow`] (time-based sliding window). [`Reset`] says when it closes again, and how long a call
-//!   may take.
+//! - [`Trip`] says when it opens: [`Consecutive`] failures, or a failure rate threshold over a [`CallWindow`]
+//!   (count-based sliding window) or a [`TimeWindow`] (time-based sliding window). [`Reset`] says when it closes again,
+//!   and how long a call may take.
 //!
-//! **Outcomes**: a [`Permit`] or [`Open`] for a call, an [`Outcome`] after it. **Errors**: [`BreakerError`] of a guarded call.
-//! **States and counts**: [`BreakerState`], [`BreakerMode`], [`BreakerStats`].
+//! **Outcomes**: a [`Permit`] or [`Open`] for a call, an [`Outcome`] after it. **Errors**: [`BreakerError`] of a
+//! guarded call. **States and counts**: [`BreakerState`], [`BreakerMode`], [`BreakerStats`].
 //!
 //! Next: [`retry`](crate::retry), around the breaker. The order is retry (breaker (time limit (call))).
 
 mod any_trip;
 mod breaker;
 mod breakers;
+mod call;
 mod call_window;
 mod cell;
 mod guard;
@@ -31,6 +32,7 @@ mod trip;
 pub use any_trip::AnyTrip;
 pub use breaker::CircuitBreaker;
 pub use breakers::{Breakers, BreakersIn};
+pub use call::{Admit, Classify, GuardedCall, OkOrErr};
 #[cfg(all(test, feature = "defmt"))]
 pub(crate) use call_window::CallRing;
 pub use call_window::CallWindow;

@@ -15,7 +15,7 @@ pub enum Outcome {
     Dropped,
     /// It failed in a way that speaks against the other side.
     Failure,
-    /// It says nothing about the other side: cancelled, or the caller's own mistake. A probe gives its place back.
+    /// It says nothing about the other side: cancelled, or the caller's own mistake. A probe gives its slot back.
     Ignored,
     /// It panicked: counts as [`Reset::on_panic`](super::Reset::on_panic) says. Guards report it.
     Panicked,
@@ -102,6 +102,7 @@ impl Error for Open {}
 /// Why a call through a circuit breaker failed: its own error, a timeout, or the breaker was open.
 #[doc(alias("BrokenCircuitException", "CallError", "CallNotPermittedException"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum BreakerError<E> {
     /// The call was made and failed.
@@ -122,6 +123,15 @@ impl<E> BreakerError<E> {
         match self {
             Self::Inner(error) => Some(error),
             Self::Open { .. } | Self::TimedOut => None,
+        }
+    }
+
+    /// The same with another error of the call.
+    pub fn map_inner<F>(self, map: impl FnOnce(E) -> F) -> BreakerError<F> {
+        match self {
+            Self::Inner(error) => BreakerError::Inner(map(error)),
+            Self::Open { retry_at } => BreakerError::Open { retry_at },
+            Self::TimedOut => BreakerError::TimedOut,
         }
     }
 

@@ -5,8 +5,8 @@ use core::{num::NonZeroU8, time::Duration};
 use super::{Outcome, Percent};
 use crate::foundation::time::{Instant, Span};
 
-/// The recovery settings of a circuit breaker: how long it stays open (wait duration in open state), how many probes close it
-/// (permitted number of calls in half-open state), and how long a call may take (time limiter).
+/// The recovery settings of a circuit breaker: how long it stays open (wait duration in open state), how many probes
+/// close it (permitted number of calls in half-open state), and how long a call may take (time limiter).
 ///
 /// Set [`call_timeout`](Self::call_timeout) for everything that can hang: a call that never ends never fails, so without it
 /// the breaker does not notice a service that takes requests and never answers.
@@ -145,8 +145,8 @@ impl Reset {
     /// A call that is recorded, dropped or lost at `call_timeout` or later is a failure, whatever its outcome; of a
     /// [`RetryAfter`](Outcome::RetryAfter) the wish is kept. `call` and `call_with` cut it off then, and return
     /// [`BreakerError::TimedOut`](super::BreakerError::TimedOut). Under a time limit of the caller's own (a retry's
-    /// [`attempt_timeout`](crate::retry::RetryPolicy::attempt_timeout), a `select`), let this be the shorter one: a call that is
-    /// dropped earlier counts as [`on_drop`](Self::on_drop) says.
+    /// [`attempt_timeout`](crate::retry::RetryPolicy::attempt_timeout), a `select`), let this be the shorter one: a
+    /// call that is dropped earlier counts as [`on_drop`](Self::on_drop) says.
     ///
     /// A half-open breaker whose probes are silent opens again after the [`lease`](Self::lease).
     #[doc(alias("TimeLimiter", "TimeoutLayer", "time limiter", "timeout"))]
@@ -179,8 +179,8 @@ impl Reset {
     /// is longer. Make it no shorter than a call can take.
     ///
     /// When a lease of at least the `call_timeout` ends the breaker opens again, for the probes have failed by then. Any
-    /// other lease gives the silent probes' places to new ones; a result that comes later still counts while the breaker is
-    /// half-open. A permit that is dropped gives its place back at once, so only lost ones wait for this.
+    /// other lease gives the silent probes' slots to new ones; a result that comes later still counts while the breaker is
+    /// half-open. A permit that is dropped gives its slot back at once, so only lost ones wait for this.
     #[doc(alias = "maxWaitDurationInHalfOpenState")]
     #[must_use]
     pub const fn lease(mut self, lease: Duration) -> Self {

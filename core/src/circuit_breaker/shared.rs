@@ -7,8 +7,8 @@ use core::{
 };
 
 use super::{
-    BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, CircuitBreaker, Open, Outcome,
-    Permit, ReportOutcome, Reset, TripPolicy, guard::OnUnwind,
+    BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, CircuitBreaker, GuardedCall, OkOrErr,
+    Open, Outcome, Permit, ReportOutcome, Reset, TripPolicy, call::Admit, guard::OnUnwind,
 };
 use crate::foundation::{
     shared::{Clock, Lock, Shared, Timer},
@@ -39,17 +39,17 @@ where
     ///
     /// # Cancellation
     ///
-    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
+    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its slot is free at once.
     ///
     /// # Errors
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
     /// it was cut off.
-    pub fn call<V, E>(
-        &self,
-        call: impl Future<Output = Result<V, E>>,
-    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
-        self.call_with(call, Outcome::of)
+    pub const fn call<V, E, F>(&self, call: F) -> GuardedCall<&Self, F>
+    where
+        F: Future<Output = Result<V, E>>,
+    {
+        GuardedCall::new(self, call, OkOrErr)
     }
 
     /// [`call`](Self::call) where `classify` tells the outcome.
@@ -57,17 +57,28 @@ where
     /// # Errors
     ///
     /// As for `call`.
-    pub fn call_with<V, E>(
-        &self,
-        call: impl Future<Output = Result<V, E>>,
-        classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
-        let acquire = move || {
-            let (permit, deadline) =
-                self.with(|breaker, now| breaker.try_acquire(now).map(|permit| (permit, breaker.call_deadline(now))))?;
-            Ok((CallGuard::new(permit, self), deadline))
-        };
-        CallGuard::acquire_and_call(acquire, |at| self.timer().sleep_until(at), call, classify)
+    pub const fn call_with<V, E, F, C>(&self, call: F, classify: C) -> GuardedCall<&Self, F, C>
+    where
+        F: Future<Output = Result<V, E>>,
+        C: FnOnce(&Result<V, E>) -> Outcome,
+    {
+        GuardedCall::new(self, call, classify)
+    }
+}
+
+impl<P, L, T> Admit for &Shared<CircuitBreaker<P>, L, T>
+where
+    P: TripPolicy,
+    L: Lock<Target = CircuitBreaker<P>>,
+    T: Timer,
+{
+    type Report = Self;
+    type Sleep = T::Sleep;
+
+    fn admit(self) -> Result<(CallGuard<Self>, Option<T::Sleep>), Open> {
+        let (permit, deadline) =
+            self.with(|breaker, now| breaker.try_acquire(now).map(|permit| (permit, breaker.call_deadline(now))))?;
+        Ok((CallGuard::new(permit, self), deadline.map(|at| self.timer().sleep_until(at))))
     }
 }
 
@@ -203,6 +214,21 @@ where
     }
 }
 
+impl<K, P, S, H, L, T> ReportOutcome for (&Shared<BreakersIn<K, P, S, H>, L, T>, &K)
+where
+    K: Clone + Eq + Hash,
+    P: TripPolicy,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = BreakersIn<K, P, S, H>>,
+    T: Clock,
+{
+    fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
+        let (breakers, key) = *self;
+        breakers.record(key, permit, outcome);
+    }
+}
+
 impl<K, P, S, H, L, T> Shared<BreakersIn<K, P, S, H>, L, T>
 where
     K: Clone + Eq + Hash,
@@ -219,18 +245,17 @@ where
     ///
     /// # Cancellation
     ///
-    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
+    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its slot is free at once.
     ///
     /// # Errors
     ///
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
     /// it was cut off.
-    pub fn call<V, E>(
-        &self,
-        key: &K,
-        call: impl Future<Output = Result<V, E>>,
-    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
-        self.call_with(key, call, Outcome::of)
+    pub const fn call<'a, V, E, F>(&'a self, key: &'a K, call: F) -> GuardedCall<(&'a Self, &'a K), F>
+    where
+        F: Future<Output = Result<V, E>>,
+    {
+        GuardedCall::new((self, key), call, OkOrErr)
     }
 
     /// [`call`](Self::call) where `classify` tells the outcome.
@@ -238,19 +263,37 @@ where
     /// # Errors
     ///
     /// As for `call`.
-    pub fn call_with<V, E>(
-        &self,
-        key: &K,
-        call: impl Future<Output = Result<V, E>>,
-        classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
-        let acquire = move || {
-            let (permit, deadline) = self.with(|breakers, now| {
-                breakers.try_acquire(key, now).map(|permit| (permit, breakers.call_deadline(now)))
-            })?;
-            Ok((CallGuard::new(permit, move |permit, outcome| self.record(key, permit, outcome)), deadline))
-        };
-        CallGuard::acquire_and_call(acquire, |at| self.timer().sleep_until(at), call, classify)
+    pub const fn call_with<'a, V, E, F, C>(
+        &'a self,
+        key: &'a K,
+        call: F,
+        classify: C,
+    ) -> GuardedCall<(&'a Self, &'a K), F, C>
+    where
+        F: Future<Output = Result<V, E>>,
+        C: FnOnce(&Result<V, E>) -> Outcome,
+    {
+        GuardedCall::new((self, key), call, classify)
+    }
+}
+
+impl<K, P, S, H, L, T> Admit for (&Shared<BreakersIn<K, P, S, H>, L, T>, &K)
+where
+    K: Clone + Eq + Hash,
+    P: TripPolicy,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = BreakersIn<K, P, S, H>>,
+    T: Timer,
+{
+    type Report = Self;
+    type Sleep = T::Sleep;
+
+    fn admit(self) -> Result<(CallGuard<Self>, Option<T::Sleep>), Open> {
+        let (breakers, key) = self;
+        let (permit, deadline) = breakers
+            .with(|breakers, now| breakers.try_acquire(key, now).map(|permit| (permit, breakers.call_deadline(now))))?;
+        Ok((CallGuard::new(permit, self), deadline.map(|at| breakers.timer().sleep_until(at))))
     }
 }
 
@@ -271,7 +314,7 @@ where
     pub fn try_acquire(&self, key: &K) -> Result<CallGuard<(&Self, K)>, Open> {
         let permit = self.with(|breakers, now| breakers.try_acquire(key, now))?;
         // Guarded first, in case that the key's `clone` panics.
-        let guard = CallGuard::new(permit, |permit, outcome| self.record(key, permit, outcome));
+        let guard = CallGuard::new(permit, (self, key));
         let key = key.clone();
         Ok(guard.report_to((self, key)))
     }
@@ -283,7 +326,7 @@ where
     /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
     pub fn call_blocking<V, E>(&self, key: &K, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>> {
         let permit = self.with(|breakers, now| breakers.try_acquire(key, now))?;
-        let guard = CallGuard::new(permit, |permit, outcome| self.record(key, permit, outcome));
+        let guard = CallGuard::new(permit, (self, key));
         guard.call_blocking(call).map_err(BreakerError::Inner)
     }
 

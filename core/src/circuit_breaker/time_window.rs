@@ -20,6 +20,15 @@ pub(super) const MIN_CALLS: u32 = 20;
 /// The span is cut into `B` buckets, at most 4,096, that are forgotten whole: a call counts for at least `B - 1` of their
 /// lengths, and is never counted once it is as old as the span.
 ///
+/// ```
+/// use core::{num::NonZeroU32, time::Duration};
+/// use steadfast_core::{CircuitBreaker, Reset, Trip, circuit_breaker::Percent};
+///
+/// // half of the calls of the last 10 s failed, in buckets of a second; judged from the fiftieth call on
+/// let trip = Trip::time_window::<10>(Duration::from_secs(10), Percent::new(50)).min_calls(NonZeroU32::new(50).unwrap());
+/// let breaker = CircuitBreaker::new(trip, Reset::after(Duration::from_secs(30)));
+/// ```
+///
 /// # Clock
 ///
 /// If the clock steps back, the newest bucket lasts longer by its own length at most.

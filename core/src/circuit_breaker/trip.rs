@@ -9,8 +9,9 @@ use core::{
 use super::{CallWindow, TimeWindow};
 use crate::foundation::time::{Instant, Span};
 
-/// When a circuit breaker opens: after consecutive failures, or at a failure rate threshold over a count-based or time-based
-/// sliding window. It makes the three policies; each takes a fixed amount of memory and a few instructions a call.
+/// When a circuit breaker opens: after consecutive failures, or at a failure rate threshold over a count-based or
+/// time-based sliding window. It makes the three policies; each takes a fixed amount of memory and a few instructions a
+/// call.
 ///
 /// ```
 /// use core::time::Duration;

@@ -22,15 +22,15 @@ use crate::foundation::{
     time::{Instant, Span},
 };
 
-/// A correlator for protocols that bring their own message ids: it matches each reply to its pending call, with room for `N`
-/// calls.
+/// A correlator for protocols that bring their own message ids: it matches each reply to its pending call, with room
+/// for `N` calls.
 ///
-/// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here `Id` has to
-/// hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer.
+/// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here
+/// `Id` has to hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer.
 ///
 /// A second call with an id that is pending is refused, and the first stays as it was. Nothing is remembered of a call
-/// that is over: a reply to it is `Unknown`, unless its id is in use again. When it is full, and when the clock steps back, it
-/// does what the `Correlator` does. All but what goes by deadlines is O(1) expected.
+/// that is over: a reply to it is `Unknown`, unless its id is in use again. When it is full, and when the clock steps
+/// back, it does what the `Correlator` does. All but what goes by deadlines is O(1) expected.
 ///
 /// ```
 /// use core::time::Duration;
@@ -172,8 +172,8 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     ///
     /// # Errors
     ///
-    /// [`BeginError::Duplicate`] if `id` is in use, [`BeginError::Full`] if `N` ids are, by calls that are not over, [`BeginError::Closed`] after
-    /// [`close`](Self::close). Nothing changed.
+    /// [`BeginError::Duplicate`] if `id` is in use, [`BeginError::Full`] if `N` ids are, by calls that are not over,
+    /// [`BeginError::Closed`] after [`close`](Self::close). Nothing changed.
     pub fn begin(&mut self, id: Id, timeout: Duration, now: Instant) -> Result<Instant, BeginError> {
         let (mut id, mut over) = (Some(id), Left::nothing());
         let begun = self.begin_for(&mut id, Span::new(timeout), false, now, &mut over);

@@ -130,7 +130,8 @@ impl Ledger {
         (now >= self.look_at.later(behind.from.after(patience))).then_some(*behind)
     }
 
-    /// After that look: the shortest time-out of those that lie ahead of the clock still. If none does, it has stepped back.
+    /// After that look: the shortest time-out of those that lie ahead of the clock still. If none does, it has stepped
+    /// back.
     pub(super) const fn look_again(&mut self, behind: Behind, shortest: Option<Span>) {
         match shortest {
             Some(timeout) => self.look_at = behind.from.after(timeout.half()),

@@ -133,6 +133,20 @@ pub enum CallError<E> {
     TimedOut,
 }
 
+impl<E> CallError<E> {
+    /// The same with another error of sending.
+    pub fn map_inner<F>(self, map: impl FnOnce(E) -> F) -> CallError<F> {
+        match self {
+            Self::Cancelled => CallError::Cancelled,
+            Self::Closed => CallError::Closed,
+            Self::Duplicate => CallError::Duplicate,
+            Self::Full => CallError::Full,
+            Self::Send(error) => CallError::Send(map(error)),
+            Self::TimedOut => CallError::TimedOut,
+        }
+    }
+}
+
 impl<E> From<BeginError> for CallError<E> {
     fn from(error: BeginError) -> Self {
         match error {

@@ -242,7 +242,8 @@ impl<R, N: Copy, P: Copy> Phase<R, N, P> {
         }
     }
 
-    /// When a pending call times out; one that lies ahead of readings that are behind, as if it began with the first of them.
+    /// When a pending call times out; one that lies ahead of readings that are behind, as if it began with the first of
+    /// them.
     pub(super) fn due_at(&self, behind: Option<Behind>) -> Option<Instant> {
         let Self::Pending { begun_at, expires_at, .. } = self else { return None };
         Some(match behind {

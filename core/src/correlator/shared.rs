@@ -278,7 +278,8 @@ where
 {
     /// Sends a request with an id of its own and waits for the reply, for at most `timeout` from now.
     ///
-    /// As the `call` of a [`Correlator`](crate::correlator::Correlator), also in that `send` is asked only once the call is pending.
+    /// As the `call` of a [`Correlator`](crate::correlator::Correlator), also in that `send` is asked only once the
+    /// call is pending.
     ///
     /// # Errors
     ///

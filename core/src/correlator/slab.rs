@@ -18,12 +18,12 @@ use crate::foundation::{
     time::{Instant, Span},
 };
 
-/// A correlator for request and response (RPC): it matches each reply to its pending call by a correlation id, with room for
-/// `N` calls. Each call has a deadline, and gets its reply or an end, once.
+/// A correlator for request and response (RPC): it matches each reply to its pending call by a correlation id, with
+/// room for `N` calls. Each call has a deadline, and gets its reply or an end, once.
 ///
-/// The id on the wire names a slot and one use of it: to find the call is an array index and a compare, and a reply to a call
-/// that is over can never reach the call that took its slot. A reply counts only if it comes from the peer that was asked,
-/// before the deadline.
+/// The id on the wire names a slot and one use of it: to find the call is an array index and a compare, and a reply to
+/// a call that is over can never reach the call that took its slot. A reply counts only if it comes from the peer that
+/// was asked, before the deadline.
 ///
 /// `P` is whatever a reply must repeat besides the id: the peer, or `(peer, kind of reply)` where a reply of another kind
 /// must leave the call pending.
@@ -53,18 +53,18 @@ use crate::foundation::{
 ///
 /// # When it is full
 ///
-/// A call does not begin ([`BeginError::Full`](crate::correlator::BeginError::Full)). A slot whose call has timed out is used
-/// again when there is no other, even if nobody was told: a future that waits for it still gets `TimedOut`, but `on_timeout`
-/// does not name it any more.
+/// A call does not begin ([`BeginError::Full`](crate::correlator::BeginError::Full)). A slot whose call has timed out
+/// is used again when there is no other, even if nobody was told: a future that waits for it still gets `TimedOut`, but
+/// `on_timeout` does not name it any more.
 ///
 /// How a call ended is remembered until its slot is used again. Slots are used in the order in which they became free, so
 /// with `f` slots free, that is for `f` more calls. Replies to calls before that are `Unknown`.
 ///
 /// # Clock
 ///
-/// A `now` that is earlier than another before it is taken for a late reading, and changes nothing. Once all readings have
-/// been behind for half a call's timeout (and 100 ms, but in `on_timeout`), the clock has stepped back, and a call that lies
-/// ahead of it begins with the first of them. So it waits for one timeout more at most.
+/// A `now` that is earlier than another before it is taken for a late reading, and changes nothing. Once all readings
+/// have been behind for half a call's timeout (and 100 ms, but in `on_timeout`), the clock has stepped back, and a call
+/// that lies ahead of it begins with the first of them. So it waits for one timeout more at most.
 ///
 /// # Cost
 ///

@@ -3,8 +3,8 @@
 //! [`DedupCache`] tells whether an id was seen within its TTL. For work that may fail, or must not run twice,
 //! [`claim`](DedupCacheIn::claim) an id, do the work, then commit or abort.
 //!
-//! **Outcomes**: [`Seen`] of a check, [`Claim`] of a claim, both with `Full`. **Errors**: [`ClaimLost`] of a commit that came
-//! too late. **Counts**: [`DedupStats`].
+//! **Outcomes**: [`Seen`] of a check, [`Claim`] of a claim, both with `Full`. **Errors**: [`ClaimLost`] of a commit
+//! that came too late. **Counts**: [`DedupStats`].
 
 mod claim;
 mod guard;
@@ -40,9 +40,9 @@ type Entry<L> = Aged<L, State>;
 /// A deduplication cache with a TTL, with room for `N` ids. It never forgets an id early without saying so: see
 /// [When it is full](#when-it-is-full).
 ///
-/// [`check`](DedupCacheIn::check) asks and marks in one step. A duplicate does not prolong the TTL of an id. Expiry holds on
-/// every read: no task is needed, though [`on_timeout`](DedupCacheIn::on_timeout) frees expired entries early. Deduplicate
-/// what was authenticated: a client who can choose another's id can use it up.
+/// [`check`](DedupCacheIn::check) asks and marks in one step. A duplicate does not prolong the TTL of an id. Expiry
+/// holds on every read: no task is needed, though [`on_timeout`](DedupCacheIn::on_timeout) frees expired entries early.
+/// Deduplicate what was authenticated: a client who can choose another's id can use it up.
 ///
 /// ```
 /// use core::time::Duration;
@@ -57,14 +57,15 @@ type Entry<L> = Aged<L, State>;
 ///
 /// # Claims
 ///
-/// For work that may fail, or must not run twice (idempotency): [`claim`](DedupCacheIn::claim) an id, do the work, then commit
-/// or abort. Until then, others are told that it is in flight. A ticket that was lost is given up when the lease ends.
+/// For work that may fail, or must not run twice (idempotency): [`claim`](DedupCacheIn::claim) an id, do the work, then
+/// commit or abort. Until then, others are told that it is in flight. A ticket that was lost is given up when the lease
+/// ends.
 ///
 /// # Not a replay window
 ///
-/// An id is known for one TTL, and not across a restart. A message that is sent again after that is `Fresh`. Where that does
-/// harm, put a timestamp or a counter under the message's authentication, and refuse what is older than a TTL, or than the
-/// start of this cache.
+/// An id is known for one TTL, and not across a restart. A message that is sent again after that is `Fresh`. Where that
+/// does harm, put a timestamp or a counter under the message's authentication, and refuse what is older than a TTL, or
+/// than the start of this cache.
 ///
 /// # When it is full
 ///
@@ -73,10 +74,10 @@ type Entry<L> = Aged<L, State>;
 ///
 /// # Clock
 ///
-/// A `now` that is earlier than another before it is taken for a late reading: time stands still, and no id is forgotten.
-/// Once all readings have been behind for a TTL or a lease (the shorter of the two), the clock has stepped back. What lay
-/// ahead of it then ends one TTL, or one lease, after the first such reading. No id is kept for longer than one TTL more than
-/// its own. The call that notices it is O(ids that lie ahead).
+/// A `now` that is earlier than another before it is taken for a late reading: time stands still, and no id is
+/// forgotten. Once all readings have been behind for a TTL or a lease (the shorter of the two), the clock has stepped
+/// back. What lay ahead of it then ends one TTL, or one lease, after the first such reading. No id is kept for longer
+/// than one TTL more than its own. The call that notices it is O(ids that lie ahead).
 ///
 /// # Cost
 ///
@@ -439,7 +440,8 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         }
     }
 
-    /// Puts in a key that is not alive: into the slot that it still has, or a free one. `now` was read, `time` is what it is.
+    /// Puts in a key that is not alive: into the slot that it still has, or a free one. `now` was read, `time` is what
+    /// it is.
     fn enter(
         &mut self,
         over: Option<usize>,

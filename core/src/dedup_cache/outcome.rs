@@ -77,8 +77,8 @@ pub struct ClaimTicket {
 
 /// An error: the claim was over before its commit, because its lease ended or the id was marked. Nothing was changed.
 ///
-/// If the lease ended, another may have claimed the id meanwhile; [`mark`](crate::dedup_cache::DedupCacheIn::mark) makes it known all
-/// the same.
+/// If the lease ended, another may have claimed the id meanwhile; [`mark`](crate::dedup_cache::DedupCacheIn::mark)
+/// makes it known all the same.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ClaimLost;
@@ -102,8 +102,8 @@ impl core::error::Error for ClaimLost {}
 pub enum OnFull {
     /// Forget the oldest one, for filters whose duplicates do no harm: gossip.
     ///
-    /// Whoever can send enough ids shortens the memory; [`horizon`](crate::dedup_cache::DedupCacheIn::horizon) tells to what. Claims
-    /// in flight are never forgotten.
+    /// Whoever can send enough ids shortens the memory; [`horizon`](crate::dedup_cache::DedupCacheIn::horizon) tells to
+    /// what. Claims in flight are never forgotten.
     ForgetOldest,
     /// Answer `Full`, for guards whose duplicates do harm: replay. The id must be refused, and the capacity must be at
     /// least the rate of ids times their TTL.

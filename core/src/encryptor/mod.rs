@@ -63,8 +63,8 @@ impl<'a> Domain<'a> {
     }
 }
 
-/// Authenticated encryption (AEAD, XChaCha20-Poly1305): only those who have the seed can open what it seals, and they notice
-/// if it was changed.
+/// Authenticated encryption (AEAD, XChaCha20-Poly1305): only those who have the seed can open what it seals, and they
+/// notice if it was changed.
 ///
 /// Every message has a fresh random nonce of 24 bytes, so there is no limit on messages under one key. The key is made by
 /// HKDF-SHA256 from a seed of 32 bytes. The ciphers are those of the `RustCrypto` project.

@@ -9,19 +9,22 @@ use core::{
 use crate::test_util;
 use crate::{
     batch_collector::{BatchBuffer, BatchQueueIn, BatchWorker},
-    circuit_breaker::{BreakersIn, CallGuard, CircuitBreaker, ReportOutcome, TripPolicy},
+    circuit_breaker::{Admit, BreakersIn, CallGuard, CircuitBreaker, GuardedCall, ReportOutcome, TripPolicy},
     correlator::{CorrelatorIn, KeyedCorrelatorIn},
     dedup_cache::{ClaimGuard, DedupCacheIn},
     foundation::{
         hash::{HashSeed, SeededHasher},
-        shared::{Clock, Lock, Shared},
+        shared::{Clock, Lock, Shared, Timer},
         storage::Storage,
-        wait_list::WaitList,
+        wait_list::{WaitList, WaitQueue},
     },
     logger::{Actors, Entry, Group, Logger},
     quorum::{ListStorage, QuorumIn},
-    rate_limiter::{CachedRateLimiterIn, FlightEnd, FlightGuard, FlightLost, Quota, RateLimiterIn, SlidingLogStateIn},
-    retry::Run,
+    rate_limiter::{
+        CachedRateLimiterIn, EndFlight, FlightGuard, Quota, RateLimiterIn, SlidingLogStateIn, UntilAllowed,
+        WaitRequest, WaitState,
+    },
+    retry::{Operation, RetryBudget, RetryFuture, Retrying},
 };
 
 /// Formats what is listed as its `Debug` does, which takes no lock and shows no secret.
@@ -52,13 +55,18 @@ format_as_debug! {
     [K, P: TripPolicy, S: Storage, H] BreakersIn<K, P, S, H>;
     [K, S: Storage, H] DedupCacheIn<K, S, H>;
     [K, V, A: Quota, S: Storage, H] CachedRateLimiterIn<K, V, A, S, H>;
+    ['a, M, L, T: Timer, Q, C: WaitQueue, O] UntilAllowed<'a, M, L, T, Q, C, O>;
+    ['a, Q: ?Sized, F] WaitRequest<'a, Q, F>;
     [M, L, T] Shared<M, L, T>;
+    [S] WaitState<S>;
     [P, R, S: Storage] CorrelatorIn<P, R, S>;
     [P: TripPolicy] CircuitBreaker<P>;
     [R: ReportOutcome] CallGuard<R>;
-    [S, D] Run<S, D>;
+    [O: Operation, T: Timer, R, P, H, N, B: Lock<Target = RetryBudget>] RetryFuture<O, T, R, P, H, N, B>;
+    [O, T, R, P, H, N, B] Retrying<O, T, R, P, H, N, B>;
+    [A: Admit, F, C] GuardedCall<A, F, C>;
+    [V, E: EndFlight<V>] FlightGuard<V, E>;
     [S: Storage] SlidingLogStateIn<S>;
-    [V, E: FnOnce(FlightEnd<V>) -> Result<(), FlightLost<V>>] FlightGuard<V, E>;
     [V, T, S: ListStorage] QuorumIn<V, T, S>;
     [const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize]
         Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>;

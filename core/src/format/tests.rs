@@ -1,20 +1,19 @@
 //! Every public type is `defmt::Format`: checked when it compiles, for nothing links `defmt` on a host. That none is left
 //! out is checked by `tests/host/tests/format.rs`.
 
-use core::cell::RefCell;
+use core::{cell::RefCell, future::Ready};
 
 use super::*;
 use crate::{
-    aggregate::*,
     batch_collector::*,
     circuit_breaker::*,
     correlator::*,
-    dedup_cache::*,
+    dedup_cache::{self, *},
     encryptor::*,
-    foundation::{hash::*, shared::*, storage::*, time::*, wait_list::*},
+    foundation::{hash::*, storage::*, time::*, wait_list::*},
     logger::*,
     quorum::*,
-    rate_limiter::*,
+    rate_limiter::{self, *},
     retry::*,
 };
 
@@ -24,6 +23,7 @@ type Queue = BatchQueue<u8, 4, 2>;
 type Log = Shared<Logger<4>, RefCell<Logger<4>>, test_util::ManualClock>;
 type Heard = DedupCache<u8, 4>;
 type OnAttempt = fn(FlightEnd<u8>) -> Result<(), FlightLost<u8>>;
+type Peers = Shared<Breakers<u8, 4>, RefCell<Breakers<u8, 4>>, test_util::VirtualTimer>;
 type OnCall = fn(Permit, Outcome);
 
 const _: () = {
@@ -45,7 +45,7 @@ const _: () = {
 
     format::<(Claim<ClaimTicket>, ClaimLost, ClaimTicket)>();
     format::<ClaimGuard<'_, u8, Inline<4>, HashSeed, RefCell<Heard>, test_util::ManualClock>>();
-    format::<(DedupCacheIn<u8, Inline<4>>, DedupStats, Seen, crate::dedup_cache::OnFull)>();
+    format::<(DedupCacheIn<u8, Inline<4>>, DedupStats, Seen, dedup_cache::OnFull)>();
 
     format::<(Actors<'_>, Entry<64, 64>, Event<'_>, FormattersFull, Group<'_>, Level, Logger<4>, LoggerStats)>();
     format::<(NotWritten, Recorded, ServiceId, Show, Text<8>)>();
@@ -58,7 +58,7 @@ const _: () = {
         Gcra,
         GcraState,
         CostExceedsBurst,
-        crate::rate_limiter::OnFull,
+        rate_limiter::OnFull,
         SlidingLog<5>,
         SlidingLogIn<Inline<5>>,
         SlidingLogState<5>,
@@ -68,10 +68,15 @@ const _: () = {
     )>();
     format::<(RateLimiterIn<u8, Gcra, Inline<4>>, RateLimiterIn<u8, SlidingLog<5>, Inline<4>>, RateLimiterStats)>();
     format::<(AllowOrCached<FlightPermit, u8>, FlightEnd<u8>, FlightGuard<u8, OnAttempt>, FlightLost<u8>)>();
+    format::<UntilAllowed<'_, u8, u8, test_util::VirtualTimer, u8, RefCell<WaitList<2>>>>();
+    format::<(WaitRequest<'_, u8, u8>, WaitState<u8>)>();
     format::<(FlightPermit, CachedRateLimiterIn<u8, u8, Gcra, Inline<4>>, CachedRateLimiterStats)>();
 
     format::<(Failure, Jitter, Reason, Retry<'_>, RetryBudget, RetryBudgetStats, RetryError<u8>, RetryPolicy, Step)>();
-    format::<(NoBudget, Plain, Run<u8, u8>, Setup<u8, u8, u8, u8, u8, u8, u8>)>();
+    format::<(NoBudget, Plain, Retrying<u8, u8, u8>)>();
+    format::<RetryFuture<fn() -> Ready<Result<u8, u8>>, &'static test_util::VirtualTimer, u8>>();
+    format::<GuardedCall<(&'static Peers, &'static u8), u8>>();
+    format::<OkOrErr>();
 };
 
 #[cfg(feature = "aead")]

@@ -1,6 +1,6 @@
-//! Entries of a table from the oldest to the newest, for the machines that need that order.
+//! Entries of a table from the oldest to the newest, for the state machines that need that order.
 //!
-//! The links lie in the entries' own values, so that other machines do not pay for them. Every call but
+//! The links lie in the entries' own values, so that other state machines do not pay for them. Every call but
 //! [`AgeList::step_back`] is O(1).
 
 use crate::foundation::{

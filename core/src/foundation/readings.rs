@@ -3,17 +3,18 @@
 //! A reading that is earlier than another before it is one of two things. It is late: somebody read the clock, was held up,
 //! and meanwhile another came with a later reading. Or the clock has stepped back, and every reading is earlier from there
 //! on. One reading does not tell which. So it is taken for late, and time stands still; once readings have been behind,
-//! and nothing but behind, for as long as the machine has patience, the clock has stepped back.
+//! and nothing but behind, for as long as the state machine has patience, the clock has stepped back.
 //!
-//! Nothing ends before its time because of late readings, unless these alone come for so long. And a step is noticed after
-//! so long, by whatever call: what lay ahead is counted from the first reading after it, so it lasts its own span from there.
+//! Nothing ends before its time because of late readings, unless these alone come for so long. And a step is noticed
+//! after so long, by whatever call: what lay ahead is counted from the first reading after it, so it lasts its own span
+//! from there.
 
 use crate::foundation::time::{Instant, Span};
 
 /// How far what comes while readings are behind is set apart from what was there.
 const APART: Span = Span::from_nanos(1);
 
-/// The readings of one machine.
+/// The readings of one state machine.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readings {
     /// The latest; a nanosecond more while readings are behind it.
@@ -25,7 +26,7 @@ pub(crate) struct Readings {
 /// A step back of the clock that has been noticed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct StepBack {
-    /// The time by which the machine went until now.
+    /// The time by which the state machine went until now.
     from: Instant,
     /// The first reading after the step, or an earlier one.
     to: Instant,
@@ -95,8 +96,8 @@ impl Readings {
 }
 
 impl StepBack {
-    /// When something that began at `at` has begun by the clock as it goes now: what lay ahead, with the first reading after
-    /// the step; what came while readings were behind, when the step was noticed at the latest.
+    /// When something that began at `at` has begun by the clock as it goes now: what lay ahead, with the first reading
+    /// after the step; what came while readings were behind, when the step was noticed at the latest.
     pub(crate) const fn moved(&self, at: Instant) -> Instant {
         if at.as_nanos() >= self.from.as_nanos() {
             self.noticed

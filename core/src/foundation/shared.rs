@@ -1,4 +1,4 @@
-//! A machine behind a lock and beside a clock: the `&self` face that programs use.
+//! A state machine behind a lock and beside a clock: the `&self` face that programs use.
 
 use core::{cell::RefCell, fmt, future::Future, marker::PhantomData};
 
@@ -26,9 +26,9 @@ pub trait Timer: Clock {
 
 /// Lends its content to one closure at a time.
 ///
-/// This is the one shape that a critical section, a spin lock, a `RefCell` and a std mutex have in common, and it cannot
-/// be held across an `.await`. A closure must not take the same lock again. Poisoning is ignored on purpose: machines do
-/// not panic, and they are in a valid state whenever they return.
+/// This is the one shape that a critical section, a spin lock, a `RefCell` and a std mutex have in common, and it
+/// cannot be held across an `.await`. A closure must not take the same lock again. Poisoning is ignored on purpose:
+/// state machines do not panic, and they are in a valid state whenever they return.
 pub trait Lock {
     /// What is locked.
     type Target;
@@ -139,7 +139,7 @@ pub struct Shared<M, L, T> {
 }
 
 impl<M, L, T> Shared<M, L, T> {
-    /// Puts a locked machine beside a clock or timer.
+    /// Puts a locked state machine beside a clock or timer.
     pub const fn new(lock: L, timer: T) -> Self {
         Self { lock, timer, machine: PhantomData }
     }
@@ -155,7 +155,7 @@ impl<M, L, T> Shared<M, L, T> {
 }
 
 impl<M, L: Lock<Target = M>, T: Clock> Shared<M, L, T> {
-    /// Runs `f` on the machine with the current time.
+    /// Runs `f` on the state machine with the current time.
     ///
     /// `f` runs inside the lock: keep it short, and do not use `self` in it.
     pub fn with<R>(&self, f: impl FnOnce(&mut M, Instant) -> R) -> R {
@@ -166,7 +166,7 @@ impl<M, L: Lock<Target = M>, T: Clock> Shared<M, L, T> {
 }
 
 impl<M, L: Lock<Target = M>, T> Shared<M, L, T> {
-    /// Runs `f` on the machine without a look at the clock: for what needs no time, or has read it already.
+    /// Runs `f` on the state machine without a look at the clock: for what needs no time, or has read it already.
     ///
     /// `f` runs inside the lock: keep it short, and do not use `self` in it.
     pub fn with_lock<R>(&self, f: impl FnOnce(&mut M) -> R) -> R {

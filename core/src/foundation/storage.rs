@@ -1,10 +1,10 @@
-//! Where the slots of a machine live: an inline array, or whatever an adapter brings.
+//! Where the slots of a state machine live: an inline array, or whatever an adapter brings.
 
 use core::{fmt, num::NonZero};
 
 /// A kind of memory for slots.
 ///
-/// [`Inline`] is the one of the core: arrays inside the machine, so that it can be a `static`. An adapter may bring
+/// [`Inline`] is the one of the core: arrays inside the state machine, so that it can be a `static`. An adapter may bring
 /// another whose size is chosen at run time.
 pub trait Storage {
     /// In how many slots, from the one that its hash names on, a key is looked for before its chain is walked.
@@ -26,7 +26,7 @@ pub trait Allocate: Storage {
     fn allocate<T>(len: usize, fill: impl FnMut() -> T) -> Self::Of<T>;
 }
 
-/// `N` slots inside the machine, at most 65,535.
+/// `N` slots inside the state machine, at most 65,535.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug)]
 pub struct Inline<const N: usize>;
@@ -39,7 +39,7 @@ impl<const N: usize> Storage for Inline<N> {
 /// The number of a slot, or none: as narrow as the storage allows.
 pub trait Link: Copy + Eq + fmt::Debug {
     /// As many bits of a key's hash as a link has. Never zero, so that it also tells that a slot is occupied.
-    type Print: Copy + Eq + fmt::Debug;
+    type Fingerprint: Copy + Eq + fmt::Debug;
 
     /// No slot.
     const NONE: Self;
@@ -51,14 +51,14 @@ pub trait Link: Copy + Eq + fmt::Debug {
     fn index(self) -> usize;
 
     /// The upper bits of a hash.
-    fn print(hash: u64) -> Self::Print;
+    fn fingerprint(hash: u64) -> Self::Fingerprint;
 
-    /// The print scaled to the numbers below `count`, without a division.
-    fn scale(print: Self::Print, count: usize) -> usize;
+    /// The fingerprint scaled to the numbers below `count`, without a division.
+    fn scale(fingerprint: Self::Fingerprint, count: usize) -> usize;
 }
 
 impl Link for u16 {
-    type Print = NonZero<Self>;
+    type Fingerprint = NonZero<Self>;
 
     const NONE: Self = Self::MAX;
 
@@ -70,17 +70,17 @@ impl Link for u16 {
         if self == Self::NONE { usize::MAX } else { usize::from(self) }
     }
 
-    fn print(hash: u64) -> NonZero<Self> {
+    fn fingerprint(hash: u64) -> NonZero<Self> {
         NonZero::new((hash >> 48) as Self).unwrap_or(NonZero::<Self>::MIN)
     }
 
-    fn scale(print: NonZero<Self>, count: usize) -> usize {
-        (u32::from(print.get()).wrapping_mul(count as u32) >> Self::BITS) as usize
+    fn scale(fingerprint: NonZero<Self>, count: usize) -> usize {
+        (u32::from(fingerprint.get()).wrapping_mul(count as u32) >> Self::BITS) as usize
     }
 }
 
 impl Link for u32 {
-    type Print = NonZero<Self>;
+    type Fingerprint = NonZero<Self>;
 
     const NONE: Self = Self::MAX;
 
@@ -92,12 +92,12 @@ impl Link for u32 {
         if self == Self::NONE { usize::MAX } else { self as usize }
     }
 
-    fn print(hash: u64) -> NonZero<Self> {
+    fn fingerprint(hash: u64) -> NonZero<Self> {
         NonZero::new((hash >> 32) as Self).unwrap_or(NonZero::<Self>::MIN)
     }
 
-    fn scale(print: NonZero<Self>, count: usize) -> usize {
-        (u64::from(print.get()).wrapping_mul(count as u64) >> Self::BITS) as usize
+    fn scale(fingerprint: NonZero<Self>, count: usize) -> usize {
+        (u64::from(fingerprint.get()).wrapping_mul(count as u64) >> Self::BITS) as usize
     }
 }
 
@@ -123,21 +123,21 @@ impl Allocate for Heap {
 mod tests {
     use super::*;
 
-    /// What the links of both widths promise; `PRINT` is the width of the print.
-    fn a_link_leads_to_its_slot<L: Link<Print = P>, P: Copy + Eq + fmt::Debug>(width: u32, least: P) {
+    /// What the links of both widths promise; `FINGERPRINT` is the width of the fingerprint.
+    fn a_link_leads_to_its_slot<L: Link<Fingerprint = P>, P: Copy + Eq + fmt::Debug>(width: u32, least: P) {
         for index in [0, 1, 2, 1_000, 65_534] {
             assert_eq!(L::to(index).index(), index);
         }
         assert!(L::NONE.index() > u32::MAX as usize - 1);
         assert_eq!(L::to(usize::MAX), L::NONE);
-        assert_eq!(L::print(0), least, "a print is never zero");
-        let prints = [1_u64, 2, 1 << (width - 1)].map(|upper| L::print(upper << (64 - width)));
-        assert_eq!(prints[0], least);
-        assert_ne!(prints[1], least);
+        assert_eq!(L::fingerprint(0), least, "a fingerprint is never zero");
+        let fingerprints = [1_u64, 2, 1 << (width - 1)].map(|upper| L::fingerprint(upper << (64 - width)));
+        assert_eq!(fingerprints[0], least);
+        assert_ne!(fingerprints[1], least);
         for count in [1, 3, 1_000] {
-            assert_eq!(L::scale(L::print(0), count), 0);
-            assert_eq!(L::scale(prints[2], count), count / 2, "half way up");
-            assert_eq!(L::scale(L::print(u64::MAX), count), count - 1);
+            assert_eq!(L::scale(L::fingerprint(0), count), 0);
+            assert_eq!(L::scale(fingerprints[2], count), count / 2, "half way up");
+            assert_eq!(L::scale(L::fingerprint(u64::MAX), count), count - 1);
         }
     }
 

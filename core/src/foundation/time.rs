@@ -151,7 +151,7 @@ pub fn earliest<const N: usize>(deadlines: [Option<Instant>; N]) -> Option<Insta
     deadlines.into_iter().flatten().min()
 }
 
-/// A length of time as the machines store it: nanoseconds, made once from a [`Duration`], so that no hot path divides
+/// A length of time as the state machines store it: nanoseconds, made once from a [`Duration`], so that no hot path divides
 /// or carries between seconds and nanoseconds.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]

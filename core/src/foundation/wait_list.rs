@@ -7,12 +7,11 @@ use crate::foundation::{
     time::{Instant, Span},
 };
 
-/// A queue with places for `W` waiting tasks, so that those who wait for the same thing are served in the order of their
-/// arrival.
+/// A fair queue with room for `W` waiters (first come, first served).
 ///
-/// It goes behind a [`Lock`] of its own, beside the machine that is waited for; see
-/// [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Every call is O(`W`). Keys are told apart by their hash, of 64
-/// bits where the hasher has as many: two keys of one hash would wait for each other.
+/// It goes behind a [`Lock`] of its own, beside the state machine that is waited for; see
+/// [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Every call is O(`W`). Keys are told
+/// apart by their hash, of 64 bits where the hasher has as many: two keys of one hash would wait for each other.
 #[derive(Debug)]
 pub struct WaitList<const W: usize> {
     places: [Option<Place>; W],
@@ -64,6 +63,20 @@ pub(crate) const LOOK_AGAIN: Span = Span::from_nanos(1_000_000_000);
 /// For how long a waiter without a place keeps the next one free for itself: until it has surely looked again.
 const CLAIM: Span = LOOK_AGAIN.times(2);
 
+/// The lock of a [`WaitList`], however many places that has.
+pub trait WaitQueue: Lock {
+    /// For adapters: one who waits leaves, and whoever is first now is woken.
+    fn leave(&self, hash: u64, ticket: u64);
+}
+
+impl<L: Lock<Target = WaitList<W>>, const W: usize> WaitQueue for L {
+    fn leave(&self, hash: u64, ticket: u64) {
+        let [gone, first, heir] = self.with(|queue| queue.leave(hash, ticket));
+        first.into_iter().chain(heir).for_each(|waker| self.outside(|| waker.wake()));
+        drop(gone);
+    }
+}
+
 impl<const W: usize> WaitList<W> {
     /// A list on which nobody waits.
     #[must_use]
@@ -73,9 +86,9 @@ impl<const W: usize> WaitList<W> {
 
     /// Wakes all who wait, so that they ask again.
     ///
-    /// To be called after a change that lets something be allowed earlier, where it was made on the machine itself
-    /// ([`Shared::with`](crate::foundation::shared::Shared::with)): another quota, a refund, a cleanup. Without it those who wait notice within
-    /// a second. A waker is woken outside the lock.
+    /// To be called after a change that lets something be allowed earlier, where it was made on the state machine
+    /// itself ([`Shared::with`](crate::foundation::shared::Shared::with)): another quota, a refund, a cleanup. Without
+    /// it those who wait notice within a second. A waker is woken outside the lock.
     ///
     /// ```
     /// use core::cell::RefCell;
@@ -168,7 +181,8 @@ impl<const W: usize> WaitList<W> {
         false
     }
 
-    /// Whether it is the turn of `ticket`, who is polled now; `waker` is kept if it has a place, and is then the one before.
+    /// Whether it is the turn of `ticket`, who is polled now; `waker` is kept if it has a place, and is then the one
+    /// before.
     pub(crate) fn turn(&mut self, hash: u64, ticket: u64, now: Instant, waker: &mut Option<Waker>) -> Turn {
         let mut ahead = 0_u64;
         let mut first: Option<&mut Place> = None;
@@ -210,8 +224,8 @@ impl<const W: usize> WaitList<W> {
         }
     }
 
-    /// Gives up the place, or the wish for one. The first waker of those returned is to be dropped, and the others are to be
-    /// woken: of whoever is first now, and of whoever gets the place.
+    /// Gives up the place, or the wish for one. The first waker of those returned is to be dropped, and the others are
+    /// to be woken: of whoever is first now, and of whoever gets the place.
     pub(crate) fn leave(&mut self, hash: u64, ticket: u64) -> [Option<Waker>; 3] {
         self.len = self.len.saturating_sub(1);
         let is_mine = |place: &Option<Place>| place.as_ref().is_some_and(|place| place.ticket == ticket);

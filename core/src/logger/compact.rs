@@ -7,8 +7,8 @@ use super::{
     quoted::{is_word, write_words},
 };
 
-/// A [`Formatter`](super::Formatter) for logs that programs read: the fields in a fixed order, `kind actors -> target ×count:
-/// message`, and those that are empty left out.
+/// A [`Formatter`](super::Formatter) for logs that programs read: the fields in a fixed order, `kind actors -> target
+/// ×count: message`, and those that are empty left out.
 ///
 /// ```
 /// use steadfast_core::{Instant, Logger, logger::{Event, compact}};

@@ -12,14 +12,25 @@ use super::{
     text::{Rules, Text},
 };
 
-/// Formats the text of a group: what stands behind `prefix [service] `.
+/// Formats the text of a group: what stands behind `prefix [service] `. [`compact`](super::compact) is one.
 ///
-/// It gets the group after it has left the machine, so it may take its time. `×7`, where the count exceeds the actors, is
-/// added behind it unless it asked for [`Group::count`]. If it fails, the default sentence is written instead.
+/// ```
+/// use steadfast_core::{Logger, logger::Formatter};
+///
+/// const TEASED: Formatter = |group, out| write!(out, "{} teased {}", group.actors(), group.target());
+///
+/// let mut logger: Logger<16> = Logger::new();
+/// logger.formatter("social", "tease", TEASED)?;
+/// # Ok::<(), steadfast_core::logger::FormattersFull>(())
+/// ```
+///
+/// It gets the group after it has left the state machine, so it may take its time. `×7`, where the count exceeds the
+/// actors, is added behind it unless it asked for [`Group::count`]. If it fails, the default sentence is written
+/// instead.
 #[doc(alias = "EventFormatter")]
 pub type Formatter = fn(&Group<'_>, &mut dyn Write) -> fmt::Result;
 
-/// One line that is due, owned: it has left the machine, so writing it needs no lock.
+/// One line that is due, owned: it has left the state machine, so writing it needs no lock.
 ///
 /// [`Display`](fmt::Display) and [`line`](Self::line) are pure functions of it: `prefix [service] text`.
 #[doc(alias = "LogEntry")]

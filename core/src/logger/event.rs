@@ -28,7 +28,8 @@ impl Level {
     }
 }
 
-/// An event that a service reports, to be grouped with others of its kind. The kind is an infinitive verb: `store`, `fetch`.
+/// An event that a service reports, to be grouped with others of its kind. The kind is an infinitive verb: `store`,
+/// `fetch`.
 ///
 /// ```
 /// use steadfast_core::logger::{Event, Level};

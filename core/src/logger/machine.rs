@@ -17,8 +17,9 @@ use crate::foundation::{
     time::{Instant, Span},
 };
 
-/// A logger with log aggregation: events of the same service, kind and target within 3 s are written as one line, with exact
-/// counts, in fixed memory. It prevents floods of equal lines (log throttling) and lines that a peer forges (log injection).
+/// A logger with log aggregation: events of the same service, kind and target within 3 s are written as one line, with
+/// exact counts, in fixed memory. It prevents floods of equal lines (log throttling) and lines that a peer forges (log
+/// injection).
 ///
 /// Events of one service, type and target form a group, which ends after 3 s without another or at the age of 10 s
 /// ([`window`](Self::window)). A group names its actors in the order of their first event, adds up the counts and keeps
@@ -55,16 +56,16 @@ use crate::foundation::{
 ///
 /// # Names
 ///
-/// A line can be read in one way only, whatever names peers choose. A name is shown as it is if it is one word of letters
-/// and digits and of `-` `_` `@` `/` `#` `=` `%` `~`, with `.` `:` `+` `'` only inside, and none of the words "and", "did",
-/// "to", "other", "others": `alice`, `node-7`, `10.0.0.7:80`, `Zoë`. Any other is quoted: `"alice, bob"`. In quotes `\` stands
-/// before `"` and `\`, and whatever is neither such a letter nor visible ASCII is escaped: `"alice\u{200b}"`. Letters are
-/// those of scripts that read from left to right without combining marks (Latin, Greek, Cyrillic, Armenian, Georgian, Han,
-/// kana, Hangul, and emoji); names in others are legible by their code points only. A cut name has its `…` before the
-/// closing quote. Kinds and services are quoted by the same rule, but may be several words. A message comes last, behind
-/// `: `, with each `\` doubled and everything escaped that cannot be seen. So two events that differ in their actors, target,
-/// count or message never read alike, unless something is cut or "others" are not named. A plain line is text of the
-/// program's own: what it holds of peers' text is escaped, but not quoted.
+/// A line can be read in one way only, whatever names peers choose. A name is shown as it is if it is one word of
+/// letters and digits and of `-` `_` `@` `/` `#` `=` `%` `~`, with `.` `:` `+` `'` only inside, and none of the words
+/// "and", "did", "to", "other", "others": `alice`, `node-7`, `10.0.0.7:80`, `Zoë`. Any other is quoted: `"alice, bob"`.
+/// In quotes `\` stands before `"` and `\`, and whatever is neither such a letter nor visible ASCII is escaped:
+/// `"alice\u{200b}"`. Letters are those of scripts that read from left to right without combining marks (Latin, Greek,
+/// Cyrillic, Armenian, Georgian, Han, kana, Hangul, and emoji); names in others are legible by their code points only.
+/// A cut name has its `…` before the closing quote. Kinds and services are quoted by the same rule, but may be several
+/// words. A message comes last, behind `: `, with each `\` doubled and everything escaped that cannot be seen. So two
+/// events that differ in their actors, target, count or message never read alike, unless something is cut or "others"
+/// are not named. A plain line is text of the program's own: what it holds of peers' text is escaped, but not quoted.
 ///
 /// # When it is full
 ///
@@ -81,8 +82,8 @@ use crate::foundation::{
 ///
 /// # Kinds
 ///
-/// The kind of an event is an infinitive verb, "store" and not "stored", because the default sentence is "alice did store to
-/// bob". A [`formatter`](Self::formatter) makes any other sentence.
+/// The kind of an event is an infinitive verb, "store" and not "stored", because the default sentence is "alice did
+/// store to bob". A [`formatter`](Self::formatter) makes any other sentence.
 #[derive(Clone, Debug)]
 pub struct Logger<
     const GROUPS: usize,
@@ -174,8 +175,8 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         self.services.find(name)
     }
 
-    /// Sets what a service's lines begin with, an emoji or nothing; false for [`ServiceId::OTHER`], which stays as it is. Without
-    /// it they begin with a mark of their level.
+    /// Sets what a service's lines begin with, an emoji or nothing; false for [`ServiceId::OTHER`], which stays as it
+    /// is. Without it they begin with a mark of their level.
     #[doc(alias = "emoji")]
     pub fn set_prefix(&mut self, service: ServiceId, prefix: &'static str) -> bool {
         self.services.get_mut(service).map(|row| row.prefix = Some(prefix)).is_some()

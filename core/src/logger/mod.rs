@@ -1,10 +1,11 @@
 //! Log aggregation: events of the same service, kind and target within a short time become one line, with exact counts.
 //!
 //! - [`Logger`] groups the events; [`ServiceLog`] is what a service reports through; a [`Sink`] takes the lines.
-//! - [`Formatter`]s make the sentences, such as [`compact`]. Text of peers is escaped and quoted, so that none can forge a line (log injection).
+//! - [`Formatter`]s make the sentences, such as [`compact`]. Text of peers is escaped and quoted, so that none can
+//!   forge a line (log injection).
 //!
-//! **Outcomes**: [`Recorded`] of an event, [`Entry`] for a line that is due. **Errors**: [`FormattersFull`], [`NotWritten`].
-//! **Counts**: [`LoggerStats`].
+//! **Outcomes**: [`Recorded`] of an event, [`Entry`] for a line that is due. **Errors**: [`FormattersFull`],
+//! [`NotWritten`]. **Counts**: [`LoggerStats`].
 
 mod bytes;
 mod chars;

@@ -40,8 +40,8 @@ impl<'a> Name<'a> {
         self.raw.is_empty()
     }
 
-    /// Zero if the name is stored as it is; else a keyed hash of all of it, because what is stored is quoted or cut, and cut
-    /// it could be the same for two names.
+    /// Zero if the name is stored as it is; else a keyed hash of all of it, because what is stored is quoted or cut,
+    /// and cut it could be the same for two names.
     fn print(&self) -> u64 {
         if let Some(print) = self.print.get() {
             return print;

@@ -19,6 +19,7 @@ pub enum Recorded {
 /// The counts of a [`Logger`](super::Logger): `seen = filtered + printed + waiting + lost + rejected`.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct LoggerStats {
     /// All events and plain lines.

@@ -39,8 +39,9 @@ impl<R: Recorder + ?Sized> Recorder for &R {
 
 /// The log of one service: lines and events under its name.
 ///
-/// The words of a line are the program's: what peers chose is escaped in it, but not quoted, and reads as if the program had
-/// said it. Show it as `{peer:?}`, or report an event, where names and messages can be taken for nothing else.
+/// The words of a line are the program's: what peers chose is escaped in it, but not quoted, and reads as if the
+/// program had said it. Show it as `{peer:?}`, or report an event, where names and messages can be taken for nothing
+/// else.
 ///
 /// ```
 /// use core::cell::RefCell;
@@ -130,7 +131,8 @@ impl<R: Recorder> ServiceLog<R> {
         self.recorder.line(self.service, Level::Error, text);
     }
 
-    /// `actor` did `kind`, a verb in its infinitive: recorded at the end of the statement, when what this returns is dropped.
+    /// `actor` did `kind`, a verb in its infinitive: recorded at the end of the statement, when what this returns is
+    /// dropped.
     pub const fn event<'a>(&'a self, kind: &'static str, actor: &'a str) -> Report<'a, R> {
         Report { recorder: &self.recorder, service: self.service, event: Event::new(kind, actor) }
     }

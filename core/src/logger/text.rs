@@ -9,11 +9,12 @@ use super::{
 
 /// At most `N` bytes of text on one line: escaped, never cut inside a character, a cut marked with `…`.
 ///
-/// Whatever is written to it, it holds nothing that breaks a line, drives a terminal or turns the text around, and nothing
-/// that cannot be seen: no control character, no bidirectional control, no space but `' '`, no joiner, filler, tag or
-/// variation selector (but U+FE0F behind a symbol, as in `⚠️`), nothing private or outside the planes in use. A combining
-/// mark is kept behind a letter only, one at most. All else becomes its escape, such as `\n` or `\u{1b}`; a `\` stays as it
-/// is, so that escaping twice changes nothing. It is a [`fmt::Write`] that never fails: what comes after the cut is dropped.
+/// Whatever is written to it, it holds nothing that breaks a line, drives a terminal or turns the text around, and
+/// nothing that cannot be seen: no control character, no bidirectional control, no space but `' '`, no joiner, filler,
+/// tag or variation selector (but U+FE0F behind a symbol, as in `⚠️`), nothing private or outside the planes in use. A
+/// combining mark is kept behind a letter only, one at most. All else becomes its escape, such as `\n` or `\u{1b}`; a
+/// `\` stays as it is, so that escaping twice changes nothing. It is a [`fmt::Write`] that never fails: what comes
+/// after the cut is dropped.
 ///
 /// ```
 /// use core::fmt::Write;

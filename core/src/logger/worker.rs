@@ -71,8 +71,8 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         }
     }
 
-    /// Keeps a waker for whatever is due before `until`: the one that is kept already, if it wakes the same, or `own`, which
-    /// gets the one that it replaces, to be dropped outside the lock.
+    /// Keeps a waker for whatever is due before `until`: the one that is kept already, if it wakes the same, or `own`,
+    /// which gets the one that it replaces, to be dropped outside the lock.
     pub(super) fn sleep(
         &mut self,
         waiter: &mut Waiter,

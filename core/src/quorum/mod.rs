@@ -1,7 +1,7 @@
 //! Quorum: one vote a voter, until enough have voted or the time is up.
 //!
-//! [`Quorum`] collects the votes of one ballot after another; a function of [`aggregate`](crate::aggregate) makes one value of
-//! them, such as a [majority vote](crate::aggregate::majority).
+//! [`Quorum`] collects the votes of one ballot after another; a function of [`aggregate`](crate::aggregate) makes one
+//! value of them, such as a [majority vote](crate::aggregate::majority).
 //!
 //! **Outcomes**: [`Vote`] of a vote, [`Ballot`] of a result. **Errors**: [`QuorumError`] when it is made. **Counts**:
 //! [`QuorumStats`].
@@ -76,8 +76,9 @@ use waiters::Waiters;
 ///
 /// # Code of voters and values
 ///
-/// The machine itself calls `PartialEq` of voters and values, and clones values for a result. Behind a lock of the core's
-/// ([`Shared`](crate::foundation::shared::Shared)) that happens inside it: let both be plain data there. They are dropped outside.
+/// The state machine itself calls `PartialEq` of voters and values, and clones values for a result. Behind a lock of
+/// the core's ([`Shared`](crate::foundation::shared::Shared)) that happens inside it: let both be plain data there.
+/// They are dropped outside.
 ///
 /// # Waiting
 ///
@@ -94,7 +95,7 @@ pub struct QuorumIn<V, T, S: ListStorage> {
     closed: bool,
     threshold: usize,
     deadline: Instant,
-    /// The time that was left when the machine first learned the time.
+    /// The time that was left when the state machine first learned the time.
     left: Option<Span>,
     /// The earliest reading since readings are before the first one; the end of time while they are not.
     behind: Instant,

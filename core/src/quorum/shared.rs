@@ -152,12 +152,13 @@ where
     L: Lock<Target = QuorumIn<V, T, S>>,
     C: Timer,
 {
-    /// Waits for the [`result`](QuorumIn::result) of a ballot; `None` if it failed, or as soon as it is not the present one.
+    /// Waits for the [`result`](QuorumIn::result) of a ballot; `None` if it failed, or as soon as it is not the present
+    /// one.
     ///
-    /// It comes with the vote that decides it, or at the deadline. `aggregate` runs outside the lock, for every vote that
-    /// counts once the threshold is reached. Four tasks at a time are woken at once, a task that is not polled among them;
-    /// more of them look every 10 milliseconds, and so learn it that much later at most. Dropping the future changes nothing
-    /// and frees its place.
+    /// It comes with the vote that decides it, or at the deadline. `aggregate` runs outside the lock, for every vote
+    /// that counts once the threshold is reached. Four tasks at a time are woken at once, a task that is not polled
+    /// among them; more of them look every 10 milliseconds, and so learn it that much later at most. Dropping the
+    /// future changes nothing and frees its slot.
     ///
     /// ```
     /// use steadfast_core::{Quorum, Shared, Timer, aggregate, foundation::shared::Lock};
@@ -196,7 +197,7 @@ where
     }
 }
 
-/// A task that waits for the end of a ballot; dropping it frees its place.
+/// A task that waits for the end of a ballot; dropping it frees its slot.
 struct Waiting<'a, V, T, S: ListStorage, L: Lock<Target = QuorumIn<V, T, S>>, C> {
     shared: &'a Shared<QuorumIn<V, T, S>, L, C>,
     ballot: BallotId,

@@ -18,8 +18,8 @@ use crate::foundation::time::{Halves, Instant, Span};
 /// assert_eq!(API.interval(), Duration::from_millis(10));
 /// ```
 ///
-/// A rate or a burst of zero denies everything. An interval of zero, as in `Gcra::every(Duration::ZERO)`, allows everything:
-/// it is unlimited, and counts nothing.
+/// A rate or a burst of zero denies everything. An interval of zero, as in `Gcra::every(Duration::ZERO)`, allows
+/// everything: it is unlimited, and counts nothing.
 ///
 /// The state is the instant at which the quota is whole again. A request of size `n` moves it `n` intervals on, and is
 /// allowed if it then lies at most `burst` intervals ahead. Source: ITU-T I.371, "virtual scheduling".
@@ -31,10 +31,10 @@ use crate::foundation::time::{Halves, Instant, Span};
 ///
 /// # Another quota
 ///
-/// After [`set_quota`](crate::rate_limiter::RateLimiterIn::set_quota) a key has as many requests counted as before, and never
-/// waits longer than the new burst takes. What was owed is multiplied by the new interval, divided by the old one and rounded
-/// up to a nanosecond, so changes in a row give nothing away, but for what exceeds the smallest burst among them. A quota of
-/// zero keeps the counts for the one that follows, less one an hour; an unlimited one forgets them.
+/// After [`set_quota`](crate::rate_limiter::RateLimiterIn::set_quota) a key has as many requests counted as before, and
+/// never waits longer than the new burst takes. What was owed is multiplied by the new interval, divided by the old one
+/// and rounded up to a nanosecond, so changes in a row give nothing away, but for what exceeds the smallest burst among
+/// them. A quota of zero keeps the counts for the one that follows, less one an hour; an unlimited one forgets them.
 ///
 /// # Clock
 ///

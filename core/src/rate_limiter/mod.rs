@@ -1,14 +1,15 @@
 //! Rate limiting (throttling, load shedding) for each key, in fixed memory.
 //!
 //! - [`RateLimiter`] allows or denies: by [`Gcra`], a token bucket, or by [`SlidingLog`], a sliding window log.
-//! - [`CachedRateLimiter`] also keeps the last value of each key and has it fetched by one caller at a time (single flight).
+//! - [`CachedRateLimiter`] also keeps the last value of each key and has it fetched by one caller at a time (single
+//!   flight).
 //!
-//! **Outcomes**: [`Decision`], or [`Verdict`] with all that a `RateLimit` header tells; [`AllowOrCached`] of the caching one.
-//! **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait; [`FlightLost`] for a
-//! value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
+//! **Outcomes**: [`Decision`], or [`Verdict`] with all that a `RateLimit` header tells; [`AllowOrCached`] of the
+//! caching one. **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait;
+//! [`FlightLost`] for a value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
 //!
-//! Waiting for a turn is [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Where the limited call
-//! fails and should not be made at all for a while, see [`circuit_breaker`](crate::circuit_breaker).
+//! Waiting for a turn is [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Where the limited
+//! call fails and should not be made at all for a while, see [`circuit_breaker`](crate::circuit_breaker).
 
 mod asking;
 mod cached;
@@ -23,19 +24,22 @@ mod sliding_log;
 mod stats;
 mod until_allowed;
 mod verdict;
+mod wait_state;
 mod waiting;
 
 use core::num::NonZeroU32;
 
 pub use cached::{
-    AllowOrCached, CachedRateLimiter, CachedRateLimiterIn, CachedRateLimiterStats, FlightEnd, FlightGuard, FlightLost,
-    FlightPermit,
+    AllowOrCached, CachedRateLimiter, CachedRateLimiterIn, CachedRateLimiterStats, EndFlight, FlightEnd, FlightGuard,
+    FlightLost, FlightPermit,
 };
 pub use gcra::{Gcra, GcraState};
 pub use quota::{CostExceedsBurst, Decision, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogIn, SlidingLogState, SlidingLogStateIn};
 pub use stats::RateLimiterStats;
+pub use until_allowed::UntilAllowed;
 pub use verdict::Verdict;
+pub use wait_state::{WaitOutput, WaitRequest, WaitState};
 pub use waiting::WaitError;
 
 use crate::foundation::{
@@ -47,8 +51,8 @@ use crate::foundation::{
 
 /// A keyed rate limiter (throttling, load shedding) with room for `N` keys.
 ///
-/// `A` is the algorithm: [`Gcra`] (a rate and a burst, 8 bytes a key; behaves as a token bucket) or [`SlidingLog`] (an exact
-/// sliding window, 8 bytes a request).
+/// `A` is the algorithm: [`Gcra`] (a rate and a burst, 8 bytes a key; behaves as a token bucket) or [`SlidingLog`] (an
+/// exact sliding window, 8 bytes a request).
 ///
 /// ```
 /// use steadfast_core::{Instant, RateLimiter, SlidingLog, rate_limiter::Decision};
@@ -68,9 +72,9 @@ use crate::foundation::{
 /// there is none, [`OnFull`] decides: deny (fail closed), or share one quota. No key ever gets a fresh quota because of
 /// another key.
 ///
-/// Make room for as many keys as come in the time that one quota takes to be whole again. A client who can make up keys, and
-/// sends that many in that time, keeps new keys out; known keys are served as before. With a slow quota that takes few
-/// requests: 76 a second for 65,536 keys and 100 a day. Limit strangers by a coarser key first.
+/// Make room for as many keys as come in the time that one quota takes to be whole again. A client who can make up
+/// keys, and sends that many in that time, keeps new keys out; known keys are served as before. With a slow quota that
+/// takes few requests: 76 a second for 65,536 keys and 100 a day. Limit strangers by a coarser key first.
 ///
 /// # Clock
 ///

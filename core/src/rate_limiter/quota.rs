@@ -93,8 +93,9 @@ pub trait Quota {
     /// [`CostExceedsBurst`] if `cost` is above the [`limit`](Self::limit); the state is unchanged.
     fn allow(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst>;
 
-    /// [`allow`](Self::allow) for a request that has been waiting since `since`, a few milliseconds ago at most: a quota that
-    /// can say when it became free counts the request from then on, so that a timer that wakes late costs no throughput.
+    /// [`allow`](Self::allow) for a request that has been waiting since `since`, a few milliseconds ago at most: a
+    /// quota that can say when it became free counts the request from then on, so that a timer that wakes late costs no
+    /// throughput.
     ///
     /// # Errors
     ///

@@ -13,7 +13,8 @@ use crate::foundation::{
     time::{Halves, Instant, Span},
 };
 
-/// A sliding window log: at most `MAX` requests in any window, exactly. It keeps the instants of the last `MAX`, 8 bytes each.
+/// A sliding window log: at most `MAX` requests in any window, exactly. It keeps the instants of the last `MAX`, 8
+/// bytes each.
 ///
 /// Unlike a fixed window, it never lets twice its limit through at an edge. What is exactly as old as the window no longer
 /// counts. A window of zero allows everything, a `MAX` of zero nothing.
@@ -26,9 +27,9 @@ use crate::foundation::{
 /// assert_eq!(RECOVERIES.window(), Duration::from_secs(60));
 /// ```
 ///
-/// A refund erases the oldest that count: whichever request was given back, no more than `MAX` that were made are in any
-/// window. After [`set_quota`](crate::rate_limiter::RateLimiterIn::set_quota) every instant that counted at the change counts
-/// in the new window; what had left the old one may be forgotten.
+/// A refund erases the oldest that count: whichever request was given back, no more than `MAX` that were made are in
+/// any window. After [`set_quota`](crate::rate_limiter::RateLimiterIn::set_quota) every instant that counted at the
+/// change counts in the new window; what had left the old one may be forgotten.
 ///
 /// # Clock
 ///

@@ -2,21 +2,99 @@
 
 use core::{
     borrow::Borrow,
-    future::poll_fn,
+    fmt,
+    future::Future,
     hash::{BuildHasher, Hash},
+    marker::PhantomData,
     num::NonZeroU32,
-    pin::pin,
-    task::{Poll, Waker},
+    pin::Pin,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use super::{CostExceedsBurst, Decision, ONE, Quota, RateLimiterIn, WaitError};
+use pin_project_lite::pin_project;
+
+use super::{
+    CostExceedsBurst, Decision, ONE, Quota, RateLimiterIn, WaitError,
+    wait_state::{Stage, WaitOutput, WaitRequest, WaitState, Waiter},
+};
 use crate::foundation::{
     shared::{Lock, Shared, Timer},
     storage::Storage,
     time::{Instant, Span},
-    wait_list::{GRACE, LOOK_AGAIN, Turn, WaitList},
+    wait_list::{GRACE, LOOK_AGAIN, Turn, WaitList, WaitQueue},
 };
+
+pin_project! {
+    /// The future of [`Shared::until_allowed`] and its like. It has a name so that it can be kept in a struct; `M` is the
+    /// limiter, `L` its lock, `T` its timer, `Q` the key, `C` the lock of the [`WaitList`].
+    #[must_use = "nothing is waited for until it is awaited"]
+    pub struct UntilAllowed<'a, M, L, T, Q, C, O = ()>
+    where
+        T: Timer,
+        C: WaitQueue,
+    {
+        limiter: &'a Shared<M, L, T>,
+        key: &'a Q,
+        cost: NonZeroU32,
+        longest: Option<Duration>,
+        queue: &'a C,
+        #[pin]
+        state: WaitState<T::Sleep>,
+        output: PhantomData<fn() -> O>,
+    }
+
+    impl<M, L, T, Q, C, O> PinnedDrop for UntilAllowed<'_, M, L, T, Q, C, O>
+    where
+        T: Timer,
+        C: WaitQueue,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.state.leave(*this.queue);
+        }
+    }
+}
+
+impl<'a, M, L, T: Timer, Q, C: WaitQueue, O> UntilAllowed<'a, M, L, T, Q, C, O> {
+    const fn new(
+        limiter: &'a Shared<M, L, T>,
+        key: &'a Q,
+        cost: NonZeroU32,
+        longest: Option<Duration>,
+        queue: &'a C,
+    ) -> Self {
+        Self { limiter, key, cost, longest, queue, state: WaitState::new(), output: PhantomData }
+    }
+}
+
+impl<K, A, S, H, L, T, C, const W: usize, O> Future for UntilAllowed<'_, RateLimiterIn<K, A, S, H>, L, T, K, C, O>
+where
+    K: Clone + Eq + Hash,
+    A: Quota,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = RateLimiterIn<K, A, S, H>>,
+    T: Timer,
+    C: Lock<Target = WaitList<W>>,
+    O: WaitOutput,
+{
+    type Output = O;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
+        let this = self.project();
+        let (limiter, key, cost, longest) = (*this.limiter, *this.key, *this.cost, *this.longest);
+        let hash = this.state.hash().unwrap_or_else(|| limiter.with_lock(|limiter| limiter.hash(key)));
+        let request = WaitRequest { hash, key, own: K::clone, cost, longest };
+        limiter.poll_until_allowed(&request, *this.queue, this.state, cx).map(O::of)
+    }
+}
+
+impl<M, L, T: Timer, Q, C: WaitQueue, O> fmt::Debug for UntilAllowed<'_, M, L, T, Q, C, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UntilAllowed").finish_non_exhaustive()
+    }
+}
 
 impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
 where
@@ -29,8 +107,8 @@ where
 {
     /// Waits until `key` is allowed, and counts it then.
     ///
-    /// Those who wait for the same key are served in the order of their arrival; `queue` has the places where they wait,
-    /// and belongs to this limiter. Beyond its `W` places that order is not kept, but whoever waits longest comes before
+    /// Those who wait for the same key are served in the order of their arrival; `queue` has room for the waiters,
+    /// and belongs to this limiter. Beyond its `W` waiters that order is not kept, but whoever waits longest comes before
     /// those who come. [`allow`](Self::allow) never waits its turn, and may go before all of them.
     ///
     /// - A waiter that nobody polls, though its turn has come, keeps each of those behind it waiting for 5 ms; then they go
@@ -45,7 +123,7 @@ where
     ///
     /// # Cancellation
     ///
-    /// A future that is dropped has counted nothing and frees its place at once.
+    /// A future that is dropped has counted nothing and leaves the queue at once.
     ///
     /// ```
     /// use steadfast_core::{Gcra, RateLimiter, Shared, Timer, foundation::{shared::Lock, wait_list::WaitList}};
@@ -64,13 +142,17 @@ where
     /// ```
     ///
     /// [`Gcra`]: crate::rate_limiter::Gcra
-    pub async fn until_allowed<const W: usize>(&self, key: &K, queue: &impl Lock<Target = WaitList<W>>)
+    pub const fn until_allowed<'a, C, const W: usize>(
+        &'a self,
+        key: &'a K,
+        queue: &'a C,
+    ) -> UntilAllowed<'a, RateLimiterIn<K, A, S, H>, L, T, K, C>
     where
         K: Clone,
+        C: Lock<Target = WaitList<W>>,
     {
-        let hash = self.with_lock(|limiter| limiter.hash(key));
         // One never fails to fit, and without a limit no wait is too long.
-        let _ = self.until_allowed_with(hash, key, K::clone, ONE, None, queue).await;
+        UntilAllowed::new(self, key, ONE, None, queue)
     }
 
     /// [`until_allowed`](Self::until_allowed) for a request that counts `cost` times, all or nothing.
@@ -81,20 +163,17 @@ where
     ///
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota, at once or when another quota makes it so;
     /// nothing was taken from the quota, and it counts as denied.
-    pub async fn until_allowed_n<const W: usize>(
-        &self,
-        key: &K,
+    pub const fn until_allowed_n<'a, C, const W: usize>(
+        &'a self,
+        key: &'a K,
         cost: NonZeroU32,
-        queue: &impl Lock<Target = WaitList<W>>,
-    ) -> Result<(), CostExceedsBurst>
+        queue: &'a C,
+    ) -> UntilAllowed<'a, RateLimiterIn<K, A, S, H>, L, T, K, C, Result<(), CostExceedsBurst>>
     where
         K: Clone,
+        C: Lock<Target = WaitList<W>>,
     {
-        let hash = self.with_lock(|limiter| limiter.hash(key));
-        match self.until_allowed_with(hash, key, K::clone, cost, None, queue).await {
-            Err(WaitError::CostExceedsBurst { limit }) => Err(CostExceedsBurst { limit }),
-            _ => Ok(()),
-        }
+        UntilAllowed::new(self, key, cost, None, queue)
     }
 
     /// [`until_allowed_n`](Self::until_allowed_n), unless it would take longer than `longest`.
@@ -105,99 +184,117 @@ where
     ///
     /// # Errors
     ///
-    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`]. Nothing was
-    /// taken from the quota, and it counts as denied.
-    pub async fn until_allowed_within<const W: usize>(
-        &self,
-        key: &K,
+    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`].
+    /// Nothing was taken from the quota, and it counts as denied.
+    pub const fn until_allowed_within<'a, C, const W: usize>(
+        &'a self,
+        key: &'a K,
         cost: NonZeroU32,
         longest: Duration,
-        queue: &impl Lock<Target = WaitList<W>>,
-    ) -> Result<(), WaitError>
+        queue: &'a C,
+    ) -> UntilAllowed<'a, RateLimiterIn<K, A, S, H>, L, T, K, C, Result<(), WaitError>>
     where
         K: Clone,
+        C: Lock<Target = WaitList<W>>,
     {
-        let hash = self.with_lock(|limiter| limiter.hash(key));
-        self.until_allowed_with(hash, key, K::clone, cost, Some(longest), queue).await
+        UntilAllowed::new(self, key, cost, Some(longest), queue)
     }
 
-    /// The waiting calls for a borrowed form of the key, for adapters that have hashed it already.
+    /// For adapters: polls a wait for a borrowed form of the key, which they have hashed already.
     ///
-    /// `hash` is what this limiter's [`hash`](RateLimiterIn::hash) returns, and says who waits for the same; `own` makes the
-    /// key of a new entry; without a `longest` no wait is too long.
+    /// The wait is `state`, which must [`leave`](WaitState::leave) when it is dropped.
     ///
     /// # Errors
     ///
     /// As for [`until_allowed_within`](Self::until_allowed_within).
-    pub async fn until_allowed_with<Q, const W: usize>(
+    pub fn poll_until_allowed<Q, F, const W: usize>(
         &self,
-        hash: u64,
-        key: &Q,
-        own: impl Fn(&Q) -> K,
-        cost: NonZeroU32,
-        longest: Option<Duration>,
+        request: &WaitRequest<'_, Q, F>,
         queue: &impl Lock<Target = WaitList<W>>,
-    ) -> Result<(), WaitError>
+        mut state: Pin<&mut WaitState<T::Sleep>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), WaitError>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
+        F: Fn(&Q) -> K,
     {
-        let request = Request { key, own, cost };
+        let mut this = state.as_mut().project();
+        if let Stage::New = this.stage {
+            *this.stage = Stage::Over;
+            match self.join(request, queue) {
+                Err(end) => return Poll::Ready(end),
+                Ok(waiter) => *this.stage = Stage::Waiting(waiter),
+            }
+        }
+        let Stage::Waiting(waiter) = this.stage else { return Poll::Pending };
+        // Once more if the sleep is over; a timer that wakes early must not keep the thread.
+        for _ in 0..2 {
+            let at = match self.look(request, queue, waiter, cx.waker()) {
+                Look::Over(end) => {
+                    state.leave(queue);
+                    return Poll::Ready(end);
+                }
+                Look::Again(at) => at,
+            };
+            if this.wakes_at.replace(at) != Some(at) {
+                this.sleep.set(Some(self.timer().sleep_until(at)));
+            }
+            if this.sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_pending()) {
+                return Poll::Pending;
+            }
+            *this.wakes_at = None;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Lines up, unless it is over at once.
+    fn join<Q, F, const W: usize>(
+        &self,
+        request: &WaitRequest<'_, Q, F>,
+        queue: &impl Lock<Target = WaitList<W>>,
+    ) -> Result<Waiter, Result<(), WaitError>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+        F: Fn(&Q) -> K,
+    {
+        let WaitRequest { hash, key, cost, longest, .. } = *request;
         // Nobody lines up where there is nothing to wait for.
-        if queue.with(|queue| queue.is_clear(hash)) && self.ask(&request, None)?.is_allowed() {
-            return Ok(());
+        if queue.with(|queue| queue.is_clear(hash)) && self.ask(request, None).map_err(Err)?.is_allowed() {
+            return Err(Ok(()));
         }
         let now = self.timer().now();
         let deadline = longest.map_or(Instant::MAX, |longest| now.saturating_add(longest));
         if deadline < Instant::MAX || cost > ONE {
             let ahead = queue.with(|queue| queue.cost(hash));
             let retry_at = self.with(|limiter, now| limiter.ready_at(key, ahead, cost, now));
-            let retry_at = retry_at.map_err(|error| self.refuse(error.into()))?;
+            let retry_at = retry_at.map_err(|error| Err(self.refuse(error.into())))?;
             if retry_at > deadline {
-                return Err(self.refuse(WaitError::TooLong { retry_at }));
+                return Err(Err(self.refuse(WaitError::TooLong { retry_at })));
             }
         }
         let (ticket, has_place) = queue.with(|queue| queue.join(hash, cost));
-        let mut waiter = Waiter { queue, hash, cost, ticket, has_place, since: now, looked_at: now, deadline };
-        let mut sleep = pin!(None);
-        let mut wakes_at = None;
-        poll_fn(|cx| {
-            // Once more if the sleep is over; a timer that wakes early must not keep the thread.
-            for _ in 0..2 {
-                let at = match self.look(&request, &mut waiter, cx.waker()) {
-                    Look::Over(end) => return Poll::Ready(end),
-                    Look::Again(at) => at,
-                };
-                if wakes_at.replace(at) != Some(at) {
-                    sleep.set(Some(self.timer().sleep_until(at)));
-                }
-                if sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_pending()) {
-                    return Poll::Pending;
-                }
-                wakes_at = None;
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await
+        Ok(Waiter { hash, cost, ticket, has_place, since: now, looked_at: now, deadline })
     }
 
     /// What one who waits does when it is polled.
-    fn look<Q, F, L2, const W: usize>(
+    fn look<Q, F, const W: usize>(
         &self,
-        request: &Request<'_, Q, F>,
-        waiter: &mut Waiter<'_, L2, W>,
+        request: &WaitRequest<'_, Q, F>,
+        queue: &impl Lock<Target = WaitList<W>>,
+        waiter: &mut Waiter,
         waker: &Waker,
     ) -> Look
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
         F: Fn(&Q) -> K,
-        L2: Lock<Target = WaitList<W>>,
     {
         let now = self.timer().now();
         let deadline = waiter.deadline(now);
-        let (again_at, retry_at) = match waiter.turn(now, waker) {
+        let (again_at, retry_at) = match waiter.turn(queue, now, waker) {
             Turn::Mine => match self.ask(request, Some(waiter.since)) {
                 Ok(Decision::Allow) => return Look::Over(Ok(())),
                 Err(error) => return Look::Over(Err(error)),
@@ -205,7 +302,7 @@ where
                     // Not at once, whatever it was told: that would keep the thread.
                     let again_at = if retry_at > now { retry_at } else { now.after(AT_LEAST) };
                     let again_at = again_at.min(now.after(LOOK_AGAIN)).min(deadline);
-                    waiter.queue.with(|queue| queue.asks_at(waiter.ticket, again_at));
+                    queue.with(|queue| queue.asks_at(waiter.ticket, again_at));
                     (again_at, Some(retry_at))
                 }
             },
@@ -225,7 +322,7 @@ where
         }
         if now >= deadline || retry_at.is_some_and(|retry_at| retry_at > deadline) {
             let retry_at = retry_at.unwrap_or_else(|| {
-                let ahead = waiter.queue.with(|queue| queue.cost(waiter.hash));
+                let ahead = queue.with(|queue| queue.cost(waiter.hash));
                 self.ready_at(request, ahead)
             });
             return Look::Over(Err(self.refuse(WaitError::TooLong { retry_at })));
@@ -233,13 +330,13 @@ where
         Look::Again(again_at.min(deadline))
     }
 
-    fn ask<Q, F>(&self, request: &Request<'_, Q, F>, since: Option<Instant>) -> Result<Decision, WaitError>
+    fn ask<Q, F>(&self, request: &WaitRequest<'_, Q, F>, since: Option<Instant>) -> Result<Decision, WaitError>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
         F: Fn(&Q) -> K,
     {
-        let Request { key, own, cost } = request;
+        let WaitRequest { key, own, cost, .. } = request;
         match self.allow_since(*key, own, *cost, since) {
             Ok(decision) => Ok(decision),
             // As for `allow`.
@@ -248,7 +345,7 @@ where
         }
     }
 
-    fn ready_at<Q, F>(&self, request: &Request<'_, Q, F>, ahead: u32) -> Instant
+    fn ready_at<Q, F>(&self, request: &WaitRequest<'_, Q, F>, ahead: u32) -> Instant
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
@@ -265,60 +362,7 @@ where
 /// The shortest sleep after a denial that tells of no later time.
 const AT_LEAST: Span = Span::from_nanos(1_000_000);
 
-/// What is waited for.
-struct Request<'a, Q: ?Sized, F> {
-    key: &'a Q,
-    own: F,
-    cost: NonZeroU32,
-}
-
 enum Look {
     Over(Result<(), WaitError>),
     Again(Instant),
-}
-
-/// One who waits; dropping it leaves the line and wakes whoever is first now.
-struct Waiter<'a, L: Lock<Target = WaitList<W>>, const W: usize> {
-    queue: &'a L,
-    hash: u64,
-    cost: NonZeroU32,
-    ticket: u64,
-    has_place: bool,
-    since: Instant,
-    looked_at: Instant,
-    deadline: Instant,
-}
-
-impl<L: Lock<Target = WaitList<W>>, const W: usize> Waiter<'_, L, W> {
-    /// Until when it waits; that goes along with a clock that steps back.
-    fn deadline(&mut self, now: Instant) -> Instant {
-        if self.deadline < Instant::MAX {
-            self.deadline = self.deadline.before(self.looked_at.since(now));
-        }
-        self.looked_at = now;
-        self.deadline
-    }
-
-    fn turn(&mut self, now: Instant, waker: &Waker) -> Turn {
-        // Cloned and dropped outside the lock: the last waker of a task may drop the task.
-        let mut waker = Some(waker.clone());
-        let mut claim = if self.has_place { None } else { waker.clone() };
-        self.queue.with(|queue| {
-            if !self.has_place {
-                self.has_place = queue.enter((self.hash, self.cost, self.ticket), now, &mut claim);
-            }
-            match queue.turn(self.hash, self.ticket, now, &mut waker) {
-                Turn::After(at) if !self.has_place => Turn::Beyond { ahead: queue.ahead(self.ticket), at },
-                turn => turn,
-            }
-        })
-    }
-}
-
-impl<L: Lock<Target = WaitList<W>>, const W: usize> Drop for Waiter<'_, L, W> {
-    fn drop(&mut self) {
-        let [gone, first, heir] = self.queue.with(|queue| queue.leave(self.hash, self.ticket));
-        first.into_iter().chain(heir).for_each(|waker| self.queue.outside(|| waker.wake()));
-        drop(gone);
-    }
 }

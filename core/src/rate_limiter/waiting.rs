@@ -12,6 +12,7 @@ use crate::foundation::{storage::Storage, time::Instant};
 
 /// Why a wait for a rate limiter failed. Nothing was taken from the quota.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum WaitError {
     /// The request asks for more at once than the quota ever holds.

@@ -30,8 +30,8 @@ use crate::foundation::time::{Instant, Span};
 ///
 /// # Clock
 ///
-/// If the clock steps back by up to a second, nothing is refilled twice. After a longer step refilling stops for a second at
-/// most, and one burst at most is granted twice.
+/// If the clock steps back by up to a second, nothing is refilled twice. After a longer step refilling stops for a
+/// second at most, and one burst at most is granted twice.
 ///
 /// # Cost
 ///

@@ -4,8 +4,8 @@ use rand_core::Rng;
 
 use crate::foundation::time::Span;
 
-/// Jitter (full, equal, decorrelated): how a delay is spread, so that clients that failed together do not come back together
-/// (thundering herd).
+/// Jitter (full, equal, decorrelated): how a delay is spread, so that clients that failed together do not come back
+/// together (thundering herd).
 ///
 /// No kind ever makes a delay longer than [`RetryPolicy::delay_for`](super::RetryPolicy::delay_for) says. The kinds are
 /// those of Marc Brooker's "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).

@@ -1,6 +1,7 @@
 //! Retry with exponential backoff, jitter, limits and a budget.
 //!
-//! - [`RetryPolicy`] says how often, how far apart and for how long an operation is tried; [`RetryPolicy::call_with`] does it.
+//! - [`RetryPolicy`] says how often, how far apart and for how long an operation is tried; [`RetryPolicy::call_with`]
+//!   does it.
 //! - [`RetryBudget`] limits the retries of many operations together, against retry storms.
 //! - [`Retry`] is the decision alone, for callers that wait themselves.
 //!
@@ -10,13 +11,14 @@
 //! Next: [`circuit_breaker`](crate::circuit_breaker), inside the retry. The order is retry (breaker (time limit (call))).
 
 mod budget;
-mod drive;
+mod error;
+mod future;
 mod jitter;
 mod policy;
-mod rules;
-mod run;
+mod retrying;
 #[cfg(test)]
-mod run_tests;
+mod retrying_tests;
+mod rules;
 #[cfg(feature = "serde")]
 mod settings;
 #[cfg(test)]
@@ -29,16 +31,17 @@ use rand_core::Rng;
 use crate::foundation::time::{Instant, Span};
 
 pub use budget::{RetryBudget, RetryBudgetStats};
-pub use drive::RetryError;
+pub use error::RetryError;
+pub use future::RetryFuture;
 pub use jitter::Jitter;
 pub use policy::RetryPolicy;
+pub use retrying::{Operation, Retrying};
 pub use rules::{Hint, NoBudget, Notify, Plain, RetryIf};
-pub use run::{Drive, Run, Setup};
 
 /// The retry decision for one operation: after each failure it says when to try again, or why not to.
 ///
-/// The caller makes the attempts and waits; [`RetryPolicy::call_with`] does both. The random generator is the caller's: seed
-/// it on each device, or a whole fleet retries in step (thundering herd).
+/// The caller makes the attempts and waits; [`RetryPolicy::call_with`] does both. The random generator is the caller's:
+/// seed it on each device, or a whole fleet retries in step (thundering herd).
 ///
 /// ```
 /// use core::time::Duration;
@@ -77,6 +80,13 @@ pub use run::{Drive, Run, Setup};
 #[derive(Clone, Debug)]
 pub struct Retry<'p> {
     policy: &'p RetryPolicy,
+    progress: Progress,
+}
+
+/// A [`Retry`] without its policy.
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Debug)]
+struct Progress {
     started_at: Instant,
     /// The longest next delay, before it is capped. It grows with each retry, so that no step needs a power or a product.
     longest: Span,
@@ -126,6 +136,7 @@ impl Step {
 #[doc(alias = "MaxRetriesExceeded")]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
     /// [`max_retries`](RetryPolicy::max_retries) are used up.
@@ -151,7 +162,7 @@ impl fmt::Display for Reason {
 
 impl<'p> Retry<'p> {
     pub(super) const fn new(policy: &'p RetryPolicy, now: Instant) -> Self {
-        Self { policy, started_at: now, longest: policy.first(), retries: 0 }
+        Self { policy, progress: Progress { started_at: now, longest: policy.first(), retries: 0 } }
     }
 
     /// Decides what follows the failure of the attempt that was made last.
@@ -180,13 +191,13 @@ impl<'p> Retry<'p> {
     /// [`max_elapsed`](RetryPolicy::max_elapsed).
     #[must_use]
     pub fn attempt_deadline(&self, now: Instant) -> Option<Instant> {
-        self.policy.attempt_deadline(self.started_at, now)
+        self.policy.attempt_deadline(self.progress.started_at, now)
     }
 
     /// How many attempts there are so far, the first and the next one included.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
-        self.retries.saturating_add(1)
+        self.progress.retries.saturating_add(1)
     }
 
     /// True once no time is left.
@@ -205,29 +216,29 @@ impl<'p> Retry<'p> {
         if matches!(failure, Failure::Permanent) {
             return Step::GiveUp(Reason::NotRetryable);
         }
-        if self.retries >= self.policy.max_retries {
+        if self.progress.retries >= self.policy.max_retries {
             return Step::GiveUp(Reason::AttemptsExhausted);
         }
-        let most = self.policy.capped(self.longest);
+        let most = self.policy.capped(self.progress.longest);
         let drawn = self.policy.draw(most, rng);
         let at = now.after(match failure {
             Failure::RetryAfter(hint) => drawn.max(self.policy.capped(Span::new(hint))),
             Failure::Permanent | Failure::Transient => drawn,
         });
-        self.started_at = self.started_at.earlier(now);
-        if at >= self.started_at.after(self.policy.max_elapsed) {
+        self.progress.started_at = self.progress.started_at.earlier(now);
+        if at >= self.progress.started_at.after(self.policy.max_elapsed) {
             return Step::GiveUp(Reason::DeadlineExceeded);
         }
         if !admit() {
             return Step::GiveUp(Reason::BudgetExhausted);
         }
-        self.longest = self.policy.grown(most, drawn);
-        self.retries = self.retries.saturating_add(1);
+        self.progress.longest = self.policy.grown(most, drawn);
+        self.progress.retries = self.progress.retries.saturating_add(1);
         Step::RetryAt(at)
     }
 
     /// The end of the whole operation, counted from `now` if the clock has stepped back before its start.
     const fn deadline(&self, now: Instant) -> Instant {
-        self.policy.deadline(self.started_at, now)
+        self.policy.deadline(self.progress.started_at, now)
     }
 }

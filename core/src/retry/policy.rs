@@ -12,9 +12,9 @@ use crate::foundation::time::{Instant, Span};
 
 /// A retry policy: exponential backoff (or constant, or linear), jitter, and limits of number and time.
 ///
-/// Every setting has a default: three retries, [`Jitter::Full`], no delay above a minute (or the base, if that is longer), no
-/// limit of time. All settings are valid together. No delay is ever longer than [`max_delay`](Self::max_delay), whatever
-/// growth, jitter and the server say.
+/// Every setting has a default: three retries, [`Jitter::Full`], no delay above a minute (or the base, if that is
+/// longer), no limit of time. All settings are valid together. No delay is ever longer than
+/// [`max_delay`](Self::max_delay), whatever growth, jitter and the server say.
 ///
 /// ```
 /// use core::time::Duration;
@@ -137,10 +137,10 @@ impl RetryPolicy {
     /// Each attempt is cut off (dropped) after `attempt_timeout`, which counts as a transient failure.
     ///
     /// What is inside an attempt does not learn why it was dropped. With a circuit breaker inside, let
-    /// [`Reset::call_timeout`](crate::circuit_breaker::Reset::call_timeout) be shorter, or leave this out: the order is retry (breaker (time
-    /// limit (call))).
+    /// [`Reset::call_timeout`](crate::circuit_breaker::Reset::call_timeout) be shorter, or leave this out: the order is
+    /// retry (breaker (time limit (call))).
     ///
-    /// The machine only names the instant ([`Retry::attempt_deadline`]); [`call_with`](Self::call_with) cuts.
+    /// The state machine only names the instant ([`Retry::attempt_deadline`]); [`call_with`](Self::call_with) cuts.
     #[must_use]
     pub const fn attempt_timeout(mut self, attempt_timeout: Duration) -> Self {
         self.attempt_timeout = Span::new(attempt_timeout);

@@ -30,7 +30,7 @@ pub trait Notify<E> {
 #[derive(Clone, Copy, Debug)]
 pub struct Plain;
 
-/// The budget of a [`Run`](super::Run) that has none.
+/// The budget of a [`Retrying`](super::Retrying) that has none.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug)]
 pub enum NoBudget {}

@@ -129,7 +129,8 @@ impl<T> BatchCollectorBuilder<T> {
     }
 
     /// After how long a single call of the flush counts as stalled: until it ends, adders who find no room get
-    /// [`AddError::Full`](steadfast_core::batch_collector::AddError::Full) instead of waiting. 30 s unless set; [`Duration::MAX`] for never.
+    /// [`AddError::Full`](steadfast_core::batch_collector::AddError::Full) instead of waiting. 30 s unless set;
+    /// [`Duration::MAX`] for never.
     ///
     /// So nobody waits for ever for a sink that hangs, or for a flush that itself waits for a task that adds.
     pub const fn stall_timeout(mut self, stall_timeout: Duration) -> Self {

@@ -3,8 +3,8 @@
 //! [`BatchCollector`] has a worker that flushes, with backpressure, retries with backoff, dead letters and a stop with a
 //! deadline (graceful shutdown). [`BatchCollectorBuilder`] has the settings.
 //!
-//! **Outcomes**: [`Batch`] with its [`FlushReason`] goes in, [`Flushed`] comes out of your flush; [`FlushReport`] of a flush
-//! that was asked for. **Errors**: [`AddError`], which gives the item back. **Counts**: [`BatchQueueStats`].
+//! **Outcomes**: [`Batch`] with its [`FlushReason`] goes in, [`Flushed`] comes out of your flush; [`FlushReport`] of a
+//! flush that was asked for. **Errors**: [`AddError`], which gives the item back. **Counts**: [`BatchQueueStats`].
 //!
 //! Next: [`dedup_cache`](crate::dedup_cache) before it, so that a repeated item is not written twice.
 
@@ -42,8 +42,8 @@ use crate::{
 #[doc(inline)]
 pub use steadfast_core::batch_collector::{AddError, BatchQueueStats, BatchSettings, FlushReason};
 
-/// A batch collector (batching, bulk insert) with backpressure and dead letters: it gathers items and flushes them together in
-/// the background, when there are many, or when the first has waited long enough.
+/// A batch collector (batching, bulk insert) with backpressure and dead letters: it gathers items and flushes them
+/// together in the background, when there are many, or when the first has waited long enough.
 ///
 /// Clones share everything. Batches are flushed in order and one at a time, by a task of the tokio runtime in which the
 /// collector is built, else by a thread. A flush that fails or panics does not end the collector.
@@ -79,21 +79,21 @@ pub use steadfast_core::batch_collector::{AddError, BatchQueueStats, BatchSettin
 ///
 /// # When it is full
 ///
-/// While a batch is being flushed the next is filled. When that is full too, [`add`](Self::add) waits (backpressure), in order
-/// of arrival, and [`try_add`](Self::try_add) gives the item back (load shedding).
+/// While a batch is being flushed the next is filled. When that is full too, [`add`](Self::add) waits (backpressure),
+/// in order of arrival, and [`try_add`](Self::try_add) gives the item back (load shedding).
 ///
 /// # Cancellation
 ///
-/// Dropping the future of [`add`](Self::add) adds nothing. Dropping that of [`flush`](Self::flush) or [`stop`](Self::stop) only
-/// ends the wait.
+/// Dropping the future of [`add`](Self::add) adds nothing. Dropping that of [`flush`](Self::flush) or
+/// [`stop`](Self::stop) only ends the wait.
 ///
 /// # Cost
 ///
-/// Two batches of the given size are in memory, or as many as [`capacity`](BatchCollectorBuilder::capacity) says and one,
-/// and 24 bytes for each adder that waits. Nothing is allocated for a batch, unless the flush keeps its memory or fails. An adder
-/// that waits and is not polled when its turn comes delays those behind it by 10 ms at most, any number of them by 10 ms
-/// for each doubling; a flush that blocks its thread, instead of being pending, adds as long as it blocks. A worker that is
-/// a task lets other tasks have their turn between two batches and between two tries.
+/// Two batches of the given size are in memory, or as many as [`capacity`](BatchCollectorBuilder::capacity) says and
+/// one, and 24 bytes for each adder that waits. Nothing is allocated for a batch, unless the flush keeps its memory or
+/// fails. An adder that waits and is not polled when its turn comes delays those behind it by 10 ms at most, any number
+/// of them by 10 ms for each doubling; a flush that blocks its thread, instead of being pending, adds as long as it
+/// blocks. A worker that is a task lets other tasks have their turn between two batches and between two tries.
 #[doc(alias("Buffer", "recv_many"))]
 pub struct BatchCollector<T>(Arc<Handle<T>>);
 

@@ -1,9 +1,9 @@
 //! Circuit breakers: they stop calls to what keeps failing (fail fast), and let probes find out when it is back.
 //!
 //! - [`CircuitBreaker`] is one breaker; [`Breakers`] are one for each key, in fixed memory.
-//! - [`Trip`] says when it opens: [`Consecutive`] failures, or a failure rate threshold over a [`CallWindow`] (count-based
-//!   sliding window) or a [`TimeWindow`] (time-based sliding window). [`Reset`] says when it closes again, and how long a call
-//!   may take.
+//! - [`Trip`] says when it opens: [`Consecutive`] failures, or a failure rate threshold over a [`CallWindow`]
+//!   (count-based sliding window) or a [`TimeWindow`] (time-based sliding window). [`Reset`] says when it closes again,
+//!   and how long a call may take.
 //!
 //! **Outcomes**: a guard or [`Open`] for a call, an [`Outcome`] after it. **Errors**: [`BreakerError`] of a guarded call.
 //! **States and counts**: [`BreakerState`], [`BreakerMode`], [`BreakerStats`].
@@ -11,36 +11,38 @@
 //! Next: [`retry`](crate::retry), around the breaker, and the [guide](crate::guide#several-together) for the order of all.
 
 mod breakers;
+mod call;
 mod single;
 
-use core::{fmt, future::Future};
-use std::{sync::Arc, thread};
+use core::fmt;
+use std::sync::Arc;
 
-use steadfast_core::{CircuitBreaker as Machine, Clock, Instant, Timer};
+use steadfast_core::{CircuitBreaker as Machine, Clock, Instant};
 
-use self::single::{Reporter, Single};
+use self::single::Single;
 use crate::{
     runtime::{Mutex, SystemTimer, random_seed},
     storage::Heap,
 };
 
-pub use breakers::{Breakers, BreakersBuilder, BreakersGuard, BreakersReporter};
+pub use breakers::{Breakers, BreakersBuilder, BreakersCall, BreakersGuard, BreakersReporter, KeyReporter};
+pub use call::{BorrowedReporter, BreakerCall, BreakerGuard, BreakerReporter};
 
 #[doc(inline)]
 pub use steadfast_core::circuit_breaker::{
-    BreakerError, BreakerMode, BreakerState, BreakerStats, CallGuard, CallWindow, Consecutive, Open, Outcome, Percent,
-    Permit, ReportOutcome, Reset, TimeWindow, Trip, TripPolicy,
+    Admit, BreakerError, BreakerMode, BreakerState, BreakerStats, CallGuard, CallWindow, Classify, Consecutive,
+    GuardedCall, OkOrErr, Open, Outcome, Percent, Permit, ReportOutcome, Reset, TimeWindow, Trip, TripPolicy,
 };
 
 /// Any [`Trip`], of a kind and size that is known at run time only: what the module `settings` reads from a file.
 pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 
-/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when it is
-/// back.
+/// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when
+/// it is back.
 ///
-/// Clones share one breaker. `P` says when it opens: see [`Trip`]. [`Reset`] says when it closes again, with jitter from the
-/// system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed. For one breaker a host, see
-/// [`Breakers`].
+/// Clones share one breaker. `P` says when it opens: see [`Trip`]. [`Reset`] says when it closes again, with jitter
+/// from the system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed. For one breaker
+/// a host, see [`Breakers`].
 ///
 /// ```
 /// use core::time::Duration;
@@ -57,8 +59,8 @@ pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 /// match breaker.call(fetch("/orders")).await {
 ///     Ok(orders) => { /* serve them */ }
 ///     Err(BreakerError::Inner(error)) => { /* the call failed */ }
-///     Err(BreakerError::TimedOut) => { /* it was cut off after 2 s */ }
 ///     Err(BreakerError::Open { retry_at }) => { /* it was not made: answer at once */ }
+///     Err(_) => { /* it was cut off after 2 s */ }
 /// }
 /// # assert_eq!(breaker.stats().rejected, 1);
 /// # });
@@ -148,116 +150,51 @@ pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 ///
 /// # Cost
 ///
-/// While the last call succeeded (or none of the [`CallWindow`] failed), a call takes no lock, and threads do not contend; it
-/// reads the clock only for a [`Reset::call_timeout`]. With `slow_calls` or a time-based window, each call takes the lock
-/// twice. A breaker has about a kibibyte; nothing is allocated after it is made.
+/// While the last call succeeded (or none of the [`CallWindow`] failed), a call takes no lock, and threads do not
+/// contend; it reads the clock only for a [`Reset::call_timeout`]. With `slow_calls` or a time-based window, each call
+/// takes the lock twice. A breaker has about a kibibyte; nothing is allocated after it is made.
 pub struct CircuitBreaker<P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Single<P, T>>);
-
-/// A permit of a [`CircuitBreaker`] that reports the outcome, at the latest when it is dropped.
-pub type BreakerGuard<P = Consecutive, T = SystemTimer> = CallGuard<BreakerReporter<P, T>>;
-
-/// Brings a permit back to its [`CircuitBreaker`]; it is part of a [`BreakerGuard`].
-pub struct BreakerReporter<P: TripPolicy = Consecutive, T = SystemTimer>(Reporter<Arc<Single<P, T>>>);
-
-impl<P: TripPolicy, T: Clock> ReportOutcome for BreakerReporter<P, T> {
-    fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
-        self.0.report_outcome(permit, dropped_by_a_panic(outcome));
-    }
-}
-
-impl<P: TripPolicy, T> fmt::Debug for BreakerReporter<P, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BreakerReporter").finish_non_exhaustive()
-    }
-}
-
-/// The outcome of a permit in somebody's hands: whether they dropped it or panicked.
-fn dropped_by_a_panic(outcome: Outcome) -> Outcome {
-    if outcome == Outcome::Dropped && thread::panicking() { Outcome::Panicked } else { outcome }
-}
 
 impl<P: TripPolicy> CircuitBreaker<P> {
     /// A closed breaker that opens by `trip` and comes back by `reset`.
     #[doc(alias = "NewCircuitBreaker")]
     #[must_use]
     pub fn new(trip: P, reset: Reset) -> Self {
-        Self::with_clock(trip, reset, SystemTimer)
+        Self::builder(trip, reset).build()
+    }
+
+    /// The settings of such a breaker.
+    pub const fn builder(trip: P, reset: Reset) -> CircuitBreakerBuilder<P> {
+        CircuitBreakerBuilder { trip, reset, timer: SystemTimer }
     }
 }
 
-impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
-    /// Makes a call unless the breaker is open: `Ok` is a success, `Err` a failure.
-    ///
-    /// The breaker is asked when this is first polled; `call` is not polled if it is open. It is cut off at
-    /// [`Reset::call_timeout`], if that is set.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
-    ///
-    /// # Errors
-    ///
-    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
-    /// it was cut off.
-    pub fn call<V, E>(
-        &self,
-        call: impl Future<Output = Result<V, E>>,
-    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
-        self.call_with(call, Outcome::of)
+/// The settings of a [`CircuitBreaker`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct CircuitBreakerBuilder<P, T = SystemTimer> {
+    trip: P,
+    reset: Reset,
+    timer: T,
+}
+
+impl<P: TripPolicy, T: Clock> CircuitBreakerBuilder<P, T> {
+    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for all but async calls.
+    pub fn timer<U: Clock>(self, timer: U) -> CircuitBreakerBuilder<P, U> {
+        CircuitBreakerBuilder { trip: self.trip, reset: self.reset, timer }
     }
 
-    /// [`call`](Self::call) where `classify` tells the outcome.
-    ///
-    /// # Errors
-    ///
-    /// As for `call`.
-    #[doc(alias("ShouldHandle", "ignoreExceptions", "recordExceptions", "recordResult"))]
-    pub fn call_with<V, E>(
-        &self,
-        call: impl Future<Output = Result<V, E>>,
-        classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> impl Future<Output = Result<V, BreakerError<E>>> {
-        let acquire = || {
-            let (permit, reporter) = Single::acquire(&*self.0)?;
-            let deadline = reporter.deadline;
-            Ok((CallGuard::new(permit, reporter), deadline))
-        };
-        CallGuard::acquire_and_call(acquire, |at| self.0.clock().sleep_until(at), call, classify)
+    /// The breaker, closed.
+    pub fn build(self) -> CircuitBreaker<P, T> {
+        let mut machine = Machine::new(self.trip, self.reset);
+        machine.reseed_jitter(random_seed());
+        CircuitBreaker(Arc::new(Single::new(Mutex::new(machine), self.timer)))
     }
 }
 
 impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
-    /// As [`new`](CircuitBreaker::new), on another clock than the system's. To make async calls it must be a [`Timer`].
-    #[must_use]
-    pub fn with_clock(trip: P, reset: Reset, clock: T) -> Self {
-        let mut machine = Machine::new(trip, reset);
-        machine.reseed_jitter(random_seed());
-        Self(Arc::new(Single::new(Mutex::new(machine), clock)))
-    }
-
-    /// Makes a call that blocks, unless the breaker is open: `Ok` is a success, `Err` a failure.
-    ///
-    /// # Errors
-    ///
-    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
-    pub fn call_blocking<V, E>(&self, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>> {
-        let (permit, reporter) = Single::acquire(&*self.0)?;
-        CallGuard::new(permit, reporter).call_blocking(call).map_err(BreakerError::Inner)
-    }
-
-    /// A permit for one call that is made elsewhere; it reports the outcome, at the latest when it is dropped, and may be
-    /// moved into a task or kept in a struct. [`CallGuard`] says what it counts as if it is dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`Open`] if the call must not be made.
-    pub fn try_acquire(&self) -> Result<BreakerGuard<P, T>, Open> {
-        let (permit, reporter) = Single::acquire(Arc::clone(&self.0))?;
-        Ok(CallGuard::new(permit, BreakerReporter(reporter)))
-    }
-
     /// True if a call may be made, for callers that tell its end by [`record_success`](Self::record_success) or
-    /// [`record_failure`](Self::record_failure). If they do not, a probe's place is lost for [`Reset::lease`].
+    /// [`record_failure`](Self::record_failure). If they do not, a probe's slot is lost for [`Reset::lease`].
     #[must_use]
     pub fn allow_request(&self) -> bool {
         self.0.allow_request()

@@ -1,6 +1,6 @@
 //! Calls whose ids the protocol brings, for servers.
 
-use core::{borrow::Borrow, fmt, future::Future, hash::Hash, time::Duration};
+use core::{borrow::Borrow, fmt, future::Future, hash::Hash, marker::PhantomData, time::Duration};
 use std::sync::Arc;
 
 use steadfast_core::{
@@ -15,10 +15,10 @@ use crate::{
 
 /// A correlator for protocols that bring their own message ids: it matches each reply to its pending call, in fixed memory.
 ///
-/// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here `Id` has to
-/// hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer. A second call
-/// with an id that is pending is refused, and the first stays as it was. Ids are hashed with a random seed; a `&str`
-/// looks up a `String`. Clones share everything.
+/// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here
+/// `Id` has to hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer. A
+/// second call with an id that is pending is refused, and the first stays as it was. Ids are hashed with a random seed;
+/// a `&str` looks up a `String`. Clones share everything.
 ///
 /// ```
 /// use std::{future::ready, io, time::Duration};
@@ -44,18 +44,38 @@ impl<Id: Eq + Hash, R> KeyedCorrelator<Id, R> {
     /// Allocates all its memory; nothing else does later, but the ids themselves.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self::with_timer(capacity, SystemTimer)
+        Self::builder(capacity).build()
+    }
+
+    /// The settings of such a correlator.
+    pub const fn builder(capacity: usize) -> KeyedCorrelatorBuilder<Id, R> {
+        KeyedCorrelatorBuilder { capacity, timer: SystemTimer, calls: PhantomData }
+    }
+}
+
+/// The settings of a [`KeyedCorrelator`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct KeyedCorrelatorBuilder<Id, R, T = SystemTimer> {
+    capacity: usize,
+    timer: T,
+    calls: PhantomData<fn() -> (Id, R)>,
+}
+
+impl<Id: Eq + Hash, R, T: Clock> KeyedCorrelatorBuilder<Id, R, T> {
+    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for calls that nobody waits for.
+    pub fn timer<U: Clock>(self, timer: U) -> KeyedCorrelatorBuilder<Id, R, U> {
+        KeyedCorrelatorBuilder { capacity: self.capacity, timer, calls: PhantomData }
+    }
+
+    /// The correlator. Allocates all its memory; nothing else does later, but the ids themselves.
+    pub fn build(self) -> KeyedCorrelator<Id, R, T> {
+        let machine = KeyedCorrelatorIn::allocate(self.capacity, key_hasher());
+        KeyedCorrelator(Arc::new(Shared::new(Mutex::new(machine), self.timer)))
     }
 }
 
 impl<Id: Eq + Hash, R, T: Clock> KeyedCorrelator<Id, R, T> {
-    /// [`new`](KeyedCorrelator::new) with another clock or timer than the system's.
-    #[must_use]
-    pub fn with_timer(capacity: usize, timer: T) -> Self {
-        let machine = KeyedCorrelatorIn::allocate(capacity, key_hasher());
-        Self(Arc::new(Shared::new(Mutex::new(machine), timer)))
-    }
-
     /// Takes a reply, if it is the one to a pending call, and wakes whoever waits for it; else gives it back with the
     /// reason. O(1) expected.
     pub fn resolve<Q>(&self, id: &Q, reply: R) -> Resolution<R>

@@ -5,18 +5,18 @@
 //!
 //! Both have `call`, which sends and waits; [`Correlator::gather`] asks many peers at once (scatter-gather).
 //!
-//! **Outcomes**: [`Resolution`] of a reply, [`Expired`] of a call that timed out. **Errors**: [`BeginError`] before anything was
-//! sent, [`CallError`] of a call that waits. **Counts**: [`CorrelatorStats`], [`RoundTrips`].
+//! **Outcomes**: [`Resolution`] of a reply, [`Expired`] of a call that timed out. **Errors**: [`BeginError`] before
+//! anything was sent, [`CallError`] of a call that waits. **Counts**: [`CorrelatorStats`], [`RoundTrips`].
 //!
 //! Next: [`quorum`](crate::quorum), for what many peers answer.
 
 mod gather;
 mod keyed;
 
-use core::{fmt, future::Future, ops::ControlFlow, time::Duration};
+use core::{fmt, future::Future, marker::PhantomData, ops::ControlFlow, time::Duration};
 use std::sync::Arc;
 
-pub use keyed::KeyedCorrelator;
+pub use keyed::{KeyedCorrelator, KeyedCorrelatorBuilder};
 use steadfast_core::{Clock, Instant, Shared, Timer, correlator::CorrelatorIn};
 
 use crate::{
@@ -29,11 +29,12 @@ pub use steadfast_core::correlator::{
     BeginError, Call, CallError, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
 };
 
-/// A correlator for request and response (RPC): it matches each reply to its pending call by a correlation id, in fixed memory.
+/// A correlator for request and response (RPC): it matches each reply to its pending call by a correlation id, in fixed
+/// memory.
 ///
-/// Clones share everything: those who call and whoever receives have a clone each. A reply counts once, only from the peer
-/// that was asked, and only before the deadline. No background task is needed, and a call allocates nothing. `P` is the peer,
-/// or whatever else a reply must repeat besides the id; `R` is the reply.
+/// Clones share everything: those who call and whoever receives have a clone each. A reply counts once, only from the
+/// peer that was asked, and only before the deadline. No background task is needed, and a call allocates nothing. `P`
+/// is the peer, or whatever else a reply must repeat besides the id; `R` is the reply.
 ///
 /// ```
 /// use std::{future::ready, io, sync::mpsc, thread, time::Duration};
@@ -82,18 +83,38 @@ impl<P: Copy + Eq, R> Correlator<P, R> {
     /// Allocates all its memory; nothing else does later.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self::with_timer(capacity, SystemTimer)
+        Self::builder(capacity).build()
+    }
+
+    /// The settings of such a correlator.
+    pub const fn builder(capacity: usize) -> CorrelatorBuilder<P, R> {
+        CorrelatorBuilder { capacity, timer: SystemTimer, calls: PhantomData }
+    }
+}
+
+/// The settings of a [`Correlator`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct CorrelatorBuilder<P, R, T = SystemTimer> {
+    capacity: usize,
+    timer: T,
+    calls: PhantomData<fn() -> (P, R)>,
+}
+
+impl<P: Copy + Eq, R, T: Clock> CorrelatorBuilder<P, R, T> {
+    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for calls that nobody waits for.
+    pub fn timer<U: Clock>(self, timer: U) -> CorrelatorBuilder<P, R, U> {
+        CorrelatorBuilder { capacity: self.capacity, timer, calls: PhantomData }
+    }
+
+    /// The correlator. Allocates all its memory; nothing else does later.
+    pub fn build(self) -> Correlator<P, R, T> {
+        let machine = CorrelatorIn::allocate(self.capacity, random_seed());
+        Correlator(Arc::new(Shared::new(Mutex::new(machine), self.timer)))
     }
 }
 
 impl<P: Copy + Eq, R, T: Clock> Correlator<P, R, T> {
-    /// [`new`](Correlator::new) with another clock or timer than the system's.
-    #[must_use]
-    pub fn with_timer(capacity: usize, timer: T) -> Self {
-        let machine = CorrelatorIn::allocate(capacity, random_seed());
-        Self(Arc::new(Shared::new(Mutex::new(machine), timer)))
-    }
-
     /// Takes a reply that came from `from`, if it is the one to a pending call, and wakes whoever waits for it; else gives
     /// it back with the reason. O(1).
     #[doc(alias = "Receive")]

@@ -13,8 +13,8 @@ use crate::{runtime::SystemTimer, storage::Shards};
 
 /// A claim that is aborted when it is dropped, so that the id may come again.
 ///
-/// Cancellation: dropping the future that holds it aborts the claim, and another caller may run the work again. For work that
-/// must not run twice, move the claim into a spawned task and commit there.
+/// Cancellation: dropping the future that holds it aborts the claim, and another caller may run the work again. For
+/// work that must not run twice, move the claim into a spawned task and commit there.
 #[must_use = "dropping it aborts the claim"]
 pub struct ClaimGuard<K: Eq + Hash, T: Clock = SystemTimer> {
     shards: Arc<Shards<Shard<K, T>>>,

@@ -3,8 +3,8 @@
 //! [`DedupCache`] tells whether an id was seen within its TTL. For work that may fail, or must not run twice,
 //! [`claim`](DedupCache::claim) an id, do the work, then commit or abort.
 //!
-//! **Outcomes**: [`Seen`] of a check, [`Claim`] of a claim, both with `Full`. **Errors**: [`ClaimLost`] of a commit that came
-//! too late. **Counts**: [`DedupStats`].
+//! **Outcomes**: [`Seen`] of a check, [`Claim`] of a claim, both with `Full`. **Errors**: [`ClaimLost`] of a commit
+//! that came too late. **Counts**: [`DedupStats`].
 //!
 //! Next: [`batch_collector`](crate::batch_collector), to write what is fresh.
 
@@ -27,9 +27,9 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 /// A deduplication cache with a TTL and fixed memory. It never forgets an id early without saying so: see
 /// [When it is full](#when-it-is-full).
 ///
-/// [`check`](Self::check) asks and marks in one step, so of many threads exactly one is told [`Seen::Fresh`]. A duplicate does
-/// not prolong the TTL of an id. Clones share everything. No background task is needed. Ids are hashed with a random seed; a
-/// `&str` looks up a `String` without allocating.
+/// [`check`](Self::check) asks and marks in one step, so of many threads exactly one is told [`Seen::Fresh`]. A
+/// duplicate does not prolong the TTL of an id. Clones share everything. No background task is needed. Ids are hashed
+/// with a random seed; a `&str` looks up a `String` without allocating.
 ///
 /// ```
 /// use core::time::Duration;
@@ -70,10 +70,10 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 ///
 /// # Work that must not run twice
 ///
-/// The id is an idempotency key. Dropping a future aborts the claim in it, and another caller may run the work again. A server
-/// drops a handler's future when its client hangs up: a payment that was made, but not yet committed, would be made again. So
-/// move the claim into a spawned task, which nobody drops, and commit there, also when it is not known how the work ended.
-/// Abort only what surely did not happen.
+/// The id is an idempotency key. Dropping a future aborts the claim in it, and another caller may run the work again. A
+/// server drops a handler's future when its client hangs up: a payment that was made, but not yet committed, would be
+/// made again. So move the claim into a spawned task, which nobody drops, and commit there, also when it is not known
+/// how the work ended. Abort only what surely did not happen.
 ///
 /// ```
 /// # #[cfg(feature = "tokio")] {
@@ -99,9 +99,9 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 ///
 /// # Not a replay window
 ///
-/// An id is known for one TTL, and not across a restart. A message that is sent again after that is `Fresh`. Where that does
-/// harm, put a timestamp or a counter under the message's authentication, and refuse what is older than a TTL, or than the
-/// start of this process.
+/// An id is known for one TTL, and not across a restart. A message that is sent again after that is `Fresh`. Where that
+/// does harm, put a timestamp or a counter under the message's authentication, and refuse what is older than a TTL, or
+/// than the start of this process.
 ///
 /// # Code of the key
 ///
@@ -114,10 +114,10 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 ///
 /// # Clock
 ///
-/// A time that is earlier than another before it, as [`check_at`](Self::check_at) may bring it, is taken for a late reading:
-/// time stands still for the ids of that shard, and none is forgotten. Once all readings have been behind for a TTL or a
-/// lease (the shorter of the two), the clock has stepped back: what lay ahead of it ends one TTL, or one lease, after the
-/// first such reading. No id is kept for longer than one TTL more than its own.
+/// A time that is earlier than another before it, as [`check_at`](Self::check_at) may bring it, is taken for a late
+/// reading: time stands still for the ids of that shard, and none is forgotten. Once all readings have been behind for
+/// a TTL or a lease (the shorter of the two), the clock has stepped back: what lay ahead of it ends one TTL, or one
+/// lease, after the first such reading. No id is kept for longer than one TTL more than its own.
 ///
 /// # Cost
 ///
@@ -132,6 +132,18 @@ type Shard<K, T> = Shared<Machine<K>, Mutex<Machine<K>>, T>;
 const CLEANUP_STEP: usize = 256;
 
 /// Builds a [`DedupCache`]: its capacity, the lease of its claims, its clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{DedupCache, dedup_cache::OnFull};
+///
+/// // Orders are known for a day; a claim on one ends after a minute if nobody commits it.
+/// let orders = DedupCache::<u64>::builder(Duration::from_secs(86_400), OnFull::Refuse)
+///     .capacity(100_000)
+///     .lease(Duration::from_secs(60))
+///     .build();
+/// assert!(orders.is_empty());
+/// ```
 #[derive(Clone, Debug)]
 pub struct DedupCacheBuilder<K, T = SystemTimer> {
     ttl: Duration,

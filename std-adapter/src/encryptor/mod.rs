@@ -19,11 +19,11 @@ use crate::runtime::SystemRng;
 #[doc(inline)]
 pub use steadfast_core::encryptor::{Domain, EncryptorError, Nonce, Tag};
 
-/// Authenticated encryption (AEAD, XChaCha20-Poly1305): only those who have the seed can open what it seals, and they notice
-/// if it was changed.
+/// Authenticated encryption (AEAD, XChaCha20-Poly1305): only those who have the seed can open what it seals, and they
+/// notice if it was changed.
 ///
-/// Every message has a fresh nonce from the operating system, so there is no limit on messages under one key. The key is made
-/// by HKDF-SHA256 from a seed of 32 bytes. Clones share the key, which is wiped when the last one is dropped.
+/// Every message has a fresh nonce from the operating system, so there is no limit on messages under one key. The key
+/// is made by HKDF-SHA256 from a seed of 32 bytes. Clones share the key, which is wiped when the last one is dropped.
 ///
 /// The associated data (`aad`) is not part of the message, but it opens with the same one alone: put there whatever must
 /// not be swapped, such as the owner and the version. XChaCha20-Poly1305 is not key-committing; what that means, and what

@@ -16,6 +16,19 @@ use super::{
 use crate::runtime::{Mutex, SystemTimer, random_seed};
 
 /// Builds a [`Logger`] and starts its thread: time window, what is shown of each service, sink.
+///
+/// ```
+/// use std::{io, time::Duration};
+/// use steadfast::{Logger, logger::WriteSink};
+///
+/// let logger = Logger::builder()
+///     .window(Duration::from_secs(1), Duration::from_secs(5)) // written after a quiet second, or five in all
+///     .disabled(["presence"])
+///     .verbose(["stash"])
+///     .build(WriteSink::new(io::stderr()))?;
+/// # logger.shutdown();
+/// # Ok::<(), io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct LoggerBuilder {
     quiet: Duration,

@@ -4,7 +4,8 @@
 //!   through.
 //! - A [`Sink`] takes the lines: [`WriteSink`] for any `io::Write`, `TracingSink` (feature `tracing`), `LogSink` (feature
 //!   `log`).
-//! - [`Formatter`]s make the sentences, such as [`compact`]. Text of peers is escaped and quoted, so that none can forge a line (log injection).
+//! - [`Formatter`]s make the sentences, such as [`compact`]. Text of peers is escaped and quoted, so that none can
+//!   forge a line (log injection).
 //!
 //! **Outcomes**: [`Recorded`] of an event. **Errors**: [`FormattersFull`], [`NotWritten`]. **Counts**: [`LoggerStats`].
 
@@ -39,14 +40,14 @@ pub use steadfast_core::logger::{
     ServiceId, ServiceLog, Show, Sink, Text, compact,
 };
 
-/// A logger with log aggregation: events of the same service, kind and target within 3 s are written as one line, with exact
-/// counts: `😈 [social] alice, carol, and dave teased bob`. It prevents floods of equal lines (log throttling) and lines that a
-/// peer forges (log injection).
+/// A logger with log aggregation: events of the same service, kind and target within 3 s are written as one line, with
+/// exact counts: `😈 [social] alice, carol, and dave teased bob`. It prevents floods of equal lines (log throttling) and
+/// lines that a peer forges (log injection).
 ///
 /// Each service reports under its own name ([`service`](Self::service)). A group of events is written after 3 s without
-/// another, or at the age of 10 s; plain lines and instant events are written at once. A thread of the logger's own writes
-/// them. Call [`shutdown`](Self::shutdown) before `main` returns, or drop the last handle: both write what waits. Clones share
-/// everything.
+/// another, or at the age of 10 s; plain lines and instant events are written at once. A thread of the logger's own
+/// writes them. Call [`shutdown`](Self::shutdown) before `main` returns, or drop the last handle: both write what
+/// waits. Clones share everything.
 ///
 /// ```
 /// use std::io;
@@ -72,9 +73,9 @@ pub use steadfast_core::logger::{
 ///
 /// # Slow sinks
 ///
-/// Nobody who logs writes, or waits for the sink: if it is slow, or hangs, lines gather and then are lost and counted. One
-/// exception: an error waits up to 50 ms for its own line, so that it is seen if the program ends right after it. If that is
-/// not enough, no further error waits until the thread has caught up. Before `std::process::exit`, call
+/// Nobody who logs writes, or waits for the sink: if it is slow, or hangs, lines gather and then are lost and counted.
+/// One exception: an error waits up to 50 ms for its own line, so that it is seen if the program ends right after it.
+/// If that is not enough, no further error waits until the thread has caught up. Before `std::process::exit`, call
 /// [`shutdown`](Self::shutdown).
 ///
 /// What waits for the sink says for how long: [`flush`](Self::flush), [`shutdown`](Self::shutdown) and the drop of the last
@@ -98,7 +99,7 @@ const FORMATTERS: usize = 64;
 
 type Machine = steadfast_core::Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>;
 
-/// The machine is too large to be moved about.
+/// The state machine is too large to be moved about.
 struct Boxed(Mutex<Box<Machine>>);
 
 impl Lock for Boxed {
@@ -199,8 +200,8 @@ impl Logger {
         written
     }
 
-    /// The worker of a logger [without one](LoggerBuilder::without_worker), for a sink that never blocks: writes what is due
-    /// until the logger is shut down. Any other logger needs none: the future is ready at once then.
+    /// The worker of a logger [without one](LoggerBuilder::without_worker), for a sink that never blocks: writes what
+    /// is due until the logger is shut down. Any other logger needs none: the future is ready at once then.
     ///
     /// It writes 32 lines at a time, then lets other tasks run. It does not keep the logger alive, and it may be dropped
     /// and made anew at any time. It needs a runtime with a timer, as everything here that waits.
@@ -226,11 +227,11 @@ impl Logger {
         async move { inner.run().await }
     }
 
-    /// Has everything written that waits, and returns when it is; or after 10 s, or once the sink has been at one line for a
-    /// second. What is not written then is written later.
+    /// Has everything written that waits, and returns when it is; or after 10 s, or once the sink has been at one line
+    /// for a second. What is not written then is written later.
     ///
-    /// Without a worker it writes on this thread. Inside a formatter, the sink or a panic hook of theirs it returns at once:
-    /// the call that they are inside writes it.
+    /// Without a worker it writes on this thread. Inside a formatter, the sink or a panic hook of theirs it returns at
+    /// once: the call that they are inside writes it.
     pub fn flush(&self) {
         self.inner().flush(Patience::usual());
     }

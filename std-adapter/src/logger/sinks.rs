@@ -8,6 +8,17 @@ use steadfast_core::logger::{Level, NotWritten, Sink};
 ///
 /// Each line is one `write_all`, line break included, then a flush; so lines of several processes stay whole where the
 /// system keeps writes whole.
+///
+/// ```
+/// use std::{fs::File, io};
+/// use steadfast::{Logger, logger::WriteSink};
+///
+/// # fn start() -> io::Result<()> {
+/// let logger = Logger::builder().build(WriteSink::new(File::create("service.log")?))?;
+/// # logger.shutdown();
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct WriteSink<W> {
     writer: W,
@@ -31,7 +42,8 @@ impl<W: io::Write> Sink for WriteSink<W> {
     }
 }
 
-/// A sink that hands lines to [`tracing`], with the target `steadfast` (feature `tracing`): to your subscriber and its layers.
+/// A sink that hands lines to [`tracing`], with the target `steadfast` (feature `tracing`): to your subscriber and its
+/// layers.
 ///
 /// They come from the logger's thread, so they go to the global default subscriber, not to one that was set for a thread or
 /// a scope; a logger without a worker hands them over where it is drained.

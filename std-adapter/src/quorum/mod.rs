@@ -1,7 +1,7 @@
 //! Quorum: one vote a voter, until enough have voted or the time is up.
 //!
-//! [`Quorum`] collects the votes of one ballot after another; a function of [`aggregate`](crate::aggregate) makes one value of
-//! them, such as a [majority vote](crate::aggregate::majority).
+//! [`Quorum`] collects the votes of one ballot after another; a function of [`aggregate`](crate::aggregate) makes one
+//! value of them, such as a [majority vote](crate::aggregate::majority).
 //!
 //! **Outcomes**: [`Vote`] of a vote, [`Ballot`] of a result. **Errors**: [`QuorumError`] when it is made. **Counts**:
 //! [`QuorumStats`].
@@ -73,6 +73,15 @@ type Machine<V, T> = QuorumIn<Arc<V>, Arc<T>, Lists>;
 type Voting<V, T, C> = Shared<Machine<V, T>, Mutex<Machine<V, T>>, C>;
 
 /// Builds a [`Quorum`]: its voters, timeout and timer.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{Quorum, quorum::QuorumError};
+///
+/// let two_of_three = Quorum::<&str, u64>::builder(2).voters(["bob", "carol", "dave"]).timeout(Duration::from_secs(10));
+/// assert!(two_of_three.build().is_ok());
+/// assert_eq!(Quorum::<&str, u64>::builder(4).voters(["bob"]).build().unwrap_err(), QuorumError::OutOfReach);
+/// ```
 pub struct QuorumBuilder<V, T, C = SystemTimer> {
     threshold: usize,
     max_voters: usize,

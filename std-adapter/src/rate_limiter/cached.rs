@@ -6,7 +6,8 @@ use std::sync::Arc;
 use steadfast_core::{
     Clock, Instant, Shared,
     rate_limiter::{
-        AllowOrCached, CachedRateLimiterIn, CachedRateLimiterStats, FlightEnd, FlightGuard, FlightLost, OnFull, Quota,
+        AllowOrCached, CachedRateLimiterIn, CachedRateLimiterStats, EndFlight, FlightEnd, FlightGuard, FlightLost,
+        FlightPermit, OnFull, Quota,
     },
 };
 
@@ -46,8 +47,8 @@ use crate::{
 ///
 /// # When it is full
 ///
-/// As a [`RateLimiter`](crate::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry share one
-/// quota, make their attempts one at a time, and their values are not kept.
+/// As a [`RateLimiter`](crate::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry
+/// share one quota, make their attempts one at a time, and their values are not kept.
 ///
 /// # Cancellation
 ///
@@ -58,6 +59,34 @@ use crate::{
 /// A call is O(1) expected and takes the lock of one shard. A value that is kept is allocated.
 #[doc(alias("get_with", "request coalescing", "try_get_with"))]
 pub struct CachedRateLimiter<K, V, A: Quota, T = SystemTimer>(Arc<Shards<Shard<K, V, A, T>>>);
+
+/// An attempt of a [`CachedRateLimiter`], which ends when it is dropped at the latest.
+pub type CachedGuard<K, V, A, T = SystemTimer> = FlightGuard<V, FlightReporter<K, V, A, T>>;
+
+/// Brings the end of an attempt back to its [`CachedRateLimiter`]; it is part of a [`CachedGuard`].
+pub struct FlightReporter<K, V, A: Quota, T = SystemTimer> {
+    shards: Arc<Shards<Shard<K, V, A, T>>>,
+    hash: u64,
+    permit: FlightPermit,
+}
+
+impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> EndFlight<V> for FlightReporter<K, V, A, T> {
+    fn end_flight(self, end: FlightEnd<V>) -> Result<(), FlightLost<V>> {
+        let end = match end {
+            FlightEnd::Complete(value) => FlightEnd::Complete(Arc::new(value)),
+            FlightEnd::Refund => FlightEnd::Refund,
+            FlightEnd::Release => FlightEnd::Release,
+        };
+        let replaced = self.shards.of(self.hash).with(|limiter, now| limiter.end(self.permit, end, now));
+        replaced.map(drop).map_err(|FlightLost(value)| FlightLost(Arc::unwrap_or_clone(value)))
+    }
+}
+
+impl<K, V, A: Quota, T> fmt::Debug for FlightReporter<K, V, A, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlightReporter").finish_non_exhaustive()
+    }
+}
 
 /// Values are kept behind an `Arc`, so that no code of theirs runs inside a lock.
 type Machine<K, V, A> = CachedRateLimiterIn<K, Arc<V>, A, Heap, KeyHasher>;
@@ -121,15 +150,11 @@ impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuild
 impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
     /// Allows an attempt for `key`, or tells what there is instead. O(1) expected.
     ///
-    /// While an attempt is in flight no other is allowed, whatever the quota has left. The guard ends the attempt, at the
-    /// latest when it is dropped; it may be moved into a task. Values and keys are cloned and dropped outside the lock; only
-    /// [`Eq`] of keys runs inside, and must not use this limiter.
+    /// While an attempt is in flight no other is allowed, whatever the quota has left. The guard ends the attempt, at
+    /// the latest when it is dropped; it may be moved into a task. Values and keys are cloned and dropped outside the
+    /// lock; only [`Eq`] of keys runs inside, and must not use this limiter.
     #[doc(alias = "AllowOrCached")]
-    #[expect(clippy::type_complexity, reason = "the guard names what its end returns")]
-    pub fn allow_or_cached<Q>(
-        &self,
-        key: &Q,
-    ) -> AllowOrCached<FlightGuard<V, impl FnOnce(FlightEnd<V>) -> Result<(), FlightLost<V>> + use<K, V, A, T, Q>>, V>
+    pub fn allow_or_cached<Q>(&self, key: &Q) -> AllowOrCached<CachedGuard<K, V, A, T>, V>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
@@ -151,18 +176,7 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
             shard.with(|limiter, now| ask(limiter, &mut |key| owned.take().unwrap_or_else(|| key.to_owned()), now))
         });
         drop(gone);
-        let guard = |permit| {
-            let shards = Arc::clone(&self.0);
-            FlightGuard::new(move |end| {
-                let end = match end {
-                    FlightEnd::Complete(value) => FlightEnd::Complete(Arc::new(value)),
-                    FlightEnd::Refund => FlightEnd::Refund,
-                    FlightEnd::Release => FlightEnd::Release,
-                };
-                let replaced = shards.of(hash).with(|limiter, now| limiter.end(permit, end, now));
-                replaced.map(drop).map_err(|FlightLost(value)| FlightLost(Arc::unwrap_or_clone(value)))
-            })
-        };
+        let guard = |permit| FlightGuard::new(FlightReporter { shards: Arc::clone(&self.0), hash, permit });
         answer.map(guard, |value| V::clone(&value))
     }
 

@@ -2,11 +2,12 @@
 //!
 //! - [`RateLimiter`] allows or denies, or waits for its turn: by [`Gcra`], a token bucket, or by [`SlidingLog`], a sliding
 //!   window log.
-//! - [`CachedRateLimiter`] also keeps the last value of each key and has it fetched by one caller at a time (single flight).
+//! - [`CachedRateLimiter`] also keeps the last value of each key and has it fetched by one caller at a time (single
+//!   flight).
 //!
-//! **Outcomes**: [`Decision`], or [`Verdict`] with all that a `RateLimit` header tells; [`AllowOrCached`] of the caching one.
-//! **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait; [`FlightLost`] for a
-//! value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
+//! **Outcomes**: [`Decision`], or [`Verdict`] with all that a `RateLimit` header tells; [`AllowOrCached`] of the
+//! caching one. **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait;
+//! [`FlightLost`] for a value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
 //!
 //! Next: [`circuit_breaker`](crate::circuit_breaker) for what fails, and the [guide](crate::guide#several-together) for the
 //! order of both.
@@ -15,9 +16,10 @@ mod cached;
 mod line;
 mod waiting;
 
-pub use cached::{CachedRateLimiter, CachedRateLimiterBuilder};
+pub use cached::{CachedGuard, CachedRateLimiter, CachedRateLimiterBuilder, FlightReporter};
 use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, num::NonZeroU32};
 use std::sync::Arc;
+pub use waiting::{UntilAllowed, UntilAllowedOwned};
 
 use steadfast_core::{Clock, Instant, Shared, rate_limiter::RateLimiterIn};
 
@@ -29,8 +31,8 @@ use crate::{
 
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
-    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Decision, FlightEnd, FlightGuard, FlightLost, Gcra,
-    OnFull, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError,
+    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Decision, EndFlight, FlightEnd, FlightGuard, FlightLost,
+    Gcra, OnFull, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError, WaitOutput,
 };
 
 /// A [`SlidingLog`] whose size is known at run time only: what the module `settings` reads from a file.
@@ -72,9 +74,9 @@ pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 ///
 /// # Keys
 ///
-/// Keys are hashed with a random seed. A `&str` looks up a `String` without allocating. `Eq` and `Hash` of a key run inside a
-/// lock, and must not use the limiter; `Clone` and `Drop` run outside. One limit for everything is a limiter with the key
-/// `()`.
+/// Keys are hashed with a random seed. A `&str` looks up a `String` without allocating. `Eq` and `Hash` of a key run
+/// inside a lock, and must not use the limiter; `Clone` and `Drop` run outside. One limit for everything is a limiter
+/// with the key `()`.
 ///
 /// # When it is full
 ///
@@ -121,6 +123,13 @@ struct Inner<K, A: Quota, T> {
 const WORTH_A_LINE: usize = 1_024;
 
 /// Builds a [`RateLimiter`]: its capacity, what happens when it is full, its timer.
+///
+/// ```
+/// use steadfast::{Gcra, RateLimiter, rate_limiter::OnFull};
+///
+/// let logins = RateLimiter::<String, _>::builder(Gcra::per_minute(5)).capacity(10_000).on_full(OnFull::Deny).build();
+/// assert!(logins.capacity() >= 10_000);
+/// ```
 #[derive(Clone, Debug)]
 pub struct RateLimiterBuilder<K, A, T = SystemTimer> {
     quota: A,
@@ -142,11 +151,13 @@ impl<K: Eq + Hash, A: Quota + Clone> RateLimiter<K, A> {
 impl<K: Eq + Hash, A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<K, A, T> {
     /// The capacity: for how many keys there is room, at least one and at most 4,294,967,294.
     ///
-    /// As many as come in the time that one quota takes to be whole again; see [When it is full](RateLimiter#when-it-is-full).
+    /// As many as come in the time that one quota takes to be whole again; see [When it is
+    /// full](RateLimiter#when-it-is-full).
     ///
-    /// Up to 255 the limiter holds exactly so many. A larger one consists of shards that share the keys by their hash, up
-    /// to 256 of them. Each has a margin of six standard deviations and six keys, so that any `capacity` keys find room: 122
-    /// percent more at 256, 28 at 65,536, 7 at a million, if there are two processors. Keys beyond that may find some.
+    /// Up to 255 the limiter holds exactly so many. A larger one consists of shards that share the keys by their hash,
+    /// up to 256 of them. Each has a margin of six standard deviations and six keys, so that any `capacity` keys find
+    /// room: 122 percent more at 256, 28 at 65,536, 7 at a million, if there are two processors. Keys beyond that may
+    /// find some.
     ///
     /// Each shard has its own quota for the keys that it has no room for; see [`OnFull::Share`].
     #[must_use]
@@ -305,8 +316,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         self.shard_of(key).with(|limiter, now| limiter.reset_at(key, now))
     }
 
-    /// Gives back `cost` that was allowed and not used, and wakes who waits for it; false, and nothing given, if `key` has no
-    /// entry of its own.
+    /// Gives back `cost` that was allowed and not used, and wakes who waits for it; false, and nothing given, if `key`
+    /// has no entry of its own.
     pub fn refund<Q>(&self, key: &Q, cost: NonZeroU32) -> bool
     where
         K: Borrow<Q>,
@@ -316,7 +327,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         self.0.shards.of(hash).refund_and_wake(key, cost, spread(&self.0.lines, hash))
     }
 
-    /// Forgets what `key` has used, so that it has its whole quota again, and wakes who waits for it; false if it has no entry of its own.
+    /// Forgets what `key` has used, so that it has its whole quota again, and wakes who waits for it; false if it has
+    /// no entry of its own.
     pub fn reset<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,

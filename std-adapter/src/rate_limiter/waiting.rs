@@ -1,14 +1,25 @@
 //! Waiting for the limiter.
 
-use core::{borrow::Borrow, hash::Hash, num::NonZeroU32, time::Duration};
-
-use steadfast_core::{
-    Timer,
-    rate_limiter::{CostExceedsBurst, Decision, Quota, WaitError},
+use core::{
+    borrow::Borrow,
+    fmt,
+    future::Future,
+    hash::Hash,
+    marker::PhantomData,
+    num::NonZeroU32,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
 };
 
-use super::RateLimiter;
-use crate::storage::spread;
+use pin_project_lite::pin_project;
+use steadfast_core::{
+    Timer,
+    rate_limiter::{CostExceedsBurst, Decision, Quota, WaitError, WaitOutput, WaitRequest, WaitState},
+};
+
+use super::{RateLimiter, line::Line};
+use crate::{runtime::SystemTimer, storage::spread};
 
 impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     /// Waits until `key` is allowed, and counts it then.
@@ -21,15 +32,16 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///   before it, until it is polled again.
     /// - A turn counts from when it came, at most 5 ms back: a timer that wakes late costs no throughput. See
     ///   [`Gcra`](crate::rate_limiter::Gcra).
-    /// - [`set_quota`](Self::set_quota), [`refund`](Self::refund), [`reset`](Self::reset) and [`cleanup`](Self::cleanup) wake
-    ///   those who wait.
+    /// - [`set_quota`](Self::set_quota), [`refund`](Self::refund), [`reset`](Self::reset) and
+    ///   [`cleanup`](Self::cleanup) wake those who wait.
     /// - A quota of zero is waited for until there is another one.
     ///
-    /// It counts as allowed when it is, and never as denied. Without a runtime, wait in [`block_on`](crate::runtime::block_on).
+    /// It counts as allowed when it is, and never as denied. Without a runtime, wait in
+    /// [`block_on`](crate::runtime::block_on).
     ///
     /// # Cancellation
     ///
-    /// A future that is dropped has counted nothing and frees its place at once.
+    /// A future that is dropped has counted nothing and leaves the queue at once.
     ///
     /// ```
     /// # use steadfast::{Gcra, RateLimiter};
@@ -39,13 +51,13 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     /// # });
     /// ```
     #[doc(alias("until_key_ready", "until_ready"))]
-    pub async fn until_allowed<Q>(&self, key: &Q)
+    pub fn until_allowed<'a, Q>(&'a self, key: &'a Q) -> UntilAllowed<'a, K, A, T, Q>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         // One never fails to fit, and without a limit no wait is too long.
-        let _ = self.wait(key, NonZeroU32::MIN, None).await;
+        UntilAllowed::new(self, key, NonZeroU32::MIN, None)
     }
 
     /// [`until_allowed`](Self::until_allowed) for a request that counts `cost` times, all or nothing.
@@ -54,17 +66,18 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///
     /// # Errors
     ///
-    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota, at once or when [`set_quota`](Self::set_quota) makes it so;
-    /// nothing was taken from the quota, and it counts as denied.
-    pub async fn until_allowed_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<(), CostExceedsBurst>
+    /// [`CostExceedsBurst`] if `cost` is above the limit of the quota, at once or when [`set_quota`](Self::set_quota)
+    /// makes it so; nothing was taken from the quota, and it counts as denied.
+    pub fn until_allowed_n<'a, Q>(
+        &'a self,
+        key: &'a Q,
+        cost: NonZeroU32,
+    ) -> UntilAllowed<'a, K, A, T, Q, Result<(), CostExceedsBurst>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        match self.wait(key, cost, None).await {
-            Err(WaitError::CostExceedsBurst { limit }) => Err(CostExceedsBurst { limit }),
-            _ => Ok(()),
-        }
+        UntilAllowed::new(self, key, cost, None)
     }
 
     /// [`until_allowed_n`](Self::until_allowed_n), unless it would take longer than `longest`.
@@ -88,30 +101,154 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///
     /// # Errors
     ///
-    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`]. Nothing was
-    /// taken from the quota, and it counts as denied.
+    /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`].
+    /// Nothing was taken from the quota, and it counts as denied.
     #[doc(alias("acquirePermission", "timeoutDuration"))]
-    pub async fn until_allowed_within<Q>(&self, key: &Q, cost: NonZeroU32, longest: Duration) -> Result<(), WaitError>
+    pub fn until_allowed_within<'a, Q>(
+        &'a self,
+        key: &'a Q,
+        cost: NonZeroU32,
+        longest: Duration,
+    ) -> UntilAllowed<'a, K, A, T, Q, Result<(), WaitError>>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        self.wait(key, cost, Some(longest)).await
+        UntilAllowed::new(self, key, cost, Some(longest))
     }
 
-    async fn wait<Q>(&self, key: &Q, cost: NonZeroU32, longest: Option<Duration>) -> Result<(), WaitError>
+    /// [`until_allowed_within`](Self::until_allowed_within), or however long it takes without a `longest`, whose future
+    /// holds a clone of this limiter and the key, and borrows nothing: it can be kept in a struct, or be part of a
+    /// `tower` service's future.
+    ///
+    /// # Errors
+    ///
+    /// As for [`until_allowed_within`](Self::until_allowed_within).
+    pub fn until_allowed_owned(&self, key: K, cost: NonZeroU32, longest: Option<Duration>) -> UntilAllowedOwned<K, A, T>
+    where
+        K: Clone,
+    {
+        let hash = self.0.shards.hasher.hash_one(&key);
+        UntilAllowedOwned { limiter: self.clone(), key, hash, cost, longest, state: WaitState::new() }
+    }
+
+    fn poll_wait<Q, F>(
+        &self,
+        request: &WaitRequest<'_, Q, F>,
+        state: Pin<&mut WaitState<T::Sleep>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), WaitError>>
     where
         K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        Q: Eq + Hash + ?Sized,
+        F: Fn(&Q) -> K,
     {
-        let hash = self.0.shards.hasher.hash_one(key);
-        let (shard, line) = (self.0.shards.of(hash), spread(&self.0.lines, hash));
-        if line.is_empty() {
-            let decision = shard.allow_n_waiting_with(hash, key, Q::to_owned, cost);
+        let WaitRequest { hash, key, ref own, cost, .. } = *request;
+        let (shard, line) = (self.0.shards.of(hash), self.line(hash));
+        if state.is_new() && line.is_empty() {
+            let decision = shard.allow_n_waiting_with(hash, key, own, cost);
             if decision == Ok(Decision::Allow) {
-                return Ok(());
+                state.leave(line);
+                return Poll::Ready(Ok(()));
             }
         }
-        shard.until_allowed_with(hash, key, Q::to_owned, cost, longest, line).await
+        shard.poll_until_allowed(request, line, state, cx)
+    }
+}
+
+impl<K, A: Quota, T> RateLimiter<K, A, T> {
+    fn line(&self, hash: u64) -> &Line {
+        spread(&self.0.lines, hash)
+    }
+}
+
+pin_project! {
+    /// The future of [`RateLimiter::until_allowed`] and its like.
+    #[must_use = "nothing is waited for until it is awaited"]
+    pub struct UntilAllowed<'a, K, A: Quota, T: Timer, Q: ?Sized, O = ()> {
+        limiter: &'a RateLimiter<K, A, T>,
+        key: &'a Q,
+        hash: u64,
+        cost: NonZeroU32,
+        longest: Option<Duration>,
+        #[pin]
+        state: WaitState<T::Sleep>,
+        output: PhantomData<fn() -> O>,
+    }
+
+    impl<K, A: Quota, T: Timer, Q: ?Sized, O> PinnedDrop for UntilAllowed<'_, K, A, T, Q, O> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.state.leave(this.limiter.line(*this.hash));
+        }
+    }
+}
+
+impl<'a, K: Eq + Hash, A: Quota, T: Timer, Q: Hash + ?Sized, O> UntilAllowed<'a, K, A, T, Q, O> {
+    fn new(limiter: &'a RateLimiter<K, A, T>, key: &'a Q, cost: NonZeroU32, longest: Option<Duration>) -> Self {
+        let hash = limiter.0.shards.hasher.hash_one(key);
+        Self { limiter, key, hash, cost, longest, state: WaitState::new(), output: PhantomData }
+    }
+}
+
+impl<K, A, T, Q, O> Future for UntilAllowed<'_, K, A, T, Q, O>
+where
+    K: Borrow<Q> + Eq + Hash,
+    A: Quota,
+    T: Timer,
+    Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    O: WaitOutput,
+{
+    type Output = O;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
+        let this = self.project();
+        let (hash, key, cost, longest) = (*this.hash, *this.key, *this.cost, *this.longest);
+        let request = WaitRequest { hash, key, own: Q::to_owned, cost, longest };
+        this.limiter.poll_wait(&request, this.state, cx).map(O::of)
+    }
+}
+
+impl<K, A: Quota, T: Timer, Q: ?Sized, O> fmt::Debug for UntilAllowed<'_, K, A, T, Q, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UntilAllowed").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The future of [`RateLimiter::until_allowed_owned`].
+    #[must_use = "nothing is waited for until it is awaited"]
+    pub struct UntilAllowedOwned<K, A: Quota, T: Timer = SystemTimer> {
+        limiter: RateLimiter<K, A, T>,
+        key: K,
+        hash: u64,
+        cost: NonZeroU32,
+        longest: Option<Duration>,
+        #[pin]
+        state: WaitState<T::Sleep>,
+    }
+
+    impl<K, A: Quota, T: Timer> PinnedDrop for UntilAllowedOwned<K, A, T> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            this.state.leave(this.limiter.line(*this.hash));
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, A: Quota, T: Timer> Future for UntilAllowedOwned<K, A, T> {
+    type Output = Result<(), WaitError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let (hash, key, cost, longest) = (*this.hash, &*this.key, *this.cost, *this.longest);
+        let request = WaitRequest { hash, key, own: K::clone, cost, longest };
+        this.limiter.poll_wait(&request, this.state, cx)
+    }
+}
+
+impl<K, A: Quota, T: Timer> fmt::Debug for UntilAllowedOwned<K, A, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UntilAllowedOwned").finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! Retry with exponential backoff, jitter, limits and a budget.
 //!
 //! - [`RetryPolicy`] says how often, how far apart and for how long an operation is tried; [`RetryExt`] calls it:
-//!   `policy.call(operation).await`, with [`Run::retry_if`], [`Run::hint`], [`Run::notify`] and [`Run::budget`].
+//!   `policy.call(operation).await`, with [`Retrying::retry_if`], [`Retrying::hint`], [`Retrying::notify`] and [`Retrying::budget`].
 //! - [`RetryBudget`] limits the retries of many operations together, against retry storms.
 //!
 //! **Errors**: [`RetryError`], with the last error, the number of attempts and the [`Reason`] for giving up.
@@ -10,7 +10,6 @@
 //! Next: [`circuit_breaker`](crate::circuit_breaker), inside the retry, and the [guide](crate::guide#several-together) for
 //! the order of all.
 
-use core::future::Future;
 use std::sync::Arc;
 
 use steadfast_core::{Clock, Lock, RetryBudget as BudgetMachine};
@@ -19,14 +18,12 @@ use crate::runtime::{JitterRng, Mutex, SystemRng, SystemTimer};
 
 #[doc(inline)]
 pub use steadfast_core::retry::{
-    Drive, Failure, Hint, Jitter, NoBudget, Notify, Plain, Reason, Retry, RetryBudgetStats, RetryError, RetryIf,
-    RetryPolicy, Run, Setup, Step,
+    Failure, Hint, Jitter, NoBudget, Notify, Operation, Plain, Reason, Retry, RetryBudgetStats, RetryError,
+    RetryFuture, RetryIf, RetryPolicy, Retrying, Step,
 };
 
-/// What [`RetryExt::run`] starts from: every error is retried, nothing is told, there is no budget.
-type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, JitterRng>;
-
-/// Retries an operation on the system's timer: `policy.call(operation).await` tries until it succeeds or the policy gives up.
+/// Retries an operation on the system's timer: `policy.call(operation).await` tries until it succeeds or the policy
+/// gives up.
 ///
 /// ```
 /// use core::time::Duration;
@@ -94,7 +91,7 @@ type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, Jitter
 ///
 /// Dropping the future cancels, at any time: select between it and whatever cancels. Cancelled before its first poll,
 /// the operation is never called; while it waits, it is not called again, and the retry goes back into the
-/// [budget](Run::budget).
+/// [budget](Retrying::budget).
 ///
 /// # Without a runtime
 ///
@@ -116,28 +113,15 @@ type PlainSetup<O> = Setup<O, Plain, Plain, Plain, NoBudget, SystemTimer, Jitter
 /// ```
 #[doc(alias = "Retryable")]
 pub trait RetryExt {
-    /// Tries `operation` until it succeeds, or this policy gives up; await it, after the settings of [`Run`].
+    /// Tries `operation` until it succeeds, or this policy gives up; await it, after the settings of [`Retrying`].
     ///
     /// The operation is called once for each attempt. Jitter comes from the operating system's entropy.
     #[doc(alias("Do", "DoWithContext"))]
-    fn call<O, F, V, E>(
-        self,
-        operation: O,
-    ) -> Run<PlainSetup<O>, impl Drive<PlainSetup<O>, Future = impl Future<Output = Result<V, RetryError<E>>>>>
-    where
-        O: FnMut() -> F,
-        F: Future<Output = Result<V, E>>;
+    fn call<O: Operation>(self, operation: O) -> Retrying<O, SystemTimer, JitterRng>;
 }
 
 impl RetryExt for RetryPolicy {
-    fn call<O, F, V, E>(
-        self,
-        operation: O,
-    ) -> Run<PlainSetup<O>, impl Drive<PlainSetup<O>, Future = impl Future<Output = Result<V, RetryError<E>>>>>
-    where
-        O: FnMut() -> F,
-        F: Future<Output = Result<V, E>>,
-    {
+    fn call<O: Operation>(self, operation: O) -> Retrying<O, SystemTimer, JitterRng> {
         self.call_with(SystemTimer, SystemRng::jitter(), operation)
     }
 }
@@ -199,18 +183,18 @@ impl RetryBudget {
         self.0.with(|budget| budget.set_settings(&settings, SystemTimer.now()));
     }
 
-    /// Puts in the share of one request. [`Run::budget`] does it.
+    /// Puts in the share of one request. [`Retrying::budget`] does it.
     pub fn deposit(&self) {
         self.0.with(BudgetMachine::deposit);
     }
 
-    /// Takes out one retry; false, and nothing taken, if there is none. [`Run::budget`] does it.
+    /// Takes out one retry; false, and nothing taken, if there is none. [`Retrying::budget`] does it.
     #[must_use = "a retry that was refused must not run"]
     pub fn withdraw(&self) -> bool {
         self.0.with(|budget| budget.withdraw(SystemTimer.now()))
     }
 
-    /// Gives back a retry that was taken out and never ran. [`Run::budget`] does it.
+    /// Gives back a retry that was taken out and never ran. [`Retrying::budget`] does it.
     pub fn refund(&self) {
         self.0.with(BudgetMachine::refund);
     }

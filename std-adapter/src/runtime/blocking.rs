@@ -43,9 +43,9 @@ impl Wake for Signal {
 
 /// Waits on this thread until `future` is ready: every async call of this crate, for programs without a runtime.
 ///
-/// The thread sleeps in between. [`SystemTimer`](crate::runtime::SystemTimer) needs no runtime, here or in any other executor.
-/// Do not use it inside async code: it would block the runtime's thread. If its clock is
-/// paused, inside `block_on` time moves on as the system's does: nothing else could move it.
+/// The thread sleeps in between. [`SystemTimer`](crate::runtime::SystemTimer) needs no runtime, here or in any other
+/// executor. Do not use it inside async code: it would block the runtime's thread. If its clock is paused, inside
+/// `block_on` time moves on as the system's does: nothing else could move it.
 ///
 /// ```
 /// use steadfast::block_on;

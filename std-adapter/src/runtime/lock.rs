@@ -13,9 +13,9 @@ thread_local! {
 
 /// A [`std::sync::Mutex`] as a [`Lock`].
 ///
-/// It is held for one operation of a state machine and never across an `.await`, where a std mutex is the fastest. Poisoning
-/// is ignored, because state machines do not panic. Nor does a waker that panics, when another's call wakes it, reach
-/// that caller.
+/// It is held for one operation of a state machine and never across an `.await`, where a std mutex is the fastest.
+/// Poisoning is ignored, because state machines do not panic. Nor does a waker that panics, when another's call wakes
+/// it, reach that caller.
 #[derive(Debug, Default)]
 pub struct Mutex<T>(std::sync::Mutex<T>);
 

@@ -15,10 +15,10 @@ use super::{tokio_timer, tokio_timer::RuntimeId};
 
 /// The system's monotonic clock and its timer.
 ///
-/// With the feature `tokio` this is tokio's clock, so that a paused clock moves everything in a test, and inside a runtime
-/// sleeping uses tokio's timer. Everywhere else - in [`block_on`](crate::runtime::block_on), in another executor, without the
-/// feature - a thread of this crate's wakes whoever sleeps; it starts with the first such sleep and ends when there was
-/// none for ten seconds. So a sleep needs nothing of the executor that polls it.
+/// With the feature `tokio` this is tokio's clock, so that a paused clock moves everything in a test, and inside a
+/// runtime sleeping uses tokio's timer. Everywhere else - in [`block_on`](crate::runtime::block_on), in another
+/// executor, without the feature - a thread of this crate's wakes whoever sleeps; it starts with the first such sleep
+/// and ends when there was none for ten seconds. So a sleep needs nothing of the executor that polls it.
 ///
 /// The feature `quanta` reads the processor's counter instead, in half the time, where there is one that runs evenly. The
 /// first reading in a process then takes a millisecond, to find out how fast it runs (200 at most); after that it may go

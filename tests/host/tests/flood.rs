@@ -178,7 +178,7 @@ fn a_flood_closes_no_breaker_and_opens_none() {
     const PEERS: u64 = 4;
     let clock = clock();
     let reset = Reset::after(Duration::from_secs(STEPS + 1));
-    let breakers = Breakers::<u64>::builder(Trip::consecutive(2), reset).capacity(CAPACITY).clock(&clock).build();
+    let breakers = Breakers::<u64>::builder(Trip::consecutive(2), reset).capacity(CAPACITY).timer(&clock).build();
     let fail = |key: &u64| breakers.call_blocking(key, || Err::<(), _>("down"));
     (0..PEERS).for_each(|peer| {
         (0..2).for_each(|_| assert!(fail(&peer).is_err_and(|error| !error.is_open())));
@@ -238,7 +238,7 @@ fn a_flood_shortens_what_a_gossip_filter_knows_and_it_says_so() {
 #[test]
 fn a_flood_of_replies_and_calls_reaches_no_call_of_others() {
     let clock = clock();
-    let calls = KeyedCorrelator::<u64, u64, _>::with_timer(64, &clock);
+    let calls = KeyedCorrelator::<u64, u64>::builder(64).timer(&clock).build();
     (0..64).for_each(|id| assert!(calls.begin(id, FOR_EVER).is_ok()));
     let made_up = |id| {
         assert_eq!(calls.begin(id, FOR_EVER), Err(BeginError::Full));
@@ -257,7 +257,7 @@ fn a_flood_of_replies_and_calls_reaches_no_call_of_others() {
 #[test]
 fn a_flood_of_guesses_reaches_no_call() {
     let clock = clock();
-    let calls = Correlator::<u64, u64, _>::with_timer(64, &clock);
+    let calls = Correlator::<u64, u64>::builder(64).timer(&clock).build();
     let call = calls.begin(7, FOR_EVER).expect("there is room");
     let made_up = |guess| {
         assert_eq!(calls.resolve(CallId::from_u64(guess), 7, 1), Resolution::Unknown(1));

@@ -277,7 +277,9 @@ impl Naive {
 
     fn stats(&self) -> LoggerStats {
         let waiting = self.slots.iter().map(|slot| slot.events.len() as u64).sum();
-        LoggerStats { waiting, ..self.stats }
+        let mut stats = self.stats;
+        stats.waiting = waiting;
+        stats
     }
 }
 

@@ -5,10 +5,10 @@ use core::hash::{BuildHasher, Hasher};
 #[cfg(any(test, not(target_pointer_width = "64")))]
 mod half_sip;
 
-/// The secret of a keyed hash, the [`BuildHasher`] of every keyed machine: `SipHash`-1-3 on 64-bit targets, and on all
-/// others `HalfSipHash`-1-3, its form for 32-bit registers, which takes them less than half the time.
+/// The secret of a keyed hash, the [`BuildHasher`] of every keyed state machine: `SipHash`-1-3 on 64-bit targets, and
+/// on all others `HalfSipHash`-1-3, its form for 32-bit registers, which takes them less than half the time.
 ///
-/// Peers choose their own names, so whoever knows the secret can make all of them collide. Give each machine its own
+/// Peers choose their own names, so whoever knows the secret can make all of them collide. Give each state machine its own
 /// random seed: a `static` starts with [`FIXED`](Self::FIXED) and is reseeded at boot, the std adapter takes one from the
 /// system. Keys that no stranger chooses may use any other [`BuildHasher`].
 ///

@@ -1,9 +1,10 @@
-//! A map of fixed capacity under the keyed machines.
+//! A map of fixed capacity under the keyed state machines.
 //!
-//! Slots and the heads of the hash chains are two arrays; a slot that is vacant links to the next vacant one, a slot that
-//! is occupied to the next of its chain. So it holds exactly its capacity, nothing ever moves (a slot's number names its
-//! entry for as long as that lives), there are no tombstones, and look-up, insert and remove cost one hash and an
-//! expected one or two steps along a chain, for keys that the peers cannot aim (see [`HashSeed`](crate::foundation::hash::HashSeed)).
+//! Slots and the heads of the hash chains are two arrays; a slot that is vacant links to the next vacant one, a slot
+//! that is occupied to the next of its chain. So it holds exactly its capacity, nothing ever moves (a slot's number
+//! names its entry for as long as that lives), there are no tombstones, and look-up, insert and remove cost one hash
+//! and an expected one or two steps along a chain, for keys that the peers cannot aim (see
+//! [`HashSeed`](crate::foundation::hash::HashSeed)).
 //!
 //! In a [`Storage`] with a window there are more slots than entries, and an entry goes into the first vacant slot from the
 //! one that its hash names on: open addressing. Only one that has to go beyond the window is in a chain.
@@ -35,9 +36,9 @@ enum Slot<K, V, L: Link> {
     Vacant {
         next: L,
     },
-    /// The print says what chain it is in, without another hash, and keeps a look-up from most of the keys it passes.
+    /// The fingerprint says what chain it is in, without another hash, and keeps a look-up from most of the keys it passes.
     Occupied {
-        print: L::Print,
+        fingerprint: L::Fingerprint,
         next: L,
         key: K,
         value: V,
@@ -49,7 +50,7 @@ pub(crate) const fn slots_for<S: Storage>(entries: usize) -> usize {
     if S::WINDOW == 0 { entries } else { entries.saturating_add(entries.div_ceil(3)) }
 }
 
-type Print<S> = <<S as Storage>::Link as Link>::Print;
+type Fingerprint<S> = <<S as Storage>::Link as Link>::Fingerprint;
 
 impl<K, V, H, const N: usize> Table<K, V, Inline<N>, H> {
     pub(crate) const fn new(hasher: H) -> Self {
@@ -127,24 +128,24 @@ impl<K, V, S: Storage, H> Table<K, V, S, H> {
         })
     }
 
-    /// The chain that a print belongs to.
-    fn chain(&self, print: Print<S>) -> usize {
-        S::Link::scale(print, self.heads.as_ref().len())
+    /// The chain that a fingerprint belongs to.
+    fn chain(&self, fingerprint: Fingerprint<S>) -> usize {
+        S::Link::scale(fingerprint, self.heads.as_ref().len())
     }
 
-    /// The first slot of the window that a print belongs to; without windows as good as any other.
-    fn home(&self, print: Print<S>) -> usize {
-        S::Link::scale(print, self.slots())
+    /// The first slot of the window that a fingerprint belongs to; without windows as good as any other.
+    fn home(&self, fingerprint: Fingerprint<S>) -> usize {
+        S::Link::scale(fingerprint, self.slots())
     }
 
     /// The slot where the search for an entry begins that the key of this hash may replace.
     pub(crate) fn home_of(&self, hash: u64) -> usize {
-        self.home(S::Link::print(hash))
+        self.home(S::Link::fingerprint(hash))
     }
 
-    /// True if the entry in `slot` is in the window of its print, and so in no chain.
-    fn is_near(&self, print: Print<S>, slot: usize) -> bool {
-        S::WINDOW > 0 && slot.checked_sub(self.home(print)).is_some_and(|steps| steps < S::WINDOW)
+    /// True if the entry in `slot` is in the window of its fingerprint, and so in no chain.
+    fn is_in_window(&self, fingerprint: Fingerprint<S>, slot: usize) -> bool {
+        S::WINDOW > 0 && slot.checked_sub(self.home(fingerprint)).is_some_and(|steps| steps < S::WINDOW)
     }
 
     fn next_of(&self, link: S::Link) -> S::Link {
@@ -175,12 +176,12 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let wanted = S::Link::print(hash);
+        let wanted = S::Link::fingerprint(hash);
         if S::WINDOW > 0 {
             let near = self.slots.as_ref().iter().enumerate().skip(self.home(wanted)).take(S::WINDOW);
             for (slot, content) in near {
-                if let Slot::Occupied { print, key: candidate, .. } = content
-                    && *print == wanted
+                if let Slot::Occupied { fingerprint, key: candidate, .. } = content
+                    && *fingerprint == wanted
                     && candidate.borrow() == key
                 {
                     return Some(slot);
@@ -188,8 +189,9 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
             }
         }
         let mut link = *self.heads.as_ref().get(self.chain(wanted))?;
-        while let Some(Slot::Occupied { print, next, key: candidate, .. }) = self.slots.as_ref().get(link.index()) {
-            if *print == wanted && candidate.borrow() == key {
+        while let Some(Slot::Occupied { fingerprint, next, key: candidate, .. }) = self.slots.as_ref().get(link.index())
+        {
+            if *fingerprint == wanted && candidate.borrow() == key {
                 return Some(link.index());
             }
             link = *next;
@@ -200,15 +202,15 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
     /// Puts in a key that is not there yet, whose hash is `hash`, and tells its slot; a full table gives both back.
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Result<usize, (K, V)> {
-        let Some((slot, print, next)) = self.take_slot(hash, None) else { return Err((key, value)) };
+        let Some((slot, fingerprint, next)) = self.take_slot(hash, None) else { return Err((key, value)) };
         if let Some(content) = self.slots.as_mut().get_mut(slot) {
-            *content = Slot::Occupied { print, next, key, value };
+            *content = Slot::Occupied { fingerprint, next, key, value };
         }
         Ok(slot)
     }
 
-    /// [`insert`](Self::insert) with a value that is made where it belongs, and perhaps with a slot that was freed just now:
-    /// then no search goes beyond the window. A full table drops the key.
+    /// [`insert`](Self::insert) with a value that is made where it belongs, and perhaps with a slot that was freed just
+    /// now: then no search goes beyond the window. A full table drops the key.
     #[inline]
     pub(crate) fn insert_with(
         &mut self,
@@ -217,15 +219,15 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         key: K,
         value: impl FnOnce() -> V,
     ) -> Option<usize> {
-        let (slot, print, next) = self.take_slot(hash, freed)?;
-        *self.slots.as_mut().get_mut(slot)? = Slot::Occupied { print, next, key, value: value() };
+        let (slot, fingerprint, next) = self.take_slot(hash, freed)?;
+        *self.slots.as_mut().get_mut(slot)? = Slot::Occupied { fingerprint, next, key, value: value() };
         Some(slot)
     }
 
-    /// A vacant slot for a key of this hash, counted and linked to; with its print, and what it links to. `None` from a full
-    /// table.
+    /// A vacant slot for a key of this hash, counted and linked to; with its fingerprint, and what it links to. `None`
+    /// from a full table.
     #[inline]
-    fn take_slot(&mut self, hash: u64, freed: Option<usize>) -> Option<(usize, Print<S>, S::Link)> {
+    fn take_slot(&mut self, hash: u64, freed: Option<usize>) -> Option<(usize, Fingerprint<S>, S::Link)> {
         if S::WINDOW > 0 {
             return self.take_near(hash, freed);
         }
@@ -237,8 +239,8 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
             return None;
         };
         let following = self.next_of(link);
-        let print = S::Link::print(hash);
-        let chain = self.chain(print);
+        let fingerprint = S::Link::fingerprint(hash);
+        let chain = self.chain(fingerprint);
         let head = self.head_mut(chain)?;
         let next = mem::replace(head, link);
         if self.freed == link {
@@ -247,33 +249,33 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
             self.unused = self.unused.saturating_add(1);
         }
         self.len = self.len.saturating_add(1);
-        Some((link.index(), print, next))
+        Some((link.index(), fingerprint, next))
     }
 
-    /// [`take_slot`](Self::take_slot): the first vacant one from the home of the hash on, going round; beyond the window the
-    /// one that was freed, if there is one.
-    fn take_near(&mut self, hash: u64, freed: Option<usize>) -> Option<(usize, Print<S>, S::Link)> {
-        let print = S::Link::print(hash);
-        let home = self.home(print);
+    /// [`take_slot`](Self::take_slot): the first vacant one from the home of the hash on, going round; beyond the
+    /// window the one that was freed, if there is one.
+    fn take_near(&mut self, hash: u64, freed: Option<usize>) -> Option<(usize, Fingerprint<S>, S::Link)> {
+        let fingerprint = S::Link::fingerprint(hash);
+        let home = self.home(fingerprint);
         let is_vacant = |slot: &usize| matches!(self.slots.as_ref().get(*slot), Some(Slot::Vacant { .. }));
         let near = (home..self.slots()).take(S::WINDOW).find(is_vacant);
         // A quarter is vacant, unless the table is full.
         let vacant = near.or(freed).or_else(|| (home..self.slots()).chain(0..home).find(is_vacant));
         let slot = vacant.filter(|_| !self.is_full())?;
-        let is_near = self.is_near(print, slot);
-        let chain = self.chain(print);
+        let is_in_window = self.is_in_window(fingerprint, slot);
+        let chain = self.chain(fingerprint);
         let head = self.head_mut(chain)?;
-        let next = if is_near { S::Link::NONE } else { mem::replace(head, S::Link::to(slot)) };
+        let next = if is_in_window { S::Link::NONE } else { mem::replace(head, S::Link::to(slot)) };
         self.len = self.len.saturating_add(1);
-        Some((slot, print, next))
+        Some((slot, fingerprint, next))
     }
 
     /// Takes an entry out of its slot.
     #[inline]
     pub(crate) fn remove(&mut self, slot: usize) -> Option<(K, V)> {
-        let Slot::Occupied { print, .. } = self.slots.as_ref().get(slot)? else { return None };
-        if !self.is_near(*print, slot) {
-            self.unlink(self.chain(*print), S::Link::to(slot));
+        let Slot::Occupied { fingerprint, .. } = self.slots.as_ref().get(slot)? else { return None };
+        if !self.is_in_window(*fingerprint, slot) {
+            self.unlink(self.chain(*fingerprint), S::Link::to(slot));
         }
         let vacant = Slot::Vacant { next: self.freed };
         match mem::replace(self.slots.as_mut().get_mut(slot)?, vacant) {
@@ -294,13 +296,13 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         self.heads.as_mut().fill(S::Link::NONE);
         for index in 0..self.unused {
             let Some((key, _)) = self.get(index) else { continue };
-            let changed = S::Link::print(self.hash(key));
+            let changed = S::Link::fingerprint(self.hash(key));
             let chain = self.chain(changed);
-            let is_near = self.is_near(changed, index);
+            let is_in_window = self.is_in_window(changed, index);
             let Some(head) = self.head_mut(chain) else { continue };
-            let after = if is_near { S::Link::NONE } else { mem::replace(head, S::Link::to(index)) };
-            if let Some(Slot::Occupied { print, next, .. }) = self.slots.as_mut().get_mut(index) {
-                (*print, *next) = (changed, after);
+            let after = if is_in_window { S::Link::NONE } else { mem::replace(head, S::Link::to(index)) };
+            if let Some(Slot::Occupied { fingerprint, next, .. }) = self.slots.as_mut().get_mut(index) {
+                (*fingerprint, *next) = (changed, after);
             }
         }
     }
@@ -353,8 +355,8 @@ impl<K: Clone, V: Clone, L: Link> Clone for Slot<K, V, L> {
     fn clone(&self) -> Self {
         match self {
             Self::Vacant { next } => Self::Vacant { next: *next },
-            Self::Occupied { print, next, key, value } => {
-                Self::Occupied { print: *print, next: *next, key: key.clone(), value: value.clone() }
+            Self::Occupied { fingerprint, next, key, value } => {
+                Self::Occupied { fingerprint: *fingerprint, next: *next, key: key.clone(), value: value.clone() }
             }
         }
     }

@@ -12,7 +12,7 @@ use core::{
     time::Duration,
 };
 
-pub use guard::{FlightEnd, FlightGuard};
+pub use guard::{EndFlight, FlightEnd, FlightGuard};
 pub use outcome::{AllowOrCached, CachedRateLimiterStats, FlightLost, FlightPermit};
 
 use super::{
@@ -29,10 +29,10 @@ use kept::{Attempt, Keeping, Kept};
 /// A keyed rate limiter with single flight and a cached value: one caller at a time fetches the value of a key, at most so
 /// often, and the others get the last one. It prevents a thundering herd (cache stampede).
 ///
-/// For calls whose answer stays good for a while: is this peer alive? A caller that is allowed gets a permit, and ends it by
-/// [`complete`](CachedRateLimiterIn::complete) with the value, by [`release`](CachedRateLimiterIn::release) if there is
-/// none, or by [`refund`](CachedRateLimiterIn::refund) if nothing was attempted. A permit that was lost is given up when
-/// its lease ends. Nobody waits: without a value the answer is [`InFlight`](AllowOrCached::InFlight) or
+/// For calls whose answer stays good for a while: is this peer alive? A caller that is allowed gets a permit, and ends
+/// it by [`complete`](CachedRateLimiterIn::complete) with the value, by [`release`](CachedRateLimiterIn::release) if
+/// there is none, or by [`refund`](CachedRateLimiterIn::refund) if nothing was attempted. A permit that was lost is
+/// given up when its lease ends. Nobody waits: without a value the answer is [`InFlight`](AllowOrCached::InFlight) or
 /// [`Denied`](AllowOrCached::Denied), which cannot be mistaken for one.
 ///
 /// ```
@@ -147,8 +147,8 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
 
     /// Ends an attempt with its value, which is the answer for this key from now on.
     ///
-    /// Good even after the lease, as long as no other attempt has begun. The value that it replaces is dropped, or its own if
-    /// the key has no entry.
+    /// Good even after the lease, as long as no other attempt has begun. The value that it replaces is dropped, or its
+    /// own if the key has no entry.
     ///
     /// # Errors
     ///

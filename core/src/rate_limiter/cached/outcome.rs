@@ -73,8 +73,8 @@ pub struct FlightPermit {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FlightLost<V>(pub V);
 
-/// The counts of a [`CachedRateLimiter`](crate::rate_limiter::CachedRateLimiter): `allowed + cached + in_flight + denied` is
-/// all it was asked.
+/// The counts of a [`CachedRateLimiter`](crate::rate_limiter::CachedRateLimiter): `allowed + cached + in_flight +
+/// denied` is all it was asked.
 ///
 /// Of the attempts that were allowed, those neither completed, released nor refunded are being made or were lost.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -5,7 +5,10 @@ use core::{
     time::Duration,
 };
 
-use super::{AllowOrCached, CachedRateLimiterIn, CachedRateLimiterStats, FlightEnd, FlightGuard, FlightLost};
+use super::{
+    AllowOrCached, CachedRateLimiterIn, CachedRateLimiterStats, EndFlight, FlightEnd, FlightGuard, FlightLost,
+    FlightPermit,
+};
 use crate::{
     foundation::{
         shared::{Clock, Lock, Shared},
@@ -58,14 +61,7 @@ where
     /// }
     /// assert_eq!(pings.allow_or_cached(&7).value(), Some(&true));
     /// ```
-    #[expect(clippy::type_complexity, reason = "the guard names what its end returns")]
-    pub fn allow_or_cached(
-        &self,
-        key: &K,
-    ) -> AllowOrCached<
-        FlightGuard<V, impl FnOnce(FlightEnd<V>) -> Result<(), FlightLost<V>> + use<'_, K, V, A, S, H, L, T>>,
-        V,
-    >
+    pub fn allow_or_cached(&self, key: &K) -> AllowOrCached<FlightGuard<V, (&Self, FlightPermit)>, V>
     where
         K: Clone,
     {
@@ -76,17 +72,27 @@ where
             answer.map(|permit| permit, V::clone)
         });
         drop(gone);
-        let guard = |permit| {
-            FlightGuard::new(move |end| {
-                let replaced = self.with(|limiter, now| limiter.end(permit, end, now));
-                replaced.map(drop)
-            })
-        };
-        answer.map(guard, |value| value)
+        answer.map(|permit| FlightGuard::new((self, permit)), |value| value)
     }
 
     /// [`CachedRateLimiterIn::stats`].
     pub fn stats(&self) -> CachedRateLimiterStats {
         self.with_lock(|limiter| limiter.stats())
+    }
+}
+
+impl<K, V, A, S, H, L, T> EndFlight<V> for (&Shared<CachedRateLimiterIn<K, V, A, S, H>, L, T>, FlightPermit)
+where
+    K: Eq + Hash,
+    A: Quota,
+    S: Storage,
+    H: BuildHasher,
+    L: Lock<Target = CachedRateLimiterIn<K, V, A, S, H>>,
+    T: Clock,
+{
+    fn end_flight(self, end: FlightEnd<V>) -> Result<(), FlightLost<V>> {
+        let (limiter, permit) = self;
+        let replaced = limiter.with(|limiter, now| limiter.end(permit, end, now));
+        replaced.map(drop)
     }
 }

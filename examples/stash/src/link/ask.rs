@@ -159,8 +159,8 @@ impl Link {
         let verdict = |answered: &_| if is_silence(answered) { Outcome::Failure } else { Outcome::Success };
         match self.breakers.call_with(&question.address, answered, verdict).await {
             Err(BreakerError::Open { .. }) => Err(AskError::Dead),
-            Err(BreakerError::TimedOut) => Err(AskError::Silent),
             Err(BreakerError::Inner(error)) => Err(error),
+            Err(_) => Err(AskError::Silent), // it was cut off
             Ok(reply) => Ok(reply),
         }
     }

@@ -11,7 +11,7 @@ use core::{
 };
 
 use steadfast_core::{
-    CircuitBreaker as Machine, Clock, Instant, Lock, Reset, Shared,
+    CircuitBreaker as Machine, Clock, Instant, Lock, Reset, Shared, Timer,
     circuit_breaker::{Open, Outcome, Permit, ReportOutcome, TripPolicy},
 };
 
@@ -37,7 +37,21 @@ pub(super) struct Reporter<S> {
     /// The machine knows of this call.
     is_counted: bool,
     /// When the call has failed.
-    pub(super) deadline: Option<Instant>,
+    deadline: Option<Instant>,
+}
+
+impl<P, T, L, W, S> Reporter<S>
+where
+    P: TripPolicy,
+    T: Timer,
+    L: Lock<Target = Machine<P>>,
+    W: Word,
+    S: Deref<Target = Single<P, T, L, W>>,
+{
+    /// Until the call has failed.
+    pub(super) fn sleep(&self) -> Option<T::Sleep> {
+        self.deadline.map(|at| self.single.clock().sleep_until(at))
+    }
 }
 
 impl<P, T, L, W, S> ReportOutcome for Reporter<S>

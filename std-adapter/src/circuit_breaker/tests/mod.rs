@@ -70,8 +70,7 @@ async fn a_call_can_be_spawned_and_aborted() {
 #[cfg(feature = "tokio")]
 #[tokio::test(start_paused = true)]
 async fn a_slow_call_counts_as_slow() {
-    let trip: crate::circuit_breaker::CallWindow<2> =
-        Trip::call_window(Percent::new(100)).slow_calls(Duration::from_secs(2), Percent::new(50));
+    let trip: CallWindow<2> = Trip::call_window(Percent::new(100)).slow_calls(Duration::from_secs(2), Percent::new(50));
     let breaker = CircuitBreaker::new(trip, RESET);
     let slow = async || {
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -85,7 +84,7 @@ async fn a_slow_call_counts_as_slow() {
 #[test]
 fn without_a_runtime_it_works_the_same() {
     let clock = VirtualTimer::default();
-    let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), RESET, clock.clone());
+    let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(clock.clone()).build();
     assert_eq!(block_on(breaker.call(ready(Err::<(), _>("down")))), Err(BreakerError::Inner("down")));
     assert!(block_on(breaker.call(ready(Ok::<_, ()>(())))).unwrap_err().is_open());
     clock.advance(Duration::from_secs(30));
@@ -102,7 +101,7 @@ fn without_a_runtime_it_works_the_same() {
 #[test]
 fn seed_7_3_14_of_a_hundred_calls_on_four_threads_one_is_the_probe() {
     let clock = Seconds::default();
-    let breakers = Breakers::<u64>::builder(Trip::consecutive(1), RESET).clock(&clock).build();
+    let breakers = Breakers::<u64>::builder(Trip::consecutive(1), RESET).timer(&clock).build();
     for round in 1..=100 {
         assert_eq!(breakers.call_blocking(&7, || Err::<(), _>("down")), Err(BreakerError::Inner("down")));
         clock.0.fetch_add(30, Ordering::Relaxed);
@@ -125,7 +124,7 @@ fn seed_7_3_14_of_a_hundred_calls_on_four_threads_one_is_the_probe() {
 #[test]
 fn counts_add_up_over_shards_and_threads() {
     let clock = Seconds::default();
-    let builder = Breakers::<u64>::builder(Trip::consecutive(3), RESET).capacity(10_000).clock(&clock);
+    let builder = Breakers::<u64>::builder(Trip::consecutive(3), RESET).capacity(10_000).timer(&clock);
     let breakers = is_send_and_sync(builder.build());
     thread::scope(|scope| {
         for thread in 0..4 {
@@ -154,7 +153,7 @@ fn counts_add_up_over_shards_and_threads() {
 #[test]
 fn a_flood_of_failing_keys_grows_nothing_and_blocks_nothing() {
     let clock = ManualClock::default();
-    let breakers = Breakers::<u64>::builder(Trip::consecutive(1), RESET).capacity(100).clock(&clock).build();
+    let breakers = Breakers::<u64>::builder(Trip::consecutive(1), RESET).capacity(100).timer(&clock).build();
     for key in 0..10_000 {
         assert_eq!(breakers.call_blocking(&key, || Err::<(), _>(())), Err(BreakerError::Inner(())));
     }
@@ -180,7 +179,7 @@ fn two_breakers_do_not_come_back_in_step() {
     let clock = ManualClock::default();
     let reset = RESET.jitter(Percent::new(50), 0);
     let open_until = || {
-        let breaker = CircuitBreaker::with_clock(Trip::consecutive(1), reset, &clock);
+        let breaker = CircuitBreaker::builder(Trip::consecutive(1), reset).timer(&clock).build();
         breaker.record_failure();
         breaker.try_acquire().map(drop).unwrap_err().retry_at
     };
@@ -191,7 +190,7 @@ fn two_breakers_do_not_come_back_in_step() {
 #[test]
 fn outcomes_can_be_told_by_key_without_a_permit() {
     let clock = ManualClock::default();
-    let breakers = Breakers::<String>::builder(Trip::consecutive(2), RESET).capacity(10).clock(&clock).build();
+    let breakers = Breakers::<String>::builder(Trip::consecutive(2), RESET).capacity(10).timer(&clock).build();
     assert_eq!((breakers.capacity(), breakers.mode()), (10, BreakerMode::Automatic));
     breakers.record_failure("bob");
     breakers.record_success("bob");
@@ -241,7 +240,7 @@ fn a_success_of_an_earlier_state_is_stale() {
 fn differs_in_nothing<P: TripPolicy + Copy>(trip: P, reset: Reset, seed: u64) {
     let mut machine = Machine::new(trip, reset);
     let clock = ManualClock::new(Instant::from_secs(1_000));
-    let breaker = CircuitBreaker::with_clock(trip, reset, &clock);
+    let breaker = CircuitBreaker::builder(trip, reset).timer(&clock).build();
     let mut permits = Vec::new();
     let mut state = seed;
     for _ in 0..3_000 {
@@ -312,8 +311,9 @@ fn it_does_what_its_machine_does() {
 fn threads_lose_no_count() {
     const CALLS: u64 = 20_000;
     let clock = Seconds::default();
-    let breaker =
-        CircuitBreaker::with_clock(Trip::call_window::<10>(Percent::new(20)), Reset::after(Duration::ZERO), clock);
+    let breaker = CircuitBreaker::builder(Trip::call_window::<10>(Percent::new(20)), Reset::after(Duration::ZERO))
+        .timer(clock)
+        .build();
     thread::scope(|scope| {
         for thread in 0..4 {
             let breaker = &breaker;
@@ -356,7 +356,7 @@ fn found_a13_the_largest_windows_fit_a_stack() {
 fn found_a5_slow_dead_peers_open_their_breakers_in_tables_of_every_size() {
     for capacity in [1, 8, 32, 64, 65_536] {
         let clock = Seconds::default();
-        let breakers = Breakers::<u64>::builder(Trip::consecutive(3), RESET).capacity(capacity).clock(&clock).build();
+        let breakers = Breakers::<u64>::builder(Trip::consecutive(3), RESET).capacity(capacity).timer(&clock).build();
         let room = breakers.capacity() as u64;
         // Made-up keys fill every shard.
         for key in (1_000..).take(room as usize * 3 / 2) {
@@ -381,7 +381,7 @@ fn found_a5_slow_dead_peers_open_their_breakers_in_tables_of_every_size() {
 fn found_a5_a_janitor_never_blinds_a_breaker() {
     let clock = Seconds::default();
     let reset = Reset::after(Duration::from_secs(5));
-    let breakers = Breakers::<u64>::builder(Trip::consecutive(3), reset).clock(&clock).build();
+    let breakers = Breakers::<u64>::builder(Trip::consecutive(3), reset).timer(&clock).build();
     for failure in 1..=3 {
         assert!(breakers.call_blocking(&7, || Err::<(), _>(())).is_err());
         breakers.cleanup();

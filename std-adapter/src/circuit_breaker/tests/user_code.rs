@@ -84,7 +84,7 @@ fn panics_count_as_the_user_says_and_leak_no_permit() {
     let clock = VirtualTimer::default();
     let panics = |_: &Result<(), ()>| -> Outcome { panic!("on purpose") };
     for (reset, failures) in [(RESET, 0), (RESET.on_panic(Outcome::Failure), 5)] {
-        let breaker = CircuitBreaker::with_clock(Trip::consecutive(9), reset, clock.clone());
+        let breaker = CircuitBreaker::builder(Trip::consecutive(9), reset).timer(clock.clone()).build();
         let caught = |f: &dyn Fn()| assert!(catch_unwind(AssertUnwindSafe(f)).is_err());
         caught(&|| _ = breaker.call_blocking(|| -> Result<(), ()> { panic!("on purpose") }));
         caught(&|| _ = block_on(breaker.call(poll_fn(|_| -> Poll<Result<(), ()>> { panic!("on purpose") }))));

@@ -74,7 +74,7 @@ fn from_two_threads(op: impl Fn() + Sync + 'static) -> Work {
 
 /// A window of 100 calls, as that of recloser.
 fn ours<T: Clock>(clock: T) -> CircuitBreaker<CallWindow<100>, T> {
-    CircuitBreaker::with_clock(Trip::call_window::<100>(Percent::new(50)), Reset::after(LONG), clock)
+    CircuitBreaker::builder(Trip::call_window::<100>(Percent::new(50)), Reset::after(LONG)).timer(clock).build()
 }
 
 /// As it comes: a window of 100 calls. While half-open it lets every call pass; see `d13` in the breaker's tests.

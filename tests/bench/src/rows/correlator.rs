@@ -94,7 +94,7 @@ fn ours_text() -> Work {
 }
 
 fn ours_given() -> Work {
-    let calls: Correlator<u32, u64, Given> = Correlator::with_timer(1_024, Given);
+    let calls: Correlator<u32, u64, Given> = Correlator::builder(1_024).timer(Given).build();
     repeat(move || {
         let call = calls.begin(PEER, LIMIT).expect("there is room");
         assert!(calls.resolve_at(call.id(), PEER, REPLY, Given::NOW).is_matched());

@@ -2,9 +2,9 @@
 
 use core::{
     cell::UnsafeCell,
-    future::{Ready, poll_fn, ready},
+    future::{Future, poll_fn},
     hint::black_box,
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
 };
 
@@ -12,12 +12,12 @@ use steadfast_core::{
     BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CircuitBreaker, Clock, Correlator, DedupCache, Gcra,
     Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList, aggregate,
     batch_collector::{AddError, FlushOutcome},
-    circuit_breaker::Outcome,
+    circuit_breaker::{GuardedCall, OkOrErr, Outcome},
     correlator::CallId,
     dedup_cache::{Claim, OnFull},
     logger::{Level, NotWritten, ServiceLog, Show, Sink},
     quorum::BallotId,
-    rate_limiter::AllowOrCached,
+    rate_limiter::{self, AllowOrCached, WaitRequest, WaitState},
 };
 
 use crate::{
@@ -47,11 +47,41 @@ impl Clock for Watch {
     }
 }
 
-impl Timer for Watch {
-    type Sleep = Ready<()>;
+/// Ends at some time, and may be polled after that: `Ready` would panic.
+struct Sometime;
 
-    fn sleep_until(&self, _: Instant) -> Ready<()> {
-        ready(())
+impl Future for Sometime {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if any() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Timer for Watch {
+    type Sleep = Sometime;
+
+    fn sleep_until(&self, _: Instant) -> Sometime {
+        Sometime
+    }
+}
+
+/// A call that may be polled at any time.
+struct Calling;
+
+impl Future for Calling {
+    type Output = Result<u8, u8>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if any() { Poll::Ready(if any() { Ok(any()) } else { Err(any()) }) } else { Poll::Pending }
+    }
+}
+
+/// Polls a future as often as it likes, also after its end.
+fn poll<F: Future>(future: F) {
+    let mut future = pin!(future);
+    for _ in 0..any::<u32>() {
+        see(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
     }
 }
 
@@ -84,8 +114,19 @@ fn limiters() {
         see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
         see(limiter.refund_and_wake(&key, cost(), &queue));
         limiter.set_quota_and_wake(SlidingLog::new(span()), &queue);
+        limiter.set_on_full(black_box(rate_limiter::OnFull::Deny));
+        cached.set_settings(Gcra::every(span()), span());
+        cached.set_on_full(black_box(rate_limiter::OnFull::Deny));
         see(limiter.reset_and_wake(&key, &queue));
         see(limiter.allow_n_waiting_with(hash, &key, u64::clone, cost()));
+        poll(limiter.until_allowed(&key, &queue));
+        poll(limiter.until_allowed_n(&key, cost(), &queue));
+        poll(limiter.until_allowed_within(&key, cost(), span(), &queue));
+        let mut state = pin!(WaitState::new());
+        let request = WaitRequest { hash, key: &key, own: u64::clone, cost: cost(), longest: None };
+        let cx = &mut Context::from_waker(Waker::noop());
+        see((limiter.poll_until_allowed(&request, &queue, state.as_mut(), cx).is_ready(), state.is_new()));
+        state.leave(&queue);
         WaitList::wake_all(&queue);
         see(queue.with(|queue| (queue.len(), queue.is_empty())));
         if let AllowOrCached::Allowed(attempt) = cached.allow_or_cached(&key) {
@@ -126,6 +167,11 @@ fn breakers() {
                 .report_to(|permit, outcome| breaker.with(|breaker, now| breaker.record(permit, outcome, now)))
                 .record(outcome());
         }
+        poll(breaker.call(Calling));
+        poll(breaker.call_with(Calling, |_| outcome()));
+        poll(GuardedCall::new(&breaker, Calling, OkOrErr));
+        poll(keyed.call(&key, Calling));
+        poll(keyed.call_with(&key, Calling, |_| outcome()));
         keyed.record_with(any(), &key, u64::clone, None, outcome());
         see((
             breaker.call_blocking(call),
@@ -195,6 +241,8 @@ fn others() {
         see(queue.try_add(any()).map_err(AddError::into_item));
         see((queue.try_add_weighted(any(), any()), queue.stats(), queue.is_stopped()));
         queue.flush();
+        queue.set_settings(BatchSettings::new(span()).idle_gap(span()));
+        cache.set_settings(span(), span(), OnFull::ForgetOldest);
         see((queue.with_lock(|queue| queue.is_stopped()), queue.with(|queue, now| (queue.stats(), now))));
         if let Ok(mut worker) = queue.worker() {
             see((worker.items().len(), worker.attempt()));

@@ -18,5 +18,7 @@ pub fn probe() {
 
     let error: BreakerError<u8> =
         if any() { BreakerError::from(Open { retry_at: one }) } else { BreakerError::Inner(any()) };
-    see((error.is_open(), error.retry_after(now()), error.into_inner()));
+    see((error.is_open(), error.retry_after(now()), error.map_inner(u16::from).into_inner()));
+    let error: CallError<u8> = if any() { CallError::Full } else { CallError::Send(any()) };
+    see(error.map_inner(u16::from));
 }

@@ -364,7 +364,7 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "A damaged folder, or a full disk, locks owners out or takes what was acknowledged",
         "examples/stash/src/disk/folder.rs",
-        ["            self.doubtful = Some(version);\n", ""],
+        ["        let settled = self.settle();", "        let settled: io::Result<()> = Ok(());"],
         &["found_f5_a_commit_that_fails_at_its_very_end_takes_nothing_from_what_is_kept"],
     ),
     protection(

@@ -58,7 +58,7 @@ impl<P: TripPolicy> Breaker<P> {
         let reset = Reset::after(OPEN_FOR).probes(2).call_timeout(Duration::from_millis(10));
         Self {
             of: format!("circuit breaker, {how}, {}", super::clock_name(is_steady)),
-            breaker: CircuitBreaker::with_clock(trip, reset, clock.clone()),
+            breaker: CircuitBreaker::builder(trip, reset).timer(clock.clone()).build(),
             asked: Counter::default(),
             refused: Counter::default(),
             called: Counter::default(),

@@ -30,7 +30,7 @@ impl ByKey {
             of: format!("breakers by key, {}", super::clock_name(is_steady)),
             breakers: Breakers::builder(trip, Reset::after(OPEN_FOR).call_timeout(4 * OPEN_FOR))
                 .capacity(128)
-                .clock(clock.clone())
+                .timer(clock.clone())
                 .build(),
             asked: Counter::default(),
             called: Counter::default(),
@@ -92,7 +92,7 @@ impl Load for ByKey {
                     };
                     match self.breakers.call(&key, called).await {
                         Err(BreakerError::Open { .. }) => worker.pause(OPEN_FOR).await,
-                        Ok(()) | Err(BreakerError::Inner(Failed) | BreakerError::TimedOut) => break,
+                        Ok(()) | Err(_) => break,
                     }
                 }
             }

@@ -54,7 +54,7 @@ impl Desk for Answers {
 
 impl Calls {
     pub(crate) fn new(clock: &SoakClock, is_steady: bool, dice: &Dice, faults: &Arc<Faults>) -> io::Result<Self> {
-        let calls = Arc::new(Correlator::with_timer(CAPACITY, clock.clone()));
+        let calls = Arc::new(Correlator::builder(CAPACITY).timer(clock.clone()).build());
         let replies = Arc::default();
         Ok(Self {
             of: format!("correlator, {}", super::clock_name(is_steady)),

@@ -56,7 +56,7 @@ const FORGED: u64 = 1 << 63;
 
 impl KeyedCalls {
     pub(crate) fn new(clock: &SoakClock, is_steady: bool, dice: &Dice, faults: &Arc<Faults>) -> io::Result<Self> {
-        let calls = Arc::new(KeyedCorrelator::with_timer(CAPACITY, clock.clone()));
+        let calls = Arc::new(KeyedCorrelator::builder(CAPACITY).timer(clock.clone()).build());
         let replies = Arc::default();
         Ok(Self {
             of: format!("keyed correlator, {}", super::clock_name(is_steady)),

@@ -1,14 +1,14 @@
 //! A breaker for each key.
 
-use core::{borrow::Borrow, fmt, future::Future, hash::Hash, marker::PhantomData};
+mod call;
+
+pub use call::{BreakersCall, BreakersGuard, BreakersReporter, KeyReporter};
+use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData};
 use std::sync::Arc;
 
 use steadfast_core::{
-    Clock, Instant, Reset, Shared, Timer,
-    circuit_breaker::{
-        BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, Consecutive, Open, Outcome,
-        Permit, ReportOutcome, TripPolicy,
-    },
+    Clock, Instant, Reset, Shared,
+    circuit_breaker::{BreakerMode, BreakerState, BreakerStats, BreakersIn, Consecutive, Outcome, TripPolicy},
 };
 
 use crate::{
@@ -16,11 +16,12 @@ use crate::{
     storage::{Heap, KeyHasher, Shards, Spread},
 };
 
-/// Circuit breakers by key: a [`CircuitBreaker`](crate::circuit_breaker::CircuitBreaker) for each host or peer, in fixed memory.
+/// Circuit breakers by key: a [`CircuitBreaker`](crate::circuit_breaker::CircuitBreaker) for each host or peer, in
+/// fixed memory.
 ///
-/// Clones share everything. A key that never fails takes no memory (with a window, from its first result on). Keys are hashed
-/// with a random seed; a `&str` looks up a `String` without allocating. Of a key's own code only `Eq` and `Hash` run while a
-/// lock is held (and `clone` in [`tripped`](Self::tripped)).
+/// Clones share everything. A key that never fails takes no memory (with a window, from its first result on). Keys are
+/// hashed with a random seed; a `&str` looks up a `String` without allocating. Of a key's own code only `Eq` and `Hash`
+/// run while a lock is held (and `clone` in [`tripped`](Self::tripped)).
 ///
 /// ```
 /// use core::time::Duration;
@@ -41,45 +42,16 @@ use crate::{
 ///
 /// # When it is full
 ///
-/// A key that needs an entry takes over an idle one: that of a closed breaker with nothing against its key, that of an open
-/// one that nobody has asked for during the longest open time after they might have, or that of any closed one that nobody
-/// has told anything for a minute (or the longest open time, the window's span, or two [leases](Reset::lease) that are set,
-/// if that is longer). If there is none near, calls for that key are permitted without tracking (fail open);
-/// [`untracked`](Self::untracked) counts them. No flood of failing keys can grow it, block a call, or make it forget a breaker
-/// that is open, or failures from within that time.
+/// A key that needs an entry takes over an idle one: that of a closed breaker with nothing against its key, that of an
+/// open one that nobody has asked for during the longest open time after they might have, or that of any closed one
+/// that nobody has told anything for a minute (or the longest open time, the window's span, or two
+/// [leases](Reset::lease) that are set, if that is longer). If there is none near, calls for that key are permitted
+/// without tracking (fail open); [`untracked`](Self::untracked) counts them. No flood of failing keys can grow it,
+/// block a call, or make it forget a breaker that is open, or failures from within that time.
 ///
 /// A result whose key has no entry counts for a new one, however long ago its call began.
 #[doc(alias = "CircuitBreakerRegistry")]
 pub struct Breakers<K, P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Shards<Keyed<K, P, T>>>);
-
-/// A permit of [`Breakers`] that reports the outcome, at the latest when it is dropped.
-pub type BreakersGuard<K, P = Consecutive, T = SystemTimer> = CallGuard<BreakersReporter<K, P, T>>;
-
-/// Brings a permit back to its [`Breakers`]; it is part of a [`BreakersGuard`].
-pub struct BreakersReporter<K, P: TripPolicy = Consecutive, T = SystemTimer> {
-    shards: Arc<Shards<Keyed<K, P, T>>>,
-    hash: u64,
-    /// Until it is told.
-    key: Option<K>,
-}
-
-impl<K: Eq + Hash, P: TripPolicy, T: Clock> ReportOutcome for BreakersReporter<K, P, T> {
-    fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
-        let (hash, shard) = (self.hash, self.shards.of(self.hash));
-        let (permit, outcome) = (Some(&permit), super::dropped_by_a_panic(outcome));
-        // Whatever key is left over is dropped outside the lock.
-        let Some(key) = self.key.take() else { return };
-        if !shard.with(|breakers, now| breakers.record_existing(hash, &key, permit, outcome, now)) {
-            drop(shard.with(|breakers, now| breakers.record_new(hash, key, permit, outcome, now)));
-        }
-    }
-}
-
-impl<K, P: TripPolicy, T> fmt::Debug for BreakersReporter<K, P, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BreakersReporter").finish_non_exhaustive()
-    }
-}
 
 type KeyedMachine<K, P> = BreakersIn<K, P, Heap, KeyHasher>;
 type Keyed<K, P, T> = Shared<KeyedMachine<K, P>, Mutex<KeyedMachine<K, P>>, T>;
@@ -90,14 +62,14 @@ pub struct BreakersBuilder<K, P = Consecutive, T = SystemTimer> {
     trip: P,
     reset: Reset,
     capacity: usize,
-    clock: T,
+    timer: T,
     key: PhantomData<fn() -> K>,
 }
 
 impl<K: Eq + Hash, P: TripPolicy> Breakers<K, P> {
     /// The settings of breakers that open by `trip` and come back by `reset`: 65,536 keys.
     pub const fn builder(trip: P, reset: Reset) -> BreakersBuilder<K, P> {
-        BreakersBuilder { trip, reset, capacity: 65_536, clock: SystemTimer, key: PhantomData }
+        BreakersBuilder { trip, reset, capacity: 65_536, timer: SystemTimer, key: PhantomData }
     }
 }
 
@@ -112,11 +84,11 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
         self
     }
 
-    /// Another clock than the system's.
+    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for all but async calls.
     #[must_use]
-    pub fn clock<U: Clock + Clone>(self, clock: U) -> BreakersBuilder<K, P, U> {
+    pub fn timer<U: Clock + Clone>(self, timer: U) -> BreakersBuilder<K, P, U> {
         let Self { trip, reset, capacity, key, .. } = self;
-        BreakersBuilder { trip, reset, capacity, clock, key }
+        BreakersBuilder { trip, reset, capacity, timer, key }
     }
 
     /// The breakers. Allocates all their memory; nothing else does later, but the keys themselves.
@@ -124,106 +96,14 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
         Breakers(Arc::new(Shards::new(self.capacity, Spread::Wide, |room, hasher| {
             let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, room, hasher);
             machine.reseed_jitter(random_seed());
-            Shared::new(Mutex::new(machine), self.clock.clone())
+            Shared::new(Mutex::new(machine), self.timer.clone())
         })))
     }
 }
 
-impl<K: Eq + Hash, P: TripPolicy, T: Timer> Breakers<K, P, T> {
-    /// Makes a call to `key` unless its breaker is open: `Ok` is a success, `Err` a failure.
-    ///
-    /// The breaker is asked when this is first polled; `call` is not polled if it is open. It is cut off at
-    /// [`Reset::call_timeout`], if that is set.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its place is free at once.
-    ///
-    /// # Errors
-    ///
-    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
-    /// it was cut off.
-    pub fn call<Q, V, E>(
-        &self,
-        key: &Q,
-        call: impl Future<Output = Result<V, E>>,
-    ) -> impl Future<Output = Result<V, BreakerError<E>>>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
-    {
-        self.call_with(key, call, Outcome::of)
-    }
-
-    /// [`call`](Self::call) where `classify` tells the outcome.
-    ///
-    /// # Errors
-    ///
-    /// As for `call`.
-    pub fn call_with<Q, V, E>(
-        &self,
-        key: &Q,
-        call: impl Future<Output = Result<V, E>>,
-        classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> impl Future<Output = Result<V, BreakerError<E>>>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
-    {
-        let acquire = move || self.acquire(key);
-        // All shards have the same timer.
-        CallGuard::acquire_and_call(acquire, |at| self.0.of(0).timer().sleep_until(at), call, classify)
-    }
-}
-
 impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
-    /// Makes a call to `key` that blocks, unless its breaker is open: `Ok` is a success, `Err` a failure.
-    ///
-    /// # Errors
-    ///
-    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
-    pub fn call_blocking<Q, V, E>(&self, key: &Q, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
-    {
-        self.acquire(key)?.0.call_blocking(call).map_err(BreakerError::Inner)
-    }
-
-    /// A permit for one call to `key` that is made elsewhere; it reports the outcome, at the latest when it is dropped, and
-    /// may be moved into a task or kept in a struct. It keeps a key of its own.
-    ///
-    /// # Errors
-    ///
-    /// [`Open`] if the call must not be made.
-    pub fn try_acquire<Q>(&self, key: &Q) -> Result<BreakersGuard<K, P, T>, Open>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
-    {
-        let (guard, _deadline) = self.acquire(key)?;
-        let (shards, hash) = (Arc::clone(&self.0), self.0.hasher.hash_one(key));
-        let key = Some(key.to_owned());
-        Ok(guard.report_to(BreakersReporter { shards, hash, key }))
-    }
-
-    /// A permit whose guard borrows, and when its call has failed.
-    fn acquire<Q>(&self, key: &Q) -> Result<(CallGuard<impl ReportOutcome>, Option<Instant>), Open>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
-    {
-        let hash = self.0.hasher.hash_one(key);
-        let shard = self.0.of(hash);
-        let (permit, deadline) = shard.with(|breakers, now| {
-            breakers.try_acquire_with(hash, key, now).map(|permit| (permit, breakers.call_deadline(now)))
-        })?;
-        let report = move |permit, outcome| shard.record_with(hash, key, Q::to_owned, Some(permit), outcome);
-        Ok((CallGuard::new(permit, report), deadline))
-    }
-
     /// True if a call to `key` may be made, for callers that tell its end by [`record_success`](Self::record_success) or
-    /// [`record_failure`](Self::record_failure). If they do not, a probe's place is lost for [`Reset::lease`].
+    /// [`record_failure`](Self::record_failure). If they do not, a probe's slot is lost for [`Reset::lease`].
     #[must_use]
     pub fn allow_request<Q>(&self, key: &Q) -> bool
     where
@@ -369,7 +249,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         self.0.iter().fold(BreakerStats::default(), add)
     }
 
-    /// The time by the clock of these breakers, for [`Open::retry_after`].
+    /// The time by the clock of these breakers, for [`Open::retry_after`](crate::circuit_breaker::Open::retry_after).
     #[must_use]
     pub fn now(&self) -> Instant {
         self.0.of(0).timer().now()

@@ -1,0 +1,224 @@
+//! Guards and futures of breakers by key, by their names.
+
+use core::{borrow::Borrow, fmt, future::Future, hash::Hash};
+use std::sync::Arc;
+
+use steadfast_core::{
+    Clock, Instant, Timer,
+    circuit_breaker::{
+        Admit, BreakerError, CallGuard, Classify, Consecutive, GuardedCall, OkOrErr, Open, Outcome, Permit,
+        ReportOutcome, TripPolicy,
+    },
+};
+
+use super::{Breakers, Keyed};
+use crate::{circuit_breaker::call::dropped_by_a_panic, runtime::SystemTimer, storage::Shards};
+
+impl<K: Eq + Hash, P: TripPolicy, T: Timer> Breakers<K, P, T> {
+    /// Makes a call to `key` unless its breaker is open: `Ok` is a success, `Err` a failure.
+    ///
+    /// The breaker is asked when this is first polled; `call` is not polled if it is open. It is cut off at
+    /// [`Reset::call_timeout`](crate::Reset::call_timeout), if that is set.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping this drops the call, which counts as [`CallGuard`] says. If it was a probe, its slot is free at once.
+    ///
+    /// # Errors
+    ///
+    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
+    /// it was cut off.
+    pub fn call<'a, Q, V, E, F>(&'a self, key: &'a Q, call: F) -> GuardedCall<KeyReporter<'a, K, Q, P, T>, F>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        F: Future<Output = Result<V, E>>,
+    {
+        GuardedCall::new(KeyReporter::new(self, key), call, OkOrErr)
+    }
+
+    /// [`call`](Self::call) where `classify` tells the outcome.
+    ///
+    /// # Errors
+    ///
+    /// As for `call`.
+    pub fn call_with<'a, Q, V, E, F, C>(
+        &'a self,
+        key: &'a Q,
+        call: F,
+        classify: C,
+    ) -> GuardedCall<KeyReporter<'a, K, Q, P, T>, F, C>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        F: Future<Output = Result<V, E>>,
+        C: FnOnce(&Result<V, E>) -> Outcome,
+    {
+        GuardedCall::new(KeyReporter::new(self, key), call, classify)
+    }
+
+    /// [`call_with`](Self::call_with) whose future holds a clone of these breakers and the key, and borrows nothing: it
+    /// can be the `Future` of a `tower` service, or be kept in a struct.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    pub fn call_owned<V, E, F, C>(&self, key: K, call: F, classify: C) -> BreakersCall<K, F, C, P, T>
+    where
+        F: Future<Output = Result<V, E>>,
+        C: Classify<V, E>,
+    {
+        let (shards, hash) = (Arc::clone(&self.0), self.0.hasher.hash_one(&key));
+        GuardedCall::new(BreakersReporter { shards, hash, key: Some(key) }, call, classify)
+    }
+}
+
+impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
+    /// Makes a call to `key` that blocks, unless its breaker is open: `Ok` is a success, `Err` a failure.
+    ///
+    /// # Errors
+    ///
+    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed.
+    pub fn call_blocking<Q, V, E>(&self, key: &Q, call: impl FnOnce() -> Result<V, E>) -> Result<V, BreakerError<E>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        self.acquire(key)?.call_blocking(call).map_err(BreakerError::Inner)
+    }
+
+    /// A permit for one call to `key` that is made elsewhere; it reports the outcome, at the latest when it is dropped, and
+    /// may be moved into a task or kept in a struct. It keeps a key of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Open`] if the call must not be made.
+    pub fn try_acquire<Q>(&self, key: &Q) -> Result<BreakersGuard<K, P, T>, Open>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let guard = self.acquire(key)?;
+        let (shards, hash) = (Arc::clone(&self.0), self.0.hasher.hash_one(key));
+        let key = Some(key.to_owned());
+        Ok(guard.report_to(BreakersReporter { shards, hash, key }))
+    }
+
+    /// A permit whose guard borrows.
+    fn acquire<'a, Q>(&'a self, key: &'a Q) -> Result<CallGuard<KeyReporter<'a, K, Q, P, T>>, Open>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let reporter = KeyReporter::new(self, key);
+        let permit = reporter.shard.with(|breakers, now| breakers.try_acquire_with(reporter.hash, key, now))?;
+        Ok(CallGuard::new(permit, reporter))
+    }
+}
+
+/// A permit of [`Breakers`] that reports the outcome, at the latest when it is dropped.
+pub type BreakersGuard<K, P = Consecutive, T = SystemTimer> = CallGuard<BreakersReporter<K, P, T>>;
+
+/// Brings a permit back to its [`Breakers`]; it is part of a [`BreakersGuard`].
+pub struct BreakersReporter<K, P: TripPolicy = Consecutive, T = SystemTimer> {
+    shards: Arc<Shards<Keyed<K, P, T>>>,
+    hash: u64,
+    /// Until it is told.
+    key: Option<K>,
+}
+
+impl<K: Eq + Hash, P: TripPolicy, T: Clock> ReportOutcome for BreakersReporter<K, P, T> {
+    fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
+        let (hash, shard) = (self.hash, self.shards.of(self.hash));
+        let (permit, outcome) = (Some(&permit), dropped_by_a_panic(outcome));
+        // Whatever key is left over is dropped outside the lock.
+        let Some(key) = self.key.take() else { return };
+        if !shard.with(|breakers, now| breakers.record_existing(hash, &key, permit, outcome, now)) {
+            drop(shard.with(|breakers, now| breakers.record_new(hash, key, permit, outcome, now)));
+        }
+    }
+}
+
+impl<K, P: TripPolicy, T> fmt::Debug for BreakersReporter<K, P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BreakersReporter").finish_non_exhaustive()
+    }
+}
+
+/// The future of [`Breakers::call_owned`].
+pub type BreakersCall<K, F, C = OkOrErr, P = Consecutive, T = SystemTimer> =
+    GuardedCall<BreakersReporter<K, P, T>, F, C>;
+
+impl<K: Eq + Hash, P: TripPolicy, T: Timer> Admit for BreakersReporter<K, P, T> {
+    type Report = Self;
+    type Sleep = T::Sleep;
+
+    fn admit(self) -> Result<(CallGuard<Self>, Option<T::Sleep>), Open> {
+        let (permit, sleep) = match &self.key {
+            Some(key) => admit(self.shards.of(self.hash), self.hash, key)?,
+            None => return Err(Open { retry_at: Instant::MAX }),
+        };
+        Ok((CallGuard::new(permit, self), sleep))
+    }
+}
+
+/// As a [`BreakersReporter`], for as long as [`Breakers`] and the key are borrowed; it is part of [`Breakers::call`].
+pub struct KeyReporter<'a, K, Q: ?Sized, P: TripPolicy = Consecutive, T = SystemTimer> {
+    shard: &'a Keyed<K, P, T>,
+    hash: u64,
+    key: &'a Q,
+}
+
+impl<'a, K: Eq + Hash, Q: Hash + ?Sized, P: TripPolicy, T> KeyReporter<'a, K, Q, P, T> {
+    fn new(breakers: &'a Breakers<K, P, T>, key: &'a Q) -> Self {
+        let hash = breakers.0.hasher.hash_one(key);
+        Self { shard: breakers.0.of(hash), hash, key }
+    }
+}
+
+impl<K, Q, P, T> ReportOutcome for KeyReporter<'_, K, Q, P, T>
+where
+    K: Borrow<Q> + Eq + Hash,
+    Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    P: TripPolicy,
+    T: Clock,
+{
+    fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
+        self.shard.record_with(self.hash, self.key, Q::to_owned, Some(permit), outcome);
+    }
+}
+
+impl<K, Q, P, T> Admit for KeyReporter<'_, K, Q, P, T>
+where
+    K: Borrow<Q> + Eq + Hash,
+    Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    P: TripPolicy,
+    T: Timer,
+{
+    type Report = Self;
+    type Sleep = T::Sleep;
+
+    fn admit(self) -> Result<(CallGuard<Self>, Option<T::Sleep>), Open> {
+        let (permit, sleep) = admit(self.shard, self.hash, self.key)?;
+        Ok((CallGuard::new(permit, self), sleep))
+    }
+}
+
+fn admit<K, Q, P, T>(shard: &Keyed<K, P, T>, hash: u64, key: &Q) -> Result<(Permit, Option<T::Sleep>), Open>
+where
+    K: Borrow<Q> + Eq + Hash,
+    Q: Eq + ?Sized,
+    P: TripPolicy,
+    T: Timer,
+{
+    let (permit, deadline) = shard.with(|breakers, now| {
+        breakers.try_acquire_with(hash, key, now).map(|permit| (permit, breakers.call_deadline(now)))
+    })?;
+    Ok((permit, deadline.map(|at| shard.timer().sleep_until(at))))
+}
+
+impl<K, Q: ?Sized, P: TripPolicy, T> fmt::Debug for KeyReporter<'_, K, Q, P, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyReporter").finish_non_exhaustive()
+    }
+}

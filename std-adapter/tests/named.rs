@@ -1,0 +1,202 @@
+//! Guards and futures have names: each can stand in a struct, and be the `Future` of a service, without a box.
+
+use core::{
+    future::{Future, IntoFuture, Ready, ready},
+    num::NonZeroU32,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use steadfast::{
+    Breakers, CachedRateLimiter, CircuitBreaker, DedupCache, Gcra, RateLimiter, Reset, RetryExt, RetryPolicy, Trip,
+    block_on,
+    circuit_breaker::{
+        BreakerCall, BreakerError, BreakerGuard, BreakersCall, BreakersGuard, Classify, OkOrErr, Outcome,
+    },
+    dedup_cache::{Claim, ClaimGuard, OnFull},
+    rate_limiter::{AllowOrCached, CachedGuard, UntilAllowedOwned, WaitError},
+    retry::{Operation, Plain, RetryError, RetryFuture},
+    runtime::{JitterRng, SystemTimer},
+};
+
+/// As `tower` has it.
+trait Service<R> {
+    type Response;
+    type Error;
+    type Future: Future<Output = Result<Self::Response, Self::Error>> + Send + 'static;
+
+    fn call(&mut self, request: R) -> Self::Future;
+}
+
+/// Answers even numbers.
+#[derive(Clone)]
+struct Halves;
+
+impl Service<u32> for Halves {
+    type Response = u32;
+    type Error = &'static str;
+    type Future = Ready<Result<u32, &'static str>>;
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        ready(if request.is_multiple_of(2) { Ok(request / 2) } else { Err("odd") })
+    }
+}
+
+const RESET: Reset = Reset::after(Duration::from_secs(30)).call_timeout(Duration::from_secs(60));
+
+struct Broken<S> {
+    breaker: CircuitBreaker,
+    inner: S,
+}
+
+impl<R, S: Service<R>> Service<R> for Broken<S> {
+    type Response = S::Response;
+    type Error = BreakerError<S::Error>;
+    type Future = BreakerCall<S::Future>;
+
+    fn call(&mut self, request: R) -> Self::Future {
+        self.breaker.call_owned(self.inner.call(request), OkOrErr)
+    }
+}
+
+struct BrokenByKey<S> {
+    breakers: Breakers<u32>,
+    inner: S,
+}
+
+/// Odd is nobody's fault.
+#[derive(Clone, Copy)]
+struct Lenient;
+
+impl<V> Classify<V, &'static str> for Lenient {
+    fn classify(self, _: &Result<V, &'static str>) -> Outcome {
+        Outcome::Ignored
+    }
+}
+
+impl<S: Service<u32, Error = &'static str>> Service<u32> for BrokenByKey<S> {
+    type Response = S::Response;
+    type Error = BreakerError<&'static str>;
+    type Future = BreakersCall<u32, S::Future, Lenient>;
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        self.breakers.call_owned(request, self.inner.call(request), Lenient)
+    }
+}
+
+/// What a job holds while it waits for its turn.
+struct Job {
+    by_key: BreakersGuard<String>,
+    permit: BreakerGuard,
+}
+
+#[test]
+fn a_breaker_is_a_service_without_a_box() {
+    let breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
+    let mut service = Broken { breaker: breaker.clone(), inner: Halves };
+    assert_eq!(block_on(service.call(8)), Ok(4));
+    let late = service.call(4);
+    assert_eq!(block_on(service.call(7)), Err(BreakerError::Inner("odd")));
+    assert!(block_on(late).unwrap_err().is_open(), "it is asked when it is polled");
+    assert_eq!((breaker.stats().successes, breaker.stats().failures, breaker.stats().rejected), (1, 1, 1));
+
+    let breakers = Breakers::builder(Trip::consecutive(1), RESET).build();
+    let mut service = BrokenByKey { breakers: breakers.clone(), inner: Halves };
+    assert_eq!(block_on(service.call(7)), Err(BreakerError::Inner("odd")));
+    assert_eq!(block_on(service.call(7)), Err(BreakerError::Inner("odd")));
+    assert_eq!((breakers.stats().ignored, breakers.stats().failures), (2, 0));
+}
+
+#[test]
+fn permits_stand_in_a_struct() {
+    let breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
+    let breakers = Breakers::<String>::builder(Trip::consecutive(1), RESET).build();
+    let job = Job { by_key: breakers.try_acquire("bob").unwrap(), permit: breaker.try_acquire().unwrap() };
+    job.permit.record(Outcome::Failure);
+    job.by_key.record(Outcome::Failure);
+    assert!(breaker.try_acquire().is_err() && breakers.try_acquire("bob").is_err());
+}
+
+struct Retried<S> {
+    policy: RetryPolicy,
+    inner: S,
+}
+
+/// One request, as often as it takes.
+struct Attempts<R, S> {
+    request: R,
+    service: S,
+}
+
+impl<R: Clone, S: Service<R>> Operation for Attempts<R, S> {
+    type Value = S::Response;
+    type Error = S::Error;
+    type Attempt = S::Future;
+
+    fn attempt(&mut self) -> S::Future {
+        self.service.call(self.request.clone())
+    }
+}
+
+impl<R, S> Service<R> for Retried<S>
+where
+    R: Clone + Send + 'static,
+    S: Service<R> + Clone + Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = RetryError<S::Error>;
+    type Future = RetryFuture<Attempts<R, S>, SystemTimer, JitterRng, fn(&S::Error) -> bool>;
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let attempts = Attempts { request, service: self.inner.clone() };
+        self.policy.call(attempts).retry_if((|_| true) as fn(&S::Error) -> bool).into_future()
+    }
+}
+
+#[test]
+fn a_retry_is_a_service_without_a_box() {
+    let mut service = Retried { policy: RetryPolicy::constant(Duration::ZERO).max_retries(2), inner: Halves };
+    assert_eq!(block_on(service.call(8)), Ok(4));
+    let error = block_on(service.call(7)).unwrap_err();
+    assert_eq!((error.last, error.attempts), (Some("odd"), 3));
+    let _all_by_default: RetryFuture<Attempts<u32, Halves>, SystemTimer, JitterRng, Plain> =
+        RetryPolicy::constant(Duration::ZERO).call(Attempts { request: 1, service: Halves }).into_future();
+}
+
+/// Waits for its turn before it calls.
+struct Paced {
+    turn: UntilAllowedOwned<String, Gcra>,
+}
+
+#[test]
+fn a_turn_stands_in_a_struct_and_frees_its_place() {
+    let limiter = RateLimiter::<String, _>::builder(Gcra::per_minute(1)).build();
+    let turn = |longest| Paced { turn: limiter.until_allowed_owned("bob".to_owned(), NonZeroU32::MIN, longest) };
+    assert_eq!(block_on(turn(None).turn), Ok(()));
+    let waits = turn(None);
+    let mut waits = Box::pin(waits.turn);
+    assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(waits);
+    let too_long = block_on(turn(Some(Duration::from_secs(1))).turn);
+    assert!(matches!(too_long, Err(WaitError::TooLong { .. })));
+    assert_eq!((limiter.stats().allowed, limiter.stats().denied), (1, 1));
+}
+
+/// Two rights that a task holds while it works.
+struct Held {
+    attempt: CachedGuard<String, u32, Gcra>,
+    claim: ClaimGuard<String>,
+}
+
+#[test]
+fn claims_and_attempts_stand_in_a_struct() {
+    let pings = CachedRateLimiter::<String, u32, _>::builder(Gcra::per_minute(1), Duration::from_secs(5)).build();
+    let orders = DedupCache::<String>::builder(Duration::from_secs(600), OnFull::Refuse).build();
+    let AllowOrCached::Allowed(attempt) = pings.allow_or_cached("bob") else { panic!() };
+    let Claim::Fresh(claim) = orders.claim("7") else { panic!() };
+    let held = Held { attempt, claim };
+    assert_eq!(held.attempt.complete(7), Ok(()));
+    assert_eq!(held.claim.commit(), Ok(()));
+    assert!(orders.seen("7"));
+}
