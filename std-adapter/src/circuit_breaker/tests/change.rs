@@ -15,7 +15,7 @@ fn window(calls: u16) -> AnyTrip {
 #[test]
 fn a_call_that_began_without_a_limit_gets_none() {
     let clock = Seconds(AtomicU64::new(1_000));
-    let breaker = CircuitBreaker::with_timer(consecutive(1), RESET, clock);
+    let breaker = CircuitBreaker::builder(consecutive(1), RESET).timer(clock).build();
     let under_way = breaker.try_acquire().unwrap(); // by a lane: nobody knows when it began
     breaker.set_settings(consecutive(1), RESET.call_timeout(Duration::from_secs(1)));
     under_way.record(Outcome::Success);
