@@ -15,7 +15,7 @@ use core::{num::NonZeroU64, time::Duration};
 ///     BatchSettings::new(Duration::from_secs(10)).idle_gap(Duration::from_secs(1)).max_weight(KIBI);
 /// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(deny_unknown_fields))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BatchSettings {
     pub(super) max_wait: Duration,

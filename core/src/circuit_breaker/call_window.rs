@@ -116,7 +116,7 @@ impl<A: AsRef<[u8]> + AsMut<[u8]>> CallRing<A> {
         self.counts
     }
 
-    pub(super) fn is_calm(&self, limits: &Limits) -> bool {
+    pub(super) const fn is_calm(&self, limits: &Limits) -> bool {
         limits.slow_calls.is_none() && self.counts.failed == 0
     }
 

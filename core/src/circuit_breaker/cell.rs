@@ -72,7 +72,7 @@ impl<W> Cell<W> {
     }
 
     /// No step of the clock, and no change of the settings, puts `at` further away than `span`.
-    fn bring_nearer(&mut self, span: Span, now: Instant) {
+    const fn bring_nearer(&mut self, span: Span, now: Instant) {
         self.at = Halves::new(self.at.get().earlier(now.after(span)));
     }
 
@@ -126,7 +126,7 @@ impl<P: TripPolicy> Control<P> {
 
     /// Decides by other settings from now on, and gives the former policy, of which every breaker
     /// [takes over](Self::take_over). The random numbers go on.
-    pub(super) fn replace(&mut self, trip: P, reset: Reset) -> P {
+    pub(super) const fn replace(&mut self, trip: P, reset: Reset) -> P {
         let random = self.reset.random;
         self.reset = reset;
         self.reset.random = random;

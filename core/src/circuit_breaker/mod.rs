@@ -18,6 +18,8 @@ mod call_window;
 mod cell;
 mod guard;
 mod outcome;
+#[cfg(feature = "serde")]
+mod percent_serde;
 mod reset;
 #[cfg(feature = "serde")]
 mod settings;

@@ -174,10 +174,9 @@ impl Policy for Consecutive {
     }
 }
 
-/// A share of the calls, from 0.1 % to 100 %. With the feature `serde` it is written in permille.
+/// A share of the calls, from 0.1 % to 100 %. With the feature `serde` it is written as `"50%"`, and in permille
+/// in formats that people do not read.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
-#[cfg_attr(feature = "serde", serde(try_from = "u16", into = "u16"))]
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Percent {
     permille: NonZeroU16,
@@ -227,22 +226,6 @@ impl Percent {
     pub(super) const fn from_65536(parts: u16) -> Option<Self> {
         let permille = (parts as u32).saturating_mul(1_000).div_ceil(65_535);
         Self::try_from_permille(permille as u16)
-    }
-}
-
-#[cfg(feature = "serde")]
-impl TryFrom<u16> for Percent {
-    type Error = &'static str;
-
-    fn try_from(permille: u16) -> Result<Self, Self::Error> {
-        Self::try_from_permille(permille).ok_or("a share is from 1 to 1000 permille")
-    }
-}
-
-#[cfg(feature = "serde")]
-impl From<Percent> for u16 {
-    fn from(percent: Percent) -> Self {
-        percent.as_permille()
     }
 }
 

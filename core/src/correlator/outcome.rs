@@ -31,7 +31,7 @@ impl Call {
 
 /// What became of a reply: matched, late, duplicate, unknown, or from the wrong peer. It is given back unless it matched.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[must_use = "only a matched reply was taken"]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Resolution<R> {

@@ -8,7 +8,7 @@ use crate::foundation::time::Instant;
 /// Whether an id is fresh or a duplicate. A fresh id is marked.
 #[must_use = "an answer that is not acted on keeps no duplicate out"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Seen {
     /// It was seen before; its TTL is not prolonged.

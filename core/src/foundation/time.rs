@@ -20,7 +20,7 @@ use core::{fmt, num::NonZeroU64, time::Duration};
 /// assert_eq!(now.saturating_duration_since(deadline), Duration::ZERO);
 /// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Instant(u64);
 

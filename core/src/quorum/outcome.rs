@@ -5,7 +5,7 @@ use core::{error, fmt};
 /// What became of a vote.
 #[must_use = "a vote that was not counted may be evidence against its voter"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Vote {
     /// Not counted: the voter has voted for another value, and the first vote stands. An honest voter does not do this.
@@ -41,7 +41,7 @@ pub enum Cast<'a, T> {
 /// The state of a ballot: open, decided or failed.
 #[must_use = "a ballot that is not looked at decides nothing"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Ballot<R> {
     /// This is the result, for good: later votes are [`Vote::Late`].

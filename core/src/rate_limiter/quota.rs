@@ -17,7 +17,7 @@ use crate::foundation::time::Instant;
 #[doc(alias("NotUntil", "RateLimiterRejectedException", "RequestNotPermitted", "wait_time_from"))]
 #[must_use = "a decision that is not acted on limits nothing"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Decision {
     /// Let it through; it was counted.

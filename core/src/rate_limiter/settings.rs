@@ -5,6 +5,7 @@ use core::time::Duration;
 use super::{Gcra, SlidingLog};
 
 #[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct GcraSettings {
     every: Duration,
     burst: Option<u32>,
@@ -23,6 +24,7 @@ impl From<Gcra> for GcraSettings {
 }
 
 #[derive(serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SlidingLogSettings {
     window: Duration,
 }

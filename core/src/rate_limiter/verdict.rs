@@ -25,7 +25,7 @@ use crate::foundation::time::Instant;
 #[doc(alias("StateSnapshot", "remaining_burst_capacity"))]
 #[must_use = "a decision that is not acted on limits nothing"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Verdict {

@@ -123,7 +123,7 @@ pub enum Failure {
 
 /// What to do after a failed attempt: retry at an instant, or give up.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use = "the operation has failed for good unless this says to retry"]
 pub enum Step {

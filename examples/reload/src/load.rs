@@ -84,14 +84,10 @@ impl Load {
 
     /// The number of the settings in force, once they have decided a request.
     pub(crate) async fn in_force(&self) -> usize {
-        loop {
-            let history = self.0.history();
-            if history.all.last().is_some_and(|marks| marks.decided > 0) {
-                return history.done;
-            }
-            drop(history);
+        while self.0.history().all.last().is_none_or(|marks| marks.decided == 0) {
             tokio::task::yield_now().await;
         }
+        self.0.history().done
     }
 
     pub(crate) fn summary(&self) -> ExitCode {
@@ -114,7 +110,7 @@ impl Inner {
         let Service { limiter, breakers, .. } = &self.service;
         let Ok(verdict) = limiter.allow_verdict(&client, NonZeroU32::MIN) else { return };
         // Every second client speaks to a service that is down.
-        let called = breakers.call_blocking(&client, || if client % 2 == 0 { Ok(()) } else { Err("down") });
+        let called = breakers.call_blocking(&client, || if client.is_multiple_of(2) { Ok(()) } else { Err("down") });
         let refused_for = match called {
             Err(BreakerError::Open { retry_at }) => Some(retry_at.saturating_duration_since(breakers.now())),
             _ => None,

@@ -127,6 +127,16 @@ async fn ids_end_with_the_clock_and_a_cancelled_task_aborts() {
     assert!(heard.is_empty());
 }
 
+#[test]
+fn other_settings_hold_in_every_shard() {
+    let ids = DedupCache::<u64>::builder(Duration::from_secs(600), OnFull::Refuse).capacity(1_000).build();
+    assert!((0..100).all(|id| ids.check(&id).is_fresh()));
+    ids.set_settings(Duration::from_secs(1_200), Duration::from_secs(9), OnFull::Refuse);
+    assert!((0..100).all(|id| ids.seen(&id)));
+    ids.set_settings(Duration::ZERO, Duration::ZERO, OnFull::ForgetOldest);
+    assert!((0..100).all(|id| !ids.seen(&id)));
+}
+
 mod waiting {
     use core::cell::{Cell, RefCell};
     use std::rc::Rc;

@@ -183,3 +183,15 @@ fn without_a_runtime_a_thread_waits() {
     });
     assert!(limiter.now().saturating_duration_since(start) >= Duration::from_millis(2));
 }
+
+#[test]
+fn what_is_done_with_newcomers_changes_while_it_runs() {
+    let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).capacity(1).build();
+    assert!(limiter.allow(&1).is_allowed());
+    assert!(limiter.allow(&2).is_allowed(), "they share a quota");
+    limiter.set_on_full(OnFull::Deny);
+    assert!(!limiter.allow(&3).is_allowed());
+    limiter.set_on_full(OnFull::Share);
+    limiter.set_quota(Gcra::per_hour(5));
+    assert!(limiter.allow(&3).is_allowed());
+}

@@ -3,8 +3,8 @@
 use core::{fmt, marker::PhantomData, num::NonZeroU32, time::Duration};
 
 use serde::{
-    Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor},
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{IntoDeserializer, MapAccess, Visitor, value::StrDeserializer},
 };
 use steadfast_core::{
     circuit_breaker::{Outcome, Percent},
@@ -119,7 +119,7 @@ impl Value for Flag {
 }
 
 /// A share of all calls.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Share(pub(super) Percent);
 
 impl Value for Share {
@@ -128,25 +128,8 @@ impl Value for Share {
     }
 
     fn from_text(text: &str) -> Option<Self> {
-        let number = text.strip_suffix('%')?.trim_end();
-        let (whole, tenths) = number.split_once('.').unwrap_or((number, "0"));
-        if tenths.len() != 1 || !whole.bytes().chain(tenths.bytes()).all(|digit| digit.is_ascii_digit()) {
-            return None;
-        }
-        let permille = whole.parse::<u16>().ok()?.checked_mul(10)?.checked_add(tenths.parse().ok()?)?;
-        Percent::try_from_permille(permille).map(Self)
-    }
-}
-
-impl Serialize for Share {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let permille = self.0.as_permille();
-        let (whole, tenths) = (permille / 10, permille % 10);
-        if tenths == 0 {
-            to.collect_str(&format_args!("{whole}%"))
-        } else {
-            to.collect_str(&format_args!("{whole}.{tenths}%"))
-        }
+        let text: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+        Percent::deserialize(text).ok().map(Self)
     }
 }
 

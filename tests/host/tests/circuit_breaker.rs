@@ -6,8 +6,8 @@ use std::{fmt::Debug, time::Duration};
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use steadfast_core::{
-    Reset, RetryPolicy, Trip,
-    circuit_breaker::{BreakerMode, CallWindow, Consecutive, Outcome, Percent, TimeWindow},
+    Gcra, Instant, Reset, RetryPolicy, Trip,
+    circuit_breaker::{BreakerMode, CallWindow, Consecutive, Open, Outcome, Percent, Permit, TimeWindow},
 };
 use steadfast_models::circuit_breaker::{self as model, FAILED, MIN_CALLS, Op, SLOW, Settings};
 
@@ -135,7 +135,7 @@ fn settings_come_from_configuration_and_go_back() {
     assert_eq!(serde_json::from_str::<Reset>(&serde_json::to_string(&reset).unwrap()).unwrap(), reset);
     assert_eq!(serde_json::from_str::<Reset>(&serde_json::to_string(&full).unwrap()).unwrap(), full);
 
-    let window: CallWindow<10> = serde_json::from_str(r#"{ "failures": 500, "min_calls": 1000 }"#).unwrap();
+    let window: CallWindow<10> = serde_json::from_str(r#"{ "failures": "50%", "min_calls": 1000 }"#).unwrap();
     assert_eq!(window, Trip::call_window(Percent::new(50)), "no more than the window holds");
     let slow = window.slow_calls(Duration::from_secs(2), SLOW).min_calls(MIN_CALLS);
     assert_eq!(serde_json::from_str::<CallWindow<10>>(&serde_json::to_string(&slow).unwrap()).unwrap(), slow);
@@ -147,14 +147,55 @@ fn settings_come_from_configuration_and_go_back() {
         let share = Percent::try_from_permille(permille).unwrap();
         let jittered = reset.jitter(share, 1);
         let written = serde_json::to_value(jittered).unwrap();
-        assert_eq!(written["jitter"], permille);
+        let text = format!("{}.{}%", permille / 10, permille % 10);
+        assert_eq!(written["jitter"], text.replace(".0%", "%"));
+        assert_eq!(serde_json::from_value::<Percent>(text.into()).unwrap(), share);
         assert_eq!(serde_json::from_value::<Reset>(written).unwrap(), jittered);
     }
-    for invalid in ["0", "1001", "-1"] {
-        assert!(serde_json::from_str::<Percent>(invalid).is_err());
+    for invalid in
+        ["50", "0.5", r#""50""#, r#""0%""#, r#""0.0%""#, r#""100.1%""#, r#""-1%""#, r#""+1%""#, r#""2.55%""#, r#""%""#]
+    {
+        let error = serde_json::from_str::<Percent>(invalid).unwrap_err().to_string();
+        assert!(error.contains("a share from \"0.1%\" to \"100%\", with its sign"), "{invalid}: {error}");
     }
+    let mut bytes = [0; 4];
+    assert_eq!(postcard::to_slice(&Percent::new(50), &mut bytes).unwrap(), [0xf4, 0x03], "in permille on a device");
+    assert_eq!(postcard::from_bytes::<Percent>(&bytes).unwrap(), Percent::new(50));
+    assert!(postcard::from_bytes::<Percent>(&[0]).is_err() && postcard::from_bytes::<Percent>(&[0xe9, 0x07]).is_err());
     assert!(serde_json::from_str::<Reset>(r#"{ "after": { "secs": 1, "nanos": 0 }, "probes": 0 }"#).is_err());
     assert_eq!(serde_json::to_string(&Trip::consecutive(3)).unwrap(), r#"{"failures":3}"#);
+}
+
+/// What means something to one process, or to one machine, cannot be read back.
+#[test]
+fn found_e7_instants_and_permits_cannot_be_deserialized() {
+    // Ambiguous, and so no program, for what can be deserialized.
+    trait IsNotRead<A> {
+        const YES: bool = true;
+    }
+    struct Read;
+    impl<T> IsNotRead<()> for T {}
+    impl<T: serde::de::DeserializeOwned> IsNotRead<Read> for T {}
+
+    macro_rules! none_is_read {
+        ($($type:ty),+ $(,)?) => { [$(<$type as IsNotRead<_>>::YES),+] };
+    }
+    use steadfast_core::{correlator, dedup_cache, quorum, rate_limiter, retry};
+    let _: [bool; 13] = none_is_read!(
+        Instant,
+        Open,
+        Permit,
+        correlator::Call,
+        correlator::Resolution<u8>,
+        dedup_cache::ClaimTicket,
+        dedup_cache::Seen,
+        quorum::Ballot<u8>,
+        quorum::Vote,
+        rate_limiter::Decision,
+        rate_limiter::FlightPermit,
+        rate_limiter::Verdict,
+        retry::Step,
+    );
 }
 
 #[test]
@@ -166,11 +207,13 @@ fn found_b9_a_misspelt_setting_is_refused_and_named() {
     let reset = r#"{ "after": { "secs": 30, "nanos": 0 }, "call_timout": { "secs": 2, "nanos": 0 } }"#;
     refused(serde_json::from_str::<Reset>(reset), "call_timout");
     refused(serde_json::from_str::<Consecutive>(r#"{ "failures": 3, "min_calls": 5 }"#), "min_calls");
-    refused(serde_json::from_str::<CallWindow<8>>(r#"{ "failures": 500, "mincalls": 5 }"#), "mincalls");
-    let slow = r#"{ "failures": 500, "slow_calls": { "limit": { "secs": 2, "nanos": 0 }, "shore": 500 } }"#;
+    refused(serde_json::from_str::<CallWindow<8>>(r#"{ "failures": "50%", "mincalls": 5 }"#), "mincalls");
+    let slow = r#"{ "failures": "50%", "slow_calls": { "limit": { "secs": 2, "nanos": 0 }, "shore": "50%" } }"#;
     refused(serde_json::from_str::<CallWindow<8>>(slow), "shore");
-    let window = r#"{ "span": { "secs": 2, "nanos": 0 }, "failures": 500, "spin": 1 }"#;
+    let window = r#"{ "span": { "secs": 2, "nanos": 0 }, "failures": "50%", "spin": 1 }"#;
     refused(serde_json::from_str::<TimeWindow<8>>(window), "spin");
     let retry = r#"{ "growth": "Constant", "base": { "secs": 1, "nanos": 0 }, "max_retires": 1 }"#;
     refused(serde_json::from_str::<RetryPolicy>(retry), "max_retires");
+    let every = r#"{ "every": { "secs": 1, "nanos": 0 }, "brust": 1 }"#;
+    refused(serde_json::from_str::<Gcra>(every), "brust");
 }

@@ -9,6 +9,7 @@ use steadfast_core::test_util::{ManualClock, VirtualTimer};
 
 use super::*;
 
+mod change;
 #[cfg(feature = "tokio")]
 mod hangs;
 mod user_code;

@@ -17,7 +17,7 @@ use steadfast_core::{
     dedup_cache::{Claim, OnFull},
     logger::{Level, NotWritten, ServiceLog, Show, Sink},
     quorum::BallotId,
-    rate_limiter::{AllowOrCached, WaitRequest, WaitState},
+    rate_limiter::{self, AllowOrCached, WaitRequest, WaitState},
 };
 
 use crate::{
@@ -114,6 +114,9 @@ fn limiters() {
         see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
         see(limiter.refund_and_wake(&key, cost(), &queue));
         limiter.set_quota_and_wake(SlidingLog::new(span()), &queue);
+        limiter.set_on_full(black_box(rate_limiter::OnFull::Deny));
+        cached.set_settings(Gcra::every(span()), span());
+        cached.set_on_full(black_box(rate_limiter::OnFull::Deny));
         see(limiter.reset_and_wake(&key, &queue));
         see(limiter.allow_n_waiting_with(hash, &key, u64::clone, cost()));
         poll(limiter.until_allowed(&key, &queue));
@@ -246,6 +249,8 @@ fn others() {
         see(queue.try_add(any()).map_err(AddError::into_item));
         see((queue.try_add_weighted(any(), any()), queue.stats(), queue.is_stopped()));
         queue.flush();
+        queue.set_settings(BatchSettings::new(span()).idle_gap(span()));
+        cache.set_settings(span(), span(), OnFull::ForgetOldest);
         see((queue.with_lock(|queue| queue.is_stopped()), queue.with(|queue, now| (queue.stats(), now))));
         if let Ok(mut worker) = queue.worker() {
             see((worker.items().len(), worker.attempt()));
