@@ -95,7 +95,7 @@ struct Progress {
 
 /// How an attempt failed: transient, permanent, or with a time to wait (`Retry-After`).
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Failure {
     /// Worth another try after this time, instead of the delay that the policy would choose.
