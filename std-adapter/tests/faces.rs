@@ -216,7 +216,7 @@ fn breakers_do_what_their_machine_does() {
         let breakers = Breakers::<u64>::builder(trip, reset).capacity(capacity).timer(clock.clone()).build();
         let mut machine: BreakersIn<u64, _, Heap> = BreakersIn::allocate(trip, reset, capacity, HashSeed::FIXED);
         let call_of = |fails: bool| if fails { Err(()) } else { Ok(()) };
-        script(14, &clock, |call, key, now| {
+        script(16, &clock, |call, key, now| {
             match call {
                 0..=5 => {
                     let permit = machine.try_acquire(&key, now);
@@ -245,6 +245,8 @@ fn breakers_do_what_their_machine_does() {
                 }
                 11 => assert_eq!(breakers.close(&key), machine.close(&key)),
                 12 => assert_eq!(breakers.cleanup(), machine.cleanup(now)),
+                13 => assert_eq!(breakers.open(&key), machine.open(&key, now)),
+                14 => assert_eq!(breakers.window(&key), machine.window(&key, now)),
                 _ => {
                     let mode = if key == 0 { BreakerMode::ObserveOnly } else { BreakerMode::Automatic };
                     breakers.set_mode(mode);

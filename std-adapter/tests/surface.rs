@@ -57,6 +57,11 @@ fn every_future_may_be_spawned() -> Result<(), QuorumError> {
     let breakers =
         Breakers::<String>::builder(steadfast::Trip::consecutive(1), steadfast::Reset::after(Duration::ZERO));
     may_be_spawned(&breakers.build().call("bob", async { Ok::<(), ()>(()) }));
+    let breaker = CircuitBreaker::new(steadfast::Trip::consecutive(1), steadfast::Reset::after(Duration::ZERO));
+    may_be_spawned(&breaker.until_permitted());
+
+    let orders = DedupCache::<String>::builder(Duration::ZERO, steadfast::dedup_cache::OnFull::Refuse).build();
+    may_be_spawned(&orders.until_claimed("7"));
 
     let calls: Correlator<u64, String> = Correlator::new(4);
     may_be_spawned(&calls.call(1, Duration::ZERO, async |_| Ok::<(), ()>(())));

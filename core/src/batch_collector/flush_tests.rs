@@ -1,6 +1,7 @@
 //! What the worker is given, and what becomes of it.
 
 use super::*;
+use crate::foundation::shared::Shared;
 
 /// The vectors of the plain collector again, through adders and a worker: events and callbacks in milliseconds.
 #[test]

@@ -1,6 +1,7 @@
 //! Nothing waits for itself, however it is polled; and who does not come holds up nobody.
 
 use super::*;
+use crate::foundation::shared::Shared;
 
 /// Polls each part with a waker of its own, as sets of futures do.
 struct Each<F>(Vec<(Pin<Box<F>>, Arc<Part>)>);

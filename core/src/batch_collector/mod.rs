@@ -13,8 +13,10 @@ mod queue;
 mod schedule;
 mod settings;
 mod shared;
+mod sleep;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod waiting;
 mod worker;
 

@@ -8,7 +8,7 @@ use super::{
     AddError, BatchBuffer, BatchQueueStats, BatchSettings, FlushOutcome, FlushReason,
     line::Line,
     schedule::Schedule,
-    waiting::{Place, Turns, Wake, Worker},
+    turns::{Place, Turns, Wake, Worker},
 };
 use crate::foundation::{
     storage::{Allocate, Inline, Storage},

@@ -1,25 +1,25 @@
 //! The queue behind a lock: adding that waits for room, and the worker that flushes.
 
 use core::{
-    future::{Future, poll_fn},
+    future::poll_fn,
     mem,
-    pin::{Pin, pin},
+    pin::pin,
     task::{Context, Poll, Waker},
 };
 
 use super::{
     AddError, BatchBuffer, BatchQueueIn, BatchQueueStats, BatchSettings, FlushOutcome, FlushReason, WorkerRuns,
     queue::Push,
-    waiting::{CROWDED, Place, Wake},
+    sleep::{Queue, poll_sleep},
+    turns::{Place, Wake},
+    waiting::CROWDED,
     worker::{BatchWorker, poll_flush},
 };
 use crate::foundation::{
-    shared::{Clock, Lock, Shared, Timer},
+    shared::{Clock, Lock, Timer},
     storage::Storage,
     time::Instant,
 };
-
-pub(super) type Queue<B, W, L, T> = Shared<BatchQueueIn<B, W>, L, T>;
 
 impl<B, W, L, T> Queue<B, W, L, T>
 where
@@ -243,26 +243,6 @@ where
         })
         .await
     }
-}
-
-/// Sleeps until then, if at all: ready when that is over. What was set before is used again as long as it is the same.
-pub(super) fn poll_sleep<T: Timer>(
-    timer: &T,
-    mut sleep: Pin<&mut Option<T::Sleep>>,
-    sleeps_until: &mut Option<Instant>,
-    until: Option<Instant>,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    if mem::replace(sleeps_until, until) != until {
-        sleep.set(until.map(|at| timer.sleep_until(at)));
-    }
-    match sleep.as_mut().as_pin_mut().map(|sleep| sleep.poll(cx)) {
-        None | Some(Poll::Pending) => return Poll::Pending,
-        Some(Poll::Ready(())) => {}
-    }
-    *sleeps_until = None;
-    sleep.set(None);
-    Poll::Ready(())
 }
 
 /// A place in line, left when dropped.

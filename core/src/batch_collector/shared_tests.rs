@@ -29,6 +29,7 @@ use heapless::Vec as Items;
 
 use super::super::queue::Fetch;
 use super::*;
+use crate::foundation::shared::Shared;
 use crate::{
     batch_collector::{BatchQueue, BatchSettings},
     foundation::time::Instant,

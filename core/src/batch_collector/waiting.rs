@@ -4,7 +4,11 @@ use core::{mem, task::Waker};
 
 use heapless::Vec;
 
-use super::{AddError, BatchBuffer, BatchQueueIn, line::Ticket, queue::Push};
+use super::{
+    AddError, BatchBuffer, BatchQueueIn,
+    queue::Push,
+    turns::{Place, Wake, Worker},
+};
 use crate::foundation::{
     storage::Storage,
     time::{Instant, Span},
@@ -15,57 +19,6 @@ const TURN: Span = Span::from_nanos(10_000_000);
 
 /// How often those look again for whom there is no place in line.
 pub(super) const CROWDED: Span = Span::from_nanos(1_000_000);
-
-/// What the worker is doing.
-pub(super) enum Worker {
-    /// There is none.
-    Absent,
-    /// It is somewhere between two polls of what it waits for.
-    Busy,
-    /// It waits to be woken when something is due, or the time when it will be changes.
-    Waiting(Waker),
-    /// It waits for the flush, or until the next try.
-    Watching(Waker),
-    /// It polls the flush, with this waker and in this context: whoever is polled there just now is inside the flush.
-    Flushing(Option<Waker>, Option<usize>),
-}
-
-/// Where a task waits.
-#[derive(Default)]
-pub(super) struct Place {
-    pub(super) ticket: Option<Ticket>,
-    /// A former waker, to be dropped outside the lock.
-    pub(super) former: Option<Waker>,
-}
-
-/// Whom to wake outside the lock.
-#[derive(Default)]
-pub(super) struct Wake {
-    pub(super) worker: Option<Waker>,
-    /// One of those in line; there may be more, see [`BatchQueueIn::next_in_line`].
-    pub(super) in_line: Option<Waker>,
-}
-
-/// How far those in line are.
-pub(super) struct Turns {
-    /// Once stopped: where in line the adders end.
-    pub(super) stopped: Option<Ticket>,
-    /// Who was woken in this round or before and has not come by then loses the place.
-    end: Option<(u32, Instant)>,
-    /// How many times in a row nobody came; each time twice as many are woken.
-    missed: u32,
-}
-
-impl Turns {
-    pub(super) const fn new() -> Self {
-        Self { stopped: None, end: None, missed: 0 }
-    }
-
-    /// There is room for a whole batch.
-    pub(super) const fn begin_batch(&mut self) {
-        self.missed = 0;
-    }
-}
 
 impl<B, W: Storage> BatchQueueIn<B, W> {
     /// How many of those in line may go.

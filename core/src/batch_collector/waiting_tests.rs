@@ -1,6 +1,7 @@
 //! Who waits for room, or for the end.
 
 use super::*;
+use crate::foundation::shared::Shared;
 
 /// The seed's sketch grows without bound while the flush is slow.
 #[test]

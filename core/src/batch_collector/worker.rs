@@ -11,7 +11,7 @@ use core::{
 use super::{
     BatchBuffer, BatchQueueIn, FlushOutcome, FlushReason,
     queue::Fetch,
-    shared::{Queue, poll_sleep},
+    sleep::{Queue, poll_sleep},
 };
 use crate::foundation::{
     shared::{Clock, Lock, Timer},

@@ -8,7 +8,7 @@ use core::{
 };
 
 use super::{
-    Consecutive, Percent,
+    Consecutive, Percent, WindowStats,
     call_window::CallRing,
     time_window::{Buckets, MIN_CALLS},
     trip::{Counts, Limits, Policy},
@@ -172,6 +172,15 @@ impl<S: Allocate + Clone + fmt::Debug> Policy for AnyTrip<S> {
         match &self.kind {
             Kind::Consecutive(_) => false,
             Kind::Calls { limits, .. } | Kind::Time { limits, .. } => limits.is_slow(started_at, now),
+        }
+    }
+
+    fn counts(&self, window: &mut AnyWindow<S>, now: Instant) -> WindowStats {
+        match (&self.kind, window) {
+            (Kind::Consecutive(trip), AnyWindow::Consecutive(run)) => trip.counts(run, now),
+            (_, AnyWindow::Calls(ring)) => ring.counts().stats(),
+            (Kind::Time { bucket, .. }, AnyWindow::Time(buckets)) => buckets.counts_at(*bucket, now).stats(),
+            _ => Counts::NONE.stats(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! One breaker.
 
 use super::{
-    BreakerMode, BreakerState, BreakerStats, Consecutive, Open, Outcome, Permit, Reset, TripPolicy,
+    BreakerMode, BreakerState, BreakerStats, Consecutive, Open, Outcome, Permit, Reset, Transition, TripPolicy,
+    WindowStats,
     cell::{Cell, Control, Generation},
 };
 use crate::foundation::time::Instant;
@@ -45,7 +46,7 @@ use crate::foundation::time::Instant;
 /// # Cost
 ///
 /// Every operation is O(1), except that [`TimeWindow`](super::TimeWindow) takes O(buckets) after a pause. With
-/// [`Consecutive`] it is 152 bytes, of which 64 are counts and 48 settings; [`Breakers`](super::Breakers) have those once
+/// [`Consecutive`] it is 160 bytes, of which 64 are counts and 56 settings; [`Breakers`](super::Breakers) have those once
 /// for all keys.
 #[derive(Clone, Debug)]
 pub struct CircuitBreaker<P: TripPolicy = Consecutive> {
@@ -135,6 +136,32 @@ impl<P: TripPolicy> CircuitBreaker<P> {
     pub fn set_settings(&mut self, trip: P, reset: Reset, now: Instant) {
         let former = self.control.replace(trip, reset);
         self.control.take_over(&former, &mut self.cell, now);
+    }
+
+    /// Opens the breaker for the open time that its [`Reset`] says, whatever its calls came to; those that are under way no
+    /// longer count. To keep it open, see [`BreakerMode::ForcedOpen`].
+    #[doc(alias("trip", "force_open"))]
+    pub fn open(&mut self, now: Instant) {
+        self.control.open_now(&mut self.cell, now);
+    }
+
+    /// The last change of state, `None` if there was none. Compare its number to see whether there was one since.
+    #[must_use]
+    pub const fn last_transition(&self) -> Option<Transition> {
+        self.control.last_transition()
+    }
+
+    /// For adapters: what `f` returns, and the changes of state that it brought, to be told outside the lock. `f` makes one
+    /// call of this breaker.
+    pub fn telling<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> (R, [Option<Transition>; 2]) {
+        let before = self.control.transitions();
+        let result = f(self);
+        (result, self.control.transitions_since(before))
+    }
+
+    /// What counts in the window now: the numbers by which it opens.
+    pub fn window(&mut self, now: Instant) -> WindowStats {
+        self.control.window(&mut self.cell, now)
     }
 
     /// Starts the random numbers of [`Reset::jitter`] over, for a breaker whose seed is known at run time only.

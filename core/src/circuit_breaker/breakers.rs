@@ -6,7 +6,8 @@ use core::{
 };
 
 use super::{
-    BreakerMode, BreakerState, BreakerStats, Consecutive, Open, Outcome, Permit, Reset, TripPolicy,
+    BreakerMode, BreakerState, BreakerStats, Consecutive, Open, Outcome, Permit, Reset, Transition, TripPolicy,
+    WindowStats,
     cell::{Cell, Control},
 };
 use crate::foundation::{
@@ -144,6 +145,20 @@ impl<K, P: TripPolicy, S: Storage, H> BreakersIn<K, P, S, H> {
     /// What all breakers together have counted.
     pub const fn stats(&self) -> BreakerStats {
         self.control.stats
+    }
+
+    /// The last change of state of any key, `None` if there was none. Compare its number before and after a call to see
+    /// whether that call brought one.
+    pub const fn last_transition(&self) -> Option<Transition> {
+        self.control.last_transition()
+    }
+
+    /// For adapters: what `f` returns, and the changes of state that it brought, to be told outside the lock. `f` makes one
+    /// call of this table.
+    pub fn telling<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> (R, [Option<Transition>; 2]) {
+        let before = self.control.transitions();
+        let result = f(self);
+        (result, self.control.transitions_since(before))
     }
 
     /// Results that would have needed an entry when there was none to be had.
@@ -317,6 +332,58 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         let Some(cell) = slot.and_then(|slot| self.table.get_mut(slot)) else { return false };
         self.control.close(cell);
         true
+    }
+
+    /// Opens the breaker of `key` for the open time that its [`Reset`] says; calls that are under way no longer count. False,
+    /// and nothing done, if it has no entry and there is none to be had.
+    #[doc(alias("trip", "force_open"))]
+    pub fn open(&mut self, key: &K, now: Instant) -> bool
+    where
+        K: Clone,
+    {
+        let hash = self.hash(key);
+        self.open_existing(hash, key, now) || self.open_new(hash, key.clone(), now).is_ok()
+    }
+
+    /// For adapters: [`open`](Self::open) for a borrowed form of the key whose [`hash`](Self::hash) is known. False, and
+    /// nothing done, if it has no entry: call [`open_new`](Self::open_new) then.
+    #[must_use = "if it is false, nothing is open yet"]
+    pub fn open_existing<Q>(&mut self, hash: u64, key: &Q, now: Instant) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let Some(cell) = self.table.find(hash, key).and_then(|slot| self.table.get_mut(slot)) else { return false };
+        self.control.open_now(cell, now);
+        true
+    }
+
+    /// For adapters: [`open_existing`](Self::open_existing) with a key to keep. A key for which there is no use is given
+    /// back, to be dropped where that does no harm.
+    ///
+    /// # Errors
+    ///
+    /// The key, if there is no entry for it. Nothing is open.
+    pub fn open_new(&mut self, hash: u64, key: K, now: Instant) -> Result<Option<K>, K> {
+        if self.open_existing(hash, &key, now) {
+            return Ok(Some(key));
+        }
+        let Ok(displaced) = self.make_room(now) else { return Err(key) };
+        let mut cell = Cell::new(P::EMPTY);
+        self.control.open_now(&mut cell, now);
+        let _ = self.table.insert(hash, key, cell);
+        Ok(displaced)
+    }
+
+    /// What counts in the window of `key` now.
+    pub fn window<Q>(&mut self, key: &Q, now: Instant) -> WindowStats
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let slot = self.table.find(self.hash(key), key);
+        slot.and_then(|slot| self.table.get_mut(slot))
+            .map_or_else(WindowStats::default, |cell| self.control.window(cell, now))
     }
 
     /// Forgets every breaker that is as good as new, and tells how many; never needed, since a full table makes room by

@@ -388,3 +388,28 @@ fn a_key_ends_its_being_empty() {
     assert!(call(&mut breakers, 1, Outcome::Failure, at(0)));
     assert!(!breakers.is_empty());
 }
+
+#[test]
+fn found_b10_one_key_is_opened_and_its_window_told() {
+    let mut breakers = Breakers::<u32, 4, _>::new(Trip::call_window::<10>(Percent::new(50)), RESET);
+    assert!(call(&mut breakers, 1, Outcome::Failure, at(0)) && call(&mut breakers, 2, Outcome::Success, at(0)));
+    let window = breakers.window(&1, at(0));
+    assert_eq!((window.calls, window.failures), (1, 1));
+    assert_eq!(breakers.window(&7, at(0)).calls, 0);
+    assert!(breakers.open(&1, at(0)), "one that has an entry");
+    assert!(breakers.open(&9, at(0)), "and one that has none");
+    assert!(!breakers.allow_request(&1, at(29)) && !breakers.allow_request(&9, at(29)));
+    assert!(breakers.allow_request(&2, at(29)));
+    assert_eq!(breakers.last_transition().map(|last| (last.number, last.to)), Some((2, BreakerState::Open)));
+    assert!(breakers.allow_request(&9, at(30)));
+    assert_eq!(breakers.state(&9), BreakerState::HalfOpen);
+}
+
+#[test]
+fn found_b10_a_full_table_opens_no_further_key_and_says_so() {
+    let mut breakers = full_of_open_ones();
+    assert!(!breakers.open(&9, at(1)));
+    assert!(breakers.allow_request(&9, at(1)));
+    assert_eq!(breakers.open_new(breakers.hash(&9), 9, at(1)), Err(9), "the key comes back");
+    assert!(breakers.open(&0, at(1)));
+}

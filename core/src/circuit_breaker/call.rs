@@ -23,6 +23,7 @@ pub trait Admit {
     /// # Errors
     ///
     /// [`Open`] if the call must not be made.
+    #[expect(clippy::type_complexity, reason = "a type of its own would have to be read too")]
     fn admit(self) -> Result<(CallGuard<Self::Report>, Option<Self::Sleep>), Open>;
 }
 

@@ -3,7 +3,7 @@
 use core::{mem, num::NonZeroU32, time::Duration};
 
 use super::{
-    Percent,
+    Percent, WindowStats,
     trip::{Counts, Limits, Policy},
 };
 use crate::foundation::time::{Instant, Span};
@@ -144,6 +144,10 @@ impl<const N: usize> Policy for CallWindow<N> {
 
     fn is_slow(&self, started_at: Instant, now: Instant) -> bool {
         self.limits.is_slow(started_at, now)
+    }
+
+    fn counts(&self, ring: &mut Self::Window, _now: Instant) -> WindowStats {
+        ring.counts.stats()
     }
 
     fn is_empty(&self, ring: &Self::Window, _now: Instant) -> bool {

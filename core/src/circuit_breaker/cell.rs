@@ -2,7 +2,9 @@
 
 use core::{mem, num::NonZeroU32};
 
-use super::{BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset, TripPolicy};
+use super::{
+    BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset, Transition, TripPolicy, WindowStats,
+};
 use crate::foundation::time::{Halves, Instant, Span};
 
 /// Differs between any two states, so that a result finds only the state in which its call was admitted. Never zero, so
@@ -27,6 +29,8 @@ pub(super) struct Cell<W> {
     /// Places that are taken by probes, or were by those that succeeded.
     admitted: u16,
     succeeded: u16,
+    /// Probes that have failed without opening it again.
+    failed: u8,
     reopened: u8,
     state: BreakerState,
     /// The open time is the other side's wish.
@@ -42,6 +46,7 @@ impl<W> Cell<W> {
             window,
             admitted: 0,
             succeeded: 0,
+            failed: 0,
             reopened: 0,
             state: BreakerState::Closed,
             hinted: false,
@@ -52,10 +57,15 @@ impl<W> Cell<W> {
         self.state
     }
 
+    /// The probes whose places are taken for good.
+    const fn reported(&self) -> u16 {
+        self.succeeded.saturating_add(self.failed as u16)
+    }
+
     /// The generation for a result that comes without a permit.
     const fn generation_without_permit(&self) -> Generation {
         match self.state {
-            BreakerState::HalfOpen if self.admitted <= self.succeeded => UNTRACKED,
+            BreakerState::HalfOpen if self.admitted <= self.reported() => UNTRACKED,
             BreakerState::Closed | BreakerState::HalfOpen => self.generation,
             BreakerState::Open => UNTRACKED,
         }
@@ -88,13 +98,26 @@ pub(super) struct Control<P> {
     last_generation: Generation,
     reset: Reset,
     pub(super) mode: BreakerMode,
+    /// The last change of state, of any breaker: apart, they fit into gaps.
+    left: BreakerState,
+    entered: BreakerState,
+    transitions: u32,
     pub(super) stats: BreakerStats,
 }
 
 /// The usual way, through a closed breaker, is short; everything else is kept out of it.
 impl<P: TripPolicy> Control<P> {
     pub(super) const fn new(trip: P, reset: Reset) -> Self {
-        Self { trip, last_generation: NEW, reset, mode: BreakerMode::Automatic, stats: BreakerStats::NONE }
+        Self {
+            trip,
+            last_generation: NEW,
+            reset,
+            mode: BreakerMode::Automatic,
+            left: BreakerState::Closed,
+            entered: BreakerState::Closed,
+            transitions: 0,
+            stats: BreakerStats::NONE,
+        }
     }
 
     pub(super) const fn reseed(&mut self, seed: u64) {
@@ -188,7 +211,7 @@ impl<P: TripPolicy> Control<P> {
                 cell.wait(self.reset.lease_span(), now)?;
                 // The verdict of a silent probe may still come, so the state remains; only its place is taken.
                 cell.generation = self.next_generation();
-                cell.admitted = cell.succeeded;
+                cell.admitted = cell.reported();
             }
             BreakerState::HalfOpen => {}
         }
@@ -197,7 +220,7 @@ impl<P: TripPolicy> Control<P> {
         Ok(cell.generation)
     }
 
-    /// All probes have been admitted, and some have neither succeeded nor given their slots back.
+    /// All probes have been admitted, and some have neither ended nor given their slots back.
     fn has_silent_probes(&self, cell: &Cell<P::Window>) -> bool {
         cell.state == BreakerState::HalfOpen && cell.admitted >= self.reset.probe_count()
     }
@@ -389,22 +412,26 @@ impl<P: TripPolicy> Control<P> {
         match outcome {
             Outcome::Ignored | Outcome::Panicked => {
                 if holds_place {
-                    cell.admitted = cell.admitted.saturating_sub(1).max(cell.succeeded);
+                    cell.admitted = cell.admitted.saturating_sub(1).max(cell.reported());
                 }
             }
             Outcome::Success if !slow => {
                 cell.succeeded = cell.succeeded.saturating_add(1);
-                let admitted = if holds_place { cell.admitted } else { cell.admitted.saturating_add(1) };
-                cell.admitted = admitted.max(cell.succeeded);
-                if cell.succeeded >= self.reset.probe_count() {
+                keep_place(cell, holds_place);
+                if self.reset.closes_after(cell.succeeded) {
                     self.close(cell);
                 }
             }
             Outcome::Dropped | Outcome::Failure | Outcome::RetryAfter(_) | Outcome::Success => {
-                return self.reopen(cell, outcome, now);
+                let failed = cell.failed.saturating_add(1);
+                if cell.state == BreakerState::Open || !self.reset.bears(failed) {
+                    return self.reopen(cell, outcome, now);
+                }
+                cell.failed = failed;
+                keep_place(cell, holds_place);
             }
         }
-        if cell.admitted <= cell.succeeded {
+        if cell.admitted <= cell.reported() {
             cell.at = Halves::new(now); // no probe is out: nobody waits for a lease
         }
     }
@@ -433,13 +460,45 @@ impl<P: TripPolicy> Control<P> {
         self.enter(cell, BreakerState::Closed);
     }
 
+    /// Opens a breaker because an operator says so.
+    pub(super) fn open_now(&mut self, cell: &mut Cell<P::Window>, now: Instant) {
+        self.open(cell, Outcome::Failure, now);
+    }
+
+    /// The last change of state of any breaker, `None` if there was none.
+    pub(super) const fn last_transition(&self) -> Option<Transition> {
+        match self.transitions {
+            0 => None,
+            number => Some(Transition { from: self.left, to: self.entered, number }),
+        }
+    }
+
+    /// The changes of state since the one of this number.
+    pub(super) fn transitions_since(&self, number: u32) -> [Option<Transition>; 2] {
+        self.last_transition().map_or([None; 2], |last| last.since(number))
+    }
+
+    pub(super) const fn transitions(&self) -> u32 {
+        self.transitions
+    }
+
+    /// What counts in the window now.
+    pub(super) fn window(&self, cell: &mut Cell<P::Window>, now: Instant) -> WindowStats {
+        self.trip.counts(&mut cell.window, now)
+    }
+
     fn enter(&mut self, cell: &mut Cell<P::Window>, state: BreakerState) {
         cell.generation = self.next_generation();
         cell.since = cell.generation;
+        if cell.state != state {
+            self.transitions = self.transitions.checked_add(1).unwrap_or(1);
+            (self.left, self.entered) = (cell.state, state);
+        }
         cell.state = state;
         cell.window = P::EMPTY;
         cell.admitted = 0;
         cell.succeeded = 0;
+        cell.failed = 0;
     }
 
     /// One that no breaker has had before, until they have all been used.
@@ -458,6 +517,12 @@ impl<P: TripPolicy> Control<P> {
             Outcome::Success => &mut self.stats.successes,
         });
     }
+}
+
+/// The place of a probe that has ended goes to no other, even if it had been given to another.
+fn keep_place<W>(cell: &mut Cell<W>, holds_place: bool) {
+    let admitted = if holds_place { cell.admitted } else { cell.admitted.saturating_add(1) };
+    cell.admitted = admitted.max(cell.reported());
 }
 
 /// Wraps after 2^64, in centuries, so that sums stay right.

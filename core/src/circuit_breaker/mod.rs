@@ -28,6 +28,7 @@ mod shared;
 mod tests;
 mod time_window;
 mod trip;
+mod trip_when;
 
 pub use any_trip::AnyTrip;
 pub use breaker::CircuitBreaker;
@@ -37,9 +38,12 @@ pub use call::{Admit, Classify, GuardedCall, OkOrErr};
 pub(crate) use call_window::CallRing;
 pub use call_window::CallWindow;
 pub use guard::{CallGuard, ReportOutcome};
-pub use outcome::{BreakerError, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit};
+pub use outcome::{
+    BreakerError, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Transition, WindowStats,
+};
 pub use reset::Reset;
 #[cfg(all(test, feature = "defmt"))]
 pub(crate) use time_window::Buckets;
 pub use time_window::TimeWindow;
 pub use trip::{Consecutive, Percent, Trip, TripPolicy};
+pub use trip_when::TripWhen;

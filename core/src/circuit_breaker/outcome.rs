@@ -199,6 +199,62 @@ pub enum BreakerState {
     Open,
 }
 
+/// A change of a breaker's state.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{CircuitBreaker, Instant, Reset, Trip, circuit_breaker::BreakerState};
+///
+/// let mut breaker = CircuitBreaker::new(Trip::consecutive(1), Reset::after(Duration::from_secs(30)));
+/// assert_eq!(breaker.last_transition(), None);
+/// breaker.record_failure(Instant::ZERO);
+/// let transition = breaker.last_transition().unwrap();
+/// assert_eq!((transition.from, transition.to), (BreakerState::Closed, BreakerState::Open));
+/// ```
+#[doc(alias("event", "on_state_change", "listener"))]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Transition {
+    /// The state before.
+    pub from: BreakerState,
+    /// The state since.
+    pub to: BreakerState,
+    /// How many there were with this one, over all keys that share a table; after 4,294,967,295 it begins again at 1.
+    /// Of two that are told on two threads it says which came first.
+    pub number: u32,
+}
+
+impl Transition {
+    /// Those since the one of this number (0 for none), if one call of the breaker lies between; first that which came
+    /// first.
+    pub(super) fn since(self, number: u32) -> [Option<Self>; 2] {
+        // Silent probes have failed, and the open time after them is over: the call that notices makes two.
+        let before = self.number.saturating_sub(1);
+        let is_second = self.from == BreakerState::Open && before != number && self.number != number;
+        let first = Self { from: BreakerState::HalfOpen, to: BreakerState::Open, number: before };
+        [is_second.then_some(first), (self.number != number).then_some(self)]
+    }
+}
+
+/// What counts in a closed breaker's window: the numbers that decide whether it opens.
+///
+/// For [`Consecutive`](super::Consecutive) it is the run of failures. A breaker that is not closed counts nothing.
+#[doc(alias("Counts", "metrics", "failure rate"))]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct WindowStats {
+    /// Calls that ended.
+    pub calls: u32,
+    /// Those of them that failed.
+    pub failures: u32,
+    /// Those of them that were slow, whether they failed or not.
+    pub slow_calls: u32,
+}
+
 /// Manual control of a circuit breaker: automatic, forced open, forced closed, or observe only (metrics only, dark launch).
 ///
 /// ```

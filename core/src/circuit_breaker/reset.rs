@@ -36,6 +36,8 @@ pub struct Reset {
     pub(super) call_timeout: Span,
     pub(super) probes: NonZeroU8,
     choices: Choices,
+    /// Of the probes, the part that must succeed.
+    pub(super) probe_successes: Percent,
     /// Of 65,536, the largest part by which an open time is shortened.
     pub(super) jitter: u16,
     /// The state of the random numbers; at first their seed.
@@ -94,6 +96,7 @@ impl Reset {
             call_timeout: Span::MAX,
             probes: NonZeroU8::MIN,
             choices: Choices(0),
+            probe_successes: Percent::new(100),
             jitter: 0,
             random: 0,
         }
@@ -127,8 +130,10 @@ impl Reset {
         self
     }
 
-    /// How many probes a half-open breaker admits, and how many must succeed to close it; 1 by default.
+    /// How many probes a half-open breaker admits; 1 by default. All must succeed to close it, unless
+    /// [`probe_successes`](Self::probe_successes) says otherwise.
     ///
+    #[doc(alias = "permitted calls in half-open state")]
     /// # Panics
     ///
     /// If `probes` is zero: at compile time in a `const` or a `static`.
@@ -137,6 +142,24 @@ impl Reset {
     pub const fn probes(mut self, probes: u8) -> Self {
         assert!(probes > 0, "a breaker without probes would never close");
         self.probes = NonZeroU8::MIN.saturating_add(probes.saturating_sub(1));
+        self
+    }
+
+    /// The share of the [`probes`](Self::probes) that must succeed to close the breaker, rounded up; all by default.
+    ///
+    /// It closes as soon as so many have succeeded, and opens again as soon as so many can succeed no more.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_core::{Reset, circuit_breaker::Percent};
+    ///
+    /// // 6 of 10 close it, the fifth failure opens it again
+    /// const RESET: Reset = Reset::after(Duration::from_secs(30)).probes(10).probe_successes(Percent::new(60));
+    /// ```
+    #[doc(alias("half-open failure rate", "success threshold"))]
+    #[must_use]
+    pub const fn probe_successes(mut self, share: Percent) -> Self {
+        self.probe_successes = share;
         self
     }
 
@@ -206,6 +229,16 @@ impl Reset {
 
     pub(super) fn probe_count(&self) -> u16 {
         u16::from(self.probes.get())
+    }
+
+    /// True if so many successes close a half-open breaker.
+    pub(super) fn closes_after(&self, succeeded: u16) -> bool {
+        self.probe_successes.is_reached(succeeded.into(), self.probe_count().into())
+    }
+
+    /// True if enough probes can still succeed when so many have failed.
+    pub(super) fn bears(&self, failed: u8) -> bool {
+        self.closes_after(self.probe_count().saturating_sub(failed.into()))
     }
 
     /// Never zero.

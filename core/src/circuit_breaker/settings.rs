@@ -18,6 +18,7 @@ pub(super) struct ResetSettings {
     jitter: Option<Percent>,
     seed: Option<u64>,
     probes: Option<NonZeroU8>,
+    probe_successes: Option<Percent>,
     lease: Option<Duration>,
     call_timeout: Option<Duration>,
     on_drop: Option<Outcome>,
@@ -28,6 +29,7 @@ impl From<ResetSettings> for Reset {
     fn from(settings: ResetSettings) -> Self {
         let mut reset = Self::after(settings.after);
         reset.probes = settings.probes.unwrap_or(reset.probes);
+        let reset = settings.probe_successes.map_or(reset, |share| reset.probe_successes(share));
         let reset = if settings.doubling { reset.doubling() } else { reset };
         let reset = settings.up_to.map_or(reset, |longest| reset.up_to(longest));
         let reset = settings.lease.map_or(reset, |lease| reset.lease(lease));
@@ -49,6 +51,7 @@ impl From<Reset> for ResetSettings {
             jitter,
             seed: jitter.map(|_| u64::from(reset.random)),
             probes: Some(reset.probes),
+            probe_successes: (reset.probe_successes < Percent::new(100)).then_some(reset.probe_successes),
             lease: (!reset.lease.is_zero()).then(|| reset.lease.to_duration()),
             call_timeout: (reset.call_timeout < Span::MAX).then(|| reset.call_timeout.to_duration()),
             on_drop: said(reset.dropped()),

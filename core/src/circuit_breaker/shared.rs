@@ -8,7 +8,7 @@ use core::{
 
 use super::{
     BreakerError, BreakerMode, BreakerState, BreakerStats, BreakersIn, CallGuard, CircuitBreaker, GuardedCall, OkOrErr,
-    Open, Outcome, Permit, ReportOutcome, Reset, TripPolicy, call::Admit, guard::OnUnwind,
+    Open, Outcome, Permit, ReportOutcome, Reset, Transition, TripPolicy, WindowStats, call::Admit, guard::OnUnwind,
 };
 use crate::foundation::{
     shared::{Clock, Lock, Shared, Timer},
@@ -143,6 +143,21 @@ where
         self.with_lock(CircuitBreaker::close);
     }
 
+    /// [`CircuitBreaker::open`] now.
+    pub fn open(&self) {
+        self.with(CircuitBreaker::open);
+    }
+
+    /// [`CircuitBreaker::last_transition`].
+    pub fn last_transition(&self) -> Option<Transition> {
+        self.with_lock(|breaker| breaker.last_transition())
+    }
+
+    /// [`CircuitBreaker::window`] now.
+    pub fn window(&self) -> WindowStats {
+        self.with(CircuitBreaker::window)
+    }
+
     /// [`CircuitBreaker::stats`].
     pub fn stats(&self) -> BreakerStats {
         self.with_lock(|breaker| breaker.stats())
@@ -161,7 +176,7 @@ where
     /// For adapters: records what became of a call, or of one without a permit, for a borrowed form of the key whose
     /// [`hash`](BreakersIn::hash) is known; `own` makes the key of a new entry.
     ///
-    /// Keys are made and dropped outside the lock.
+    /// Keys are made and dropped outside the lock. Returns the changes of state that it brought.
     pub fn record_with<Q>(
         &self,
         hash: u64,
@@ -169,11 +184,12 @@ where
         own: impl FnOnce(&Q) -> K,
         permit: Option<Permit>,
         outcome: Outcome,
-    ) where
+    ) -> [Option<Transition>; 2]
+    where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.record_in_two_steps(|_| hash, key, own, permit, outcome);
+        self.record_in_two_steps(|_| hash, key, own, permit, outcome)
     }
 
     fn record_in_two_steps<Q>(
@@ -183,19 +199,26 @@ where
         own: impl FnOnce(&Q) -> K,
         permit: Option<Permit>,
         outcome: Outcome,
-    ) where
+    ) -> [Option<Transition>; 2]
+    where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
         let permit = permit.as_ref();
-        if self.with(|breakers, now| breakers.record_existing(hash(breakers), key, permit, outcome, now)) {
-            return;
+        let (is_recorded, transitions) = self.with(|breakers, now| {
+            breakers.telling(|breakers| breakers.record_existing(hash(breakers), key, permit, outcome, now))
+        });
+        if is_recorded {
+            return transitions;
         }
         // If the key's own code panics, the result still counts.
         let unwinding = OnUnwind::new(|| self.with(|breakers, now| breakers.record_untracked(permit, outcome, now)));
         let key = own(key);
         unwinding.disarm();
-        drop(self.with(|breakers, now| breakers.record_new(hash(breakers), key, permit, outcome, now)));
+        let (_left_over, transitions) = self.with(|breakers, now| {
+            breakers.telling(|breakers| breakers.record_new(hash(breakers), key, permit, outcome, now))
+        });
+        transitions
     }
 }
 
@@ -331,7 +354,7 @@ where
     }
 
     fn record(&self, key: &K, permit: Permit, outcome: Outcome) {
-        self.record_in_two_steps(|breakers| breakers.hash(key), key, K::clone, Some(permit), outcome);
+        let _ = self.record_in_two_steps(|breakers| breakers.hash(key), key, K::clone, Some(permit), outcome);
     }
 
     /// [`BreakersIn::state`].
@@ -352,6 +375,26 @@ where
     /// [`BreakersIn::close`].
     pub fn close(&self, key: &K) -> bool {
         self.with_lock(|breakers| breakers.close(key))
+    }
+
+    /// [`BreakersIn::open`] now. Keys are made and dropped outside the lock.
+    pub fn open(&self, key: &K) -> bool {
+        if self.with(|breakers, now| breakers.open_existing(breakers.hash(key), key, now)) {
+            return true;
+        }
+        let own = key.clone();
+        // Whatever key is left over is dropped here.
+        self.with(|breakers, now| breakers.open_new(breakers.hash(key), own, now)).is_ok()
+    }
+
+    /// [`BreakersIn::last_transition`].
+    pub fn last_transition(&self) -> Option<Transition> {
+        self.with_lock(|breakers| breakers.last_transition())
+    }
+
+    /// [`BreakersIn::window`] now.
+    pub fn window(&self, key: &K) -> WindowStats {
+        self.with(|breakers, now| breakers.window(key, now))
     }
 
     /// [`BreakersIn::stats`].

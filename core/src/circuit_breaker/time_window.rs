@@ -6,7 +6,7 @@ use core::{
 };
 
 use super::{
-    Percent,
+    Percent, WindowStats,
     trip::{Counts, Limits, Policy},
 };
 use crate::foundation::time::{Instant, Span};
@@ -141,6 +141,12 @@ impl<A: AsRef<[Counts]> + AsMut<[Counts]>> Buckets<A> {
         limits.are_reached(self.sum)
     }
 
+    /// What counts at `now`.
+    pub(super) fn counts_at(&mut self, bucket: Span, now: Instant) -> Counts {
+        self.advance(bucket, now);
+        self.sum
+    }
+
     pub(super) fn is_empty(&self, bucket: Span, now: Instant) -> bool {
         // The newest bucket is the last to be forgotten.
         let others = (self.buckets.as_ref().len() as u64).saturating_sub(1);
@@ -176,6 +182,10 @@ impl<const B: usize> Policy for TimeWindow<B> {
 
     fn is_slow(&self, started_at: Instant, now: Instant) -> bool {
         self.limits.is_slow(started_at, now)
+    }
+
+    fn counts(&self, window: &mut Self::Window, now: Instant) -> WindowStats {
+        window.counts_at(self.bucket, now).stats()
     }
 
     fn is_empty(&self, window: &Self::Window, now: Instant) -> bool {

@@ -6,7 +6,7 @@ use core::{
     time::Duration,
 };
 
-use super::{CallWindow, TimeWindow};
+use super::{CallWindow, TimeWindow, TripWhen, WindowStats};
 use crate::foundation::time::{Instant, Span};
 
 /// When a circuit breaker opens: after consecutive failures, or at a failure rate threshold over a count-based or
@@ -55,10 +55,18 @@ impl Trip {
     pub const fn time_window<const B: usize>(span: Duration, failures: Percent) -> TimeWindow<B> {
         TimeWindow::new(span, failures)
     }
+
+    /// When `rule` says so of the calls that `window` counts. See [`TripWhen`].
+    #[doc(alias = "ReadyToTrip")]
+    #[must_use]
+    pub const fn when<W: TripPolicy, F: Fn(WindowStats) -> bool + Clone>(window: W, rule: F) -> TripWhen<W, F> {
+        TripWhen::new(window, rule)
+    }
 }
 
-/// A policy that decides when a circuit breaker opens: [`Consecutive`], [`CallWindow`], [`TimeWindow`], or
-/// [`AnyTrip`](super::AnyTrip), which is any of them by what is known at run time. Closed to others.
+/// A policy that decides when a circuit breaker opens: [`Consecutive`], [`CallWindow`], [`TimeWindow`], one of them with a
+/// rule of one's own, [`TripWhen`], or [`AnyTrip`](super::AnyTrip), which is any of them by what is known at run time.
+/// Closed to others.
 pub trait TripPolicy: Clone + fmt::Debug + Policy {}
 
 impl<P: Clone + fmt::Debug + Policy> TripPolicy for P {}
@@ -80,6 +88,9 @@ pub trait Policy {
     fn is_slow(&self, _started_at: Instant, _now: Instant) -> bool {
         false
     }
+
+    /// What counts now.
+    fn counts(&self, window: &mut Self::Window, now: Instant) -> WindowStats;
 
     /// True if no call counts in the window any more.
     fn is_empty(&self, window: &Self::Window, now: Instant) -> bool;
@@ -136,6 +147,10 @@ impl Policy for Consecutive {
             *run = 0;
             false
         }
+    }
+
+    fn counts(&self, run: &mut u32, _now: Instant) -> WindowStats {
+        WindowStats { calls: *run, failures: *run, slow_calls: 0 }
     }
 
     fn is_empty(&self, run: &u32, _now: Instant) -> bool {
@@ -196,7 +211,7 @@ impl Percent {
     }
 
     /// True if `part` of `whole` is at least this share. Two multiplications and no division.
-    const fn is_reached(self, part: u32, whole: u32) -> bool {
+    pub(super) const fn is_reached(self, part: u32, whole: u32) -> bool {
         (part as u64).saturating_mul(1_000) >= (whole as u64).saturating_mul(self.permille.get() as u64)
     }
 
@@ -252,6 +267,10 @@ pub struct Counts {
 
 impl Counts {
     pub(super) const NONE: Self = Self { calls: 0, failed: 0, slow: 0 };
+
+    pub(super) const fn stats(self) -> WindowStats {
+        WindowStats { calls: self.calls, failures: self.failed, slow_calls: self.slow }
+    }
 
     pub(super) fn add(&mut self, failed: bool, slow: bool) {
         self.calls = self.calls.saturating_add(1);

@@ -10,7 +10,8 @@ use core::{
 
 use super::{
     CallError, CallId, CorrelatorIn,
-    phase::{Calls, Ending, Left, look_after},
+    ending::Ending,
+    phase::{Calls, Left, look_after},
     wait::poll_sleep,
 };
 use crate::foundation::{

@@ -12,8 +12,9 @@ use core::{
 use super::{
     BeginError, CorrelatorStats, Resolution, RoundTrips,
     due::{Due, Slots},
+    ending::Ending,
     ledger::{Ledger, OUT_OF_ORDER},
-    phase::{CLOSED_AT_ONCE, Calls, Closed, Ending, GONE, Left, Phase, Watch, wake_all},
+    phase::{CLOSED_AT_ONCE, Calls, Closed, GONE, Left, Phase, Watch, wake_all},
 };
 use crate::foundation::{
     hash::HashSeed,

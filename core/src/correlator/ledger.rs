@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::{
     BeginError, Resolution,
-    phase::Ending,
+    ending::Ending,
     round_trip::{Meter, RoundTrips},
 };
 use crate::foundation::time::{Instant, Span};

@@ -13,6 +13,7 @@
 //! that future has been told; any other leaves it the moment it is over (or its reply is taken).
 
 mod due;
+mod ending;
 mod gather;
 mod id;
 mod keyed;

@@ -2,7 +2,7 @@
 
 use core::{error::Error, fmt};
 
-use super::{CallId, phase::Ending};
+use super::{CallId, ending::Ending};
 use crate::foundation::time::Instant;
 
 /// A call that has begun.

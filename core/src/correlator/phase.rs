@@ -7,20 +7,13 @@ use core::{
 
 use super::{
     Resolution,
+    ending::Ending,
     ledger::{Behind, Ledger},
 };
 use crate::foundation::{
     shared::{Lock, Shared},
     time::{Instant, Span},
 };
-
-/// How a call was over without a reply.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Ending {
-    Cancelled,
-    Closed,
-    TimedOut,
-}
 
 /// Where a call that holds a slot stands.
 ///

@@ -9,9 +9,10 @@ use core::{
 use super::{
     BeginError, Call, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
     due::{Due, Slots},
+    ending::Ending,
     id::Numbers,
     ledger::{Ledger, OUT_OF_ORDER},
-    phase::{CLOSED_AT_ONCE, Calls, Closed, Ending, GONE, Left, Phase, Watch, wake_all},
+    phase::{CLOSED_AT_ONCE, Calls, Closed, GONE, Left, Phase, Watch, wake_all},
 };
 use crate::foundation::{
     storage::{Allocate, Inline, Link, Storage},

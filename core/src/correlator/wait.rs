@@ -6,7 +6,10 @@ use core::{
     task::{Context, Poll},
 };
 
-use super::phase::{Calls, Ending, Left, look_after};
+use super::{
+    ending::Ending,
+    phase::{Calls, Left, look_after},
+};
 use crate::foundation::{
     shared::{Lock, Shared, Timer},
     time::Instant,

@@ -98,6 +98,27 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         self.remove(slot)
     }
 
+    /// When the lease of a claim of `key` ends that is neither committed nor aborted; `None` if there is none. Whoever is told
+    /// [`Claim::InFlight`] may come again then, or sooner.
+    pub fn in_flight_until<Q>(&mut self, key: &Q, now: Instant) -> Option<Instant>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.in_flight_until_with(self.hash(key), key, now)
+    }
+
+    /// [`in_flight_until`](Self::in_flight_until), for callers that have hashed the key already.
+    pub fn in_flight_until_with<Q>(&mut self, hash: u64, key: &Q, now: Instant) -> Option<Instant>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let now = self.observe(now);
+        let (_, entry) = self.table.find(hash, key).and_then(|slot| self.table.get(slot))?;
+        Some(self.lives.end(entry)).filter(|end| entry.value.is_claimed() && now < *end)
+    }
+
     fn claim_known(&mut self, slot: usize) -> Claim {
         let Some(entry) = self.table.get_mut(slot) else { return Claim::Full };
         if entry.value.is_claimed() {

@@ -48,6 +48,13 @@ where
         let ticket = self.ticket.take().ok_or(ClaimLost)?;
         self.cache.with(|cache, now| cache.commit(ticket, now))
     }
+
+    /// Neither commits nor aborts: it is not known how the work ended. The id stays in flight until the lease ends, and may
+    /// come again then; to keep it out for a TTL, commit.
+    #[doc(alias("leak", "disarm"))]
+    pub fn keep(mut self) {
+        self.ticket = None;
+    }
 }
 
 impl<K, S, H, L, T> Drop for ClaimGuard<'_, K, S, H, L, T>

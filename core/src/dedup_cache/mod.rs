@@ -81,7 +81,8 @@ type Entry<L> = Aged<L, State>;
 ///
 /// # Cost
 ///
-/// Every call is O(1) expected, unless it says otherwise.
+/// Every call is O(1) expected, unless it says otherwise. That is so because all ids of a cache have one TTL, and so expire in
+/// the order in which they came: for ids with another TTL, take another cache.
 #[doc(alias("Cache", "TTL cache", "at least once", "time_to_live"))]
 pub type DedupCache<K, const N: usize, H = HashSeed> = DedupCacheIn<K, Inline<N>, H>;
 
@@ -390,6 +391,32 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         let seen = self.check_with(hash, key, spare, || now)?;
         self.renew(seen, hash, key, now);
         Some(seen)
+    }
+
+    /// Forgets one id before its TTL ends, and gives it back: it may come again. `None` if it is not known.
+    ///
+    /// A claim of it is over, as if it were aborted: its commit is told [`ClaimLost`].
+    #[doc(alias("invalidate", "remove", "del"))]
+    pub fn forget<Q>(&mut self, key: &Q, now: Instant) -> Option<K>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.forget_with(self.hash(key), key, now)
+    }
+
+    /// [`forget`](Self::forget), for callers that have hashed the key already.
+    pub fn forget_with<Q>(&mut self, hash: u64, key: &Q, now: Instant) -> Option<K>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let now = self.observe(now);
+        let slot = self.table.find(hash, key).filter(|slot| self.is_alive(*slot, now))?;
+        let is_claimed = self.table.get(slot).is_some_and(|(_, entry)| entry.value.is_claimed());
+        let counter = if is_claimed { &mut self.stats.aborted } else { &mut self.stats.removed };
+        *counter = counter.saturating_add(1);
+        self.remove(slot)
     }
 
     /// Forgets every id whose TTL or lease has ended, and tells how many. O(those).

@@ -116,7 +116,7 @@ pub enum OnFull {
 /// The counts of a [`DedupCache`](crate::dedup_cache::DedupCache).
 ///
 /// Each call of `check`, `mark` and `claim` counts once in `fresh`, `duplicates`, `in_flight` or `refused`. Every id has
-/// an end: `fresh = held + expired + forgotten + aborted + given_up`. So has every claim:
+/// an end: `fresh = held + expired + forgotten + removed + aborted + given_up`. So has every claim:
 /// `claimed = pending + committed + aborted + given_up`.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
@@ -135,7 +135,7 @@ pub struct DedupStats {
     pub claimed: u64,
     /// Claims that were committed, or whose id was marked meanwhile.
     pub committed: u64,
-    /// Claims that were aborted.
+    /// Claims that were aborted, or whose id was removed by [`forget`](crate::dedup_cache::DedupCacheIn::forget).
     pub aborted: u64,
     /// Claims whose lease ended.
     pub given_up: u64,
@@ -143,6 +143,8 @@ pub struct DedupStats {
     pub expired: u64,
     /// Live ids that were forgotten for want of room.
     pub forgotten: u64,
+    /// Ids without a claim that [`forget`](crate::dedup_cache::DedupCacheIn::forget) removed.
+    pub removed: u64,
     /// Ids that have an entry now.
     pub held: u64,
     /// Claims that are neither committed nor aborted.
@@ -161,6 +163,7 @@ impl DedupStats {
         given_up: 0,
         expired: 0,
         forgotten: 0,
+        removed: 0,
         held: 0,
         pending: 0,
     };
@@ -179,6 +182,7 @@ impl DedupStats {
             given_up: self.given_up.saturating_add(other.given_up),
             expired: self.expired.saturating_add(other.expired),
             forgotten: self.forgotten.saturating_add(other.forgotten),
+            removed: self.removed.saturating_add(other.removed),
             held: self.held.saturating_add(other.held),
             pending: self.pending.saturating_add(other.pending),
         }

@@ -80,6 +80,24 @@ where
         claim.map(|ticket| ClaimGuard::new(self, ticket))
     }
 
+    /// [`DedupCacheIn::forget`] now; true if it was known. The id is dropped outside the lock.
+    pub fn forget<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.with(|cache, now| cache.forget(key, now)).is_some()
+    }
+
+    /// [`DedupCacheIn::in_flight_until`] now.
+    pub fn in_flight_until<Q>(&self, key: &Q) -> Option<Instant>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.with(|cache, now| cache.in_flight_until(key, now))
+    }
+
     /// [`DedupCacheIn::cleanup`] now. Leaves the lock after every 8 ids.
     pub fn cleanup(&self) -> usize {
         let mut removed = 0_usize;

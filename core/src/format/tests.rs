@@ -13,7 +13,7 @@ use crate::{
     foundation::{hash::*, storage::*, time::*, wait_list::*},
     logger::*,
     quorum::*,
-    rate_limiter::{self, *},
+    rate_limiter::{OnFull as OnFullOfLimiter, *},
     retry::*,
 };
 
@@ -36,6 +36,7 @@ const _: () = {
     format::<BatchWorker<'_, heapless::Vec<u8, 4>, Inline<2>, RefCell<Queue>, test_util::ManualClock>>();
 
     format::<(BreakerError<u8>, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset)>();
+    format::<(Transition, WindowStats)>();
     format::<(BreakersIn<u8, Consecutive, Inline<4>>, CircuitBreaker<CallWindow<8>>, CircuitBreaker<TimeWindow<8>>)>();
     format::<(AnyTrip<Inline<8>>, Buckets<[u8; 8]>, CallGuard<OnCall>, CallRing<[u8; 8]>, CallWindow<8>)>();
     format::<(Consecutive, Percent, TimeWindow<8>, Trip)>();
@@ -58,7 +59,7 @@ const _: () = {
         Gcra,
         GcraState,
         CostExceedsBurst,
-        rate_limiter::OnFull,
+        OnFullOfLimiter,
         SlidingLog<5>,
         SlidingLogIn<Inline<5>>,
         SlidingLogState<5>,

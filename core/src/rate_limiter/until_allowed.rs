@@ -163,6 +163,7 @@ where
     ///
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota, at once or when another quota makes it so;
     /// nothing was taken from the quota, and it counts as denied.
+    #[expect(clippy::type_complexity, reason = "every part of it is the caller's")]
     pub const fn until_allowed_n<'a, C, const W: usize>(
         &'a self,
         key: &'a K,
@@ -176,7 +177,8 @@ where
         UntilAllowed::new(self, key, cost, None, queue)
     }
 
-    /// [`until_allowed_n`](Self::until_allowed_n), unless it would take longer than `longest`.
+    /// [`until_allowed_n`](Self::until_allowed_n), unless it would take longer than `longest`: a reservation with a longest
+    /// wait.
     ///
     /// It fails at once if those who wait already, and what the quota has left, make it longer; and later if others,
     /// by [`allow`](Self::allow), take what it waits for. It never takes longer than `longest`, but for a second where the
@@ -186,6 +188,7 @@ where
     ///
     /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`].
     /// Nothing was taken from the quota, and it counts as denied.
+    #[expect(clippy::type_complexity, reason = "every part of it is the caller's")]
     pub const fn until_allowed_within<'a, C, const W: usize>(
         &'a self,
         key: &'a K,

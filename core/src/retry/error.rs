@@ -2,6 +2,8 @@
 
 use core::{error::Error, fmt};
 
+#[cfg(doc)]
+use super::Failure;
 use super::Reason;
 
 /// A retry gave up: the last error, the number of attempts and the [`Reason`]. It says what the last error says, so its
@@ -10,9 +12,10 @@ use super::Reason;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetryError<E> {
-    /// The error of the last attempt; `None` if that attempt was cut off.
+    /// The last error that the operation returned; `None` if every attempt was cut off. It is of an earlier attempt if
+    /// the last one was cut off.
     pub last: Option<E>,
-    /// How many attempts were made.
+    /// How many attempts were made; [refused](Failure::RefusedUntil) ones that count as none are not among them.
     pub attempts: u32,
     /// Why there was no other attempt.
     pub reason: Reason,

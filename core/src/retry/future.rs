@@ -13,7 +13,7 @@ use rand_core::Rng;
 
 use super::{
     Failure, Operation, Progress, Reason, Retry, RetryBudget, RetryError, Retrying, Step,
-    rules::{Hint, NoBudget, Notify, Plain, RetryIf},
+    rules::{Classify, NoBudget, Notify, Plain, RetryIf},
 };
 use crate::foundation::{
     shared::{Lock, Timer},
@@ -75,6 +75,7 @@ enum Stage {
 /// What is known of an operation that has failed once.
 struct Failed<E> {
     progress: Progress,
+    /// Of the last attempt that was not cut off.
     last: Option<E>,
     attempts: u32,
 }
@@ -97,7 +98,7 @@ where
     T: Timer,
     R: Rng,
     P: RetryIf<O::Error>,
-    H: Hint<O::Error>,
+    H: Classify<O::Error>,
     N: Notify<O::Error>,
     B: Lock<Target = RetryBudget>,
 {
@@ -122,7 +123,7 @@ where
                 Stage::Attempt => {
                     let Some(attempt) = this.attempt.as_mut().as_pin_mut() else { return Poll::Pending };
                     // The attempt comes first: a late success is one.
-                    let last = match attempt.poll(cx) {
+                    let error = match attempt.poll(cx) {
                         Poll::Ready(Ok(value)) => {
                             *this.stage = Stage::Ended;
                             this.attempt.set(None);
@@ -139,26 +140,37 @@ where
                     this.attempt.set(None);
                     this.sleep.set(None);
                     let setup = &mut *this.setup;
-                    let failure = match &last {
-                        Some(error) if !setup.retry_if.is_worth_another(error) => Failure::Permanent,
-                        Some(error) => setup.hint.hint(error).map_or(Failure::Transient, Failure::RetryAfter),
-                        None => Failure::Transient,
+                    let (progress, earlier) = match this.failed.take() {
+                        Some(failed) => (failed.progress, failed.last),
+                        None => (setup.policy.start(*this.started_at).progress, None),
                     };
-                    let now = setup.timer.now();
-                    let progress = this.failed.take().map(|failed| failed.progress);
-                    let progress = progress.unwrap_or_else(|| setup.policy.start(*this.started_at).progress);
+                    let is_cut_off = error.is_none();
+                    let last = error.or(earlier);
+                    let error = last.as_ref().filter(|_| !is_cut_off);
                     let mut retry = Retry { policy: &setup.policy, progress };
-                    let attempts = retry.attempts();
-                    let (budget, timer) = (setup.budget.as_ref(), &setup.timer);
+                    let number = retry.attempts();
+                    let failure = match error {
+                        Some(error) if !setup.retry_if.is_worth_another(error) => Failure::Permanent,
+                        error => setup.classify.classify(error, number),
+                    };
+                    let attempts = number.saturating_sub(u32::from(retry.is_refusal(failure)));
+                    let now = setup.timer.now();
+                    let (budget, timer, mut is_charged) = (setup.budget.as_ref(), &setup.timer, false);
                     // The time by its lock: no other task has brought a later one.
-                    let admit = || budget.is_none_or(|budget| budget.with(|budget| budget.withdraw(timer.now())));
+                    let admit = || {
+                        is_charged = true;
+                        budget.is_none_or(|budget| budget.with(|budget| budget.withdraw(timer.now())))
+                    };
                     let at = match retry.next_if(failure, now, &mut setup.rng, admit) {
+                        Step::GiveUp(Reason::AttemptsExhausted) if is_cut_off => {
+                            return Poll::Ready(Err(RetryError { last, attempts, reason: Reason::AttemptTimedOut }));
+                        }
                         Step::GiveUp(reason) => return Poll::Ready(Err(RetryError { last, attempts, reason })),
                         Step::RetryAt(at) => at,
                     };
                     let progress = retry.progress;
-                    *this.is_charged = true;
-                    setup.notify.notify(last.as_ref(), at.saturating_duration_since(now));
+                    *this.is_charged = is_charged;
+                    setup.notify.notify(error, number, at.saturating_duration_since(now));
                     *this.failed = Some(Failed { progress, last, attempts });
                     this.sleep.set(Some(setup.timer.sleep_until(at)));
                     *this.stage = Stage::Wait { was_asleep: false, is_over: false };
@@ -180,14 +192,13 @@ where
                     let now = this.setup.timer.now();
                     let Some(failed) = this.failed.as_mut() else { return Poll::Pending };
                     let retry = Retry { policy: &this.setup.policy, progress: failed.progress };
-                    let last = failed.last.take();
                     if retry.is_over(now) {
                         // The timer was late.
                         *this.stage = Stage::Ended;
                         if mem::take(this.is_charged) {
                             refund(&this.setup.budget);
                         }
-                        let (attempts, reason) = (failed.attempts, Reason::DeadlineExceeded);
+                        let (last, attempts, reason) = (failed.last.take(), failed.attempts, Reason::DeadlineExceeded);
                         return Poll::Ready(Err(RetryError { last, attempts, reason }));
                     }
                     *this.is_charged = false;

@@ -36,7 +36,7 @@ pub use future::RetryFuture;
 pub use jitter::Jitter;
 pub use policy::RetryPolicy;
 pub use retrying::{Operation, Retrying};
-pub use rules::{Hint, NoBudget, Notify, Plain, RetryIf};
+pub use rules::{Classify, Hint, NoBudget, Notify, Plain, RetryIf};
 
 /// The retry decision for one operation: after each failure it says when to try again, or why not to.
 ///
@@ -95,11 +95,23 @@ struct Progress {
 
 /// How an attempt failed: transient, permanent, or with a time to wait (`Retry-After`).
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Failure {
+    /// Worth another try after this time, instead of the delay that the policy would choose.
+    ///
+    /// Jitter does not change it, and it is cut to [`max_delay`](RetryPolicy::max_delay). This serves a list of delays, a
+    /// Fibonacci sequence, and jitter of one's own.
+    Delay(Duration),
     /// Trying again would fail again.
     Permanent,
+    /// The attempt was not made: an open circuit breaker or a rate limiter refused it until then.
+    ///
+    /// Nobody was called, so it counts as no attempt: it uses up neither [`max_retries`](RetryPolicy::max_retries) nor the
+    /// budget, and the next delay does not grow. Time alone bounds it: without
+    /// [`max_elapsed`](RetryPolicy::max_elapsed) it counts as any other failure. The next try comes at that instant, if it
+    /// is neither sooner than the policy's own delay nor later than [`max_delay`](RetryPolicy::max_delay).
+    RefusedUntil(Instant),
     /// Worth another try, but not before this time has passed: a server's `Retry-After`.
     ///
     /// It can make a delay longer, never shorter, and overrides none of the policy's limits: a longer one is cut to
@@ -139,7 +151,11 @@ impl Step {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
+    /// [`max_retries`](RetryPolicy::max_retries) are used up, and the last attempt was cut off at
+    /// [`attempt_timeout`](RetryPolicy::attempt_timeout). Only [`RetryPolicy::call_with`] tells it, because it cuts off.
+    AttemptTimedOut,
     /// [`max_retries`](RetryPolicy::max_retries) are used up.
+    #[doc(alias = "max attempts")]
     AttemptsExhausted,
     /// The shared [`RetryBudget`] is used up.
     BudgetExhausted,
@@ -152,6 +168,7 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::AttemptTimedOut => "the last of them timed out",
             Self::AttemptsExhausted => "no attempt is left",
             Self::BudgetExhausted => "the retry budget is used up",
             Self::DeadlineExceeded => "no time is left",
@@ -194,7 +211,8 @@ impl<'p> Retry<'p> {
         self.policy.attempt_deadline(self.progress.started_at, now)
     }
 
-    /// How many attempts there are so far, the first and the next one included.
+    /// How many attempts there are so far, the first and the next one included;
+    /// [refused](Failure::RefusedUntil) ones are not.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.progress.retries.saturating_add(1)
@@ -203,6 +221,11 @@ impl<'p> Retry<'p> {
     /// True once no time is left.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         now >= self.deadline(now)
+    }
+
+    /// True if this failure is bounded by time alone.
+    pub(crate) fn is_refusal(&self, failure: Failure) -> bool {
+        matches!(failure, Failure::RefusedUntil(_)) && self.policy.max_elapsed < Span::MAX
     }
 
     /// `admit` is asked last, and only if everything else allows the retry.
@@ -216,18 +239,24 @@ impl<'p> Retry<'p> {
         if matches!(failure, Failure::Permanent) {
             return Step::GiveUp(Reason::NotRetryable);
         }
-        if self.progress.retries >= self.policy.max_retries {
+        let is_refusal = self.is_refusal(failure);
+        if !is_refusal && self.progress.retries >= self.policy.max_retries {
             return Step::GiveUp(Reason::AttemptsExhausted);
         }
         let most = self.policy.capped(self.progress.longest);
         let drawn = self.policy.draw(most, rng);
         let at = now.after(match failure {
+            Failure::Delay(delay) => self.policy.capped(Span::new(delay)),
+            Failure::RefusedUntil(at) => drawn.max(self.policy.capped(at.since(now))),
             Failure::RetryAfter(hint) => drawn.max(self.policy.capped(Span::new(hint))),
             Failure::Permanent | Failure::Transient => drawn,
         });
         self.progress.started_at = self.progress.started_at.earlier(now);
         if at >= self.progress.started_at.after(self.policy.max_elapsed) {
             return Step::GiveUp(Reason::DeadlineExceeded);
+        }
+        if is_refusal {
+            return Step::RetryAt(at);
         }
         if !admit() {
             return Step::GiveUp(Reason::BudgetExhausted);

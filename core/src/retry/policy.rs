@@ -48,6 +48,8 @@ pub struct RetryPolicy {
     pub(super) max_elapsed: Span,
     pub(super) attempt_timeout: Span,
     pub(super) max_retries: u32,
+    /// What a delay is multiplied by, in percent, if it grows so.
+    pub(super) factor: u16,
     pub(super) growth: Growth,
     pub(super) jitter: Jitter,
 }
@@ -55,12 +57,18 @@ pub struct RetryPolicy {
 /// The largest span, for a limit that is not set: everything later saturates there too.
 pub(super) const NO_LIMIT: Duration = Span::MAX.to_duration();
 
+/// The factor of an exponential policy, in percent, if nothing else is said.
+const DOUBLE: u16 = 200;
+
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Growth {
     Constant,
     Exponential,
+    /// Exponential by another factor than 2.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    Factor,
     Linear,
 }
 
@@ -71,7 +79,7 @@ impl RetryPolicy {
         Self::new(base, Growth::Constant)
     }
 
-    /// `base`, twice `base`, four times `base`, ...
+    /// `base`, twice `base`, four times `base`, ...; for another factor see [`factor_percent`](Self::factor_percent).
     #[doc(alias("with_factor", "with_min_delay"))]
     #[must_use]
     pub const fn exponential(base: Duration) -> Self {
@@ -94,9 +102,32 @@ impl RetryPolicy {
             max_elapsed: Span::new(NO_LIMIT),
             attempt_timeout: Span::new(NO_LIMIT),
             max_retries: 3,
+            factor: DOUBLE,
             growth,
             jitter: Jitter::Full,
         }
+    }
+
+    /// Multiplies each delay of an [`exponential`](Self::exponential) policy by `percent` of a hundred: 150 is half as long
+    /// again. 200 by default; anything below 100 is 100. It changes no other policy.
+    ///
+    /// Here a step divides by 100.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_core::RetryPolicy;
+    ///
+    /// const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(1)).factor_percent(150);
+    /// assert_eq!(POLICY.delay_for(2), Duration::from_millis(2_250));
+    /// ```
+    #[doc(alias("multiplier", "base", "ratio"))]
+    #[must_use]
+    pub const fn factor_percent(mut self, percent: u16) -> Self {
+        if matches!(self.growth, Growth::Exponential | Growth::Factor) {
+            self.factor = if percent < 100 { 100 } else { percent };
+            self.growth = if percent == DOUBLE { Growth::Exponential } else { Growth::Factor };
+        }
+        self
     }
 
     /// No delay is longer than `max_delay`, whatever growth, jitter and the server say.
@@ -149,7 +180,8 @@ impl RetryPolicy {
 
     /// The delay that follows the failure of attempt `attempt`, counted from 0, before jitter; jitter makes none longer.
     ///
-    /// Never more than [`max_delay`](Self::max_delay), and no attempt number overflows.
+    /// Never more than [`max_delay`](Self::max_delay), and no attempt number overflows. O(1), but with a
+    /// [`factor_percent`](Self::factor_percent) a step for each attempt until the delay no longer grows.
     #[doc(alias = "DelayFor")]
     #[must_use]
     pub const fn delay_for(&self, attempt: u32) -> Duration {
@@ -203,6 +235,7 @@ impl RetryPolicy {
             (Jitter::Decorrelated, _) => drawn.plus(drawn).plus(drawn),
             (_, Growth::Constant) => most,
             (_, Growth::Exponential) => most.plus(most),
+            (_, Growth::Factor) => percent_of(self.factor, most),
             (_, Growth::Linear) => most.plus(self.base),
         }
     }
@@ -224,9 +257,25 @@ impl RetryPolicy {
         match self.growth {
             Growth::Constant => self.base,
             Growth::Exponential => self.base.doubled(attempt),
+            Growth::Factor => {
+                let (mut span, mut rest) = (self.base, attempt);
+                while rest > 0 && span.as_nanos() < self.max_delay.as_nanos() {
+                    let longer = percent_of(self.factor, span);
+                    rest = if longer.as_nanos() == span.as_nanos() { 0 } else { rest.saturating_sub(1) };
+                    span = longer;
+                }
+                span
+            }
             Growth::Linear => self.base.times((attempt as u64).saturating_add(1)),
         }
     }
+}
+
+/// So many hundredths of a span.
+const fn percent_of(percent: u16, span: Span) -> Span {
+    let (hundreds, rest) = (span.as_nanos() / 100, span.as_nanos() % 100);
+    let rest = rest.saturating_mul(percent as u64) / 100;
+    Span::from_nanos(hundreds.saturating_mul(percent as u64).saturating_add(rest))
 }
 
 const fn shorter(one: Span, other: Span) -> Span {

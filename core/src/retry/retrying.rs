@@ -9,8 +9,8 @@ use core::{
 use rand_core::Rng;
 
 use super::{
-    RetryBudget, RetryError, RetryFuture, RetryPolicy,
-    rules::{Hint, NoBudget, Notify, Plain, RetryIf},
+    Failure, RetryBudget, RetryError, RetryFuture, RetryPolicy,
+    rules::{Classify, Hint, NoBudget, Notify, Plain, RetryIf},
 };
 use crate::foundation::shared::{Lock, Timer};
 
@@ -55,7 +55,7 @@ pub struct Retrying<O, T, R, P = Plain, H = Plain, N = Plain, B = NoBudget> {
     pub(super) policy: RetryPolicy,
     pub(super) operation: O,
     pub(super) retry_if: P,
-    pub(super) hint: H,
+    pub(super) classify: H,
     pub(super) notify: N,
     pub(super) budget: Option<B>,
     pub(super) is_nested: bool,
@@ -126,7 +126,7 @@ impl RetryPolicy {
             policy: self,
             operation,
             retry_if: Plain,
-            hint: Plain,
+            classify: Plain,
             notify: Plain,
             budget: None,
             is_nested: false,
@@ -142,23 +142,97 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
     /// An attempt that was cut off has no error, and is always worth another one.
     #[doc(alias("Condition", "ShouldHandle", "retryOnException", "retryOnResult", "when"))]
     pub fn retry_if<Q: FnMut(&O::Error) -> bool>(self, retry_if: Q) -> Retrying<O, T, R, Q, H, N, B> {
-        let Self { policy, operation, hint, notify, budget, is_nested, timer, rng, .. } = self;
-        Retrying { policy, operation, retry_if, hint, notify, budget, is_nested, timer, rng }
+        let Self { policy, operation, classify, notify, budget, is_nested, timer, rng, .. } = self;
+        Retrying { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
     }
 
-    /// `hint` finds in an error how long the server asks to wait: see [`Failure::RetryAfter`](super::Failure::RetryAfter).
-    #[doc(alias("DelayGenerator", "Retry-After", "adjust"))]
-    pub fn hint<I: FnMut(&O::Error) -> Option<Duration>>(self, hint: I) -> Retrying<O, T, R, P, I, N, B> {
+    /// `hint` finds in an error how long the server asks to wait: see [`Failure::RetryAfter`]. It takes the place of
+    /// [`classify`](Self::classify).
+    #[doc(alias("Retry-After"))]
+    pub fn hint<I: FnMut(&O::Error) -> Option<Duration>>(self, hint: I) -> Retrying<O, T, R, P, Hint<I>, N, B> {
+        self.with_classify(Hint(hint))
+    }
+
+    /// `classify` says of each failed attempt whether and when to try again. It takes the place of [`hint`](Self::hint);
+    /// if there is a [`retry_if`](Self::retry_if), that is asked first.
+    ///
+    /// It is told the error (`None` if the attempt was cut off) and the number of the attempt, from 1 on: every failure
+    /// passes here, the last one too. So it serves delays by a function of both, errors that are given up when they ask
+    /// for too much, refusals that are no attempts, and a record of all errors.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_core::{Instant, RetryPolicy, circuit_breaker::BreakerError, retry::Failure};
+    /// # use core::{convert::Infallible, future::{Ready, ready}, pin::pin, task::{Context, Waker}};
+    /// # use steadfast_core::{Clock, Timer};
+    /// # struct Board;
+    /// # impl Clock for Board {
+    /// #     fn now(&self) -> Instant { Instant::ZERO }
+    /// # }
+    /// # impl Timer for Board {
+    /// #     type Sleep = Ready<()>;
+    /// #     fn sleep_until(&self, _: Instant) -> Ready<()> { ready(()) }
+    /// # }
+    /// # impl rand_core::TryRng for Board {
+    /// #     type Error = Infallible;
+    /// #     fn try_next_u32(&mut self) -> Result<u32, Infallible> { Ok(1 << 31) }
+    /// #     fn try_next_u64(&mut self) -> Result<u64, Infallible> { Ok(0) }
+    /// #     fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Infallible> { Ok(()) }
+    /// # }
+    /// # let (timer, mut rng) = (Board, Board);
+    ///
+    /// enum StoreError {
+    ///     Busy { retry_after: Duration },
+    ///     Full,
+    /// }
+    ///
+    /// const DELAYS: [Duration; 4] =
+    ///     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5), Duration::from_secs(10)];
+    /// const POLICY: RetryPolicy =
+    ///     RetryPolicy::constant(Duration::from_secs(30)).max_retries(6).max_elapsed(Duration::from_secs(300));
+    ///
+    /// # let example = async {
+    /// # let answers = [
+    /// #     Some(BreakerError::Open { retry_at: Instant::from_secs(9) }),
+    /// #     Some(BreakerError::Inner(StoreError::Busy { retry_after: Duration::from_secs(3) })),
+    /// #     Some(BreakerError::TimedOut),
+    /// #     Some(BreakerError::Inner(StoreError::Busy { retry_after: Duration::from_secs(3_600) })),
+    /// # ];
+    /// # let mut answers = answers.into_iter();
+    /// # let mut store = || ready(answers.next().flatten().map_or(Ok("stored"), Err));
+    /// let result = POLICY
+    ///     .call_with(&timer, &mut rng, || store()) // through a circuit breaker
+    ///     .classify(|error, attempt| match error {
+    ///         Some(BreakerError::Open { retry_at }) => Failure::RefusedUntil(*retry_at),
+    ///         Some(BreakerError::Inner(StoreError::Busy { retry_after })) if retry_after.as_secs() > 60 => Failure::Permanent,
+    ///         Some(BreakerError::Inner(StoreError::Busy { retry_after })) => Failure::RetryAfter(*retry_after),
+    ///         Some(BreakerError::Inner(StoreError::Full)) => Failure::Permanent,
+    ///         _ => {
+    ///             DELAYS.get(attempt as usize - 1).map_or(Failure::Transient, |delay| Failure::Delay(*delay))
+    ///         }
+    ///     })
+    ///     .await;
+    /// # assert_eq!(result.unwrap_err().attempts, 3, "the refusal is none");
+    /// # };
+    /// # let (mut example, mut cx) = (pin!(example), Context::from_waker(Waker::noop()));
+    /// # assert!((0..9).any(|_| example.as_mut().poll(&mut cx).is_ready()));
+    /// ```
+    #[doc(alias("DelayGenerator", "fibonacci", "adjust"))]
+    pub fn classify<I: FnMut(Option<&O::Error>, u32) -> Failure>(self, classify: I) -> Retrying<O, T, R, P, I, N, B> {
+        self.with_classify(classify)
+    }
+
+    fn with_classify<I>(self, classify: I) -> Retrying<O, T, R, P, I, N, B> {
         let Self { policy, operation, retry_if, notify, budget, is_nested, timer, rng, .. } = self;
-        Retrying { policy, operation, retry_if, hint, notify, budget, is_nested, timer, rng }
+        Retrying { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
     }
 
-    /// `notify` is told each error that is followed by another attempt (`None` if the attempt was cut off), and the
-    /// delay until then.
+    /// `notify` is told each error that is followed by another attempt (`None` if the attempt was cut off), the number of
+    /// the attempt from 1 on, and the delay until the next. The last error is in the [`RetryError`].
     #[doc(alias = "OnRetry")]
-    pub fn notify<M: FnMut(Option<&O::Error>, Duration)>(self, notify: M) -> Retrying<O, T, R, P, H, M, B> {
-        let Self { policy, operation, retry_if, hint, budget, is_nested, timer, rng, .. } = self;
-        Retrying { policy, operation, retry_if, hint, notify, budget, is_nested, timer, rng }
+    pub fn notify<M: FnMut(Option<&O::Error>, u32, Duration)>(self, notify: M) -> Retrying<O, T, R, P, H, M, B> {
+        let Self { policy, operation, retry_if, classify, budget, is_nested, timer, rng, .. } = self;
+        Retrying { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
     }
 
     /// This operation puts its share into `budget`, and takes its retries out of it.
@@ -175,8 +249,8 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
     }
 
     fn with_budget<C>(self, budget: C, is_nested: bool) -> Retrying<O, T, R, P, H, N, C> {
-        let Self { policy, operation, retry_if, hint, notify, timer, rng, .. } = self;
-        Retrying { policy, operation, retry_if, hint, notify, budget: Some(budget), is_nested, timer, rng }
+        let Self { policy, operation, retry_if, classify, notify, timer, rng, .. } = self;
+        Retrying { policy, operation, retry_if, classify, notify, budget: Some(budget), is_nested, timer, rng }
     }
 }
 
@@ -186,7 +260,7 @@ where
     T: Timer,
     R: Rng,
     P: RetryIf<O::Error>,
-    H: Hint<O::Error>,
+    H: Classify<O::Error>,
     N: Notify<O::Error>,
     B: Lock<Target = RetryBudget>,
 {

@@ -138,7 +138,7 @@ fn d5_a_hint_counts_only_within_the_caps() {
         STASH
             .call_with(&timer, Seeded(1), || ready(Err::<(), _>(secs(3_600))))
             .hint(|error| Some(*error))
-            .notify(|_, delay| delays.borrow_mut().push(delay))
+            .notify(|_, _, delay| delays.borrow_mut().push(delay))
             .await
     });
     assert_eq!(result.unwrap_err().reason, Reason::AttemptsExhausted);
@@ -163,6 +163,144 @@ fn an_attempt_that_hangs_is_cut_off_and_tried_again() {
         (policy.call_with(&timer, Seeded(1), operation).await, elapsed(&timer))
     });
     assert_eq!((result, calls.get(), slept), (Ok("stored"), 3, secs(5 + 1 + 5 + 2)));
+}
+
+#[test]
+fn found_b10_an_attempt_that_is_cut_off_keeps_the_error_of_the_one_before() {
+    let calls = Cell::new(0);
+    let operation = || {
+        calls.set(calls.get() + 1);
+        let number = calls.get();
+        async move {
+            if number > 2 {
+                pending::<()>().await;
+            }
+            Err::<(), _>(number)
+        }
+    };
+    let policy = STASH.attempt_timeout(secs(5));
+    let told = RefCell::new(Vec::new());
+    let result = run(async |timer| {
+        let notify = |error: Option<&i32>, attempt, _| told.borrow_mut().push((error.copied(), attempt));
+        policy.call_with(&timer, Seeded(1), operation).notify(notify).await
+    });
+    assert_eq!(result, Err(RetryError { last: Some(2), attempts: 4, reason: Reason::AttemptTimedOut }));
+    assert_eq!(told.into_inner(), [(Some(1), 1), (Some(2), 2), (None, 3)], "a cut-off has no error of its own");
+
+    calls.set(0);
+    let result = run(async |timer| policy.max_elapsed(secs(7)).call_with(&timer, Seeded(1), operation).await);
+    assert_eq!(result, Err(RetryError { last: Some(2), attempts: 3, reason: Reason::DeadlineExceeded }));
+}
+
+#[test]
+fn found_b10_a_delay_is_a_function_of_attempt_and_error() {
+    let (mut delays, mut errors, calls) = (Vec::new(), Vec::new(), Cell::new(0));
+    let result = run(async |timer| {
+        let operation = || {
+            calls.set(calls.get() + 1);
+            ready(Err::<(), _>(calls.get()))
+        };
+        STASH
+            .max_retries(6)
+            .call_with(&timer, Seeded(1), operation)
+            .classify(|error, attempt| {
+                errors.push(error.copied());
+                match attempt {
+                    1..=4 => Failure::Delay([secs(1), secs(1), secs(2), secs(3)][attempt as usize - 1]),
+                    5 => Failure::Delay(Duration::MAX),
+                    _ => Failure::Permanent,
+                }
+            })
+            .notify(|_, _, delay| delays.push(delay))
+            .await
+    });
+    assert_eq!(result, Err(RetryError { last: Some(6), attempts: 6, reason: Reason::NotRetryable }));
+    assert_eq!(delays, [secs(1), secs(1), secs(2), secs(3), secs(30)], "never above the maximum");
+    assert_eq!(errors, [1, 2, 3, 4, 5, 6].map(Some), "all errors pass by, the last one too");
+}
+
+#[test]
+fn retry_if_is_asked_before_classify() {
+    let result = run(async |timer| {
+        let run = STASH.call_with(&timer, Seeded(1), || ready(Err::<(), _>(7))).retry_if(|error| *error != 7);
+        run.classify(|_, _| unreachable!("it is known to be permanent")).await
+    });
+    assert_eq!(result.unwrap_err().reason, Reason::NotRetryable);
+}
+
+/// Refused until 100 s, as an open breaker refuses; then it fails for ever.
+fn refused(error: Option<&Result<Instant, ()>>, _: u32) -> Failure {
+    match error {
+        Some(Ok(at)) => Failure::RefusedUntil(*at),
+        Some(Err(())) | None => Failure::Transient,
+    }
+}
+
+#[test]
+fn found_b10_a_refusal_is_no_attempt_and_takes_nothing_from_the_budget() {
+    let budget = RefCell::new(RetryBudget::percent(0).floor_per_second(0).burst(3));
+    let (made, delays) = (Cell::new(0), RefCell::new(Vec::new()));
+    let result = run(async |timer| {
+        let operation = || {
+            let at = Instant::from_secs(100);
+            if timer.now() < at {
+                return ready(Err::<(), _>(Ok(at)));
+            }
+            made.set(made.get() + 1);
+            ready(Err(Err(())))
+        };
+        STASH
+            .max_elapsed(secs(1_000))
+            .call_with(&timer, Seeded(1), operation)
+            .classify(refused)
+            .notify(|_, attempt, delay| delays.borrow_mut().push((attempt, delay)))
+            .budget(&budget)
+            .await
+    });
+    assert_eq!(result, Err(RetryError { last: Some(Err(())), attempts: 4, reason: Reason::AttemptsExhausted }));
+    assert_eq!((made.get(), budget.borrow().stats().withdrawn), (4, 3));
+    let waits = [(1, secs(30)), (1, secs(30)), (1, secs(30)), (1, secs(10))];
+    assert_eq!(delays.into_inner(), [&waits[..], &[(1, secs(1)), (2, secs(2)), (3, secs(4))]].concat());
+}
+
+#[test]
+fn found_b10_refusals_are_bounded_in_time_and_without_a_limit_in_number() {
+    let count = |policy: RetryPolicy| {
+        let calls = Cell::new(0);
+        let result = run(async |timer| {
+            let operation = || {
+                calls.set(calls.get() + 1);
+                ready(Err::<(), _>(Ok(Instant::MAX)))
+            };
+            policy.call_with(&timer, Seeded(1), operation).classify(refused).await
+        });
+        let error = result.unwrap_err();
+        (error.reason, error.attempts, calls.get())
+    };
+    assert_eq!(count(STASH.max_elapsed(secs(100))), (Reason::DeadlineExceeded, 0, 4));
+    assert_eq!(count(STASH), (Reason::AttemptsExhausted, 4, 4));
+}
+
+#[test]
+fn a_refused_retry_that_is_cancelled_gives_back_nothing_twice() {
+    let budget = RefCell::new(RetryBudget::percent(0).floor_per_second(0).burst(2));
+    let calls = Cell::new(0);
+    let mut simulator = Simulator::new(1);
+    let timer = simulator.timer();
+    let task = simulator.spawn(async {
+        let operation = || {
+            calls.set(calls.get() + 1);
+            ready(Err::<(), _>(if calls.get() == 1 { Err(()) } else { Ok(Instant::MAX) }))
+        };
+        let run = STASH.max_elapsed(secs(1_000)).call_with(timer, Seeded(1), operation).classify(refused);
+        let _ = run.budget(&budget).await;
+    });
+    while calls.get() < 3 {
+        assert!(simulator.step());
+    }
+    simulator.abort(task);
+    let stats = budget.borrow().stats();
+    assert_eq!((stats.withdrawn, stats.refunded), (1, 0));
 }
 
 #[test]
@@ -279,7 +417,7 @@ fn a_run_is_send_if_its_parts_are() {
         .call_with(Now, Seeded(1), || async { Err::<(), _>(()) })
         .retry_if(|_| true)
         .hint(|_| None)
-        .notify(|_, _| ())
+        .notify(|_, _, _| ())
         .budget(&budget);
     let _boxed: Box<dyn Future<Output = _> + Send + '_> = Box::new(spawn(run.into_future()));
     let plain = async { STASH.call_with(Now, Seeded(1), || async { Err::<(), _>(()) }).await };
@@ -437,7 +575,7 @@ fn panics_in_callbacks_leave_no_retry_charged() {
                         is_at("hint");
                         None
                     })
-                    .notify(|_, _| is_at("notify"))
+                    .notify(|_, _, _| is_at("notify"))
                     .budget(budget)
                     .await
             })

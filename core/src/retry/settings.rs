@@ -12,6 +12,7 @@ use super::{
 pub(super) struct Settings {
     growth: Growth,
     base: Duration,
+    factor_percent: Option<u16>,
     max_delay: Option<Duration>,
     max_elapsed: Option<Duration>,
     attempt_timeout: Option<Duration>,
@@ -22,6 +23,7 @@ pub(super) struct Settings {
 impl From<Settings> for RetryPolicy {
     fn from(settings: Settings) -> Self {
         let policy = Self::new(settings.base, settings.growth);
+        let policy = settings.factor_percent.map_or(policy, |percent| policy.factor_percent(percent));
         let policy = settings.max_delay.map_or(policy, |max_delay| policy.max_delay(max_delay));
         let policy = settings.max_retries.map_or(policy, |max_retries| policy.max_retries(max_retries));
         policy
@@ -35,7 +37,8 @@ impl From<RetryPolicy> for Settings {
     fn from(policy: RetryPolicy) -> Self {
         let limit = |span: Duration| (span < NO_LIMIT).then_some(span);
         Self {
-            growth: policy.growth,
+            growth: if policy.growth == Growth::Factor { Growth::Exponential } else { policy.growth },
+            factor_percent: (policy.growth == Growth::Factor).then_some(policy.factor),
             base: policy.base.to_duration(),
             max_delay: Some(policy.max_delay.to_duration()),
             max_elapsed: limit(policy.max_elapsed.to_duration()),

@@ -105,6 +105,24 @@ fn a_delay_doubles_up_to_the_end_of_the_range() {
 }
 
 #[test]
+fn found_b10_a_delay_grows_by_any_factor() {
+    let policy = RetryPolicy::exponential(secs(4)).factor_percent(150).max_delay(secs(18)).jitter(Jitter::None);
+    let expected = [secs(4), secs(6), secs(9), Duration::from_millis(13_500), secs(18), secs(18)];
+    assert_eq!(delays(&policy.max_retries(6), Failure::Transient, &mut Seeded(1)).0, expected);
+    assert_eq!([0, 1, 2, 3, 4, 5].map(|attempt| policy.delay_for(attempt)), expected);
+    for delay in [Duration::ZERO, Duration::from_nanos(1), secs(1), Duration::MAX] {
+        for percent in [0, 100, 101, 300, u16::MAX] {
+            let policy = RetryPolicy::exponential(delay).factor_percent(percent).max_delay(Duration::MAX);
+            assert!(policy.delay_for(u32::MAX) >= policy.delay_for(7), "{percent} % of {delay:?}");
+        }
+    }
+    assert_eq!(policy.factor_percent(99), policy.factor_percent(100), "no delay shrinks");
+    let doubling = RetryPolicy::exponential(secs(4));
+    assert_eq!(doubling.factor_percent(150).factor_percent(200), doubling);
+    assert_eq!(RetryPolicy::linear(secs(4)).factor_percent(150), RetryPolicy::linear(secs(4)));
+}
+
+#[test]
 fn seed_6_3_boot_recovery_waits_30_s_then_60_s_then_never() {
     let policy = RetryPolicy::linear(secs(30)).max_retries(2).jitter(Jitter::None);
     assert_eq!((policy.delay_for(0), policy.delay_for(1)), (secs(30), secs(60)));

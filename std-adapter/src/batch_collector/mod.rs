@@ -77,6 +77,27 @@ pub use steadfast_core::batch_collector::{AddError, BatchQueueStats, BatchSettin
 /// `try_add`, or expect `add` to fail with [`AddError::Full`] once the flush has taken as long as
 /// [`stall_timeout`](BatchCollectorBuilder::stall_timeout); and `stop_within` in place of `stop`.
 ///
+/// # What became of one item
+///
+/// Let the item bring its own way back: whoever adds it keeps the other end, and hears nothing if the item is lost.
+///
+/// ```
+/// use std::{sync::mpsc, time::Duration};
+/// use steadfast::{BatchCollector, batch_collector::Batch, block_on};
+///
+/// type Row = (String, mpsc::Sender<usize>); // in async code: a `tokio::sync::oneshot::Sender`
+///
+/// let rows = BatchCollector::builder(64, Duration::ZERO).build(|rows: Batch<Row>| async move {
+///     let written = rows.len(); // one statement for all of them
+///     rows.iter().for_each(|(_, receipt)| drop(receipt.send(written)));
+/// })?;
+/// let (receipt, written) = mpsc::channel();
+/// rows.add_blocking(("alice".to_owned(), receipt))?;
+/// assert_eq!(written.recv(), Ok(1));
+/// # block_on(rows.stop());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # When it is full
 ///
 /// While a batch is being flushed the next is filled. When that is full too, [`add`](Self::add) waits (backpressure),

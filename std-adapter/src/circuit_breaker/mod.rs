@@ -13,15 +13,16 @@
 mod breakers;
 mod call;
 mod single;
+mod watch;
 
 use core::fmt;
 use std::sync::Arc;
 
-use steadfast_core::{CircuitBreaker as Machine, Clock, Instant};
+use steadfast_core::{CircuitBreaker as Machine, Clock, Instant, Timer};
 
 use self::single::Single;
 use crate::{
-    runtime::{Mutex, SystemTimer, random_seed},
+    runtime::{Mutex, SystemTimer, ask_until, random_seed},
     storage::Heap,
 };
 
@@ -31,7 +32,8 @@ pub use call::{BorrowedReporter, BreakerCall, BreakerGuard, BreakerReporter};
 #[doc(inline)]
 pub use steadfast_core::circuit_breaker::{
     Admit, BreakerError, BreakerMode, BreakerState, BreakerStats, CallGuard, CallWindow, Classify, Consecutive,
-    GuardedCall, OkOrErr, Open, Outcome, Percent, Permit, ReportOutcome, Reset, TimeWindow, Trip, TripPolicy,
+    GuardedCall, OkOrErr, Open, Outcome, Percent, Permit, ReportOutcome, Reset, TimeWindow, Transition, Trip,
+    TripPolicy, TripWhen, WindowStats,
 };
 
 /// Any [`Trip`], of a kind and size that is known at run time only: what the module `settings` reads from a file.
@@ -179,7 +181,7 @@ pub struct CircuitBreakerBuilder<P, T = SystemTimer> {
 }
 
 impl<P: TripPolicy, T: Clock> CircuitBreakerBuilder<P, T> {
-    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for all but async calls.
+    /// Another timer than the system's. A [`Clock`] suffices for all but async calls.
     pub fn timer<U: Clock>(self, timer: U) -> CircuitBreakerBuilder<P, U> {
         CircuitBreakerBuilder { trip: self.trip, reset: self.reset, timer }
     }
@@ -189,6 +191,38 @@ impl<P: TripPolicy, T: Clock> CircuitBreakerBuilder<P, T> {
         let mut machine = Machine::new(self.trip, self.reset);
         machine.reseed_jitter(random_seed());
         CircuitBreaker(Arc::new(Single::new(Mutex::new(machine), self.timer)))
+    }
+}
+
+impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
+    /// Waits until the breaker lets a call through, and returns its permit, as [`try_acquire`](Self::try_acquire) does.
+    ///
+    /// For work that can wait: a consumer that pauses while its database is down. It is woken when the breaker closes, when
+    /// a probe's place becomes free, and by [`close`](Self::close) and [`set_mode`](Self::set_mode); all that wait are, and
+    /// whoever asks first is let through. Each time that it asks in vain counts as rejected.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping this takes nothing: the permit is taken in the poll that returns it.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast::{CircuitBreaker, Reset, Trip};
+    ///
+    /// # steadfast::block_on(async {
+    /// let breaker = CircuitBreaker::new(Trip::consecutive(1), Reset::after(Duration::from_millis(5)));
+    /// breaker.record_failure();
+    /// let permit = breaker.until_permitted().await; // 5 ms later
+    /// assert_eq!(permit.call(async { Ok::<_, ()>("delivered") }).await, Ok("delivered"));
+    /// # });
+    /// ```
+    #[doc(alias = "wait until closed")]
+    pub async fn until_permitted(&self) -> BreakerGuard<P, T> {
+        if let Ok(guard) = self.try_acquire() {
+            return guard;
+        }
+        let ask = || self.try_acquire().map_err(|open| open.retry_at);
+        ask_until(self.0.clock(), &self.0.waiters, 0, ask).await
     }
 }
 
@@ -207,7 +241,7 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
 
     /// A failure for the current state: it counts while closed, or if a probe is out; else it changes nothing.
     pub fn record_failure(&self) {
-        self.0.with(Machine::record_failure);
+        self.0.change(Machine::record_failure);
     }
 
     /// Where the breaker stands. `Open` stays until somebody makes a call.
@@ -224,7 +258,7 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
 
     /// Hands the decision to the breaker or to an operator; the state beneath is untouched.
     pub fn set_mode(&self, mode: BreakerMode) {
-        self.0.with_lock(|breaker| breaker.set_mode(mode));
+        self.0.change(|breaker, _now| breaker.set_mode(mode));
     }
 
     /// Decides by other settings from now on; state, mode and counts stay. One step: a call is admitted, and judged, by
@@ -243,7 +277,38 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
 
     /// Closes the breaker and forgets its past; calls that are under way no longer count.
     pub fn close(&self) {
-        self.0.with_lock(Machine::close);
+        self.0.change(|breaker, _now| breaker.close());
+    }
+
+    /// Opens the breaker for the open time that its [`Reset`] says, whatever its calls came to; those that are under way no
+    /// longer count. To keep it open, see [`BreakerMode::ForcedOpen`].
+    #[doc(alias("trip", "force_open"))]
+    pub fn open(&self) {
+        self.0.change(Machine::open);
+    }
+
+    /// Calls `hook` at each change of state, from now on and in place of an earlier hook: to write a log line, or to count.
+    ///
+    /// It runs on the thread whose call brought the change, outside the lock, and may use the breaker; keep it short. Two
+    /// changes on two threads may be told in either order; [`Transition::number`] tells them apart. A panic in it is
+    /// caught. All clones of this breaker share it.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast::{CircuitBreaker, Reset, Trip};
+    ///
+    /// let breaker = CircuitBreaker::new(Trip::consecutive(3), Reset::after(Duration::from_secs(30)));
+    /// breaker.on_transition(|change| eprintln!("orders: {:?} after {:?}", change.to, change.from));
+    /// ```
+    #[doc(alias("on_state_change", "event", "listener"))]
+    pub fn on_transition(&self, hook: impl Fn(&Transition) + Send + Sync + 'static) {
+        self.0.hook.set(Arc::new(hook));
+    }
+
+    /// What counts in the window now: the numbers by which it opens.
+    #[must_use]
+    pub fn window(&self) -> WindowStats {
+        self.0.with(Machine::window)
     }
 
     /// What the breaker has counted since it was made. While all is well, a call counts when it has ended.

@@ -102,7 +102,7 @@ pub struct CorrelatorBuilder<P, R, T = SystemTimer> {
 }
 
 impl<P: Copy + Eq, R, T: Clock> CorrelatorBuilder<P, R, T> {
-    /// Another timer than the system's. A [`Clock`](crate::runtime::Clock) suffices for calls that nobody waits for.
+    /// Another timer than the system's. A [`Clock`] suffices for calls that nobody waits for.
     pub fn timer<U: Clock>(self, timer: U) -> CorrelatorBuilder<P, R, U> {
         CorrelatorBuilder { capacity: self.capacity, timer, calls: PhantomData }
     }

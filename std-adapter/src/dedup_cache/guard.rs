@@ -8,8 +8,8 @@ use steadfast_core::{
     dedup_cache::{ClaimLost, ClaimTicket},
 };
 
-use super::Shard;
-use crate::{runtime::SystemTimer, storage::Shards};
+use super::Cache;
+use crate::runtime::SystemTimer;
 
 /// A claim that is aborted when it is dropped, so that the id may come again.
 ///
@@ -17,14 +17,14 @@ use crate::{runtime::SystemTimer, storage::Shards};
 /// work that must not run twice, move the claim into a spawned task and commit there.
 #[must_use = "dropping it aborts the claim"]
 pub struct ClaimGuard<K: Eq + Hash, T: Clock = SystemTimer> {
-    shards: Arc<Shards<Shard<K, T>>>,
+    cache: Arc<Cache<K, T>>,
     hash: u64,
     ticket: Option<ClaimTicket>,
 }
 
 impl<K: Eq + Hash, T: Clock> ClaimGuard<K, T> {
-    pub(super) const fn new(shards: Arc<Shards<Shard<K, T>>>, hash: u64, ticket: ClaimTicket) -> Self {
-        Self { shards, hash, ticket: Some(ticket) }
+    pub(super) const fn new(cache: Arc<Cache<K, T>>, hash: u64, ticket: ClaimTicket) -> Self {
+        Self { cache, hash, ticket: Some(ticket) }
     }
 
     /// Ends the claim: the work is done, and the TTL of the id begins now.
@@ -34,7 +34,16 @@ impl<K: Eq + Hash, T: Clock> ClaimGuard<K, T> {
     /// [`ClaimLost`] if the claim was over; nothing is changed.
     pub fn commit(mut self) -> Result<(), ClaimLost> {
         let ticket = self.ticket.take().ok_or(ClaimLost)?;
-        self.shards.of(self.hash).with(|cache, now| cache.commit(ticket, now))
+        let committed = self.cache.shards.of(self.hash).with(|cache, now| cache.commit(ticket, now));
+        self.cache.waiters.wake(self.hash);
+        committed
+    }
+
+    /// Neither commits nor aborts: it is not known how the work ended. The id stays in flight until the lease ends, and may
+    /// come again then; to keep it out for a TTL, commit.
+    #[doc(alias("leak", "disarm"))]
+    pub fn keep(mut self) {
+        self.ticket = None;
     }
 }
 
@@ -42,7 +51,8 @@ impl<K: Eq + Hash, T: Clock> Drop for ClaimGuard<K, T> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             // The id is dropped outside the lock.
-            let _id = self.shards.of(self.hash).with(|cache, now| cache.abort(ticket, now));
+            let _id = self.cache.shards.of(self.hash).with(|cache, now| cache.abort(ticket, now));
+            self.cache.waiters.wake(self.hash);
         }
     }
 }

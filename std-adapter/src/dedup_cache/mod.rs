@@ -14,10 +14,10 @@ use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, mem::needs_drop
 use std::sync::Arc;
 
 pub use guard::ClaimGuard;
-use steadfast_core::{Clock, Instant, Shared, dedup_cache::DedupCacheIn};
+use steadfast_core::{Clock, Instant, Shared, Timer, dedup_cache::DedupCacheIn};
 
 use crate::{
-    runtime::{Mutex, SystemTimer},
+    runtime::{Mutex, SystemTimer, Waiters, ask_until},
     storage::{Heap, KeyHasher, Shards, Spread},
 };
 
@@ -121,9 +121,16 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 ///
 /// # Cost
 ///
-/// A call is O(1) expected and takes the lock of one shard.
+/// A call is O(1) expected and takes the lock of one shard. That is so because all ids of a cache have one TTL, and so expire
+/// in the order in which they came: for ids with another TTL, take another cache.
 #[doc(alias("Cache", "TTL cache", "at least once", "time_to_live"))]
-pub struct DedupCache<K, T = SystemTimer>(Arc<Shards<Shard<K, T>>>);
+pub struct DedupCache<K, T = SystemTimer>(Arc<Cache<K, T>>);
+
+/// The shards, and those who wait for a claim of another to end, by its hash.
+struct Cache<K, T> {
+    shards: Shards<Shard<K, T>>,
+    waiters: Waiters,
+}
 
 type Machine<K> = DedupCacheIn<K, Heap, KeyHasher>;
 type Shard<K, T> = Shared<Machine<K>, Mutex<Machine<K>>, T>;
@@ -194,10 +201,11 @@ impl<K: Eq + Hash, T: Clock + Clone> DedupCacheBuilder<K, T> {
 
     /// The cache. Allocates all its memory; nothing else does later, but the ids themselves.
     pub fn build(self) -> DedupCache<K, T> {
-        DedupCache(Arc::new(Shards::new(self.capacity, Spread::Wide, |room, hasher| {
+        let shards = Shards::new(self.capacity, Spread::Wide, |room, hasher| {
             let machine = Machine::allocate(self.ttl, self.on_full, room, hasher).with_lease(self.lease);
             Shared::new(Mutex::new(machine), self.clock.clone())
-        })))
+        });
+        DedupCache(Arc::new(Cache { shards, waiters: Waiters::default() }))
     }
 }
 
@@ -207,11 +215,12 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
     ///
     /// So a shorter TTL ends the life of older ids now, and a longer one prolongs it, of those also whose life has ended and
     /// whose entry was not needed yet. [`horizon`](Self::horizon) says from when on all are known. A claim whose lease ends by
-    /// this is lost: its commit says so.
+    /// this is lost: its commit says so, and who waits for its end is told now.
     pub fn set_settings(&self, ttl: Duration, lease: Duration, on_full: OnFull) {
-        for shard in self.0.iter() {
+        for shard in self.0.shards.iter() {
             shard.with(|cache, now| cache.set_settings(ttl, lease, on_full, now));
         }
+        self.0.waiters.wake_all();
     }
 
     /// Tells whether `key` was seen, and marks it if it was not. O(1) expected.
@@ -242,8 +251,8 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        let hash = self.0.hasher.hash_one(key);
-        self.0.of(hash).with(|cache, now| cache.seen_with(hash, key, now))
+        let hash = self.0.shards.hasher.hash_one(key);
+        self.0.shards.of(hash).with(|cache, now| cache.seen_with(hash, key, now))
     }
 
     /// Begins the TTL of `key` now, whether or not it was seen, and tells what it was.
@@ -254,7 +263,37 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        self.with_spare(key, |shard, hash, spare| shard.with(|cache, now| cache.mark_with(hash, key, spare, now)))
+        let seen =
+            self.with_spare(key, |shard, hash, spare| shard.with(|cache, now| cache.mark_with(hash, key, spare, now)));
+        self.0.waiters.wake(self.0.shards.hasher.hash_one(key));
+        seen
+    }
+
+    /// Forgets `key` before its TTL ends; true if it was known. It may come again.
+    ///
+    /// A claim of it is over, as if it were aborted: its commit is told [`ClaimLost`].
+    #[doc(alias("invalidate", "remove", "del"))]
+    pub fn forget<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let hash = self.0.shards.hasher.hash_one(key);
+        // The id is dropped outside the lock.
+        let forgotten = self.0.shards.of(hash).with(|cache, now| cache.forget_with(hash, key, now));
+        self.0.waiters.wake(hash);
+        forgotten.is_some()
+    }
+
+    /// When the lease of a claim of `key` ends that is neither committed nor aborted; `None` if there is none. Whoever is told
+    /// [`Claim::InFlight`] may come again then, or sooner: a `Retry-After`.
+    pub fn in_flight_until<Q>(&self, key: &Q) -> Option<Instant>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let hash = self.0.shards.hasher.hash_one(key);
+        self.0.shards.of(hash).with(|cache, now| cache.in_flight_until_with(hash, key, now))
     }
 
     /// Claims `key` for work that may fail. The guard commits, or aborts when it is dropped.
@@ -267,7 +306,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.hasher.hash_one(key);
+        let hash = self.0.shards.hasher.hash_one(key);
         let claim =
             self.with_spare(key, |shard, hash, spare| shard.with(|cache, now| cache.claim_with(hash, key, spare, now)));
         claim.map(|ticket| ClaimGuard::new(Arc::clone(&self.0), hash, ticket))
@@ -279,11 +318,11 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.hasher.hash_one(key);
+        let hash = self.0.shards.hasher.hash_one(key);
         // To copy what needs no drop costs less than a second look.
         let mut spare = (!needs_drop::<K>()).then(|| key.to_owned());
         loop {
-            if let Some(answer) = f(self.0.of(hash), hash, &mut spare) {
+            if let Some(answer) = f(self.0.shards.of(hash), hash, &mut spare) {
                 return answer;
             }
             spare = Some(key.to_owned());
@@ -295,7 +334,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
     pub fn cleanup(&self) -> usize {
         let mut removed = 0_usize;
         let mut gone = Vec::with_capacity(CLEANUP_STEP);
-        for shard in self.0.iter() {
+        for shard in self.0.shards.iter() {
             loop {
                 let some = shard.with(|cache, now| cache.cleanup_some(CLEANUP_STEP, |key| gone.push(key), now));
                 gone.clear();
@@ -312,12 +351,12 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
     ///
     /// It is the TTL, unless live ids had to be forgotten for want of room.
     pub fn horizon(&self) -> Duration {
-        self.0.iter().map(|shard| shard.with(|cache, now| cache.horizon(now))).min().unwrap_or_default()
+        self.0.shards.iter().map(|shard| shard.with(|cache, now| cache.horizon(now))).min().unwrap_or_default()
     }
 
     /// How many ids have an entry; those whose TTL ended may be among them until their entry is needed.
     pub fn len(&self) -> usize {
-        self.0.iter().map(|shard| shard.with_lock(|cache| cache.len())).sum()
+        self.0.shards.iter().map(|shard| shard.with_lock(|cache| cache.len())).sum()
     }
 
     /// True if no id has an entry.
@@ -327,18 +366,66 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
 
     /// The most ids that are held at once, the shards' margins included.
     pub fn capacity(&self) -> usize {
-        self.0.iter().map(|shard| shard.with_lock(|cache| cache.capacity())).sum()
+        self.0.shards.iter().map(|shard| shard.with_lock(|cache| cache.capacity())).sum()
     }
 
     /// What was done so far, over all shards.
     pub fn stats(&self) -> DedupStats {
-        let each = self.0.iter().map(|shard| shard.with_lock(|cache| cache.stats()));
+        let each = self.0.shards.iter().map(|shard| shard.with_lock(|cache| cache.stats()));
         each.fold(DedupStats::default(), DedupStats::plus)
     }
 
     /// The time by this cache's clock, beside [`Seen::Duplicate`]'s instant.
     pub fn now(&self) -> Instant {
-        self.0.of(0).timer().now()
+        self.0.shards.of(0).timer().now()
+    }
+}
+
+impl<K: Eq + Hash, T: Timer> DedupCache<K, T> {
+    /// [`claim`](Self::claim), but where another claim is in flight it waits until that is committed, aborted or over: the
+    /// answer is never [`Claim::InFlight`].
+    ///
+    /// All that wait for one id are woken together, and one of them gets the claim if it was aborted. It waits no longer than
+    /// the leases of the claims before it. Each time that it asks in vain counts as in flight.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping this claims nothing: the claim begins in the poll that returns it.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast::{DedupCache, dedup_cache::{Claim, OnFull}};
+    ///
+    /// # async fn charge(_: &str) {}
+    /// # steadfast::block_on(async {
+    /// let orders = DedupCache::<String>::builder(Duration::from_secs(600), OnFull::Refuse).build();
+    /// match orders.until_claimed("order 7").await {
+    ///     Claim::Fresh(claim) => {
+    ///         charge("order 7").await;
+    ///         claim.commit()?;
+    ///     }
+    ///     Claim::Duplicate { .. } => { /* another has done it meanwhile */ }
+    ///     Claim::Full | Claim::InFlight => { /* ask to try again later */ }
+    /// }
+    /// # Ok::<(), steadfast::dedup_cache::ClaimLost>(())
+    /// # }).unwrap();
+    /// ```
+    #[doc(alias("single flight", "get_or_insert_with"))]
+    pub async fn until_claimed<Q>(&self, key: &Q) -> Claim<ClaimGuard<K, T>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.shards.hasher.hash_one(key);
+        let ask = || match self.claim(key) {
+            // One that is over meanwhile is asked for at once.
+            Claim::InFlight => Err(self.in_flight_until(key).unwrap_or_else(|| self.now())),
+            claim => Ok(claim),
+        };
+        match ask() {
+            Ok(claim) => claim,
+            Err(_) => ask_until(self.0.shards.of(0).timer(), &self.0.waiters, hash, ask).await,
+        }
     }
 }
 

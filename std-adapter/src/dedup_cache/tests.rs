@@ -136,3 +136,105 @@ fn other_settings_hold_in_every_shard() {
     ids.set_settings(Duration::ZERO, Duration::ZERO, OnFull::ForgetOldest);
     assert!((0..100).all(|id| !ids.seen(&id)));
 }
+
+mod waiting {
+    use core::cell::{Cell, RefCell};
+    use std::rc::Rc;
+
+    use steadfast_core::test_util::{Simulator, VirtualTimer};
+
+    use super::*;
+
+    fn orders(timer: &VirtualTimer) -> DedupCache<String, VirtualTimer> {
+        let builder = DedupCache::<String>::builder(TTL, OnFull::Refuse).lease(Duration::from_secs(60));
+        builder.clock(timer.clone()).build()
+    }
+
+    fn fresh<T>(claim: Claim<T>) -> T {
+        match claim {
+            Claim::Fresh(claim) => claim,
+            _ => panic!("not fresh"),
+        }
+    }
+
+    #[test]
+    fn found_b10_whoever_waits_for_a_claim_hears_how_it_ended() {
+        for (end, expected) in [("commit", 5), ("abort", 5), ("keep", 60), ("forget", 5), ("mark", 5)] {
+            let timer = VirtualTimer::default();
+            let orders = orders(&timer);
+            let claim = fresh(orders.claim("7"));
+            let answers = RefCell::new(Vec::new());
+            let mut simulator = Simulator::with_timer(1, timer.clone());
+            for _ in 0..2 {
+                simulator.spawn(async {
+                    let claim = orders.until_claimed("7").await;
+                    answers.borrow_mut().push((timer.now(), matches!(claim, Claim::Fresh(_))));
+                    if let Claim::Fresh(claim) = claim {
+                        claim.commit().unwrap();
+                    }
+                });
+            }
+            simulator.spawn(async {
+                timer.sleep_until(Instant::from_secs(5)).await;
+                match end {
+                    "commit" => claim.commit().unwrap(),
+                    "abort" => drop(claim),
+                    "keep" => claim.keep(),
+                    "mark" => assert!(!orders.mark("7").is_fresh()),
+                    _ => assert!(orders.forget("7")),
+                }
+            });
+            simulator.run();
+            drop(simulator);
+            let at = Instant::from_secs(expected);
+            let is_done = matches!(end, "commit" | "mark");
+            assert_eq!(answers.into_inner(), [(at, !is_done), (at, false)], "{end}");
+            assert!(orders.0.waiters.is_empty());
+        }
+    }
+
+    #[test]
+    fn found_b10_those_who_wait_for_one_id_do_not_hear_of_another() {
+        let timer = VirtualTimer::default();
+        let orders = orders(&timer);
+        let (seven, eight) = (fresh(orders.claim("7")), fresh(orders.claim("8")));
+        let is_claimed = Rc::new(Cell::new(false));
+        let mut simulator = Simulator::with_timer(1, timer.clone());
+        simulator.spawn(async {
+            let claim = fresh(orders.until_claimed("7").await);
+            is_claimed.set(true);
+            claim.commit().unwrap();
+        });
+        assert!(simulator.step());
+        let before = orders.stats().in_flight;
+        eight.commit().unwrap();
+        assert!(!is_claimed.get() && orders.stats().in_flight == before);
+        drop(seven);
+        simulator.run();
+        drop(simulator);
+        assert!(is_claimed.get() && orders.seen("7"));
+    }
+
+    #[test]
+    fn found_b10_whoever_is_dropped_while_waiting_claims_nothing() {
+        for seed in 0..200 {
+            let timer = VirtualTimer::default();
+            let orders = orders(&timer);
+            let mut simulator = Simulator::with_timer(seed, timer.clone());
+            let tasks: Vec<_> = (0..4)
+                .map(|_| {
+                    let (orders, timer) = (&orders, &timer);
+                    simulator.spawn(async move {
+                        let _claim = orders.until_claimed("7").await;
+                        timer.sleep_until(timer.now().saturating_add(Duration::from_secs(1))).await;
+                    })
+                })
+                .collect();
+            simulator.run_dropping(&tasks);
+            drop(simulator);
+            let stats = orders.stats();
+            assert_eq!((stats.pending, stats.claimed), (0, stats.aborted), "seed {seed}");
+            assert!(orders.0.waiters.is_empty(), "seed {seed}");
+        }
+    }
+}

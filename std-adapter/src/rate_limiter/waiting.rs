@@ -80,7 +80,8 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
         UntilAllowed::new(self, key, cost, None)
     }
 
-    /// [`until_allowed_n`](Self::until_allowed_n), unless it would take longer than `longest`.
+    /// [`until_allowed_n`](Self::until_allowed_n), unless it would take longer than `longest`: a reservation with a longest
+    /// wait.
     ///
     /// It fails at once if those who wait already, and what the quota has left, make it longer; and later if others,
     /// by [`allow`](Self::allow), take what it waits for. It never takes longer than `longest`, but for a second where the

@@ -18,7 +18,7 @@ use crate::runtime::{JitterRng, Mutex, SystemRng, SystemTimer};
 
 #[doc(inline)]
 pub use steadfast_core::retry::{
-    Failure, Hint, Jitter, NoBudget, Notify, Operation, Plain, Reason, Retry, RetryBudgetStats, RetryError,
+    Classify, Failure, Hint, Jitter, NoBudget, Notify, Operation, Plain, Reason, Retry, RetryBudgetStats, RetryError,
     RetryFuture, RetryIf, RetryPolicy, Retrying, Step,
 };
 
@@ -80,11 +80,79 @@ pub use steadfast_core::retry::{
 /// let ack = POLICY
 ///     .call(|| store())
 ///     .hint(|refused| refused.retry_after) // never above `max_delay`
-///     .notify(|_refused, delay| eprintln!("busy: again in {delay:?}"))
+///     .notify(|_refused, attempt, delay| eprintln!("attempt {attempt}: busy, again in {delay:?}"))
 ///     .budget(&budget)
 ///     .await;
 /// assert!(ack.is_ok());
 /// # });
+/// ```
+///
+/// # Each failure by its kind
+///
+/// [`classify`](Retrying::classify) is told every failed attempt, with its number, and says what follows: a delay of its own, an
+/// end, or that the attempt was only refused and does not count. Errors can be collected there too.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast::{CircuitBreaker, Reset, RetryExt, RetryPolicy, Trip, circuit_breaker::BreakerError, retry::Failure};
+///
+/// const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(1))
+///     .factor_percent(150)
+///     .max_retries(3)
+///     .max_elapsed(Duration::from_secs(60));
+///
+/// # steadfast::block_on(async {
+/// # let mut answers = [Err("busy"), Err("busy")].into_iter();
+/// # let mut store = || core::future::ready(answers.next().unwrap_or(Ok("stored")));
+/// let breaker = CircuitBreaker::new(Trip::consecutive(2), Reset::after(Duration::from_millis(5)));
+/// let mut errors = Vec::new();
+/// let ack = POLICY
+///     .call(|| breaker.call(store()))
+///     .classify(|error, attempt| {
+///         errors.push(format!("attempt {attempt}: {}", error.map_or("timed out".to_owned(), ToString::to_string)));
+///         match error {
+///             // Nobody was called: wait until the breaker lets one through, and count no attempt.
+///             Some(BreakerError::Open { retry_at }) => Failure::RefusedUntil(*retry_at),
+///             _ => Failure::Transient,
+///         }
+///     })
+///     .await;
+/// assert_eq!(ack, Ok("stored"));
+/// assert_eq!(errors[..2], ["attempt 1: busy", "attempt 2: busy"]);
+/// assert_eq!(errors[2], "attempt 3: the circuit breaker is open");
+/// # });
+/// ```
+///
+/// # A value that is not good enough
+///
+/// Let the operation give it as an error: if it is the last one, it is in [`RetryError::last`].
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast::{RetryExt, RetryPolicy};
+///
+/// # #[derive(Debug, PartialEq)]
+/// # enum Job { Running, Done(u32) }
+/// # let mut answers = [Job::Running, Job::Running, Job::Done(7)].into_iter();
+/// # let mut poll_job = || core::future::ready(Ok::<_, &str>(answers.next().unwrap()));
+/// #[derive(Debug)]
+/// enum NotDone {
+///     Failed(&'static str),
+///     Unwanted(Job),
+/// }
+///
+/// const POLICY: RetryPolicy = RetryPolicy::constant(Duration::from_millis(1));
+///
+/// let done = POLICY.call(|| {
+///     let job = poll_job();
+///     async move {
+///         match job.await {
+///             Ok(Job::Running) => Err(NotDone::Unwanted(Job::Running)),
+///             other => other.map_err(NotDone::Failed),
+///         }
+///     }
+/// });
+/// assert_eq!(steadfast::block_on(done).unwrap(), Job::Done(7));
 /// ```
 ///
 /// # Cancellation

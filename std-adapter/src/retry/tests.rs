@@ -24,7 +24,7 @@ fn d7_each_operation_draws_its_own_jitter() {
     let sessions: HashSet<Vec<Duration>> = (0..20)
         .map(|_| {
             let mut delays = Vec::new();
-            let run = policy.call(async || Err::<(), _>(())).notify(|_, delay| delays.push(delay));
+            let run = policy.call(async || Err::<(), _>(())).notify(|_, _, delay| delays.push(delay));
             assert!(block_on(run).is_err());
             delays
         })
@@ -123,12 +123,12 @@ mod on_tokio {
         let start = SystemTimer.now();
         let mut delays = Vec::new();
         let policy = POLICY.jitter(Jitter::None).attempt_timeout(Duration::from_secs(5));
-        let run = policy.call(pending::<Result<(), ()>>).notify(|error, delay| {
+        let run = policy.call(pending::<Result<(), ()>>).notify(|error, _, delay| {
             assert!(error.is_none());
             delays.push(delay.as_secs());
         });
         let error = run.await.unwrap_err();
-        assert_eq!((error.last, error.attempts, error.reason), (None, 4, Reason::AttemptsExhausted));
+        assert_eq!((error.last, error.attempts, error.reason), (None, 4, Reason::AttemptTimedOut));
         assert_eq!(delays, [1, 2, 4]);
         let took = SystemTimer.now().saturating_duration_since(start);
         assert!(took >= Duration::from_secs(4 * 5 + 7) && took < Duration::from_secs(28), "{took:?}");

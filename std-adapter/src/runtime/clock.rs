@@ -22,14 +22,6 @@ const START: Duration = Duration::from_secs(86_400);
 /// Thirty years: what tokio too takes for ever.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
-/// True unless tokio's clock was paused.
-#[cfg(feature = "tokio")]
-pub(super) fn runs() -> bool {
-    let before = time::Instant::now();
-    let now = tokio::time::Instant::now().into_std();
-    before <= now && now <= time::Instant::now()
-}
-
 /// The clock by which sleeps are measured.
 #[cfg_attr(
     all(feature = "quanta", not(any(test, feature = "test-util"))),

@@ -5,8 +5,6 @@ use std::time::Instant;
 
 use tokio::runtime::Handle;
 
-use super::clock;
-
 thread_local! {
     /// What the `block_on` that polls its future now holds up.
     static HELD: Cell<Held> = const { Cell::new(Held::NOTHING) };
@@ -28,9 +26,16 @@ impl Held {
         if Handle::try_current().is_err() {
             return Self::NOTHING;
         }
-        let clock = HELD.get().clock.or_else(|| (!clock::runs()).then(Instant::now));
+        let clock = HELD.get().clock.or_else(|| (!runs()).then(Instant::now));
         Self { is_runtime: true, clock }
     }
+}
+
+/// True unless tokio's clock was paused.
+pub(super) fn runs() -> bool {
+    let before = Instant::now();
+    let now = tokio::time::Instant::now().into_std();
+    before <= now && now <= Instant::now()
 }
 
 /// True if the timer of the runtime around may stand still because a `block_on` of this thread holds it up.

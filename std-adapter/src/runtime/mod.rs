@@ -11,6 +11,7 @@ mod panics;
 mod timer;
 #[cfg(feature = "tokio")]
 mod tokio_timer;
+mod waiters;
 
 pub use blocking::block_on;
 pub(crate) use entropy::random_seed;
@@ -20,3 +21,4 @@ pub(crate) use panics::unless_it_panics;
 #[doc(inline)]
 pub use steadfast_core::foundation::shared::{Clock, Lock, Timer};
 pub use timer::{SystemSleep, SystemTimer};
+pub(crate) use waiters::{Waiters, ask_until};

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{runtime::Handle, time};
 
-use super::{clock, held};
+use super::held;
 
 pub(super) type RuntimeId = tokio::runtime::Id;
 
@@ -42,7 +42,7 @@ pub(super) fn here() -> Option<RuntimeId> {
 fn find_out(runtime: RuntimeId) -> bool {
     // Where a panic cannot be caught tokio cannot be asked; its timer is needed only for a clock that does not run by itself.
     if cfg!(panic = "abort") {
-        return !clock::runs();
+        return !held::runs();
     }
     if without(|ids| ids.contains(&runtime)) {
         return false;

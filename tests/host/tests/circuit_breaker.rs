@@ -38,6 +38,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any::<bool>().prop_map(Op::Bare),
         1 => mode().prop_map(Op::Mode),
         1 => Just(Op::Reset),
+        1 => Just(Op::Open),
     ]
 }
 
@@ -58,11 +59,21 @@ prop_compose! {
         doubling in any::<bool>(),
         longest_millis in 0_u64..200,
         probes in 1_u8..4,
+        probe_percent in prop_oneof![2 => Just(100), 1 => 1_u16..100],
         lease_millis in 1_u64..40,
         call_timeout_millis in prop::option::of(1_u64..40),
         drops_fail in any::<bool>(),
     ) -> Settings {
-        Settings { open_millis, doubling, longest_millis, probes, lease_millis, call_timeout_millis, drops_fail }
+        Settings {
+            open_millis,
+            doubling,
+            longest_millis,
+            probes,
+            probe_percent,
+            lease_millis,
+            call_timeout_millis,
+            drops_fail,
+        }
     }
 }
 
@@ -90,6 +101,11 @@ fn a_window_of_calls_as_the_naive_breaker() {
 }
 
 #[test]
+fn a_rule_of_ones_own_as_the_naive_breaker() {
+    run(script(), |(settings, ops)| model::own_rule(settings, &ops));
+}
+
+#[test]
 fn a_window_of_time_as_the_naive_breaker() {
     run(script(), |(settings, ops)| model::time_window(settings, &ops));
 }
@@ -111,6 +127,7 @@ fn settings_come_from_configuration_and_go_back() {
         .up_to(Duration::from_secs(600))
         .jitter(Percent::new(20), 7)
         .probes(3)
+        .probe_successes(Percent::new(60))
         .lease(Duration::ZERO)
         .call_timeout(Duration::from_secs(2))
         .on_drop(Outcome::Failure)

@@ -17,6 +17,7 @@ fn ops() -> impl Strategy<Value = Vec<(Op, Instant)>> {
         2 => (0..3_usize).prop_map(Op::Commit),
         2 => (0..3_usize).prop_map(Op::Abort),
         1 => Just(Op::Cleanup),
+        1 => key().prop_map(Op::Forget),
         1 => any::<u64>().prop_map(Op::Reseed),
     ];
     prop::collection::vec((op, steps()), 0..30).prop_map(|ops| {

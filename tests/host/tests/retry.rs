@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
 use steadfast_core::{
-    RetryPolicy,
+    Instant, RetryPolicy,
     retry::{Failure, Jitter},
 };
 use steadfast_models::{
@@ -23,7 +23,8 @@ fn span() -> impl Strategy<Value = u64> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    let growth = prop_oneof![Just(Growth::Constant), Just(Growth::Exponential), Just(Growth::Linear)];
+    let factor = prop_oneof![Just(0), 90..400_u16, Just(u16::MAX)].prop_map(Growth::Factor);
+    let growth = prop_oneof![Just(Growth::Constant), Just(Growth::Exponential), Just(Growth::Linear), factor];
     let jitter = prop_oneof![Just(Jitter::Decorrelated), Just(Jitter::Equal), Just(Jitter::Full), Just(Jitter::None)];
     let retries = prop_oneof![0..5_u32, Just(80), Just(u32::MAX)];
     (growth, jitter, span(), span(), span(), span(), retries).prop_map(
@@ -45,6 +46,8 @@ fn failure() -> impl Strategy<Value = Failure> {
         1 => Just(Failure::Permanent),
         2 => span().prop_map(|nanos| Failure::RetryAfter(Duration::from_nanos(nanos))),
         1 => Just(Failure::RetryAfter(Duration::MAX)),
+        1 => span().prop_map(|nanos| Failure::Delay(Duration::from_nanos(nanos))),
+        2 => span().prop_map(|nanos| Failure::RefusedUntil(Instant::from_nanos(nanos))),
     ]
 }
 

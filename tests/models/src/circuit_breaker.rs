@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use steadfast_core::{
     CircuitBreaker, Instant, Reset, Trip,
-    circuit_breaker::{BreakerMode, BreakerState, Open, Outcome, Percent, Permit, TripPolicy},
+    circuit_breaker::{BreakerMode, BreakerState, Open, Outcome, Percent, Permit, TripPolicy, WindowStats},
 };
 
 use crate::Script;
@@ -16,6 +16,7 @@ pub enum Op {
     Acquire,
     Bare(bool),
     Mode(BreakerMode),
+    Open,
     Record { which: usize, outcome: Outcome },
     Reset,
 }
@@ -23,12 +24,13 @@ pub enum Op {
 /// Any of the three policies.
 pub fn fuzz(bytes: &[u8]) {
     let script = &mut Script::new(bytes);
-    let policy = script.below(5);
+    let policy = script.below(6);
     let settings = Settings {
         open_millis: 1 + script.below(39),
         doubling: script.flag(),
         longest_millis: script.below(200),
         probes: 1 + script.below(3) as u8,
+        probe_percent: [100, 100, 60, 34][script.below(4) as usize],
         lease_millis: 1 + script.below(39),
         call_timeout_millis: script.flag().then(|| 1 + script.below(39)),
         drops_fail: script.flag(),
@@ -37,7 +39,8 @@ pub fn fuzz(bytes: &[u8]) {
     match policy {
         0 => call_window(settings, &ops),
         1 => time_window(settings, &ops),
-        failures => consecutive(failures as u32 - 1, settings, &ops),
+        2 => own_rule(settings, &ops),
+        failures => consecutive(failures as u32 - 2, settings, &ops),
     }
 }
 
@@ -62,11 +65,12 @@ pub(crate) fn mode(script: &mut Script<'_>) -> BreakerMode {
 }
 
 fn op(script: &mut Script<'_>) -> Op {
-    match script.weighted(&[(12, 0), (12, 1), (2, 2), (1, 3), (1, 4)]) {
+    match script.weighted(&[(12, 0), (12, 1), (2, 2), (1, 3), (1, 4), (1, 5)]) {
         0 => Op::Acquire,
         1 => Op::Record { which: script.below(8) as usize, outcome: outcome(script) },
         2 => Op::Bare(script.flag()),
         3 => Op::Mode(mode(script)),
+        5 => Op::Open,
         _ => Op::Reset,
     }
 }
@@ -93,6 +97,8 @@ pub struct Settings {
     pub doubling: bool,
     pub longest_millis: u64,
     pub probes: u8,
+    /// Of the probes, those that must succeed.
+    pub probe_percent: u16,
     pub lease_millis: u64,
     pub call_timeout_millis: Option<u64>,
     /// Else they are ignored.
@@ -104,6 +110,7 @@ impl Settings {
         let reset = Reset::after(Duration::from_millis(self.open_millis))
             .up_to(Duration::from_millis(self.longest_millis))
             .probes(self.probes)
+            .probe_successes(Percent::new(self.probe_percent))
             .lease(Duration::from_millis(self.lease_millis));
         let reset = match self.call_timeout_millis {
             Some(millis) => reset.call_timeout(Duration::from_millis(millis)),
@@ -125,6 +132,10 @@ impl Settings {
         span
     }
 
+    fn needed(self) -> u16 {
+        (u16::from(self.probes) * self.probe_percent).div_ceil(100)
+    }
+
     fn lease(self) -> u64 {
         self.lease_millis * MILLI
     }
@@ -139,6 +150,8 @@ impl Settings {
 trait Judge {
     fn add(&mut self, failed: bool, slow: bool, now: Instant) -> bool;
     fn judges_slowness(&self) -> bool;
+    /// All that counts now: calls, failures, slow calls.
+    fn counts(&mut self, now: Instant) -> [usize; 3];
     fn clear(&mut self);
 }
 
@@ -157,6 +170,11 @@ impl Judge for Run {
         false
     }
 
+    fn counts(&mut self, _now: Instant) -> [usize; 3] {
+        let run = self.calls.iter().rev().take_while(|failed| **failed).count();
+        [run, run, 0]
+    }
+
     fn clear(&mut self) {
         self.calls.clear();
     }
@@ -167,22 +185,64 @@ pub const MIN_CALLS: NonZeroU32 = NonZeroU32::new(3).unwrap();
 pub const FAILED: Percent = Percent::new(60);
 pub const SLOW: Percent = Percent::new(80);
 
+fn counts(calls: &[(bool, bool)]) -> [usize; 3] {
+    let failed = calls.iter().filter(|(failed, _)| *failed).count();
+    [calls.len(), failed, calls.iter().filter(|(_, slow)| *slow).count()]
+}
+
 fn shares_are_reached(calls: &[(bool, bool)]) -> bool {
     let failed = calls.iter().filter(|(failed, _)| *failed).count();
     let slow = calls.iter().filter(|(_, slow)| *slow).count();
     calls.len() >= 3 && (failed * 100 >= calls.len() * 60 || slow * 100 >= calls.len() * 80)
 }
 
+#[derive(Default)]
 struct LastFive(Vec<(bool, bool)>);
 
-impl Judge for LastFive {
-    fn add(&mut self, failed: bool, slow: bool, _now: Instant) -> bool {
-        self.0.push((failed, slow));
-        shares_are_reached(&self.0[self.0.len().saturating_sub(5)..])
+impl LastFive {
+    fn calls(&self) -> &[(bool, bool)] {
+        &self.0[self.0.len().saturating_sub(5)..]
+    }
+}
+
+/// Two failures, or three slow calls, among the last five.
+struct Rule(LastFive);
+
+fn rule([_, failed, slow]: [usize; 3]) -> bool {
+    failed >= 2 || slow >= 3
+}
+
+impl Judge for Rule {
+    fn add(&mut self, failed: bool, slow: bool, now: Instant) -> bool {
+        self.0.add(failed, slow, now);
+        rule(self.counts(now))
     }
 
     fn judges_slowness(&self) -> bool {
         true
+    }
+
+    fn counts(&mut self, now: Instant) -> [usize; 3] {
+        self.0.counts(now)
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Judge for LastFive {
+    fn add(&mut self, failed: bool, slow: bool, _now: Instant) -> bool {
+        self.0.push((failed, slow));
+        shares_are_reached(self.calls())
+    }
+
+    fn judges_slowness(&self) -> bool {
+        true
+    }
+
+    fn counts(&mut self, _now: Instant) -> [usize; 3] {
+        counts(self.calls())
     }
 
     fn clear(&mut self) {
@@ -203,8 +263,8 @@ struct Within {
     stepped_back: bool,
 }
 
-impl Judge for Within {
-    fn add(&mut self, failed: bool, slow: bool, now: Instant) -> bool {
+impl Within {
+    fn move_on(&mut self, now: Instant) {
         let nanos = now.as_nanos();
         self.stepped_back |= nanos < self.last;
         self.last = nanos;
@@ -214,6 +274,13 @@ impl Judge for Within {
             self.number += steps;
             self.ends_at = if steps > BUCKETS { nanos + BUCKET } else { self.ends_at + steps * BUCKET };
         }
+    }
+}
+
+impl Judge for Within {
+    fn add(&mut self, failed: bool, slow: bool, now: Instant) -> bool {
+        self.move_on(now);
+        let nanos = now.as_nanos();
         self.calls.push((self.number, nanos, failed, slow));
         let counted: Vec<_> = self.calls.iter().filter(|call| call.0 + BUCKETS > self.number).collect();
         if !self.stepped_back {
@@ -226,6 +293,12 @@ impl Judge for Within {
 
     fn judges_slowness(&self) -> bool {
         true
+    }
+
+    fn counts(&mut self, now: Instant) -> [usize; 3] {
+        self.move_on(now);
+        let counted = self.calls.iter().filter(|call| call.0 + BUCKETS > self.number);
+        counts(&counted.map(|call| (call.2, call.3)).collect::<Vec<_>>())
     }
 
     fn clear(&mut self) {
@@ -241,13 +314,15 @@ struct Naive<J> {
     now: Now,
     /// Counts the states that there have been.
     era: u64,
+    /// Those that were others than the one before.
+    transitions: u32,
     reopened: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Now {
     Closed,
-    HalfOpen { held: u16, succeeded: u16, round: u32, lease_ends_at: u64 },
+    HalfOpen { held: u16, succeeded: u16, failed: u16, round: u32, lease_ends_at: u64 },
     Open { until: u64, length: u64 },
 }
 
@@ -268,7 +343,9 @@ impl<J: Judge> Naive<J> {
     }
 
     fn enter(&mut self, now: Now) {
+        let before = self.state();
         self.now = now;
+        self.transitions += u32::from(self.state() != before);
         self.era += 1;
         self.judge.clear();
     }
@@ -285,8 +362,8 @@ impl<J: Judge> Naive<J> {
 
     fn ask(&mut self, now: Instant) -> Result<(u64, u32), u64> {
         let nanos = now.as_nanos();
-        if let Now::HalfOpen { held, succeeded, lease_ends_at, .. } = &mut self.now
-            && *held + *succeeded >= u16::from(self.settings.probes)
+        if let Now::HalfOpen { held, succeeded, failed, lease_ends_at, .. } = &mut self.now
+            && *held + *succeeded + *failed >= u16::from(self.settings.probes)
             && self.settings.silence_fails()
         {
             *lease_ends_at = (*lease_ends_at).min(nanos + self.settings.lease());
@@ -302,12 +379,12 @@ impl<J: Judge> Naive<J> {
             if nanos < *until {
                 return Err(*until);
             }
-            self.enter(Now::HalfOpen { held: 0, succeeded: 0, round: 0, lease_ends_at: 0 });
+            self.enter(Now::HalfOpen { held: 0, succeeded: 0, failed: 0, round: 0, lease_ends_at: 0 });
         }
-        let Now::HalfOpen { held, succeeded, round, lease_ends_at } = &mut self.now else {
+        let Now::HalfOpen { held, succeeded, failed, round, lease_ends_at } = &mut self.now else {
             return Ok((self.era, 0));
         };
-        if *held + *succeeded >= u16::from(self.settings.probes) {
+        if *held + *succeeded + *failed >= u16::from(self.settings.probes) {
             *lease_ends_at = (*lease_ends_at).min(nanos + self.settings.lease());
             if nanos < *lease_ends_at {
                 return Err(*lease_ends_at);
@@ -373,14 +450,16 @@ impl<J: Judge> Naive<J> {
                     self.open(hint, now);
                 }
             }
-            Now::HalfOpen { .. } if outcome != Outcome::Ignored && (failed || slow) => {
-                self.reopened += 1;
-                self.open(hint, now);
-            }
-            Now::HalfOpen { held, succeeded, round, .. } => {
+            Now::HalfOpen { held, succeeded, failed: failures, round, .. } => {
+                let is_judged = outcome != Outcome::Ignored;
+                let has_failed = is_judged && (failed || slow);
                 *held -= u16::from(of_round == *round && *held > 0);
-                *succeeded += u16::from(outcome == Outcome::Success);
-                if *succeeded == u16::from(self.settings.probes) {
+                *failures += u16::from(has_failed);
+                *succeeded += u16::from(is_judged && !has_failed);
+                if *failures + self.settings.needed() > self.settings.probes.into() {
+                    self.reopened += 1;
+                    self.open(hint, now);
+                } else if *succeeded >= self.settings.needed() {
                     self.reopened = 0;
                     self.enter(Now::Closed);
                 }
@@ -435,10 +514,11 @@ fn check_liveness<P: TripPolicy>(mut breaker: CircuitBreaker<P>, settings: Setti
 
 fn drive<P: TripPolicy>(trip: P, judge: impl Judge, settings: Settings, ops: &[(i64, Op)]) {
     let mut breaker = CircuitBreaker::new(trip, settings.reset());
-    let mut naive = Naive { settings, judge, mode: BreakerMode::Automatic, now: Now::Closed, era: 0, reopened: 0 };
+    let mut naive =
+        Naive { settings, judge, mode: BreakerMode::Automatic, now: Now::Closed, era: 0, transitions: 0, reopened: 0 };
     let mut permits: Vec<(Permit, NaivePermit)> = Vec::new();
     let mut now = Instant::from_secs(1_000);
-    let (mut permitted, mut rejected, mut in_time, mut stale) = (0, 0, 0, 0);
+    let (mut permitted, mut rejected, mut in_time, mut stale, mut opened) = (0, 0, 0, 0, 0);
     let mut count = |is_in_time| if is_in_time { in_time += 1 } else { stale += 1 };
     for (step, op) in ops {
         now = moved(now, *step);
@@ -473,6 +553,11 @@ fn drive<P: TripPolicy>(trip: P, judge: impl Judge, settings: Settings, ops: &[(
                 breaker.set_mode(mode);
                 naive.mode = mode;
             }
+            Op::Open => {
+                breaker.open(now);
+                naive.open(0, now);
+                opened += 1;
+            }
             Op::Reset => {
                 breaker.close();
                 naive.reopened = 0;
@@ -480,9 +565,17 @@ fn drive<P: TripPolicy>(trip: P, judge: impl Judge, settings: Settings, ops: &[(
             }
         }
         assert_eq!(breaker.state(), naive.state(), "after {op:?}");
+        let told = breaker.last_transition();
+        assert_eq!(told.map_or(0, |transition| transition.number), naive.transitions);
+        assert!(told.is_none_or(|transition| transition.to == naive.state() && transition.from != transition.to));
+        let window = breaker.window(now);
+        let counts = [window.calls, window.failures, window.slow_calls].map(|count| count as usize);
+        let expected = if matches!(naive.now, Now::Closed) { naive.judge.counts(now) } else { [0; 3] };
+        assert_eq!(counts, expected, "after {op:?}");
     }
     let stats = breaker.stats();
     assert_eq!((stats.permitted, stats.rejected, stats.stale), (permitted, rejected, stale));
+    assert!(stats.opened >= opened);
     assert_eq!(stats.successes + stats.failures + stats.ignored, in_time);
     check_liveness(breaker, settings, now);
 }
@@ -498,6 +591,16 @@ pub fn call_window(settings: Settings, ops: &[(i64, Op)]) {
     let slow = Duration::from_millis(SLOW_MILLIS);
     let trip = Trip::call_window::<5>(FAILED).slow_calls(slow, SLOW).min_calls(MIN_CALLS);
     drive(trip, LastFive(Vec::new()), settings, ops);
+}
+
+/// Opens by a rule of its own over the last five calls.
+pub fn own_rule(settings: Settings, ops: &[(i64, Op)]) {
+    let window =
+        Trip::call_window::<5>(Percent::new(1)).slow_calls(Duration::from_millis(SLOW_MILLIS), Percent::new(1));
+    let trip = Trip::when(window, |window: WindowStats| {
+        rule([window.calls, window.failures, window.slow_calls].map(|count| count as usize))
+    });
+    drive(trip, Rule(LastFive::default()), settings, ops);
 }
 
 /// Opens by the share of failed or slow ones among the calls of the last 60 to 80 ms.

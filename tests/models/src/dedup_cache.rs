@@ -28,6 +28,7 @@ pub enum Op {
     /// One of the tickets that are out, the newest first; some are lost for good by never being chosen.
     Commit(usize),
     Abort(usize),
+    Forget(u8),
     Cleanup,
     Reseed(u64),
 }
@@ -45,13 +46,14 @@ pub fn fuzz(bytes: &[u8]) {
 fn ops(script: &mut Script<'_>, most: usize) -> Vec<(Op, Instant)> {
     let mut now = Instant::from_secs(1_000);
     script.list(most, |script| {
-        let op = match script.weighted(&[(5, 0), (2, 1), (3, 2), (2, 3), (2, 4), (1, 5), (1, 6)]) {
+        let op = match script.weighted(&[(5, 0), (2, 1), (3, 2), (2, 3), (2, 4), (1, 5), (1, 6), (1, 7)]) {
             0 => Op::Check(script.below(9) as u8),
             1 => Op::Mark(script.below(9) as u8),
             2 => Op::Claim(script.below(9) as u8),
             3 => Op::Commit(script.below(3) as usize),
             4 => Op::Abort(script.below(3) as usize),
             5 => Op::Cleanup,
+            7 => Op::Forget(script.below(9) as u8),
             _ => Op::Reseed(script.any()),
         };
         now = match script.weighted(&[(8, 0), (4, 1), (1, 2), (2, 3), (1, 4)]) {
@@ -234,6 +236,12 @@ impl Model {
             || self.claimed.iter().any(|(other, at, _)| *other == key && lives(*at, now, LEASE))
     }
 
+    fn in_flight_until(&mut self, key: u8, now: Instant) -> Option<Instant> {
+        let now = self.observe(now);
+        let alive = self.claimed.iter().find(|(other, at, _)| *other == key && lives(*at, now, LEASE));
+        alive.map(|(_, at, _)| at.saturating_add(LEASE))
+    }
+
     fn horizon(&mut self, now: Instant) -> Duration {
         let now = self.observe(now);
         let lost = self.lost.iter().map(|at| now.saturating_duration_since(*at));
@@ -273,6 +281,11 @@ pub fn beside_the_naive_one(on_full: OnFull, ops: Vec<(Op, Instant)>) {
                 cache.cleanup(now);
                 model.cleanup(now);
             }
+            Op::Forget(key) => {
+                let expected = model.seen(key, now).then_some(key);
+                assert_eq!(cache.forget(&key, now), expected);
+                expected.into_iter().for_each(|key| model.remove(key));
+            }
             Op::Reseed(seed) => cache.reseed(HashSeed::new(seed, !seed)),
         }
         // Not after each step: asking tells the time too.
@@ -280,6 +293,7 @@ pub fn beside_the_naive_one(on_full: OnFull, ops: Vec<(Op, Instant)>) {
         match step % 3 {
             0 => assert_eq!(cache.seen(&key, now), model.seen(key, now), "id {key}"),
             1 => assert_eq!(cache.horizon(now), model.horizon(now)),
+            _ if step % 2 == 0 => assert_eq!(cache.in_flight_until(&key, now), model.in_flight_until(key, now)),
             _ => {}
         }
         assert_eq!(cache.next_deadline(), model.next_deadline());
@@ -287,7 +301,10 @@ pub fn beside_the_naive_one(on_full: OnFull, ops: Vec<(Op, Instant)>) {
         assert!(cache.len() <= CAPACITY);
         let stats = cache.stats();
         assert_eq!(stats.fresh + stats.duplicates + stats.in_flight + stats.refused, model.asked);
-        assert_eq!(stats.fresh, stats.held + stats.expired + stats.forgotten + stats.aborted + stats.given_up);
+        assert_eq!(
+            stats.fresh,
+            stats.held + stats.expired + stats.forgotten + stats.removed + stats.aborted + stats.given_up
+        );
         assert_eq!(stats.claimed, stats.pending + stats.committed + stats.aborted + stats.given_up);
         assert_eq!(stats.forgotten, model.lost.len() as u64);
     }
@@ -327,6 +344,7 @@ pub fn keep_deadlines(on_full: OnFull, ops: Vec<(Op, Instant)>) {
             Op::Check(key) => drop(cache.check(&key, now)),
             Op::Mark(key) => drop(cache.mark(&key, now)),
             Op::Claim(key) => drop(cache.claim(&key, now)),
+            Op::Forget(key) => assert!(cache.forget(&key, now).is_none_or(|gone| gone == key)),
             Op::Commit(_) | Op::Abort(_) | Op::Cleanup => drop(cache.cleanup(now)),
             Op::Reseed(seed) => cache.reseed(HashSeed::new(seed, seed)),
         }

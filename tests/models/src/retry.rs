@@ -35,6 +35,8 @@ impl TryRng for Draws {
 pub enum Growth {
     Constant,
     Exponential,
+    /// By so many percent.
+    Factor(u16),
     Linear,
 }
 
@@ -55,6 +57,7 @@ impl Settings {
         match self.growth {
             Growth::Constant => RetryPolicy::constant(base),
             Growth::Exponential => RetryPolicy::exponential(base),
+            Growth::Factor(percent) => RetryPolicy::exponential(base).factor_percent(percent),
             Growth::Linear => RetryPolicy::linear(base),
         }
         .max_delay(Duration::from_nanos(self.max_delay))
@@ -89,10 +92,13 @@ impl Reference {
         let (base, max_delay) = (u128::from(settings.base), u128::from(settings.max_delay));
         let hint = match failure {
             Failure::Permanent => return Step::GiveUp(Reason::NotRetryable),
+            Failure::RefusedUntil(at) => u128::from(at.as_nanos().saturating_sub(now)),
             Failure::RetryAfter(hint) => hint.as_nanos(),
-            Failure::Transient => 0,
+            Failure::Delay(_) | Failure::Transient => 0,
         };
-        if self.retries >= settings.max_retries {
+        // Whoever has no limit of time counts refusals.
+        let is_refusal = matches!(failure, Failure::RefusedUntil(_)) && settings.max_elapsed < u64::MAX;
+        if !is_refusal && self.retries >= settings.max_retries {
             return Step::GiveUp(Reason::AttemptsExhausted);
         }
         self.started_at = self.started_at.min(now.into());
@@ -102,6 +108,10 @@ impl Reference {
             let grown = match settings.growth {
                 Growth::Constant => base,
                 Growth::Exponential => (0..self.retries).fold(base, |delay, _| (delay * 2).min(max_delay)),
+                Growth::Factor(percent) => {
+                    let percent = u128::from(percent.max(100));
+                    (0..self.retries).fold(base, |delay, _| (delay * percent / 100).min(max_delay))
+                }
                 Growth::Linear => base * (u128::from(self.retries) + 1),
             };
             let most = grown.min(max_delay);
@@ -113,13 +123,18 @@ impl Reference {
             (least, most)
         };
         let drawn = least + (((most - least) * u128::from(random)) >> 32);
-        let delay = drawn.max(hint).min(max_delay);
+        let delay = match failure {
+            Failure::Delay(delay) => delay.as_nanos().min(max_delay),
+            _ => drawn.max(hint).min(max_delay),
+        };
         let at = (u128::from(now) + delay).min(u64::MAX.into());
         if at >= Self::after(self.started_at, settings.max_elapsed) {
             return Step::GiveUp(Reason::DeadlineExceeded);
         }
-        self.previous = drawn;
-        self.retries += 1;
+        if !is_refusal {
+            self.previous = drawn;
+            self.retries += 1;
+        }
         Step::RetryAt(Instant::from_nanos(u64::try_from(at).unwrap()))
     }
 
@@ -149,7 +164,8 @@ impl Tick {
 
 pub fn fuzz(bytes: &[u8]) {
     let script = &mut Script::new(bytes);
-    let growth = script.weighted(&[(1, Growth::Constant), (1, Growth::Exponential), (1, Growth::Linear)]);
+    let factor = Growth::Factor([0, 100, 101, 150, 300, u16::MAX][script.below(6) as usize]);
+    let growth = script.weighted(&[(1, Growth::Constant), (1, Growth::Exponential), (1, Growth::Linear), (1, factor)]);
     let jitter =
         script.weighted(&[(1, Jitter::Decorrelated), (1, Jitter::Equal), (1, Jitter::Full), (1, Jitter::None)]);
     let [base, max_delay, max_elapsed, attempt_timeout] = [(); 4].map(|()| script.nanos());
@@ -161,11 +177,13 @@ pub fn fuzz(bytes: &[u8]) {
 }
 
 fn failure(script: &mut Script<'_>) -> Failure {
-    match script.weighted(&[(6, 0), (1, 1), (2, 2), (1, 3)]) {
+    match script.weighted(&[(6, 0), (1, 1), (2, 2), (1, 3), (1, 4), (2, 5)]) {
         0 => Failure::Transient,
         1 => Failure::Permanent,
         2 => Failure::RetryAfter(Duration::from_nanos(script.nanos())),
-        _ => Failure::RetryAfter(Duration::MAX),
+        3 => Failure::RetryAfter(Duration::MAX),
+        4 => Failure::Delay(Duration::from_nanos(script.nanos())),
+        _ => Failure::RefusedUntil(Instant::from_nanos(script.nanos())),
     }
 }
 
@@ -198,7 +216,8 @@ pub fn beside_the_reference(settings: &Settings, start: u64, steps: Vec<(Failure
         assert_eq!(retry.attempt_deadline(at), reference.attempt_deadline(now));
         match step {
             Step::RetryAt(retry_at) => {
-                assert_eq!(retry.attempts(), attempts.saturating_add(1));
+                let is_refusal = matches!(failure, Failure::RefusedUntil(_)) && settings.max_elapsed < u64::MAX;
+                assert_eq!(retry.attempts(), attempts.saturating_add(u32::from(!is_refusal)));
                 let delay = retry_at.saturating_duration_since(at);
                 assert!(retry_at >= at && delay <= Duration::from_nanos(settings.max_delay));
                 if follow {

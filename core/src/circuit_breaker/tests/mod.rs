@@ -407,9 +407,9 @@ fn each_kind_of_breaker_can_be_a_static() {
 #[test]
 #[cfg_attr(target_arch = "x86", ignore = "all is smaller where a `u64` is aligned to four bytes")]
 fn sizes_are_as_stated() {
-    assert_eq!(size_of::<CircuitBreaker>(), 152);
-    assert_eq!(size_of::<CircuitBreaker<CallWindow<32>>>(), 152 + 48);
-    assert_eq!(size_of::<CircuitBreaker<TimeWindow<10>>>(), 152 + 152);
+    assert_eq!(size_of::<CircuitBreaker>(), 160);
+    assert_eq!(size_of::<CircuitBreaker<CallWindow<32>>>(), 160 + 56);
+    assert_eq!(size_of::<CircuitBreaker<TimeWindow<10>>>(), 160 + 160);
     assert_eq!(size_of::<cell::Cell<<Consecutive as trip::Policy>::Window>>(), 28);
     assert_eq!(size_of::<Permit>(), 16);
     assert_eq!(size_of::<Result<Permit, Open>>(), 16);
@@ -461,4 +461,114 @@ fn a_window_forgets_of_its_oldest_call_what_it_counted_and_no_more() {
         assert_eq!(state([bad, well, bad]), BreakerState::Closed);
         assert_eq!(state([both, well, bad]), BreakerState::Closed);
     }
+}
+
+#[test]
+fn found_b10_a_share_of_the_probes_closes_it_or_opens_it_again() {
+    let half_open = || {
+        let reset = Reset::after(RESET).probes(10).probe_successes(Percent::new(60));
+        let mut breaker = CircuitBreaker::new(Trip::consecutive(3), reset);
+        calls(&mut breaker, "FFF", at(0));
+        breaker
+    };
+    let mut closes = half_open();
+    calls(&mut closes, "FFSSFSSFS", at(30));
+    assert_eq!(closes.state(), BreakerState::HalfOpen);
+    calls(&mut closes, "S", at(30));
+    assert_eq!(closes.state(), BreakerState::Closed);
+    let mut opens = half_open();
+    calls(&mut opens, "SSSSSFFFF", at(30));
+    assert_eq!(opens.state(), BreakerState::HalfOpen);
+    calls(&mut opens, "F", at(30));
+    assert_eq!(opens.try_acquire(at(31)), Err(Open { retry_at: at(60) }));
+}
+
+#[test]
+fn found_b10_no_more_probes_pass_than_are_allowed_when_some_failed() {
+    let reset = Reset::after(RESET).lease(RESET).probes(4).probe_successes(Percent::new(25));
+    let mut breaker = CircuitBreaker::new(Trip::consecutive(3), reset);
+    calls(&mut breaker, "FFF", at(0));
+    calls(&mut breaker, "FFF", at(30));
+    let last = breaker.try_acquire(at(30)).unwrap();
+    assert!(breaker.try_acquire(at(30)).is_err(), "four are out or have failed");
+    breaker.record(last, Outcome::Ignored, at(31));
+    let last = breaker.try_acquire(at(31)).expect("its place is free");
+    breaker.record(last, Outcome::Success, at(31));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[test]
+fn found_b10_an_operator_opens_it_for_its_open_time() {
+    let mut breaker = breaker();
+    let under_way = breaker.try_acquire(at(0)).unwrap();
+    breaker.open(at(10));
+    assert_eq!(breaker.try_acquire(at(39)), Err(Open { retry_at: at(40) }));
+    breaker.record(under_way, Outcome::Success, at(40));
+    assert_eq!((breaker.stats().stale, breaker.stats().opened), (1, 1));
+    assert!(call(&mut breaker, Outcome::Success, at(40)));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[test]
+fn found_b10_each_change_of_state_is_told_with_its_number() {
+    let told = |breaker: &CircuitBreaker| breaker.last_transition().map(|it| (it.number, it.from, it.to));
+    let mut breaker = breaker();
+    breaker.close();
+    assert_eq!(told(&breaker), None, "closed as before");
+    calls(&mut breaker, "FFF", at(0));
+    assert_eq!(told(&breaker), Some((1, BreakerState::Closed, BreakerState::Open)));
+    breaker.open(at(1));
+    assert_eq!(told(&breaker), Some((1, BreakerState::Closed, BreakerState::Open)), "open as before");
+    let _probe = breaker.try_acquire(at(31)).unwrap();
+    assert_eq!(told(&breaker), Some((2, BreakerState::Open, BreakerState::HalfOpen)));
+    breaker.close();
+    assert_eq!(told(&breaker), Some((3, BreakerState::HalfOpen, BreakerState::Closed)));
+}
+
+#[test]
+fn found_b10_a_call_that_notices_silent_probes_tells_of_both_changes() {
+    let reset = Reset::after(SECOND).call_timeout(SECOND).lease(SECOND);
+    let mut breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
+    calls(&mut breaker, "F", at(0));
+    let _silent = breaker.try_acquire(at(1)).unwrap();
+    assert_eq!(breaker.telling(|breaker| breaker.state()), (BreakerState::HalfOpen, [None, None]));
+    let (next, told) = breaker.telling(|breaker| breaker.try_acquire(at(10)));
+    let told = told.map(|transition| transition.map(|it| (it.number, it.from, it.to)));
+    let expected = [(3, BreakerState::HalfOpen, BreakerState::Open), (4, BreakerState::Open, BreakerState::HalfOpen)];
+    assert_eq!(told, expected.map(Some));
+    let ((), [none, told]) = breaker.telling(|breaker| breaker.record(next.unwrap(), Outcome::Success, at(10)));
+    assert_eq!((none, told), (None, breaker.last_transition()));
+}
+
+#[test]
+fn found_b10_the_numbers_of_a_window_are_told() {
+    let counts = |window: WindowStats| (window.calls, window.failures, window.slow_calls);
+    let slow = Percent::new(100);
+    let mut ring = CircuitBreaker::new(Trip::call_window::<3>(slow).slow_calls(SECOND, slow), Reset::after(RESET));
+    calls(&mut ring, "FFS", at(0));
+    assert_eq!(counts(ring.window(at(0))), (3, 2, 0));
+    let permit = ring.try_acquire(at(0)).unwrap();
+    ring.record(permit, Outcome::Success, at(1));
+    assert_eq!(counts(ring.window(at(1))), (3, 1, 1), "the oldest is pushed out");
+
+    let mut time = CircuitBreaker::new(Trip::time_window::<10>(RESET, slow), Reset::after(RESET));
+    calls(&mut time, "SF", at(0));
+    assert_eq!(counts(time.window(at(0))), (2, 1, 0));
+    assert_eq!(counts(time.window(at(30))), (0, 0, 0), "too old to count");
+}
+
+#[test]
+fn found_b10_a_rule_of_ones_own_replaces_the_shares() {
+    let rule = |window: WindowStats| window.failures >= 2 && window.calls >= 4;
+    let mut breaker =
+        CircuitBreaker::new(Trip::when(Trip::call_window::<10>(Percent::new(1)), rule), Reset::after(RESET));
+    calls(&mut breaker, "FSF", at(0));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    calls(&mut breaker, "S", at(0));
+    assert_eq!(breaker.state(), BreakerState::Open);
+    let mut always = CircuitBreaker::new(Trip::when(Trip::consecutive(9), |_| true), Reset::after(RESET));
+    calls(&mut always, "SSSSSS", at(0));
+    assert_eq!(always.state(), BreakerState::Closed, "successes alone open nothing");
+    calls(&mut always, "F", at(0));
+    assert_eq!(always.state(), BreakerState::Open);
 }

@@ -37,7 +37,10 @@ fn claim<const N: usize>(cache: &mut Cache<N>, key: &'static str, now: Instant) 
 
 fn conserves<K, S: Storage, H>(cache: &DedupCacheIn<K, S, H>) {
     let stats = cache.stats();
-    assert_eq!(stats.fresh, stats.held + stats.expired + stats.forgotten + stats.aborted + stats.given_up);
+    assert_eq!(
+        stats.fresh,
+        stats.held + stats.expired + stats.forgotten + stats.removed + stats.aborted + stats.given_up
+    );
     assert_eq!(stats.claimed, stats.pending + stats.committed + stats.aborted + stats.given_up);
     assert_eq!(stats.held, cache.len() as u64);
 }
@@ -538,4 +541,40 @@ proptest::proptest! {
             conserves(&cache);
         }
     }
+}
+
+#[test]
+fn found_b10_an_id_can_be_forgotten_and_a_claim_of_it_with_it() {
+    let mut cache: Cache<4> = DedupCache::new(Duration::from_secs(60), OnFull::Refuse);
+    let now = Instant::from_secs(1);
+    assert_eq!(cache.forget("a", now), None);
+    assert!(cache.check(&"a", now).is_fresh());
+    assert_eq!(cache.forget("a", now), Some("a"));
+    assert!(cache.check(&"a", now).is_fresh(), "it may come again");
+
+    let ticket = claim(&mut cache, "b", now);
+    assert_eq!(cache.in_flight_until("b", now), Some(Instant::from_secs(61)));
+    assert_eq!(cache.forget("b", now), Some("b"));
+    assert_eq!((cache.commit(ticket, now), cache.in_flight_until("b", now)), (Err(ClaimLost), None));
+    assert_eq!((cache.stats().removed, cache.stats().aborted), (1, 1));
+    conserves(&cache);
+
+    let over = Instant::from_secs(61);
+    assert_eq!(cache.forget("a", over), None, "its TTL has ended");
+    conserves(&cache);
+}
+
+#[test]
+fn found_b10_a_claim_that_is_kept_blocks_its_id_until_the_lease_ends() {
+    let timer = crate::test_util::VirtualTimer::default();
+    let cache = DedupCache::<u8, 4>::new(Duration::from_secs(60), OnFull::Refuse).with_lease(Duration::from_secs(5));
+    let cache = Shared::new(RefCell::new(cache), timer.clone());
+    let Claim::Fresh(guard) = cache.claim(&7) else { panic!("it is new") };
+    guard.keep();
+    assert!(matches!(cache.claim(&7), Claim::InFlight));
+    assert_eq!(cache.in_flight_until(&7), Some(Instant::from_secs(5)));
+    timer.advance(Duration::from_secs(5));
+    assert!(matches!(cache.claim(&7), Claim::Fresh(_)));
+    assert_eq!(cache.stats().given_up, 1);
+    assert!(!cache.forget(&7), "the guard was dropped");
 }

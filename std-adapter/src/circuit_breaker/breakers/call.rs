@@ -7,12 +7,15 @@ use steadfast_core::{
     Clock, Instant, Timer,
     circuit_breaker::{
         Admit, BreakerError, CallGuard, Classify, Consecutive, GuardedCall, OkOrErr, Open, Outcome, Permit,
-        ReportOutcome, TripPolicy,
+        ReportOutcome, Transition, TripPolicy,
     },
 };
 
-use super::{Breakers, Keyed};
-use crate::{circuit_breaker::call::dropped_by_a_panic, runtime::SystemTimer, storage::Shards};
+use super::{Breakers, Keyed, Watched};
+use crate::{
+    circuit_breaker::call::dropped_by_a_panic,
+    runtime::{SystemTimer, unless_it_panics},
+};
 
 impl<K: Eq + Hash, P: TripPolicy, T: Timer> Breakers<K, P, T> {
     /// Makes a call to `key` unless its breaker is open: `Ok` is a success, `Err` a failure.
@@ -65,11 +68,12 @@ impl<K: Eq + Hash, P: TripPolicy, T: Timer> Breakers<K, P, T> {
     /// As for [`call`](Self::call).
     pub fn call_owned<V, E, F, C>(&self, key: K, call: F, classify: C) -> BreakersCall<K, F, C, P, T>
     where
+        K: Clone,
         F: Future<Output = Result<V, E>>,
         C: Classify<V, E>,
     {
-        let (shards, hash) = (Arc::clone(&self.0), self.0.hasher.hash_one(&key));
-        GuardedCall::new(BreakersReporter { shards, hash, key: Some(key) }, call, classify)
+        let (breakers, hash) = (Arc::clone(&self.0), self.0.shards.hasher.hash_one(&key));
+        GuardedCall::new(BreakersReporter { breakers, hash, key: Some(key), own: K::clone }, call, classify)
     }
 }
 
@@ -99,9 +103,9 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let guard = self.acquire(key)?;
-        let (shards, hash) = (Arc::clone(&self.0), self.0.hasher.hash_one(key));
+        let (breakers, hash) = (Arc::clone(&self.0), self.0.shards.hasher.hash_one(key));
         let key = Some(key.to_owned());
-        Ok(guard.report_to(BreakersReporter { shards, hash, key }))
+        Ok(guard.report_to(BreakersReporter { breakers, hash, key, own: |key| key.borrow().to_owned() }))
     }
 
     /// A permit whose guard borrows.
@@ -111,7 +115,13 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let reporter = KeyReporter::new(self, key);
-        let permit = reporter.shard.with(|breakers, now| breakers.try_acquire_with(reporter.hash, key, now))?;
+        let (decision, transitions) = reporter
+            .breakers
+            .shards
+            .of(reporter.hash)
+            .with(|breakers, now| breakers.telling(|breakers| breakers.try_acquire_with(reporter.hash, key, now)));
+        reporter.breakers.tell(key, transitions);
+        let permit = decision?;
         Ok(CallGuard::new(permit, reporter))
     }
 }
@@ -121,20 +131,32 @@ pub type BreakersGuard<K, P = Consecutive, T = SystemTimer> = CallGuard<Breakers
 
 /// Brings a permit back to its [`Breakers`]; it is part of a [`BreakersGuard`].
 pub struct BreakersReporter<K, P: TripPolicy = Consecutive, T = SystemTimer> {
-    shards: Arc<Shards<Keyed<K, P, T>>>,
+    breakers: Arc<Watched<K, P, T>>,
     hash: u64,
     /// Until it is told.
     key: Option<K>,
+    /// Makes another such key.
+    own: fn(&K) -> K,
 }
 
 impl<K: Eq + Hash, P: TripPolicy, T: Clock> ReportOutcome for BreakersReporter<K, P, T> {
     fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
-        let (hash, shard) = (self.hash, self.shards.of(self.hash));
-        let (permit, outcome) = (Some(&permit), dropped_by_a_panic(outcome));
-        // Whatever key is left over is dropped outside the lock.
         let Some(key) = self.key.take() else { return };
-        if !shard.with(|breakers, now| breakers.record_existing(hash, &key, permit, outcome, now)) {
-            drop(shard.with(|breakers, now| breakers.record_new(hash, key, permit, outcome, now)));
+        let (hash, hook, shard) = (self.hash, &self.breakers.hook, self.breakers.shards.of(self.hash));
+        let (permit, outcome) = (Some(&permit), dropped_by_a_panic(outcome));
+        let (is_recorded, transitions) = shard.with(|breakers, now| {
+            breakers.telling(|breakers| breakers.record_existing(hash, &key, permit, outcome, now))
+        });
+        if is_recorded {
+            return hook.tell(transitions, |hook, transition| hook(&key, transition));
+        }
+        // A table keeps the key: the hook needs another.
+        let told = hook.is_set().then(|| unless_it_panics(|| (self.own)(&key))).flatten();
+        let (left_over, transitions) = shard
+            .with(|breakers, now| breakers.telling(|breakers| breakers.record_new(hash, key, permit, outcome, now)));
+        drop(left_over); // outside the lock
+        if let Some(key) = told {
+            hook.tell(transitions, |hook, transition| hook(&key, transition));
         }
     }
 }
@@ -154,25 +176,24 @@ impl<K: Eq + Hash, P: TripPolicy, T: Timer> Admit for BreakersReporter<K, P, T> 
     type Sleep = T::Sleep;
 
     fn admit(self) -> Result<(CallGuard<Self>, Option<T::Sleep>), Open> {
-        let (permit, sleep) = match &self.key {
-            Some(key) => admit(self.shards.of(self.hash), self.hash, key)?,
-            None => return Err(Open { retry_at: Instant::MAX }),
-        };
+        let Some(key) = &self.key else { return Err(Open { retry_at: Instant::MAX }) };
+        let tell = |transitions| self.breakers.hook.tell(transitions, |hook, transition| hook(key, transition));
+        let (permit, sleep) = admit(self.breakers.shards.of(self.hash), self.hash, key, tell)?;
         Ok((CallGuard::new(permit, self), sleep))
     }
 }
 
 /// As a [`BreakersReporter`], for as long as [`Breakers`] and the key are borrowed; it is part of [`Breakers::call`].
 pub struct KeyReporter<'a, K, Q: ?Sized, P: TripPolicy = Consecutive, T = SystemTimer> {
-    shard: &'a Keyed<K, P, T>,
+    breakers: &'a Watched<K, P, T>,
     hash: u64,
     key: &'a Q,
 }
 
 impl<'a, K: Eq + Hash, Q: Hash + ?Sized, P: TripPolicy, T> KeyReporter<'a, K, Q, P, T> {
     fn new(breakers: &'a Breakers<K, P, T>, key: &'a Q) -> Self {
-        let hash = breakers.0.hasher.hash_one(key);
-        Self { shard: breakers.0.of(hash), hash, key }
+        let hash = breakers.0.shards.hasher.hash_one(key);
+        Self { breakers: &breakers.0, hash, key }
     }
 }
 
@@ -184,7 +205,9 @@ where
     T: Clock,
 {
     fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
-        self.shard.record_with(self.hash, self.key, Q::to_owned, Some(permit), outcome);
+        let shard = self.breakers.shards.of(self.hash);
+        let transitions = shard.record_with(self.hash, self.key, Q::to_owned, Some(permit), outcome);
+        self.breakers.tell(self.key, transitions);
     }
 }
 
@@ -199,21 +222,31 @@ where
     type Sleep = T::Sleep;
 
     fn admit(self) -> Result<(CallGuard<Self>, Option<T::Sleep>), Open> {
-        let (permit, sleep) = admit(self.shard, self.hash, self.key)?;
+        let tell = |transitions| self.breakers.tell(self.key, transitions);
+        let (permit, sleep) = admit(self.breakers.shards.of(self.hash), self.hash, self.key, tell)?;
         Ok((CallGuard::new(permit, self), sleep))
     }
 }
 
-fn admit<K, Q, P, T>(shard: &Keyed<K, P, T>, hash: u64, key: &Q) -> Result<(Permit, Option<T::Sleep>), Open>
+fn admit<K, Q, P, T>(
+    shard: &Keyed<K, P, T>,
+    hash: u64,
+    key: &Q,
+    tell: impl FnOnce([Option<Transition>; 2]),
+) -> Result<(Permit, Option<T::Sleep>), Open>
 where
     K: Borrow<Q> + Eq + Hash,
     Q: Eq + ?Sized,
     P: TripPolicy,
     T: Timer,
 {
-    let (permit, deadline) = shard.with(|breakers, now| {
-        breakers.try_acquire_with(hash, key, now).map(|permit| (permit, breakers.call_deadline(now)))
-    })?;
+    let (decision, transitions) = shard.with(|breakers, now| {
+        breakers.telling(|breakers| {
+            breakers.try_acquire_with(hash, key, now).map(|permit| (permit, breakers.call_deadline(now)))
+        })
+    });
+    tell(transitions);
+    let (permit, deadline) = decision?;
     Ok((permit, deadline.map(|at| shard.timer().sleep_until(at))))
 }
 

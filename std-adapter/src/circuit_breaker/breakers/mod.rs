@@ -8,9 +8,12 @@ use std::sync::Arc;
 
 use steadfast_core::{
     Clock, Instant, Reset, Shared,
-    circuit_breaker::{BreakerMode, BreakerState, BreakerStats, BreakersIn, Consecutive, Outcome, TripPolicy},
+    circuit_breaker::{
+        BreakerMode, BreakerState, BreakerStats, BreakersIn, Consecutive, Outcome, Transition, TripPolicy, WindowStats,
+    },
 };
 
+use super::watch::Hook;
 use crate::{
     runtime::{Mutex, SystemTimer, random_seed},
     storage::{Heap, KeyHasher, Shards, Spread},
@@ -51,7 +54,22 @@ use crate::{
 ///
 /// A result whose key has no entry counts for a new one, however long ago its call began.
 #[doc(alias = "CircuitBreakerRegistry")]
-pub struct Breakers<K, P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Shards<Keyed<K, P, T>>>);
+pub struct Breakers<K, P: TripPolicy = Consecutive, T = SystemTimer>(Arc<Watched<K, P, T>>);
+
+/// The shards, and who hears of their changes.
+struct Watched<K, P: TripPolicy, T> {
+    shards: Shards<Keyed<K, P, T>>,
+    hook: Hook<OnTransition<K>>,
+}
+
+type OnTransition<K> = dyn Fn(&K, &Transition) + Send + Sync;
+
+impl<K, P: TripPolicy, T> Watched<K, P, T> {
+    /// Calls the hook, outside the lock. The key is made if there is something to tell.
+    fn tell<Q: ToOwned<Owned = K> + ?Sized>(&self, key: &Q, transitions: [Option<Transition>; 2]) {
+        self.hook.tell(transitions, |hook, transition| hook(&key.to_owned(), transition));
+    }
+}
 
 type KeyedMachine<K, P> = BreakersIn<K, P, Heap, KeyHasher>;
 type Keyed<K, P, T> = Shared<KeyedMachine<K, P>, Mutex<KeyedMachine<K, P>>, T>;
@@ -93,11 +111,12 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
 
     /// The breakers. Allocates all their memory; nothing else does later, but the keys themselves.
     pub fn build(self) -> Breakers<K, P, T> {
-        Breakers(Arc::new(Shards::new(self.capacity, Spread::Wide, |room, hasher| {
+        let shards = Shards::new(self.capacity, Spread::Wide, |room, hasher| {
             let mut machine = BreakersIn::allocate(self.trip.clone(), self.reset, room, hasher);
             machine.reseed_jitter(random_seed());
             Shared::new(Mutex::new(machine), self.timer.clone())
-        })))
+        });
+        Breakers(Arc::new(Watched { shards, hook: Hook::default() }))
     }
 }
 
@@ -108,9 +127,12 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     pub fn allow_request<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        self.of(key).with(|breakers, now| breakers.allow_request(key, now))
+        let (is_allowed, transitions) =
+            self.of(key).with(|breakers, now| breakers.telling(|breakers| breakers.allow_request(key, now)));
+        self.0.tell(key, transitions);
+        is_allowed
     }
 
     /// A success for the current state of `key`: it counts while closed, or if a probe is out; else it changes nothing.
@@ -136,8 +158,9 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.hasher.hash_one(key);
-        self.0.of(hash).record_with(hash, key, Q::to_owned, None, outcome);
+        let hash = self.0.shards.hasher.hash_one(key);
+        let transitions = self.0.shards.of(hash).record_with(hash, key, Q::to_owned, None, outcome);
+        self.0.tell(key, transitions);
     }
 
     /// Where the breaker of `key` stands. `Open` stays until somebody makes a call.
@@ -155,29 +178,92 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     pub fn close<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let (has_entry, transitions) =
+            self.of(key).with_lock(|breakers| breakers.telling(|breakers| breakers.close(key)));
+        self.0.tell(key, transitions);
+        has_entry
+    }
+
+    /// Opens the breaker of `key` for the open time that its [`Reset`] says; calls that are under way no longer count. False,
+    /// and nothing done, if it has no entry and there is none to be had.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast::{Breakers, Reset, Trip};
+    ///
+    /// let breakers = Breakers::<String>::builder(Trip::consecutive(3), Reset::after(Duration::from_secs(30))).build();
+    /// assert!(breakers.open("10.0.0.7")); // its health check failed
+    /// assert!(!breakers.allow_request("10.0.0.7"));
+    /// ```
+    #[doc(alias("trip", "force_open"))]
+    pub fn open<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.0.shards.hasher.hash_one(key);
+        let shard = self.0.shards.of(hash);
+        let (mut is_open, mut transitions) =
+            shard.with(|breakers, now| breakers.telling(|breakers| breakers.open_existing(hash, key, now)));
+        if !is_open {
+            let own = key.to_owned();
+            let (opened, brought) =
+                shard.with(|breakers, now| breakers.telling(|breakers| breakers.open_new(hash, own, now)));
+            (is_open, transitions) = (opened.is_ok(), brought); // whatever key is left over is dropped here
+        }
+        self.0.tell(key, transitions);
+        is_open
+    }
+
+    /// Calls `hook` at each change of a key's state, from now on and in place of an earlier hook.
+    ///
+    /// It runs on the thread whose call brought the change, outside the lock, and may use these breakers; keep it short.
+    /// Two changes on two threads may be told in either order; of one key, [`Transition::number`] says which came first. A
+    /// panic in it is caught. What a full table forgets is not told.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast::{Breakers, Reset, Trip};
+    ///
+    /// let breakers = Breakers::<String>::builder(Trip::consecutive(3), Reset::after(Duration::from_secs(30))).build();
+    /// breakers.on_transition(|peer, change| eprintln!("{peer}: {:?} after {:?}", change.to, change.from));
+    /// ```
+    #[doc(alias("on_state_change", "event", "listener"))]
+    pub fn on_transition(&self, hook: impl Fn(&K, &Transition) + Send + Sync + 'static) {
+        self.0.hook.set(Arc::new(hook));
+    }
+
+    /// What counts in the window of `key` now.
+    #[must_use]
+    pub fn window<Q>(&self, key: &Q) -> WindowStats
+    where
+        K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.of(key).with_lock(|breakers| breakers.close(key))
+        self.of(key).with(|breakers, now| breakers.window(key, now))
     }
 
     /// Whether the breakers decide, or an operator does for all of them.
     #[must_use]
     pub fn mode(&self) -> BreakerMode {
-        self.0.of(0).with_lock(|breakers| breakers.mode())
+        self.0.shards.of(0).with_lock(|breakers| breakers.mode())
     }
 
     /// Hands the decision about every key to the breakers or to an operator; the states beneath are untouched.
     pub fn set_mode(&self, mode: BreakerMode) {
-        self.0.iter().for_each(|shard| shard.with_lock(|breakers| breakers.set_mode(mode)));
+        self.0.shards.iter().for_each(|shard| shard.with_lock(|breakers| breakers.set_mode(mode)));
     }
 
     /// Every breaker decides by other settings from now on, as
     /// [`CircuitBreaker::set_settings`](crate::CircuitBreaker::set_settings) says.
     ///
     /// Each shard is locked for O(its capacity), one after the other: of one key all calls are decided by the former settings
-    /// until one moment, and by these after it.
+    /// until one moment, and by these after it. What opens or closes by this alone is not told to
+    /// [`on_transition`](Self::on_transition).
     pub fn set_settings(&self, trip: P, reset: Reset) {
-        for shard in self.0.iter() {
+        for shard in self.0.shards.iter() {
             let trip = trip.clone();
             shard.with(|breakers, now| breakers.set_settings(trip, reset, now));
         }
@@ -191,7 +277,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         K: Clone,
     {
         let mut tripped = Vec::new();
-        for shard in self.0.iter() {
+        for shard in self.0.shards.iter() {
             shard.with_lock(|breakers| {
                 let not_closed = breakers.iter().filter(|(_, state)| *state != BreakerState::Closed);
                 tripped.extend(not_closed.map(|(key, state)| (key.clone(), state)));
@@ -208,7 +294,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// Each shard is locked for O(its capacity). Keys are dropped outside the lock.
     pub fn cleanup(&self) -> usize {
         let mut forgotten = 0_usize;
-        for shard in self.0.iter() {
+        for shard in self.0.shards.iter() {
             let mut from = 0;
             while let Some((slot, _key)) = shard.with(|breakers, now| breakers.forget_next(from, now)) {
                 from = slot.saturating_add(1);
@@ -221,7 +307,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// How many keys have an entry.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.iter().map(|shard| shard.with_lock(|breakers| breakers.len())).sum()
+        self.0.shards.iter().map(|shard| shard.with_lock(|breakers| breakers.len())).sum()
     }
 
     /// True if no key has an entry.
@@ -233,30 +319,30 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// The most keys that can have an entry, over all shards.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.0.iter().map(|shard| shard.with_lock(|breakers| breakers.capacity())).sum()
+        self.0.shards.iter().map(|shard| shard.with_lock(|breakers| breakers.capacity())).sum()
     }
 
     /// Results that would have needed an entry when there was none to be had.
     #[must_use]
     pub fn untracked(&self) -> u64 {
-        self.0.iter().map(|shard| shard.with_lock(|breakers| breakers.untracked())).sum()
+        self.0.shards.iter().map(|shard| shard.with_lock(|breakers| breakers.untracked())).sum()
     }
 
     /// What all breakers together have counted.
     #[must_use]
     pub fn stats(&self) -> BreakerStats {
         let add = |sum: BreakerStats, shard: &Keyed<K, P, T>| sum.plus(shard.with_lock(|breakers| breakers.stats()));
-        self.0.iter().fold(BreakerStats::default(), add)
+        self.0.shards.iter().fold(BreakerStats::default(), add)
     }
 
     /// The time by the clock of these breakers, for [`Open::retry_after`](crate::circuit_breaker::Open::retry_after).
     #[must_use]
     pub fn now(&self) -> Instant {
-        self.0.of(0).timer().now()
+        self.0.shards.of(0).timer().now()
     }
 
     fn of<Q: Hash + ?Sized>(&self, key: &Q) -> &Keyed<K, P, T> {
-        self.0.of(self.0.hasher.hash_one(key))
+        self.0.shards.of(self.0.shards.hasher.hash_one(key))
     }
 }
 

@@ -12,10 +12,11 @@ use core::{
 
 use steadfast_core::{
     CircuitBreaker as Machine, Clock, Instant, Lock, Reset, Shared, Timer,
-    circuit_breaker::{Open, Outcome, Permit, ReportOutcome, TripPolicy},
+    circuit_breaker::{BreakerMode, BreakerState, Open, Outcome, Permit, ReportOutcome, TripPolicy},
 };
 
-use crate::runtime::Mutex;
+use super::watch::{Hook, OnTransition};
+use crate::runtime::{Mutex, Waiters};
 
 /// A machine behind its lock, and the lanes beside it. Lock and word are parameters for the sake of loom.
 pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64> {
@@ -25,6 +26,9 @@ pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64>
     is_calm: AtomicBool,
     /// In nanoseconds, [`NO_LIMIT`] if there is none.
     call_timeout: AtomicU64,
+    /// A change of state takes the lock: what passes by a lane brings none.
+    pub(super) hook: Hook<OnTransition>,
+    pub(super) waiters: Waiters,
 }
 
 /// The call timeout of a breaker without one.
@@ -166,6 +170,8 @@ where
             lanes: Default::default(),
             is_calm: AtomicBool::new(false),
             call_timeout,
+            hook: Hook::default(),
+            waiters: Waiters::default(),
         };
         single.shared.with_lock(|machine| single.open_lanes(machine));
         single
@@ -200,12 +206,14 @@ where
     // Apart, and never inlined, so that what nearly every call does is short enough to be.
     #[inline(never)]
     fn acquire_locked(&self) -> Result<Permit, Open> {
-        self.with(Machine::try_acquire)
+        let (decision, transitions) = self.with(|machine, now| machine.telling(|machine| machine.try_acquire(now)));
+        self.hook.tell(transitions, |hook, transition| hook(transition));
+        decision
     }
 
     #[inline(never)]
     fn record_locked(&self, permit: Permit, is_counted: bool, outcome: Outcome) {
-        self.with(|machine, now| {
+        self.change(|machine, now| {
             if !is_counted {
                 machine.merge(1, 0);
             }
@@ -215,22 +223,35 @@ where
 
     /// Admits a call that keeps no permit.
     pub(super) fn allow_request(&self) -> bool {
-        self.lane(lane()).count(ADMITTED, |_| true) || self.with(Machine::allow_request)
+        self.lane(lane()).count(ADMITTED, |_| true) || self.acquire_locked().is_ok()
     }
 
     /// A success without a permit.
     pub(super) fn record_success(&self) {
         if !self.lane(lane()).count(SUCCEEDED, |_| true) {
-            self.with(Machine::record_success);
+            self.change(Machine::record_success);
         }
     }
 
-    /// The machine decides by other settings from now on.
+    /// The breaker decides by other settings from now on. Who waits for it asks again.
     pub(super) fn set_settings(&self, trip: P, reset: Reset) {
-        self.with(|machine, now| {
+        self.change(|machine, now| {
             machine.set_settings(trip, reset, now);
             self.call_timeout.store(call_timeout(machine), Ordering::Relaxed);
         });
+        self.waiters.wake(0); // it may be half-open sooner
+    }
+
+    /// Runs what may change the breaker's mind, and tells those who wait for that.
+    pub(super) fn change(&self, f: impl FnOnce(&mut Machine<P>, Instant)) {
+        let (transitions, may_admit) = self.with(|machine, now| {
+            let ((), transitions) = machine.telling(|machine| f(machine, now));
+            (transitions, machine.state() != BreakerState::Open || machine.mode() != BreakerMode::Automatic)
+        });
+        if may_admit {
+            self.waiters.wake(0);
+        }
+        self.hook.tell(transitions, |hook, transition| hook(transition));
     }
 
     /// Runs `f` on the machine with the current time.

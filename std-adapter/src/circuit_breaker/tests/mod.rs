@@ -13,6 +13,7 @@ mod change;
 #[cfg(feature = "tokio")]
 mod hangs;
 mod user_code;
+mod watch;
 
 use crate::{
     circuit_breaker::{Percent, Trip},

@@ -3,7 +3,7 @@ use core::num::{NonZeroU16, NonZeroU32};
 use steadfast_core::{
     Breakers, CircuitBreaker, Reset, Trip,
     circuit_breaker::{
-        AnyTrip, BreakerMode, CallWindow, Consecutive, Outcome, Percent, Permit, TimeWindow, TripPolicy,
+        AnyTrip, BreakerMode, CallWindow, Consecutive, Outcome, Percent, Permit, TimeWindow, TripPolicy, WindowStats,
     },
 };
 
@@ -12,6 +12,10 @@ use crate::{
     limiters::{Eight, cost},
     now, see, see_all, seed, span,
 };
+
+fn rule(window: WindowStats) -> bool {
+    window.failures > any() && window.slow_calls > any() && window.calls > any()
+}
 
 pub fn probe() {
     circuit_breaker(Trip::consecutive(3));
@@ -22,6 +26,8 @@ pub fn probe() {
     circuit_breaker(TimeWindow::<10>::new(span(), percent()).min_calls(NonZeroU32::MIN).slow_calls(span(), percent()));
     circuit_breaker(any_trip());
     breakers(any_trip());
+    circuit_breaker(Trip::when(Trip::call_window::<32>(percent()), rule));
+    circuit_breaker(Trip::when(Trip::consecutive(3), rule));
     breakers(Trip::consecutive(3));
     breakers(Trip::call_window::<32>(percent()));
 }
@@ -64,7 +70,7 @@ fn mode() -> BreakerMode {
 
 pub fn reset() -> Reset {
     let reset = Reset::after(span()).doubling().up_to(span()).jitter(percent(), any()).lease(span()).probes(3);
-    let reset = reset.on_drop(outcome()).on_panic(outcome());
+    let reset = reset.probe_successes(percent()).on_drop(outcome()).on_panic(outcome());
     if any() { reset.call_timeout(span()) } else { reset }
 }
 
@@ -88,8 +94,14 @@ fn circuit_breaker<P: TripPolicy>(trip: P) {
         see((breaker.state(), breaker.mode(), breaker.stats().plus(breaker.stats())));
         breaker.set_mode(mode());
         breaker.set_settings(trip.clone(), reset(), now());
+        see(breaker.window(now()));
+        see(breaker.last_transition());
+        see(breaker.telling(|breaker| breaker.allow_request(now())));
         if any() {
             breaker.close();
+        }
+        if any() {
+            breaker.open(now());
         }
     }
 }
@@ -122,6 +134,13 @@ fn breakers<P: TripPolicy>(trip: P) {
         breakers.set_settings(trip.clone(), reset(), now());
         see((breakers.state(&key), breakers.close(&key), breakers.cleanup(now()), breakers.mode()));
         see((breakers.stats(), breakers.untracked(), breakers.reused()));
+        see((
+            breakers.open(&key, now()),
+            breakers.open_existing(hash, &key, now()),
+            breakers.open_new(hash, key, now()),
+        ));
+        see((breakers.window(&key, now()), breakers.last_transition()));
+        see(breakers.telling(|breakers| breakers.allow_request(&key, now())));
         see((breakers.len(), breakers.is_empty(), breakers.capacity()));
         see_all(breakers.iter());
     }

@@ -18,6 +18,8 @@ fn dedup_cache(on_full: OnFull) {
         let key = any();
         see((cache.check(&key, now()).is_fresh(), cache.seen(&key, now()), cache.mark(&key, now())));
         let hash = cache.hash(&key);
+        see((cache.forget(&key, now()), cache.forget_with(hash, &key, now())));
+        see((cache.in_flight_until(&key, now()), cache.in_flight_until_with(hash, &key, now())));
         let mut spare = any::<bool>().then(any);
         see(cache.check_with(hash, &key, &mut spare, now));
         see(cache.seen_with(hash, &key, now()));

@@ -11,7 +11,7 @@ pub fn probe() {
     for jitter in [Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated] {
         for policy in [RetryPolicy::exponential(span()), RetryPolicy::linear(span()), RetryPolicy::constant(span())] {
             let policy = policy.max_delay(span()).max_retries(any()).max_elapsed(span()).jitter(jitter);
-            let policy = policy.attempt_timeout(span());
+            let policy = policy.attempt_timeout(span()).factor_percent(any());
             let mut retry = policy.start(now());
             for _ in 0..any::<u32>() {
                 budget.deposit();
@@ -22,6 +22,8 @@ pub fn probe() {
                 see(policy.delay_for(any()));
                 see(retry.next(Failure::RetryAfter(span()), now(), &mut Dice));
                 see(retry.next(Failure::Permanent, now(), &mut Dice));
+                see(retry.next(Failure::Delay(span()), now(), &mut Dice));
+                see(retry.next(Failure::RefusedUntil(now()), now(), &mut Dice));
                 see(retry.next_within(&mut budget, Failure::Transient, now(), &mut Dice).retry_after(now()));
             }
         }

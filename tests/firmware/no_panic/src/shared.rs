@@ -172,7 +172,10 @@ fn breakers() {
         poll(GuardedCall::new(&breaker, Calling, OkOrErr));
         poll(keyed.call(&key, Calling));
         poll(keyed.call_with(&key, Calling, |_| outcome()));
-        keyed.record_with(any(), &key, u64::clone, None, outcome());
+        see(keyed.record_with(any(), &key, u64::clone, None, outcome()));
+        breaker.open();
+        see((breaker.window(), breaker.last_transition()));
+        see((keyed.open(&key), keyed.window(&key), keyed.last_transition()));
         see((
             breaker.call_blocking(call),
             keyed.call_blocking(&key, call),
@@ -221,8 +224,13 @@ fn others() {
         let key = any();
         see((cache.check(&key), cache.seen(&key), cache.mark(&key), cache.cleanup(), cache.horizon(), cache.stats()));
         if let Claim::Fresh(claim) = cache.claim(&key) {
-            if any() { see(claim.commit()) } else { drop(claim) }
+            match any::<u8>() {
+                0 => see(claim.commit()),
+                1 => claim.keep(),
+                _ => drop(claim),
+            }
         }
+        see((cache.forget(&key), cache.in_flight_until(&key)));
         let ballot = if any() { votes.ballot() } else { BallotId::from_u64(any()) };
         see(votes.vote(ballot, any(), any()));
         votes.vote_with(

@@ -1,6 +1,7 @@
 use steadfast_core::{
     Gcra, Instant, RateLimiter,
     circuit_breaker::{BreakerError, Open},
+    correlator::CallError,
 };
 
 use crate::{any, now, see, span};

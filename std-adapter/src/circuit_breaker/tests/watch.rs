@@ -1,0 +1,183 @@
+//! Hooks, and those who wait for an open breaker.
+
+use core::cell::{Cell, RefCell};
+use std::sync::{Arc, Mutex};
+
+use steadfast_core::test_util::Simulator;
+
+use super::*;
+
+type Told<K> = Arc<Mutex<Vec<(K, BreakerState, BreakerState)>>>;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn found_b10_each_change_of_state_is_told_outside_the_lock() {
+    let told = Told::default();
+    let clock: &Seconds = Box::leak(Box::default());
+    let breaker = CircuitBreaker::builder(Trip::consecutive(2), RESET).timer(clock).build();
+    let (heard, asks) = (told.clone(), breaker.state());
+    assert_eq!(asks, BreakerState::Closed);
+    let weak = Arc::downgrade(&breaker.0);
+    breaker.on_transition(move |change| {
+        // It may ask the breaker itself.
+        let state = CircuitBreaker(weak.upgrade().unwrap()).state();
+        heard.lock().unwrap().push((state, change.from, change.to));
+    });
+    for _ in 0..2 {
+        assert!(breaker.call_blocking(|| Err::<(), _>(())).is_err());
+    }
+    clock.0.store(30, Ordering::Relaxed);
+    assert_eq!(breaker.call_blocking(|| Ok::<_, ()>(())), Ok(()));
+    breaker.open();
+    breaker.close();
+    breaker.close();
+    let expected = [
+        (BreakerState::Open, BreakerState::Closed, BreakerState::Open),
+        (BreakerState::HalfOpen, BreakerState::Open, BreakerState::HalfOpen),
+        (BreakerState::Closed, BreakerState::HalfOpen, BreakerState::Closed),
+        (BreakerState::Open, BreakerState::Closed, BreakerState::Open),
+        (BreakerState::Closed, BreakerState::Open, BreakerState::Closed),
+    ];
+    assert_eq!(*told.lock().unwrap(), expected);
+}
+
+#[test]
+fn found_b10_a_hook_that_panics_ends_only_its_own_call() {
+    let breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
+    breaker.on_transition(|_| panic!("on purpose"));
+    assert_eq!(breaker.call_blocking(|| Err::<(), _>("down")), Err(BreakerError::Inner("down")));
+    assert_eq!(breaker.state(), BreakerState::Open);
+    breaker.on_transition(|_| ());
+    breaker.close();
+}
+
+#[test]
+fn found_b10_changes_of_a_key_are_told_with_it() {
+    let told = Told::default();
+    let timer = VirtualTimer::default();
+    let breakers = Breakers::<String>::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
+    let heard = told.clone();
+    breakers.on_transition(move |key, change| {
+        heard.lock().unwrap().push((key.clone(), change.from, change.to));
+    });
+    assert!(breakers.call_blocking("called", || Err::<(), _>(())).is_err());
+    breakers.record_failure("bare");
+    breakers.try_acquire("guarded").unwrap().record(Outcome::Failure);
+    assert!(breakers.open("opened") && breakers.open("opened"));
+    timer.advance(Duration::from_secs(30));
+    assert!(breakers.allow_request("bare"));
+    breakers.try_acquire("guarded").unwrap().record(Outcome::Success);
+    assert!(breakers.close("called") && !breakers.close("never"));
+    let expected = [
+        ("called", BreakerState::Closed, BreakerState::Open),
+        ("bare", BreakerState::Closed, BreakerState::Open),
+        ("guarded", BreakerState::Closed, BreakerState::Open),
+        ("opened", BreakerState::Closed, BreakerState::Open),
+        ("bare", BreakerState::Open, BreakerState::HalfOpen),
+        ("guarded", BreakerState::Open, BreakerState::HalfOpen),
+        ("guarded", BreakerState::HalfOpen, BreakerState::Closed),
+        ("called", BreakerState::Open, BreakerState::Closed),
+    ];
+    assert_eq!(*told.lock().unwrap(), expected.map(|(key, from, to)| (key.to_owned(), from, to)));
+    assert_eq!(breakers.window("never").calls, 0);
+}
+
+/// Two wait; the first is let through at the end of the open time, the second when the first has succeeded, and not before.
+#[test]
+fn found_b10_whoever_waits_is_let_through_when_the_breaker_lets_calls_through() {
+    let timer = VirtualTimer::default();
+    let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
+    breaker.record_failure();
+    let (through, probes) = (RefCell::new(Vec::new()), Cell::new(0));
+    let mut simulator = Simulator::with_timer(1, timer.clone());
+    for _ in 0..2 {
+        simulator.spawn(async {
+            let permit = breaker.until_permitted().await;
+            through.borrow_mut().push(timer.now());
+            probes.set(probes.get() + 1);
+            timer.sleep_until(timer.now().saturating_add(SECOND)).await;
+            permit.record(Outcome::Success);
+        });
+    }
+    simulator.run();
+    drop(simulator);
+    assert_eq!(through.into_inner(), [30, 31].map(Instant::from_secs));
+}
+
+#[test]
+fn found_b10_whoever_waits_hears_of_close_and_of_the_mode() {
+    for by_mode in [true, false] {
+        let timer = VirtualTimer::default();
+        let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
+        breaker.record_failure();
+        breaker.set_mode(BreakerMode::ForcedOpen);
+        let through = Cell::new(None);
+        let mut simulator = Simulator::with_timer(1, timer.clone());
+        simulator.spawn(async {
+            drop(breaker.until_permitted().await);
+            through.set(Some(timer.now()));
+        });
+        simulator.spawn(async {
+            timer.sleep_until(Instant::from_secs(100)).await;
+            breaker.close();
+            if by_mode {
+                breaker.set_mode(BreakerMode::Automatic);
+            } else {
+                breaker.set_mode(BreakerMode::ForcedClosed);
+            }
+        });
+        simulator.run();
+        drop(simulator);
+        assert_eq!(through.get(), Some(Instant::from_secs(100)));
+    }
+}
+
+#[test]
+fn found_b10_a_probes_place_that_becomes_free_is_given_to_whoever_waits() {
+    let timer = VirtualTimer::default();
+    let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
+    breaker.record_failure();
+    let through = Cell::new(None);
+    let mut simulator = Simulator::with_timer(1, timer.clone());
+    simulator.spawn(async {
+        let probe = breaker.until_permitted().await;
+        timer.sleep_until(Instant::from_secs(40)).await;
+        drop(probe); // says nothing
+    });
+    simulator.spawn(async {
+        timer.sleep_until(Instant::from_secs(35)).await;
+        breaker.until_permitted().await.record(Outcome::Success);
+        through.set(Some(timer.now()));
+    });
+    simulator.run();
+    drop(simulator);
+    assert_eq!(through.get(), Some(Instant::from_secs(40)));
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+/// Dropped while they wait, they leave nothing: neither a waker nor a taken permit.
+#[test]
+fn found_b10_whoever_is_dropped_while_waiting_takes_nothing() {
+    for seed in 0..200 {
+        let timer = VirtualTimer::default();
+        let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
+        breaker.record_failure();
+        let mut simulator = Simulator::with_timer(seed, timer.clone());
+        let tasks: Vec<_> = (0..4)
+            .map(|task| {
+                let (breaker, timer) = (&breaker, &timer);
+                simulator.spawn(async move {
+                    let permit = breaker.until_permitted().await;
+                    timer.sleep_until(timer.now().saturating_add(SECOND)).await;
+                    permit.record(if task == 0 { Outcome::Failure } else { Outcome::Success });
+                })
+            })
+            .collect();
+        simulator.run_dropping(&tasks);
+        drop(simulator);
+        timer.advance(Duration::from_secs(1_000));
+        breaker.try_acquire().unwrap_or_else(|_| panic!("seed {seed}: a permit is lost")).record(Outcome::Success);
+        assert!(breaker.0.waiters.is_empty(), "seed {seed}");
+    }
+}

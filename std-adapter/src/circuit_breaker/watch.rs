@@ -1,0 +1,47 @@
+//! Who hears of a breaker's changes.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use steadfast_core::circuit_breaker::Transition;
+
+use crate::runtime::unless_it_panics;
+
+/// What is called at each change of state: `H` is a `dyn Fn`.
+pub(super) struct Hook<H: ?Sized>(Mutex<Option<Arc<H>>>);
+
+/// The hook of a breaker for one key.
+pub(super) type OnTransition = dyn Fn(&Transition) + Send + Sync;
+
+impl<H: ?Sized> Default for Hook<H> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<H: ?Sized> Hook<H> {
+    pub(super) fn set(&self, hook: Arc<H>) {
+        let before = lock(&self.0).replace(hook);
+        // What it held is dropped outside the lock.
+        let _ = unless_it_panics(|| drop(before));
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        lock(&self.0).is_some()
+    }
+
+    /// Calls the hook for each, outside every lock. Its panic ends only its own call.
+    pub(super) fn tell(&self, transitions: [Option<Transition>; 2], call: impl Fn(&H, &Transition)) {
+        if transitions == [None, None] {
+            return;
+        }
+        let Some(hook) = lock(&self.0).clone() else { return };
+        for transition in transitions.iter().flatten() {
+            let _ = unless_it_panics(|| call(&hook, transition));
+        }
+        let _ = unless_it_panics(|| drop(hook));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
