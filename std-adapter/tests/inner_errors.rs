@@ -1,5 +1,7 @@
 //! Inner errors of every kind pass on with `?`, and the chain of causes tells each once.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use core::{future::ready, time::Duration};
 use std::{error::Error, fmt, io};
 

@@ -1,5 +1,7 @@
 //! Guards and futures have names: each can stand in a struct, and be the `Future` of a service, without a box.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use core::{
     future::{Future, IntoFuture, Ready, ready},
     num::NonZeroU32,

@@ -1,5 +1,6 @@
 //! The program as a process: settings change under load, and a file with an error changes nothing.
 #![cfg(unix)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     env, fs,

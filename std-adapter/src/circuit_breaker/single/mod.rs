@@ -239,6 +239,7 @@ where
             machine.set_settings(trip, reset, now);
             self.call_timeout.store(call_timeout(machine), Ordering::Relaxed);
         });
+        self.waiters.wake(0); // it may be half-open sooner
     }
 
     /// Runs what may change the breaker's mind, and tells those who wait for that.
