@@ -31,6 +31,8 @@ mod trip;
 mod trip_when;
 
 pub use any_trip::AnyTrip;
+#[cfg(feature = "defmt")]
+pub(crate) use any_trip::AnyWindow;
 pub use breaker::CircuitBreaker;
 pub use breakers::{Breakers, BreakersIn};
 pub use call::{Admit, Classify, GuardedCall, OkOrErr};
@@ -45,5 +47,7 @@ pub use reset::Reset;
 #[cfg(all(test, feature = "defmt"))]
 pub(crate) use time_window::Buckets;
 pub use time_window::TimeWindow;
+#[cfg(all(test, feature = "defmt"))]
+pub(crate) use trip::Counts;
 pub use trip::{Consecutive, Percent, Trip, TripPolicy};
 pub use trip_when::TripWhen;

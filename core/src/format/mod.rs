@@ -9,7 +9,9 @@ use core::{
 use crate::test_util;
 use crate::{
     batch_collector::{BatchBuffer, BatchQueueIn, BatchWorker},
-    circuit_breaker::{Admit, BreakersIn, CallGuard, CircuitBreaker, GuardedCall, ReportOutcome, TripPolicy},
+    circuit_breaker::{
+        Admit, AnyWindow, BreakersIn, CallGuard, CircuitBreaker, GuardedCall, ReportOutcome, TripPolicy, TripWhen,
+    },
     correlator::{CorrelatorIn, KeyedCorrelatorIn},
     dedup_cache::{ClaimGuard, DedupCacheIn},
     foundation::{
@@ -66,7 +68,9 @@ format_as_debug! {
     [O, T, R, P, H, N, B] Retrying<O, T, R, P, H, N, B>;
     [A: Admit, F, C] GuardedCall<A, F, C>;
     [V, E: EndFlight<V>] FlightGuard<V, E>;
+    [S: Storage] AnyWindow<S>;
     [S: Storage] SlidingLogStateIn<S>;
+    [W, F] TripWhen<W, F>;
     [V, T, S: ListStorage] QuorumIn<V, T, S>;
     [const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES: usize, const FORMATTERS: usize]
         Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>;

@@ -24,6 +24,7 @@ type Log = Shared<Logger<4>, RefCell<Logger<4>>, test_util::ManualClock>;
 type Heard = DedupCache<u8, 4>;
 type OnAttempt = fn(FlightEnd<u8>) -> Result<(), FlightLost<u8>>;
 type Peers = Shared<Breakers<u8, 4>, RefCell<Breakers<u8, 4>>, test_util::VirtualTimer>;
+type Rule = fn(WindowStats) -> bool;
 type OnCall = fn(Permit, Outcome);
 
 const _: () = {
@@ -36,7 +37,7 @@ const _: () = {
     format::<BatchWorker<'_, heapless::Vec<u8, 4>, Inline<2>, RefCell<Queue>, test_util::ManualClock>>();
 
     format::<(BreakerError<u8>, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset)>();
-    format::<(Transition, WindowStats)>();
+    format::<(AnyWindow<Inline<8>>, Counts, Transition, TripWhen<Consecutive, Rule>, WindowStats)>();
     format::<(BreakersIn<u8, Consecutive, Inline<4>>, CircuitBreaker<CallWindow<8>>, CircuitBreaker<TimeWindow<8>>)>();
     format::<(AnyTrip<Inline<8>>, Buckets<[u8; 8]>, CallGuard<OnCall>, CallRing<[u8; 8]>, CallWindow<8>)>();
     format::<(Consecutive, Percent, TimeWindow<8>, Trip)>();
@@ -74,7 +75,7 @@ const _: () = {
     format::<(FlightPermit, CachedRateLimiterIn<u8, u8, Gcra, Inline<4>>, CachedRateLimiterStats)>();
 
     format::<(Failure, Jitter, Reason, Retry<'_>, RetryBudget, RetryBudgetStats, RetryError<u8>, RetryPolicy, Step)>();
-    format::<(NoBudget, Plain, Retrying<u8, u8, u8>)>();
+    format::<(Hint<u8>, NoBudget, Plain, Retrying<u8, u8, u8>)>();
     format::<RetryFuture<fn() -> Ready<Result<u8, u8>>, &'static test_util::VirtualTimer, u8>>();
     format::<GuardedCall<(&'static Peers, &'static u8), u8>>();
     format::<OkOrErr>();

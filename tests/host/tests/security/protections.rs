@@ -391,7 +391,7 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "A refund or a change of the quota lets more through than the limit",
         "core/src/rate_limiter/sliding_log.rs",
-        ["(0..cost).for_each(|_| log.pop_front());", "log.len = log.len.saturating_sub(cost as u16);"],
+        ["(0..cost).for_each(|_| self.pop_front());", "self.len = self.len.saturating_sub(cost as u16);"],
         &["found_a12_no_refund_lets_more_through_than_the_log_allows"],
     ),
     protection(
