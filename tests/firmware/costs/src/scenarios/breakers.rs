@@ -124,7 +124,7 @@ pub fn by_key(meter: &Meter) {
             }
             (0..3).for_each(|_| breakers.record_failure(key, START));
             assert!(open.count(by, || try_acquire(&mut breakers, key, START)).is_none());
-            breakers.reset(key);
+            breakers.close(key);
             breakers.record_failure(key, START);
         }
         for key in keys {
