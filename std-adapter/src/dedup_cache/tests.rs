@@ -193,6 +193,27 @@ mod waiting {
         }
     }
 
+    /// At 5 s the lease of 60 s becomes one of 10 s: it ends at 10 s for who waits already, too.
+    #[test]
+    fn whoever_waits_for_a_claim_hears_of_a_shorter_lease() {
+        let timer = VirtualTimer::default();
+        let orders = orders(&timer);
+        let _claim = fresh(orders.claim("7"));
+        let claimed_at = Cell::new(None);
+        let mut simulator = Simulator::with_timer(1, timer.clone());
+        simulator.spawn(async {
+            let _claim = fresh(orders.until_claimed("7").await);
+            claimed_at.set(Some(timer.now()));
+        });
+        simulator.spawn(async {
+            timer.sleep_until(Instant::from_secs(5)).await;
+            orders.set_settings(TTL, Duration::from_secs(10), OnFull::Refuse);
+        });
+        simulator.run();
+        drop(simulator);
+        assert_eq!(claimed_at.get(), Some(Instant::from_secs(10)));
+    }
+
     #[test]
     fn found_b10_those_who_wait_for_one_id_do_not_hear_of_another() {
         let timer = VirtualTimer::default();

@@ -133,6 +133,27 @@ fn found_b10_whoever_waits_hears_of_close_and_of_the_mode() {
     }
 }
 
+/// At 5 s the open time of 30 s becomes one of 5 s: it ends at 10 s for who waits already, too.
+#[test]
+fn whoever_waits_hears_of_an_open_time_that_ends_sooner() {
+    let timer = VirtualTimer::default();
+    let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
+    breaker.record_failure();
+    let through = Cell::new(None);
+    let mut simulator = Simulator::with_timer(1, timer.clone());
+    simulator.spawn(async {
+        drop(breaker.until_permitted().await);
+        through.set(Some(timer.now()));
+    });
+    simulator.spawn(async {
+        timer.sleep_until(Instant::from_secs(5)).await;
+        breaker.set_settings(Trip::consecutive(1), Reset::after(5 * SECOND));
+    });
+    simulator.run();
+    drop(simulator);
+    assert_eq!(through.get(), Some(Instant::from_secs(10)));
+}
+
 #[test]
 fn found_b10_a_probes_place_that_becomes_free_is_given_to_whoever_waits() {
     let timer = VirtualTimer::default();
