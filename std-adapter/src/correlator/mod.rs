@@ -270,6 +270,10 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     /// assert_eq!(answers.unwrap(), [(1, "newest: 7"), (3, "newest: 7")]);
     /// ```
     ///
+    /// # Cost
+    ///
+    /// To ask nobody twice, each peer is compared with those before it: half a million comparisons for a thousand peers.
+    ///
     /// # Errors
     ///
     /// [`CallError::Full`] if there are fewer free slots than peers, and nothing was sent; [`CallError::Closed`];
