@@ -267,7 +267,10 @@ impl Timed for Slab {
             (0..probe.ids.len()).map(|call| probe.correlator.resolve(probe.id(call), 9, 0, now)).collect();
         let taken: Vec<_> = (0..probe.ids.len()).map(|call| probe.correlator.take(probe.id(call))).collect();
         probe.correlator.reopen();
-        let coming: Vec<_> = (0..N).map(|_| probe.correlator.begin(0, Duration::ZERO, now)).collect();
+        // As many as there is room for: whose slot a call more would get is not said.
+        let room = probe.correlator.len()..N;
+        let begin = |_| probe.correlator.begin(0, Duration::MAX, now).map(|call| call.id());
+        let coming: Vec<_> = room.map(begin).collect();
         let mut hash = 0_u64;
         for byte in format!("{stats}{known:?}{taken:?}{coming:?}").bytes() {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);

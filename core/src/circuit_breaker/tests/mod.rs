@@ -1,4 +1,5 @@
 mod change;
+mod chosen;
 mod hangs;
 mod peers;
 mod vectors;
