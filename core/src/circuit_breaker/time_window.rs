@@ -137,13 +137,14 @@ impl<A: AsRef<[Counts]> + AsMut<[Counts]>> Buckets<A> {
 
     /// True if the calls that count at `now` reach other limits than before.
     pub(super) fn reach(&mut self, bucket: Span, limits: &Limits, now: Instant) -> bool {
-        self.advance(bucket, now);
-        limits.are_reached(self.sum)
+        limits.are_reached(self.counts_at(bucket, now))
     }
 
-    /// What counts at `now`.
+    /// What counts at `now`. Whoever only looks does not say when the buckets of an empty window begin.
     pub(super) fn counts_at(&mut self, bucket: Span, now: Instant) -> Counts {
-        self.advance(bucket, now);
+        if !self.sum.is_empty() {
+            self.advance(bucket, now);
+        }
         self.sum
     }
 

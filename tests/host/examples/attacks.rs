@@ -81,8 +81,11 @@ impl Bench {
         let tree = program.ancestors().nth(3).expect("the target folder").join("attacks");
         let list = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git runs");
         assert!(list.status.success(), "the list of files comes from git");
-        for name in String::from_utf8(list.stdout).expect("plain names").split_terminator('\0') {
-            copy(&root().join(name), &tree.join(name));
+        let names = String::from_utf8(list.stdout).expect("plain names");
+        let names: BTreeSet<PathBuf> = names.split_terminator('\0').map(|name| tree.join(name)).collect();
+        remove_others(&tree, &names);
+        for name in &names {
+            copy(&root().join(name.strip_prefix(&tree).expect("it is in the copy")), name);
         }
         Self { tree, files: names::tests() }
     }
@@ -117,6 +120,18 @@ impl Bench {
             failed.extend(ended_badly.filter_map(|test| test.rsplit("::").next()).map(str::to_owned));
         }
         Ok(failed)
+    }
+}
+
+/// Removes what an earlier run has left in the copy and is no longer in the tree, but for what was built.
+fn remove_others(folder: &Path, names: &BTreeSet<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return }; // there is no copy yet
+    for path in entries.map(|entry| entry.expect("an entry").path()).filter(|path| !path.ends_with("target")) {
+        if path.is_dir() {
+            remove_others(&path, names);
+        } else if !names.contains(&path) {
+            fs::remove_file(&path).expect("the copy can be changed");
+        }
     }
 }
 

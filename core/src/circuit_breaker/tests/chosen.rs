@@ -127,8 +127,8 @@ fn an_error_passes_another_inner_one_on() {
 #[test]
 fn counts_are_added_each_to_its_own() {
     let mut one = breaker();
-    calls(&mut one, "SSF", at(0));
-    calls(&mut one, "FFF", at(0));
+    calls(&mut one, "SSFFF", at(0));
+    assert!(one.try_acquire(at(0)).is_err());
     let stats = one.stats();
     let both = stats.plus(stats);
     assert_eq!((both.permitted, both.successes, both.failures), (2 * stats.permitted, 4, 2 * stats.failures));
