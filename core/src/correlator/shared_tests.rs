@@ -420,3 +420,25 @@ fn futures_may_move_between_threads() {
     let keyed = Shared::new(StdLock(std::sync::Mutex::new(KeyedCorrelator::<u8, u32, 4>::new())), Frozen);
     is_send(&keyed.call(2, SECOND, || ready(SENT)));
 }
+
+#[test]
+fn an_error_of_sending_passes_another_on_and_a_match_has_no_reply_left() {
+    let errors: [CallError<u8>; 6] = [
+        CallError::Cancelled,
+        CallError::Closed,
+        CallError::Duplicate,
+        CallError::Full,
+        CallError::Send(7),
+        CallError::TimedOut,
+    ];
+    let expected: [CallError<u16>; 6] = [
+        CallError::Cancelled,
+        CallError::Closed,
+        CallError::Duplicate,
+        CallError::Full,
+        CallError::Send(7),
+        CallError::TimedOut,
+    ];
+    assert_eq!(errors.map(|error| error.map_inner(u16::from)), expected);
+    assert_eq!((Resolution::<u8>::Matched.into_unmatched(), Resolution::Late(7).into_unmatched()), (None, Some(7)));
+}

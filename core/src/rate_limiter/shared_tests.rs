@@ -1,4 +1,4 @@
-use alloc::{boxed::Box, sync::Arc, task::Wake, vec::Vec};
+use alloc::{boxed::Box, format, string::ToString, sync::Arc, task::Wake, vec::Vec};
 use core::{
     cell::RefCell,
     future::Future,
@@ -6,6 +6,7 @@ use core::{
     pin::pin,
     sync::atomic::{AtomicBool, Ordering},
     task::{Context, Waker},
+    time::Duration,
 };
 use std::sync::Mutex;
 
@@ -15,7 +16,7 @@ use crate::{
         time::Instant,
         wait_list::WaitList,
     },
-    rate_limiter::{RateLimiter, SlidingLog},
+    rate_limiter::{AllowOrCached, CachedRateLimiter, OnFull, RateLimiter, SlidingLog, WaitError, WaitState},
     test_util::{Simulator, VirtualTimer, seeds},
 };
 
@@ -97,9 +98,9 @@ fn a_limiter_that_is_reseeded_while_somebody_waits_keeps_one_entry_for_its_key()
     let mut cx = Context::from_waker(Waker::noop());
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
     limiter.with_lock(|limiter| limiter.reseed(crate::foundation::hash::HashSeed::new(1, 2)));
-    timer.advance(core::time::Duration::from_millis(999));
+    timer.advance(Duration::from_millis(999));
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
-    timer.advance(core::time::Duration::from_millis(1));
+    timer.advance(Duration::from_millis(1));
     assert!(waiting.as_mut().poll(&mut cx).is_ready());
     assert_eq!((limiter.with_lock(|limiter| limiter.len()), limiter.remaining(&'a')), (1, 0));
 }
@@ -147,7 +148,7 @@ fn no_waker_is_dropped_inside_the_lock() {
 #[test]
 fn every_call_does_what_the_machine_does() {
     let timer = VirtualTimer::default();
-    timer.advance(core::time::Duration::from_secs(100));
+    timer.advance(Duration::from_secs(100));
     let quota = crate::rate_limiter::Gcra::per_second(4);
     let limiter =
         Shared::new(RefCell::new(RateLimiter::<char, crate::rate_limiter::Gcra, 4>::new(quota)), timer.clone());
@@ -175,4 +176,41 @@ fn every_call_does_what_the_machine_does() {
     assert_eq!(limiter.remaining(&'a'), machine.remaining(&'a', now));
     assert!(limiter.reset(&'a') && limiter.reset_and_wake(&'b', &queue) && !limiter.reset_and_wake(&'x', &queue));
     assert_eq!((limiter.remaining(&'a'), limiter.remaining(&'b')), (8, 8));
+}
+
+#[test]
+fn what_is_done_when_it_is_full_changes_behind_the_lock_too() {
+    let timer = VirtualTimer::default();
+    let limiter: RateLimiter<char, SlidingLog<1>, 1> = RateLimiter::new(SlidingLog::per_second());
+    let limiter = Shared::new(RefCell::new(limiter), timer.clone());
+    assert!(limiter.allow(&'a').is_allowed());
+    limiter.set_on_full(OnFull::Deny);
+    assert!(!limiter.allow(&'b').is_allowed(), "there is no room");
+    limiter.set_on_full(OnFull::Share);
+    assert!(limiter.allow(&'b').is_allowed(), "newcomers share one quota");
+
+    let cached: CachedRateLimiter<char, u8, SlidingLog<1>, 1> =
+        CachedRateLimiter::new(SlidingLog::per_second(), Duration::from_secs(5));
+    let cached = Shared::new(RefCell::new(cached), timer.clone());
+    cached.set_on_full(OnFull::Deny);
+    cached.set_settings(SlidingLog::per_minute(), Duration::from_secs(1));
+    let AllowOrCached::Allowed(attempt) = cached.allow_or_cached(&'a') else { panic!("it is the first") };
+    attempt.complete(7).unwrap();
+    timer.advance(Duration::from_secs(2));
+    assert!(matches!(cached.allow_or_cached(&'a'), AllowOrCached::Cached { value: 7, .. }), "one a minute now");
+}
+
+#[test]
+fn errors_and_states_of_a_wait_can_be_shown() {
+    let texts = [
+        WaitError::CostExceedsBurst { limit: 5 }.to_string(),
+        WaitError::TooLong { retry_at: Instant::ZERO }.to_string(),
+        format!("{:?}", WaitState::<Instant>::default()),
+    ];
+    let expected = [
+        "the request asks for more than the limit of 5",
+        "the wait for the rate limiter would take too long",
+        "WaitState { .. }",
+    ];
+    assert_eq!(texts, expected);
 }

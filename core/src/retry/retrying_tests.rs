@@ -620,3 +620,17 @@ fn a_step_back_while_it_sleeps_ends_no_run_early_and_keeps_the_budget() {
     assert_eq!((ended.get(), stats.refused), (3, 0));
     assert!(stats.withdrawn - stats.refunded <= 9);
 }
+
+#[test]
+fn a_future_that_has_ended_stays_quiet_and_its_error_passes_another_on() {
+    let timer = VirtualTimer::default();
+    let policy = RetryPolicy::constant(secs(1)).max_retries(0);
+    let retrying = policy.call_with(&timer, Seeded(1), || ready(Err::<(), _>(7_u8)));
+    let mut future = core::pin::pin!(retrying.into_future());
+    assert!(format!("{future:?}").starts_with("RetryFuture"));
+    let mut cx = core::task::Context::from_waker(core::task::Waker::noop());
+    let core::task::Poll::Ready(Err(error)) = future.as_mut().poll(&mut cx) else { panic!("no attempt is left") };
+    assert!(future.as_mut().poll(&mut cx).is_pending());
+    let other = error.map_inner(u16::from);
+    assert_eq!((other.last, other.attempts, other.reason), (Some(7_u16), 1, Reason::AttemptsExhausted));
+}

@@ -578,3 +578,13 @@ fn found_b10_a_claim_that_is_kept_blocks_its_id_until_the_lease_ends() {
     assert_eq!(cache.stats().given_up, 1);
     assert!(!cache.forget(&7), "the guard was dropped");
 }
+
+#[test]
+fn settings_change_behind_the_lock_too() {
+    let clock = ManualClock::new(at(0));
+    let cache = Shared::new(RefCell::new(cache::<2>(OnFull::Refuse)), clock.clone());
+    assert!(cache.check(&"a").is_fresh());
+    cache.set_settings(TTL / 10, TTL / 10, OnFull::ForgetOldest);
+    clock.advance(TTL / 10);
+    assert!(cache.check(&"a").is_fresh());
+}
