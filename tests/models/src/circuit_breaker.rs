@@ -296,7 +296,10 @@ impl Judge for Within {
     }
 
     fn counts(&mut self, now: Instant) -> [usize; 3] {
-        self.move_on(now);
+        // The buckets of an empty window begin with the first call that counts, not when somebody looks.
+        if self.calls.iter().any(|call| call.0 + BUCKETS > self.number) {
+            self.move_on(now);
+        }
         let counted = self.calls.iter().filter(|call| call.0 + BUCKETS > self.number);
         counts(&counted.map(|call| (call.2, call.3)).collect::<Vec<_>>())
     }
