@@ -45,8 +45,9 @@ impl Marks {
         // A new breaker that is told of failures only says how long it opens.
         let probe = settings.breaker.build();
         let open_for = (0..100_000).find_map(|_| {
+            let before = probe.now(); // no later than it opens, so that this is no less than the open time
             probe.record_failure();
-            probe.try_acquire().err().map(|open| open.retry_after(probe.now()))
+            probe.try_acquire().err().map(|open| open.retry_at.saturating_duration_since(before))
         });
         Self {
             burst: steadfast::rate_limiter::Quota::limit(&settings.limit.quota()),
