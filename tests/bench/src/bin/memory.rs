@@ -3,10 +3,16 @@
 //! `memory bytes INDEX KEYS` prints how many bytes a key takes in the holder of this index, `memory allocations` prints for
 //! every row how often each allocates in one operation.
 
-use std::alloc::System;
+use std::{
+    alloc::System,
+    time::{Duration, Instant},
+};
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use steadfast_bench::{memory::HOLDERS, options::Options, rows, slice::Work};
+
+/// The longest time for one row.
+const MOST: Duration = Duration::from_millis(500);
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -45,7 +51,11 @@ fn allocations() {
 
 /// How often one operation allocates, once it has warmed up.
 fn an_operation(work: &mut Work, step: u64) -> f64 {
-    let n = 20_000_u64.next_multiple_of(step);
+    let begun = Instant::now();
+    work(step);
+    // What waits for its turn is not asked so often that it takes minutes.
+    let steps = (MOST.as_nanos() / begun.elapsed().as_nanos().max(1)).clamp(1, 20_000) as u64;
+    let n = steps.saturating_mul(step).min(20_000).next_multiple_of(step);
     work(n);
     let region = Region::new(ALLOCATOR);
     work(n);
