@@ -42,10 +42,7 @@ where
     where
         K: Clone,
     {
-        self.outside(key, K::clone, |limiter, own, left| {
-            let (request, now) = (Request { hash: limiter.hash(key), key, cost, since: None }, || self.timer().now());
-            limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, plain)
-        })
+        self.decide_now(|limiter| limiter.hash(key), key, K::clone, cost, plain)
     }
 
     /// [`RateLimiterIn::allow_verdict`] now.
@@ -57,10 +54,7 @@ where
     where
         K: Clone,
     {
-        self.outside(key, K::clone, |limiter, own, left| {
-            let (request, now) = (Request { hash: limiter.hash(key), key, cost, since: None }, || self.timer().now());
-            limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, Verdict::of)
-        })
+        self.decide_now(|limiter| limiter.hash(key), key, K::clone, cost, Verdict::of)
     }
 
     /// [`RateLimiterIn::allow`] at a time that the caller has read from this clock before.
@@ -72,12 +66,7 @@ where
     where
         K: Clone,
     {
-        let decision = self.outside(key, K::clone, |limiter, own, left| {
-            let now = limiter.on_time(now, || self.timer().now());
-            let request = Request { hash: limiter.hash(key), key, cost: ONE, since: None };
-            limiter.decide(request, |_| own.take(), |key, _| left.push(key), || now, plain)
-        });
-        decision.unwrap_or(Decision::Deny { retry_at: Instant::MAX })
+        self.decide_at(|limiter| limiter.hash(key), key, K::clone, now)
     }
 
     /// [`RateLimiterIn::check_n`] now.
@@ -156,10 +145,7 @@ where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.outside(key, own, |limiter, own, left| {
-            let (request, now) = (Request { hash, key, cost, since: None }, || self.timer().now());
-            limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, plain)
-        })
+        self.decide_now(|_| hash, key, own, cost, plain)
     }
 
     /// [`allow_at`](Self::allow_at) for a borrowed form of the key; see [`RateLimiterIn::allow_with`].
@@ -169,12 +155,7 @@ where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let decision = self.outside(key, own, |limiter, own, left| {
-            let now = limiter.on_time(now, || self.timer().now());
-            let request = Request { hash, key, cost: ONE, since: None };
-            limiter.decide(request, |_| own.take(), |key, _| left.push(key), || now, plain)
-        });
-        decision.unwrap_or(Decision::Deny { retry_at: Instant::MAX })
+        self.decide_at(|_| hash, key, own, now)
     }
 
     /// [`allow_verdict`](Self::allow_verdict) for a borrowed form of the key; see [`RateLimiterIn::allow_with`].
@@ -193,10 +174,7 @@ where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.outside(key, own, |limiter, own, left| {
-            let (request, now) = (Request { hash, key, cost, since: None }, || self.timer().now());
-            limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, Verdict::of)
-        })
+        self.decide_now(|_| hash, key, own, cost, Verdict::of)
     }
 
     /// [`allow_n_with`](Self::allow_n_with) for one who waits if it is denied: counted only when it is allowed.
@@ -215,12 +193,7 @@ where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.outside(key, own, |limiter, own, left| {
-            limiter.waiting(|limiter| {
-                let (request, now) = (Request { hash, key, cost, since: None }, || self.timer().now());
-                limiter.decide(request, |_| own.take(), |key, _| left.push(key), now, plain)
-            })
-        })
+        self.decide_waiting(|_| hash, key, own, cost, None)
     }
 
     /// The same for one who has been waiting since `since`. The key is hashed anew: the limiter may have been reseeded.
@@ -235,9 +208,66 @@ where
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
+        self.decide_waiting(|limiter| limiter.hash(key), key, own, cost, since)
+    }
+
+    /// Asks now, for a key whose hash `hash` finds.
+    #[inline]
+    fn decide_now<Q, R>(
+        &self,
+        hash: impl Fn(&RateLimiterIn<K, A, S, H>) -> u64,
+        key: &Q,
+        own: impl Fn(&Q) -> K,
+        cost: NonZeroU32,
+        told: impl Fn(Result<Decision, CostExceedsBurst>, &A, Option<&A::State>, Instant) -> R,
+    ) -> R
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.outside(key, own, |limiter, own, left| {
+            let request = Request { hash: hash(limiter), key, cost, since: None };
+            limiter.decide(request, |_| own.take(), |key, _| left.push(key), || self.timer().now(), &told)
+        })
+    }
+
+    /// Asks at a time that was read before.
+    #[inline]
+    fn decide_at<Q>(
+        &self,
+        hash: impl Fn(&RateLimiterIn<K, A, S, H>) -> u64,
+        key: &Q,
+        own: impl Fn(&Q) -> K,
+        now: Instant,
+    ) -> Decision
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let decision = self.outside(key, own, |limiter, own, left| {
+            let now = limiter.on_time(now, || self.timer().now());
+            let request = Request { hash: hash(limiter), key, cost: ONE, since: None };
+            limiter.decide(request, |_| own.take(), |key, _| left.push(key), || now, plain)
+        });
+        decision.unwrap_or(Decision::Deny { retry_at: Instant::MAX })
+    }
+
+    /// Asks now for one who waits, perhaps since then.
+    fn decide_waiting<Q>(
+        &self,
+        hash: impl Fn(&RateLimiterIn<K, A, S, H>) -> u64,
+        key: &Q,
+        own: impl Fn(&Q) -> K,
+        cost: NonZeroU32,
+        since: Option<Instant>,
+    ) -> Result<Decision, CostExceedsBurst>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         self.outside(key, own, |limiter, own, left| {
             limiter.waiting(|limiter| {
-                let request = Request { hash: limiter.hash(key), key, cost, since };
+                let request = Request { hash: hash(limiter), key, cost, since };
                 limiter.decide(request, |_| own.take(), |key, _| left.push(key), || self.timer().now(), plain)
             })
         })
