@@ -222,9 +222,11 @@ where
     }
 }
 
-impl<K, P, S, H, L, T> ReportOutcome for (&Shared<BreakersIn<K, P, S, H>, L, T>, K)
+/// The key is one of its own, or borrowed.
+impl<K, B, P, S, H, L, T> ReportOutcome for (&Shared<BreakersIn<K, P, S, H>, L, T>, B)
 where
     K: Clone + Eq + Hash,
+    B: Borrow<K>,
     P: TripPolicy,
     S: Storage,
     H: BuildHasher,
@@ -233,22 +235,7 @@ where
 {
     fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
         let (breakers, key) = self;
-        breakers.record(key, permit, outcome);
-    }
-}
-
-impl<K, P, S, H, L, T> ReportOutcome for (&Shared<BreakersIn<K, P, S, H>, L, T>, &K)
-where
-    K: Clone + Eq + Hash,
-    P: TripPolicy,
-    S: Storage,
-    H: BuildHasher,
-    L: Lock<Target = BreakersIn<K, P, S, H>>,
-    T: Clock,
-{
-    fn report_outcome(&mut self, permit: Permit, outcome: Outcome) {
-        let (breakers, key) = *self;
-        breakers.record(key, permit, outcome);
+        breakers.record((*key).borrow(), permit, outcome);
     }
 }
 
