@@ -88,7 +88,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        self.acquire(key)?.call_blocking(call).map_err(BreakerError::Inner)
+        KeyReporter::new(self, key).acquire()?.call_blocking(call).map_err(BreakerError::Inner)
     }
 
     /// A permit for one call to `key` that is made elsewhere; it reports the outcome, at the latest when it is dropped, and
@@ -102,27 +102,11 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let guard = self.acquire(key)?;
-        let (breakers, hash) = (Arc::clone(&self.0), self.0.shards.hasher.hash_one(key));
-        let key = Some(key.to_owned());
-        Ok(guard.report_to(BreakersReporter { breakers, hash, key, own: |key| key.borrow().to_owned() }))
-    }
-
-    /// A permit whose guard borrows.
-    fn acquire<'a, Q>(&'a self, key: &'a Q) -> Result<CallGuard<KeyReporter<'a, K, Q, P, T>>, Open>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
-    {
         let reporter = KeyReporter::new(self, key);
-        let (decision, transitions) = reporter
-            .breakers
-            .shards
-            .of(reporter.hash)
-            .with(|breakers, now| breakers.telling(|breakers| breakers.try_acquire_with(reporter.hash, key, now)));
-        reporter.breakers.tell(key, transitions);
-        let permit = decision?;
-        Ok(CallGuard::new(permit, reporter))
+        let hash = reporter.hash;
+        let guard = reporter.acquire()?;
+        let (breakers, key) = (Arc::clone(&self.0), Some(key.to_owned()));
+        Ok(guard.report_to(BreakersReporter { breakers, hash, key, own: |key| key.borrow().to_owned() }))
     }
 }
 
@@ -178,7 +162,9 @@ impl<K: Eq + Hash, P: TripPolicy, T: Timer> Admit for BreakersReporter<K, P, T> 
     fn admit(self) -> Result<(CallGuard<Self>, Option<T::Sleep>), Open> {
         let Some(key) = &self.key else { return Err(Open { retry_at: Instant::MAX }) };
         let tell = |transitions| self.breakers.hook.tell(transitions, |hook, transition| hook(key, transition));
-        let (permit, sleep) = admit(self.breakers.shards.of(self.hash), self.hash, key, tell)?;
+        let shard = self.breakers.shards.of(self.hash);
+        let (permit, deadline) = ask(shard, self.hash, key, tell)?;
+        let sleep = deadline.map(|at| shard.timer().sleep_until(at));
         Ok((CallGuard::new(permit, self), sleep))
     }
 }
@@ -194,6 +180,25 @@ impl<'a, K: Eq + Hash, Q: Hash + ?Sized, P: TripPolicy, T> KeyReporter<'a, K, Q,
     fn new(breakers: &'a Breakers<K, P, T>, key: &'a Q) -> Self {
         let hash = breakers.0.shards.hasher.hash_one(key);
         Self { breakers: &breakers.0, hash, key }
+    }
+}
+
+impl<K, Q, P, T> KeyReporter<'_, K, Q, P, T>
+where
+    K: Borrow<Q> + Eq + Hash,
+    Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    P: TripPolicy,
+    T: Clock,
+{
+    /// A permit whose guard borrows.
+    fn acquire(self) -> Result<CallGuard<Self>, Open> {
+        let (permit, _deadline) = self.ask()?;
+        Ok(CallGuard::new(permit, self))
+    }
+
+    fn ask(&self) -> Result<(Permit, Option<Instant>), Open> {
+        let tell = |transitions| self.breakers.tell(self.key, transitions);
+        ask(self.breakers.shards.of(self.hash), self.hash, self.key, tell)
     }
 }
 
@@ -222,23 +227,24 @@ where
     type Sleep = T::Sleep;
 
     fn admit(self) -> Result<(CallGuard<Self>, Option<T::Sleep>), Open> {
-        let tell = |transitions| self.breakers.tell(self.key, transitions);
-        let (permit, sleep) = admit(self.breakers.shards.of(self.hash), self.hash, self.key, tell)?;
+        let (permit, deadline) = self.ask()?;
+        let sleep = deadline.map(|at| self.breakers.shards.of(self.hash).timer().sleep_until(at));
         Ok((CallGuard::new(permit, self), sleep))
     }
 }
 
-fn admit<K, Q, P, T>(
+/// The permit of a call that may be made, and when it is to be cut off; `tell` hears of changes outside the lock.
+fn ask<K, Q, P, T>(
     shard: &Keyed<K, P, T>,
     hash: u64,
     key: &Q,
     tell: impl FnOnce([Option<Transition>; 2]),
-) -> Result<(Permit, Option<T::Sleep>), Open>
+) -> Result<(Permit, Option<Instant>), Open>
 where
     K: Borrow<Q> + Eq + Hash,
     Q: Eq + ?Sized,
     P: TripPolicy,
-    T: Timer,
+    T: Clock,
 {
     let (decision, transitions) = shard.with(|breakers, now| {
         breakers.telling(|breakers| {
@@ -246,8 +252,7 @@ where
         })
     });
     tell(transitions);
-    let (permit, deadline) = decision?;
-    Ok((permit, deadline.map(|at| shard.timer().sleep_until(at))))
+    decision
 }
 
 impl<K, Q: ?Sized, P: TripPolicy, T> fmt::Debug for KeyReporter<'_, K, Q, P, T> {
