@@ -198,8 +198,8 @@ impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
     /// Waits until the breaker lets a call through, and returns its permit, as [`try_acquire`](Self::try_acquire) does.
     ///
     /// For work that can wait: a consumer that pauses while its database is down. It is woken when the breaker closes, when
-    /// a probe's place becomes free, and by [`close`](Self::close) and [`set_mode`](Self::set_mode); all that wait are, and
-    /// whoever asks first is let through. Each time that it asks in vain counts as rejected.
+    /// a probe's place becomes free, and by [`close`](Self::close), [`set_mode`](Self::set_mode) and
+    /// [`set_settings`](Self::set_settings); all that wait are, and whoever asks first is let through. Each time that it asks in vain counts as rejected.
     ///
     /// # Cancellation
     ///

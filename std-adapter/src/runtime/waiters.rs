@@ -18,16 +18,12 @@ use super::panics::unless_it_panics;
 pub(crate) struct Waiters {
     count: AtomicUsize,
     wakers: Mutex<Vec<Listener>>,
-    last: Mutex<u64>,
+    next_id: AtomicUsize,
 }
 
 impl Waiters {
     pub(crate) fn enter(&self, tag: u64) -> Waiter<'_> {
-        let id = {
-            let mut last = lock(&self.last);
-            *last = last.wrapping_add(1);
-            *last
-        };
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         lock(&self.wakers).push(Listener { id, tag, waker: None });
         self.count.fetch_add(1, Ordering::Relaxed);
         Waiter { waiters: self, id }
@@ -65,7 +61,7 @@ impl Waiters {
 }
 
 struct Listener {
-    id: u64,
+    id: usize,
     tag: u64,
     waker: Option<Waker>,
 }
@@ -73,7 +69,7 @@ struct Listener {
 /// One who waits. Dropping it leaves.
 pub(crate) struct Waiter<'w> {
     waiters: &'w Waiters,
-    id: u64,
+    id: usize,
 }
 
 impl Waiter<'_> {

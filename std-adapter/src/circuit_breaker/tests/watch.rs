@@ -105,40 +105,9 @@ fn found_b10_whoever_waits_is_let_through_when_the_breaker_lets_calls_through() 
     assert_eq!(through.into_inner(), [30, 31].map(Instant::from_secs));
 }
 
-#[test]
-fn found_b10_whoever_waits_hears_of_close_and_of_the_mode() {
-    for by_mode in [true, false] {
-        let timer = VirtualTimer::default();
-        let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
-        breaker.record_failure();
-        breaker.set_mode(BreakerMode::ForcedOpen);
-        let through = Cell::new(None);
-        let mut simulator = Simulator::with_timer(1, timer.clone());
-        simulator.spawn(async {
-            drop(breaker.until_permitted().await);
-            through.set(Some(timer.now()));
-        });
-        simulator.spawn(async {
-            timer.sleep_until(Instant::from_secs(100)).await;
-            breaker.close();
-            if by_mode {
-                breaker.set_mode(BreakerMode::Automatic);
-            } else {
-                breaker.set_mode(BreakerMode::ForcedClosed);
-            }
-        });
-        simulator.run();
-        drop(simulator);
-        assert_eq!(through.get(), Some(Instant::from_secs(100)));
-    }
-}
-
-/// At 5 s the open time of 30 s becomes one of 5 s: it ends at 10 s for who waits already, too.
-#[test]
-fn whoever_waits_hears_of_an_open_time_that_ends_sooner() {
-    let timer = VirtualTimer::default();
-    let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(timer.clone()).build();
-    breaker.record_failure();
+/// When one who waits from the beginning for an open breaker is let through, if it is changed at `secs`.
+fn let_through(breaker: &CircuitBreaker<Consecutive, VirtualTimer>, secs: u64, change: impl Fn()) -> Option<Instant> {
+    let timer = breaker.0.clock();
     let through = Cell::new(None);
     let mut simulator = Simulator::with_timer(1, timer.clone());
     simulator.spawn(async {
@@ -146,12 +115,35 @@ fn whoever_waits_hears_of_an_open_time_that_ends_sooner() {
         through.set(Some(timer.now()));
     });
     simulator.spawn(async {
-        timer.sleep_until(Instant::from_secs(5)).await;
-        breaker.set_settings(Trip::consecutive(1), Reset::after(5 * SECOND));
+        timer.sleep_until(Instant::from_secs(secs)).await;
+        change();
     });
     simulator.run();
     drop(simulator);
-    assert_eq!(through.get(), Some(Instant::from_secs(10)));
+    through.get()
+}
+
+#[test]
+fn found_b10_whoever_waits_hears_of_close_and_of_the_mode() {
+    for mode in [BreakerMode::Automatic, BreakerMode::ForcedClosed] {
+        let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(VirtualTimer::default()).build();
+        breaker.record_failure();
+        breaker.set_mode(BreakerMode::ForcedOpen);
+        let through = let_through(&breaker, 100, || {
+            breaker.close();
+            breaker.set_mode(mode);
+        });
+        assert_eq!(through, Some(Instant::from_secs(100)));
+    }
+}
+
+/// At 5 s the open time of 30 s becomes one of 5 s: it ends at 10 s for who waits already, too.
+#[test]
+fn whoever_waits_hears_of_an_open_time_that_ends_sooner() {
+    let breaker = CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(VirtualTimer::default()).build();
+    breaker.record_failure();
+    let through = let_through(&breaker, 5, || breaker.set_settings(Trip::consecutive(1), Reset::after(5 * SECOND)));
+    assert_eq!(through, Some(Instant::from_secs(10)));
 }
 
 #[test]
