@@ -176,7 +176,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
             self.count(answer.decision);
             let mut state = answer.state;
             let state = state.as_mut().map(|(idle_at, count)| (*idle_at, Held::Cell(count)));
-            return Some(told(answer.decision, &self.quota, state, now));
+            return Some(told(answer.decision, &self.quota, state, now.later(self.latest)));
         };
         let before = entry.idle_at();
         let (decision, idle_at) = match self.quota.allow(before, Held::Entry(beside), cost, since, now) {
@@ -276,7 +276,9 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, state, _| state.map_or(0, |(idle_at, held)| quota.remaining(idle_at, held, now)))
+        self.look(key, now, |quota, state, _, now, _| {
+            state.map_or(0, |(idle_at, held)| quota.remaining(idle_at, held, now))
+        })
     }
 
     /// When `key` has its whole quota again if it does nothing until then.
@@ -285,7 +287,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, state, room_at| {
+        self.look(key, now, |quota, state, room_at, now, _| {
             state.map_or(room_at, |(idle_at, _)| idle_at.later(now).earlier(quota.latest(now)))
         })
     }
@@ -355,7 +357,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look_beyond(key, now, |quota, mut state, room_at, beyond| {
+        self.look(key, now, |quota, mut state, room_at, now, beyond| {
             let decision = match &mut state {
                 Some((idle_at, held)) => quota.check(*idle_at, held.again(), cost, now),
                 None if cost.get() > quota.limit() => Err(CostExceedsBurst { limit: quota.limit() }),
@@ -366,22 +368,14 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         })
     }
 
-    /// Looks at the state that decides for `key`, and if there is none, at when there is an entry for it. If the clock has
-    /// stepped back, the state is cut to what there can be: what is told of it must come true.
-    fn look<Q, R>(&mut self, key: &Q, now: Instant, told: impl FnOnce(&A, State<'_, A>, Instant) -> R) -> R
-    where
-        P: Names<K, Q>,
-        Q: Hash + ?Sized,
-    {
-        self.look_beyond(key, now, |quota, state, room_at, _| told(quota, state, room_at))
-    }
-
-    /// [`look`](Self::look) that also tells what is allowed beyond that state.
-    pub(super) fn look_beyond<Q, R>(
+    /// Looks at the state that decides for `key`, and if there is none, at when there is an entry for it; at the time; and
+    /// at what is allowed beyond that state. If the clock has stepped back, the state is cut to what there can be: what is
+    /// told of it must come true.
+    pub(super) fn look<Q, R>(
         &mut self,
         key: &Q,
         now: Instant,
-        told: impl FnOnce(&A, State<'_, A>, Instant, Beyond) -> R,
+        told: impl FnOnce(&A, State<'_, A>, Instant, Instant, Beyond) -> R,
     ) -> R
     where
         P: Names<K, Q>,
@@ -396,13 +390,15 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
             entry.set_idle_at(entry.idle_at().earlier(self.quota.latest(now)));
             self.quota.mend(Held::Entry(beside), now);
             let state = Some((entry.idle_at(), Held::Entry(beside)));
-            return told(&self.quota, state, Instant::MAX, Beyond::Nothing);
+            return told(&self.quota, state, Instant::MAX, now, Beyond::Nothing);
         }
+        // A reading that is late must not take anything from the others.
+        let now = now.later(self.latest);
         match self.start(print_of(hash), now) {
             (Ok((idle_at, mut count)), beyond) => {
-                told(&self.quota, Some((idle_at, Held::Cell(&mut count))), Instant::MAX, beyond)
+                told(&self.quota, Some((idle_at, Held::Cell(&mut count))), Instant::MAX, now, beyond)
             }
-            (Err(room_at), beyond) => told(&self.quota, None, room_at, beyond),
+            (Err(room_at), beyond) => told(&self.quota, None, room_at, now, beyond),
         }
     }
 }

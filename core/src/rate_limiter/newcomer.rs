@@ -119,7 +119,7 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     /// place. Not inlined: the hits are what has to be fast.
     #[inline(never)]
     pub(super) fn newcomer(&mut self, arrival: Arrival, name: &mut Option<P::Name>) -> Option<Answer<A>> {
-        let Arrival { print, cost, since, .. } = arrival;
+        let Arrival { print, cost, .. } = arrival;
         let limit = self.quota.limit();
         if cost.get() > limit {
             let never = Decision::Deny { retry_at: Instant::MAX };
@@ -128,6 +128,7 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
         }
         // A reading that is late must not take anything from the others.
         let now = arrival.now.later(self.latest);
+        let since = if arrival.since < arrival.now { arrival.since } else { now };
         let place = self.place(print, now);
         if let Place::Nowhere(retry_at) = place
             && !self.ledger.is_kept()
@@ -224,7 +225,6 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     /// What a key without an entry is decided by: what it owes, if there is a ledger, or else when there is an entry for
     /// it; and what is allowed beyond that.
     pub(super) fn start(&self, print: Print, now: Instant) -> (Result<(Instant, A::Count), Instant>, Beyond) {
-        let now = now.later(self.latest);
         let is_limited = self.quota.limit() > 0;
         let needs_place = is_limited && (!self.ledger.is_kept() || self.on_full == OnFull::Serve);
         let place = if needs_place { self.place(print, now) } else { Place::Nowhere(Instant::MAX) };

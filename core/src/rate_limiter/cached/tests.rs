@@ -1,4 +1,4 @@
-use core::{cell::RefCell, num::NonZeroU32};
+use core::cell::RefCell;
 use std::{format, vec::Vec};
 
 use super::*;

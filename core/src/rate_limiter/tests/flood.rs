@@ -78,34 +78,32 @@ fn found_a7_far_above_its_size_newcomers_share_with_the_flood() {
     assert!(all == 1_000 && stats.denied == 0 && stats.unlimited > 100_000, "{all} {stats:?}");
 }
 
-/// `m` keys take turns, each at twice its rate, for 150 intervals: newcomers of five requests served, and the share of what
+/// `m` keys take turns, each at twice its rate, for 150 intervals: newcomers served, and the share of what
 /// an exact limiter allows. No key is ever above its quota.
 fn rotate(cells: usize, m: usize) -> (f64, f64) {
     const SLOTS: usize = 256;
     let quota = Gcra::every(Duration::from_secs(1)).burst(100);
     let mut limiter = limiter(quota, SLOTS, cells);
-    let exact = |states: &mut HashMap<u64, Instant>, key| {
+    let exact = |states: &mut HashMap<u64, Instant>, key: u64, now: Instant| {
         let state = states.entry(key).or_insert(Instant::ZERO);
-        move |now| {
-            let (decision, moved) = quota.allow(*state, Held::Cell(&mut ()), ONE, now, now).unwrap();
-            *state = moved;
-            decision.is_allowed()
-        }
+        let (decision, moved) = quota.allow(*state, Held::Cell(&mut ()), ONE, now, now).unwrap();
+        *state = moved;
+        decision.is_allowed()
     };
     let (mut counted, mut unbounded) = (HashMap::new(), HashMap::new());
     let (mut allowed, mut exactly, mut came, mut served) = (0_u64, 0_u64, 0_u64, 0_u64);
     for round in 0..300_u64 {
         for key in 0..m as u64 {
             let now = at(1_000).saturating_add(Duration::from_micros(500_000 * round + 500_000 * key / m as u64));
-            exactly += u64::from(exact(&mut unbounded, key)(now));
+            exactly += u64::from(exact(&mut unbounded, key, now));
             if limiter.allow(&key, now).is_allowed() {
                 allowed += 1;
-                assert!(exact(&mut counted, key)(now), "key {key} got more than its quota");
+                assert!(exact(&mut counted, key, now), "key {key} got more than its quota");
             }
             if round > 200 && key % 64 == 0 {
-                came += 5;
+                came += 1;
                 let newcomer = 1 << 40 | round << 20 | key;
-                served += (0..5).filter(|_| limiter.allow(&newcomer, now).is_allowed()).count() as u64;
+                served += u64::from(limiter.allow(&newcomer, now).is_allowed());
             }
         }
     }
@@ -115,12 +113,11 @@ fn rotate(cells: usize, m: usize) -> (f64, f64) {
 #[test]
 fn found_a7_more_busy_keys_than_entries_share_what_there_is_and_none_gets_more() {
     for (cells, bounds) in [
-        (256, [(256, 0.95, 0.97), (384, 0.7, 0.85), (512, 0.5, 0.75), (1_024, 0.25, 0.45)]),
-        (1_024, [(256, 0.95, 0.97), (384, 0.9, 0.93), (512, 0.8, 0.88), (1_024, 0.6, 0.7)]),
+        (256, [(256, 0.95, 0.97), (384, 0.6, 0.88), (512, 0.5, 0.76), (1_024, 0.3, 0.45)]),
+        (1_024, [(256, 0.95, 0.97), (384, 0.85, 0.95), (512, 0.75, 0.9), (1_024, 0.5, 0.75)]),
     ] {
         for (m, newcomers, share) in bounds {
             let (served, allowed) = rotate(cells, m);
-            std::eprintln!("{cells} cells, {m} keys: {served:.2} {allowed:.2}");
             assert!(served >= newcomers && allowed >= share, "{cells} cells, {m} keys: {served:.2} {allowed:.2}");
         }
     }

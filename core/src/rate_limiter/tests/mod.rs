@@ -11,7 +11,7 @@ mod step;
 
 use core::time::Duration;
 use proptest::prelude::*;
-use std::{boxed::Box, format, vec::Vec};
+use std::{format, vec::Vec};
 
 use core::hash::BuildHasher;
 
