@@ -27,7 +27,7 @@ use steadfast_core::{
     HashSeed,
     circuit_breaker::BreakersIn,
     dedup_cache::DedupCacheIn,
-    rate_limiter::{CachedRateLimiterIn, RateLimiterIn},
+    rate_limiter::{CachedRateLimiterIn, Keys, RateLimiterIn},
 };
 
 const SPAN: Duration = Duration::from_secs(10);
@@ -87,8 +87,10 @@ fn a_rate_limiter_does_what_its_machine_does() {
     let (quota, other) = (Gcra::per(5, SPAN), Gcra::per(9, SPAN));
     for capacity in CAPACITIES {
         let clock = Hand::new();
-        let limiter = RateLimiter::<u64, _>::builder(quota).capacity(capacity).timer(clock.clone()).build();
-        let mut machine: RateLimiterIn<u64, Gcra, Heap> = RateLimiterIn::allocate(quota, capacity, HashSeed::FIXED);
+        let limiter = RateLimiter::<u64, _>::builder(quota).capacity(capacity).timer(clock.clone());
+        let limiter = limiter.keep_keys().build();
+        let mut machine: RateLimiterIn<u64, Gcra, Heap, HashSeed, Keys> =
+            RateLimiterIn::allocate(quota, limiter.capacity(), 0, HashSeed::FIXED);
         script(12, &clock, |call, key, now| {
             let cost = NonZeroU32::MIN.saturating_add(call as u32 % 11);
             match call {
@@ -122,7 +124,7 @@ fn a_cached_rate_limiter_does_what_its_machine_does() {
         let limiter = CachedRateLimiter::<u64, u64, _>::builder(quota, SPAN / 5).capacity(capacity);
         let limiter = limiter.clock(clock.clone()).build();
         let mut machine: CachedRateLimiterIn<u64, u64, Gcra, Heap> =
-            CachedRateLimiterIn::allocate(quota, SPAN / 5, capacity, HashSeed::FIXED);
+            CachedRateLimiterIn::allocate(quota, SPAN / 5, limiter.capacity(), 0, HashSeed::FIXED);
         let mut kept = Vec::new();
         script(12, &clock, |call, key, now| {
             match (limiter.allow_or_cached(&key), machine.allow_or_cached(&key, now)) {
@@ -272,18 +274,21 @@ fn breakers_do_what_their_machine_does() {
 #[test]
 fn a_full_table_does_as_it_was_told() {
     let quota = Gcra::per(1, SPAN);
-    for (on_full, served) in [(OnFull::Deny, 0), (OnFull::Share, 1)] {
-        let limiter = RateLimiter::<u64, _>::builder(quota).capacity(8).on_full(on_full).timer(Hand::new()).build();
-        let pings = CachedRateLimiter::<u64, (), _>::builder(quota, SPAN).capacity(8).on_full(on_full);
-        let pings = pings.clock(Hand::new()).build();
+    for (on_full, cells, served) in
+        [(OnFull::Deny, 0, 0), (OnFull::Deny, 1, 1), (OnFull::Allow, 0, 8), (OnFull::Allow, 1, 8)]
+    {
+        let limiter = RateLimiter::<u64, _>::builder(quota).capacity(8).ledger(cells).on_full(on_full);
+        let limiter = limiter.timer(Hand::new()).build();
         assert_eq!((0..8).filter(|key| limiter.allow(key).is_allowed()).count(), 8);
         assert_eq!((8..16).filter(|key| limiter.allow(key).is_allowed()).count(), served);
-        let is_tried = |key: &u64| match pings.allow_or_cached(key) {
-            AllowOrCached::Allowed(attempt) => attempt.complete(()).is_ok(),
-            _ => false,
-        };
-        assert_eq!((0..8).filter(is_tried).count(), 8);
-        assert_eq!((8..16).filter(is_tried).count(), served);
-        assert_eq!((limiter.capacity(), pings.capacity()), (8, 8));
+        assert_eq!(limiter.capacity(), 8);
     }
+    let pings = CachedRateLimiter::<u64, (), _>::builder(quota, SPAN).capacity(8).clock(Hand::new()).build();
+    let is_tried = |key: &u64| match pings.allow_or_cached(key) {
+        AllowOrCached::Allowed(attempt) => attempt.complete(()).is_ok(),
+        _ => false,
+    };
+    assert_eq!((0..8).filter(is_tried).count(), 8);
+    let by_the_ledger = (8..1_000).filter(is_tried).count();
+    assert_eq!((by_the_ledger, pings.len(), pings.capacity()), (4 * 8, 8, 8));
 }

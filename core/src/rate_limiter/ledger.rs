@@ -3,6 +3,8 @@
 //! A cell is found by a key's fingerprint. It holds the larger debt of all the keys that share it, so each key owes at
 //! most what its cell says: a key that starts with that never gets more than its quota.
 
+use core::fmt;
+
 use super::{
     Held, Quota,
     lines::{Print, scale},
@@ -20,6 +22,12 @@ pub(super) struct Cell<A: Quota> {
 
 impl<A: Quota> Cell<A> {
     const CLEAN: Self = Self { idle_at: Halves::ZERO, count: A::NOTHING };
+}
+
+impl<A: Quota<Count: fmt::Debug>> fmt::Debug for Cell<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.idle_at, self.count).fmt(f)
+    }
 }
 
 pub(super) struct Ledger<A: Quota, S: Storage> {
@@ -105,5 +113,13 @@ impl<A: Quota, S: Storage> Ledger<A, S> {
     pub(super) fn clear(&mut self) {
         self.cells.as_mut().fill_with(|| Cell::CLEAN);
         self.owed_until = Instant::ZERO;
+    }
+}
+
+/// Shows the cells that owe something.
+impl<A: Quota<Count: fmt::Debug>, S: Storage> fmt::Debug for Ledger<A, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cells = self.cells.as_ref().iter().enumerate();
+        f.debug_map().entries(cells.filter(|(_, cell)| cell.idle_at.get() > Instant::ZERO)).finish()
     }
 }

@@ -4,6 +4,8 @@
 //! home, or, if there was no room, in one of 16 others. That somebody had to pass a line is the lowest bit of its first
 //! fingerprint: where it is not set, one line is all that a look-up reads.
 
+use core::fmt;
+
 use crate::foundation::{
     storage::{Allocate, Storage},
     time::{Halves, Instant, Span},
@@ -142,6 +144,10 @@ impl<S: Storage> Lines<S> {
         self.slots.as_ref().len()
     }
 
+    pub(super) fn show<'a, B: fmt::Debug>(&'a self, beside: &'a [B]) -> impl fmt::Debug + 'a {
+        Shown(self.slots.as_ref(), beside)
+    }
+
     /// How many slots are a key's.
     pub(super) const fn len(&self) -> usize {
         self.len
@@ -256,6 +262,16 @@ impl<S: Storage> Lines<S> {
             let (first, line) = self.line(path.line(if step < path.len() { step } else { 0 }));
             (0..line.len()).map(move |index| first.saturating_add(index))
         })
+    }
+}
+
+/// Slots of keys with what lies beside them.
+struct Shown<'a, B>(&'a [Slot], &'a [B]);
+
+impl<B: fmt::Debug> fmt::Debug for Shown<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.0.iter().zip(self.1).filter(|(slot, _)| slot.print().is_some());
+        f.debug_list().entries(entries).finish()
     }
 }
 

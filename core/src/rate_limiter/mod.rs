@@ -31,7 +31,7 @@ mod verdict;
 mod wait_state;
 mod waiting;
 
-use core::num::NonZeroU32;
+use core::{fmt, num::NonZeroU32};
 
 pub use cached::{
     AllowOrCached, CachedRateLimiter, CachedRateLimiterIn, CachedRateLimiterStats, EndFlight, FlightEnd, FlightGuard,
@@ -344,14 +344,19 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K, Name = Option<K>>> RateLimiterIn<K
     }
 }
 
-/// Shows what it decides by and how much, and no key.
-impl<K, A: Quota + core::fmt::Debug, S: Storage, H, P: Naming<K>> core::fmt::Debug for RateLimiterIn<K, A, S, H, P> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+/// Shows what decides, and no key.
+impl<K, A, S, H, P> fmt::Debug for RateLimiterIn<K, A, S, H, P>
+where
+    A: Quota<Beside: fmt::Debug, Count: fmt::Debug> + fmt::Debug,
+    S: Storage,
+    P: Naming<K>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimiter")
             .field("quota", &self.quota)
-            .field("len", &self.len())
-            .field("capacity", &self.capacity())
-            .field("stats", &self.stats)
+            .field("latest", &self.latest)
+            .field("entries", &self.lines.show(self.beside.as_ref()))
+            .field("ledger", &self.ledger)
             .finish_non_exhaustive()
     }
 }

@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn an_attempt_may_be_refunded_and_ends_when_it_is_dropped() {
         let pings = CachedRateLimiter::<u64, bool, _>::builder(SlidingLog::<1>::per_hour(), LEASE);
-        let pings = pings.capacity(10_000).on_full(OnFull::Deny).build();
+        let pings = pings.capacity(10_000).build();
         let AllowOrCached::Allowed(attempt) = pings.allow_or_cached(&1) else { panic!() };
         attempt.refund();
         let AllowOrCached::Allowed(attempt) = pings.clone().allow_or_cached(&1) else { panic!() };

@@ -14,7 +14,9 @@ use core::{
 use pin_project_lite::pin_project;
 use steadfast_core::{
     Timer,
-    rate_limiter::{CostExceedsBurst, Decision, Names, Naming, Prints, Quota, WaitError, WaitOutput, WaitRequest, WaitState},
+    rate_limiter::{
+        CostExceedsBurst, Decision, Names, Naming, Prints, Quota, WaitError, WaitOutput, WaitRequest, WaitState,
+    },
 };
 
 use super::{RateLimiter, line::Line};
