@@ -93,7 +93,7 @@ fn the_documented_file_shows_every_setting() {
     shown(&["limits", "api"], &["rate", "burst", "capacity", "on_full"]);
     shown(&["limits", "mail"], &["every"]);
     shown(&["exact_limits", "recoveries"], &["rate", "capacity", "on_full"]);
-    shown(&["cached_limits", "pings"], &["rate", "burst", "lease", "capacity", "on_full"]);
+    shown(&["cached_limits", "pings"], &["rate", "burst", "lease", "capacity"]);
     shown(&["breakers", "orders"], &["trip", "reset", "call_timeout", "on_drop", "on_panic", "capacity"]);
     shown(&["breakers", "orders", "trip"], &["window", "failures", "min_calls", "slow"]);
     shown(&["breakers", "orders", "reset"], &["after", "up_to", "doubling", "jitter", "probes", "lease"]);
