@@ -176,7 +176,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
             self.count(answer.decision);
             let mut state = answer.state;
             let state = state.as_mut().map(|(idle_at, count)| (*idle_at, Held::Cell(count)));
-            return Some(told(answer.decision, &self.quota, state, now.later(self.latest)));
+            return Some(told(answer.decision, &self.quota, state, answer.now));
         };
         let before = entry.idle_at();
         let (decision, idle_at) = match self.quota.allow(before, Held::Entry(beside), cost, since, now) {
@@ -392,10 +392,10 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
             let state = Some((entry.idle_at(), Held::Entry(beside)));
             return told(&self.quota, state, Instant::MAX, now, Beyond::Nothing);
         }
-        // A reading that is late must not take anything from the others.
-        let now = now.later(self.latest);
         match self.start(print_of(hash), now) {
             (Ok((idle_at, mut count)), beyond) => {
+                // As for who asks.
+                let now = if now < idle_at { now.later(self.latest) } else { now };
                 told(&self.quota, Some((idle_at, Held::Cell(&mut count))), Instant::MAX, now, beyond)
             }
             (Err(room_at), beyond) => told(&self.quota, None, room_at, now, beyond),

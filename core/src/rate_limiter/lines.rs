@@ -205,12 +205,14 @@ impl<S: Storage> Lines<S> {
     /// A slot for a newcomer: a vacant one, or that of a key that is idle, for as long as can be; or when there is one.
     pub(super) fn room(&self, print: Print, now: Instant) -> Result<usize, Instant> {
         let path = self.path(print);
+        // In a small table as long as there is one: a key that has an entry is known after any step of the clock.
+        let takes_vacant = path.lines <= FAR && self.len < self.capacity();
         let mut least = (Instant::MAX, None);
         for step in 0..path.len() {
             let (first, line) = self.line(path.line(step));
             for (index, slot) in line.iter().enumerate() {
                 let (number, idle_at) = (first.saturating_add(index), slot.idle_at());
-                if slot.print().is_none() || idle_at.after(LONG) <= now {
+                if slot.print().is_none() || !takes_vacant && idle_at.after(LONG) <= now {
                     return Ok(number);
                 }
                 if idle_at < least.0 {

@@ -27,9 +27,10 @@ pub(super) struct Arrival {
     pub(super) now: Instant,
 }
 
-/// What was decided for it, and what it owes then; nothing is known of that where there is no ledger.
+/// What was decided for it and when, and what it owes then; nothing is known of that where there is no ledger.
 pub(super) struct Answer<A: Quota> {
     pub(super) decision: Result<Decision, CostExceedsBurst>,
+    pub(super) now: Instant,
     pub(super) state: Option<(Instant, A::Count)>,
 }
 
@@ -88,7 +89,7 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
 
     /// True if there is an entry for a newcomer of which nobody has to go.
     pub(super) fn has_room(&self, hash: u64, now: Instant) -> bool {
-        self.lines.room(print_of(hash), now.later(self.latest)).is_ok()
+        self.lines.room(print_of(hash), now).is_ok()
     }
 
     fn place(&self, print: Print, now: Instant) -> Place {
@@ -119,25 +120,27 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     /// place. Not inlined: the hits are what has to be fast.
     #[inline(never)]
     pub(super) fn newcomer(&mut self, arrival: Arrival, name: &mut Option<P::Name>) -> Option<Answer<A>> {
-        let Arrival { print, cost, .. } = arrival;
+        let Arrival { print, cost, mut since, mut now } = arrival;
         let limit = self.quota.limit();
         if cost.get() > limit {
             let never = Decision::Deny { retry_at: Instant::MAX };
             let decision = if limit == 0 { Ok(never) } else { Err(CostExceedsBurst { limit }) };
-            return Some(Answer { decision, state: Some(self.ledger.owed(print, arrival.now)) });
+            return Some(Answer { decision, now, state: Some(self.ledger.owed(print, now)) });
         }
-        // A reading that is late must not take anything from the others.
-        let now = arrival.now.later(self.latest);
-        let since = if arrival.since < arrival.now { arrival.since } else { now };
         let place = self.place(print, now);
         if let Place::Nowhere(retry_at) = place
             && !self.ledger.is_kept()
         {
             self.stats.overflowed = self.stats.overflowed.saturating_add(1);
-            return Some(self.beyond(Ok(Decision::Deny { retry_at }), None));
+            return Some(self.beyond(Ok(Decision::Deny { retry_at }), now, None));
         }
         let mut start = self.ledger.owed(print, now);
         let is_owing = now < start.0;
+        if is_owing && now < self.latest {
+            // Others may share the cell: a reading that is late must not take anything from them.
+            since = if since < now { since } else { self.latest };
+            now = self.latest;
+        }
         let (mut decision, mut idle_at, mut count) = self.step(start, cost, since, now);
         let is_refused = is_owing && !decision.is_ok_and(Decision::is_allowed);
         if is_refused && cost == ONE && self.on_full == OnFull::Serve && !matches!(place, Place::Nowhere(_)) {
@@ -149,7 +152,7 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
             self.stats.overflowed = self.stats.overflowed.saturating_add(u64::from(is_nowhere));
             self.stats.refused = self.stats.refused.saturating_add(u64::from(is_refused));
             let state = Some((idle_at, count));
-            return Some(if is_owing { self.beyond(decision, state) } else { Answer { decision, state } });
+            return Some(if is_owing { self.beyond(decision, now, state) } else { Answer { decision, now, state } });
         }
         let (slot, is_evicted) = match place {
             Place::Free(slot) => (slot, false),
@@ -157,7 +160,7 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
             Place::Nowhere(_) => {
                 self.ledger.put(print, idle_at, count);
                 self.stats.overflowed = self.stats.overflowed.saturating_add(1);
-                return Some(Answer { decision, state: Some((idle_at, count)) });
+                return Some(Answer { decision, now, state: Some((idle_at, count)) });
             }
         };
         let own = name.take()?;
@@ -174,7 +177,7 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
             let _ = self.quota.allow(start.0, Held::Entry(beside), cost, since, now);
         }
         *name = self.names.as_mut().get_mut(slot).map(|name| core::mem::replace(name, own));
-        Some(Answer { decision, state: Some((idle_at, count)) })
+        Some(Answer { decision, now, state: Some((idle_at, count)) })
     }
 
     fn step(
@@ -191,12 +194,17 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     }
 
     /// What [`OnFull`] makes of what was denied.
-    fn beyond(&mut self, denied: Result<Decision, CostExceedsBurst>, state: Option<(Instant, A::Count)>) -> Answer<A> {
+    fn beyond(
+        &mut self,
+        denied: Result<Decision, CostExceedsBurst>,
+        now: Instant,
+        state: Option<(Instant, A::Count)>,
+    ) -> Answer<A> {
         if self.on_full != OnFull::Allow {
-            return Answer { decision: denied, state };
+            return Answer { decision: denied, now, state };
         }
         self.stats.unlimited = self.stats.unlimited.saturating_add(1);
-        Answer { decision: Ok(Decision::Allow), state }
+        Answer { decision: Ok(Decision::Allow), now, state }
     }
 
     /// Puts down in the ledger what the key of this slot owes.

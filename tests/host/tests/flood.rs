@@ -89,7 +89,7 @@ fn a_limiter_serves_as_without_a_flood<A: Quota + Clone>(quota: A, on_full: OnFu
     flood(&clock, |key| _ = flooded.allow(&key), ask);
     assert!(flooded.len() <= flooded.capacity());
     let stats = flooded.stats();
-    assert!(stats.evicted > 0 && stats.refused > 0, "it was never full: {stats:?}");
+    assert!(stats.evicted > 1_000, "it was never full: {stats:?}");
     assert!(quiet.stats().denied > 1_000, "nobody asked too much");
     assert!(served.get() * 20 >= exactly.get() * 19, "{} of {} served", served.get(), exactly.get());
 }
@@ -162,7 +162,7 @@ fn a_flood_of_texts_copies_none() {
 fn a_flood_ends_no_attempt_and_loses_no_value() {
     let clock = clock();
     let quota = Gcra::every(Duration::from_secs(10));
-    let build = || CachedRateLimiter::builder(quota, FOR_EVER).capacity(CAPACITY).clock(&clock).build();
+    let build = || CachedRateLimiter::builder(quota, FOR_EVER).capacity(CAPACITY / 10).clock(&clock).build();
     let (flooded, quiet) = (build(), build());
     let ask =
         |limiter: &CachedRateLimiter<u64, u64, Gcra, &ManualClock>, key, value| match limiter.allow_or_cached(&key) {

@@ -17,13 +17,14 @@ pub use outcome::{AllowOrCached, CachedRateLimiterStats, FlightLost, FlightPermi
 use super::{
     Decision, Keys, Names, Naming, ONE, Quota, RateLimiter, RateLimiterIn,
     decide::{Request, plain},
+    lines::Slot,
 };
 use crate::foundation::{
     hash::HashSeed,
     storage::{Allocate, Inline, Storage},
     time::{Instant, Span},
 };
-use kept::{Attempt, Keeping, is_in_flight, is_last};
+use kept::{Attempt, Keeping, Kept, is_in_flight, is_last};
 
 /// A keyed rate limiter with single flight and a cached value: one caller at a time fetches the value of a key, at most so
 /// often, and the others get the last one. It prevents a thundering herd (cache stampede).
@@ -178,7 +179,6 @@ impl<K, V, A: Quota, S: Storage, H, P: Naming<K>> CachedRateLimiterIn<K, V, A, S
     /// [`FlightLost`] with the value if it came too late; nothing is changed.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is good for one end")]
     pub fn end(&mut self, permit: FlightPermit, end: FlightEnd<V>, now: Instant) -> Result<Option<V>, FlightLost<V>> {
-        self.observe(now);
         let Self { limiter, values, elsewhere, stats, .. } = self;
         if permit.slot == NO_SLOT {
             if is_last(*elsewhere, permit.number) {
@@ -190,7 +190,10 @@ impl<K, V, A: Quota, S: Storage, H, P: Naming<K>> CachedRateLimiterIn<K, V, A, S
         }
         let slot = permit.slot as usize;
         let entry = limiter.lines.get_mut(slot).zip(limiter.beside.as_mut().get_mut(slot));
-        let Some((entry, kept)) = entry.filter(|(_, kept)| is_last(kept.attempt, permit.number)) else {
+        let is_own = |(entry, kept): &(&mut Slot, &mut Kept<A::Beside>)| {
+            entry.print().is_some() && is_last(kept.attempt, permit.number)
+        };
+        let Some((entry, kept)) = entry.filter(is_own) else {
             return if let FlightEnd::Complete(value) = end { Err(FlightLost(value)) } else { Ok(None) };
         };
         kept.attempt = None;

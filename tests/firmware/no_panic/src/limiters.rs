@@ -3,7 +3,7 @@ use core::num::{NonZeroU16, NonZeroU32};
 use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
     foundation::storage::{Allocate, Storage},
-    rate_limiter::{AllowOrCached, FlightEnd, Held, Keys, OnFull, Quota, RateLimiterIn, SlidingLogIn},
+    rate_limiter::{AllowOrCached, FlightEnd, Held, Keys, OnFull, Quota, SlidingLogIn},
 };
 
 use crate::{any, now, see, see_all, seed, span};
@@ -107,10 +107,9 @@ fn rate_limiter<A: Quota + Clone>(of: A) {
 fn rate_limiter_with_keys() {
     let quota = Gcra::every(span()).burst(any());
     let mut limiter: RateLimiter<u64, Gcra, 32, _, Keys> = RateLimiter::with_hasher(quota, seed());
-    let mut heap: RateLimiterIn<u64, Gcra, Eight, _> = RateLimiterIn::allocate(quota, any(), any(), seed());
     for _ in 0..any::<u32>() {
         let key: u64 = any();
-        see((limiter.allow(&key, now()), heap.allow(&key, now()), limiter.reset(&key, now())));
+        see((limiter.allow(&key, now()), limiter.reset(&key, now())));
         see(limiter.cleanup(now()));
         see(limiter.cleanup_with(now(), see));
         see_all(limiter.usage(now()));
