@@ -21,7 +21,7 @@ use governor::{
 };
 use steadfast::{
     Gcra, RateLimiter, SlidingLog,
-    runtime::{Clock, SystemTimer},
+    runtime::{Clock, SystemTimer, TickClock},
 };
 
 use super::{Plan, count};
@@ -83,6 +83,15 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
                 .hashing(AHASH)
         }));
     }
+    let n = options.keys(1_000);
+    // Not like for like: governor has no such clock.
+    rows.push(Plan::new(format!("keyed check, u64, {}, ours by ticks", count(n)), move || {
+        let asked = requests(n, |key| key);
+        let limiter = filled(|key| key, n, TickClock);
+        Row::new(over(&asked, move |key| limiter.allow(key).is_allowed()))
+            .peer("governor", Faster(1.8), over(&asked, governor(n, DefaultClock::default())))
+            .hashing(AHASH)
+    }));
     for (keys, faster) in [(1_000, 1.4), (1_000_000, 4.5)] {
         let (n, goal) = (options.keys(keys), Faster(faster));
         let name = format!("keyed check, text, {}", count(n));
