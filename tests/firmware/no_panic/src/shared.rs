@@ -202,11 +202,13 @@ fn calls() {
         let id = CallId::from_u64(any());
         see((calls.begin(any(), span()), calls.resolve(id, any(), any()), calls.resolve_at(id, any(), any(), now())));
         see((calls.take(id), calls.cancel(id), calls.next_deadline(), calls.on_timeout()));
-        see((calls.stats(), calls.round_trips()));
+        see((calls.stats(), calls.round_trips(), calls.now()));
+        see((calls.is_closed(), calls.len(), calls.is_empty(), calls.capacity()));
         let id: u64 = any();
         see((keyed.begin(id, span()), keyed.resolve(&id, any()), keyed.resolve_at(&id, any(), now())));
         see((keyed.take(&id), keyed.cancel(&id), keyed.next_deadline(), keyed.on_timeout()));
         see((keyed.stats(), keyed.round_trips()));
+        see((keyed.is_closed(), keyed.len(), keyed.is_empty(), keyed.capacity()));
         calls.close();
         keyed.close();
         calls.reopen();
