@@ -129,10 +129,28 @@ impl<K, P: TripPolicy, S: Storage, H> BreakersIn<K, P, S, H> {
     /// Every breaker decides by other settings from now on, as
     /// [`CircuitBreaker::set_settings`](super::CircuitBreaker::set_settings) says. O(capacity).
     pub fn set_settings(&mut self, trip: P, reset: Reset, now: Instant) {
+        self.set_settings_telling(trip, reset, now, |_, _| {});
+    }
+
+    /// For adapters: [`set_settings`](Self::set_settings) that tells what opens or closes by it.
+    pub fn set_settings_telling(
+        &mut self,
+        trip: P,
+        reset: Reset,
+        now: Instant,
+        mut changed: impl FnMut(&K, [Option<Transition>; 2]),
+    ) {
         let former = self.control.replace(trip, reset);
         for slot in 0..self.table.slots() {
+            let before = self.control.transitions();
             if let Some(cell) = self.table.get_mut(slot) {
                 self.control.take_over(&former, cell, now);
+            }
+            let transitions = self.control.transitions_since(before);
+            if transitions.iter().any(Option::is_some)
+                && let Some((key, _)) = self.table.get(slot)
+            {
+                changed(key, transitions);
             }
         }
     }

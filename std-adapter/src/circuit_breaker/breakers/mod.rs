@@ -260,12 +260,20 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// [`CircuitBreaker::set_settings`](crate::CircuitBreaker::set_settings) says.
     ///
     /// Each shard is locked for O(its capacity), one after the other: of one key all calls are decided by the former settings
-    /// until one moment, and by these after it. What opens or closes by this alone is not told to
-    /// [`on_transition`](Self::on_transition).
-    pub fn set_settings(&self, trip: P, reset: Reset) {
+    /// until one moment, and by these after it. What opens or closes by this is told to
+    /// [`on_transition`](Self::on_transition) when the shard is unlocked again. Such keys are cloned while it is locked: their
+    /// `clone` must not use these breakers.
+    pub fn set_settings(&self, trip: P, reset: Reset)
+    where
+        K: Clone,
+    {
         for shard in self.0.shards.iter() {
-            let trip = trip.clone();
-            shard.with(|breakers, now| breakers.set_settings(trip, reset, now));
+            let (trip, mut changed) = (trip.clone(), Vec::new());
+            let note = |key: &K, transitions| changed.push((key.clone(), transitions));
+            shard.with(|breakers, now| breakers.set_settings_telling(trip, reset, now, note));
+            for (key, transitions) in changed {
+                self.0.tell(&key, transitions);
+            }
         }
     }
 
