@@ -14,7 +14,7 @@ use super::{
     due::{Due, Slots},
     ending::Ending,
     ledger::{Ledger, OUT_OF_ORDER},
-    phase::{CLOSED_AT_ONCE, Calls, Closed, GONE, Left, Phase, Watch, wake_all},
+    phase::{CLOSED_AT_ONCE, Calls, Closed, Correlates, GONE, Left, Phase, Watch, wake_all},
 };
 use crate::foundation::{
     hash::HashSeed,
@@ -381,10 +381,27 @@ impl<Id, R, S: Storage, H> Slots for Table<Id, Unnamed<R>, S, H> {
     }
 }
 
-impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<Id, R, S, H> {
+impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Correlates for KeyedCorrelatorIn<Id, R, S, H> {
+    type Key = Id;
+    type Arg = ();
     type Name = Name;
     type Reply = R;
+}
+
+impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<Id, R, S, H> {
     type Id = Id;
+
+    #[inline]
+    fn begin_held(
+        &mut self,
+        id: &mut Option<Id>,
+        timeout: Span,
+        now: Instant,
+        over: &mut Left<Id>,
+    ) -> Result<(Name, (), Instant), BeginError> {
+        let (call, expires_at) = self.begin_for(id, timeout, true, now, over)?;
+        Ok((call, (), expires_at))
+    }
 
     #[inline]
     fn look(&mut self, call: Name, waker: &Waker, left: &mut Left<Id>) -> Option<Poll<Result<R, Ending>>> {

@@ -12,6 +12,7 @@
 //! One call has one slot, in one phase: pending, then replied or ended. A call that a future waits for keeps its slot until
 //! that future has been told; any other leaves it the moment it is over (or its reply is taken).
 
+mod call;
 mod due;
 mod ending;
 mod gather;
@@ -25,11 +26,13 @@ mod shared;
 mod slab;
 mod wait;
 
+pub use call::{CallOn, PendingCall, SendRequest};
 pub use gather::Asked;
 pub use id::CallId;
 pub use keyed::{KeyedCorrelator, KeyedCorrelatorIn};
 pub use ledger::CorrelatorStats;
 pub use outcome::{BeginError, Call, CallError, Expired, Resolution};
+pub use phase::Correlates;
 pub use round_trip::RoundTrips;
 pub use slab::{Correlator, CorrelatorIn};
 

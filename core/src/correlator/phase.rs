@@ -6,7 +6,7 @@ use core::{
 };
 
 use super::{
-    Resolution,
+    BeginError, Resolution,
     ending::Ending,
     ledger::{Behind, Ledger},
 };
@@ -38,14 +38,31 @@ pub(super) enum Phase<R, N, P> {
     Unanswered { number: N, peer: P, ending: Ending },
 }
 
-/// What a future does with its call.
-pub(super) trait Calls {
-    /// Names a call that a future holds.
+/// How the calls of a correlator are named, and what they bring.
+pub trait Correlates {
+    /// What a call begins with: its peer, or an id of the caller's.
+    type Key;
+    /// What its request has to carry.
+    type Arg;
+    /// Names a call to whoever waits for it.
     type Name: Copy;
+    /// What comes back.
     type Reply;
+}
 
+/// What a future does with its call.
+pub(super) trait Calls: Correlates {
     /// What names the call beside the slot, if the caller brought it.
     type Id;
+
+    /// Begins a call that a future holds; what is left of one that made room for it is put into `over`.
+    fn begin_held(
+        &mut self,
+        key: &mut Option<Self::Key>,
+        timeout: Span,
+        now: Instant,
+        over: &mut Left<Self::Id>,
+    ) -> Result<(Self::Name, Self::Arg, Instant), BeginError>;
 
     /// Looks after a call: if it is over, this frees its slot. If it is pending, it will wake `waker`, of which a clone has
     /// to be in `left`: `None`, and nothing changed, if that is missing.

@@ -2,18 +2,18 @@
 
 use core::{
     borrow::Borrow,
-    future::{Future, poll_fn},
+    future::Future,
     hash::{BuildHasher, Hash},
-    pin::pin,
     task::Waker,
     time::Duration,
 };
 
+#[cfg(doc)]
+use super::CallError;
 use super::{
-    BeginError, Call, CallError, CallId, CorrelatorIn, CorrelatorStats, Expired, KeyedCorrelatorIn, Resolution,
+    BeginError, Call, CallId, CorrelatorIn, CorrelatorStats, Expired, KeyedCorrelatorIn, PendingCall, Resolution,
     RoundTrips,
     phase::{Left, wake_all},
-    wait::Held,
 };
 use crate::foundation::{
     shared::{Clock, Lock, Shared, Timer},
@@ -175,27 +175,12 @@ where
     ///
     /// [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call ended.
     #[doc(alias = "Send")]
-    #[expect(clippy::manual_async_fn, reason = "an `async fn` first moves its arguments into variables, all of them")]
-    pub fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> impl Future<Output = Result<R, CallError<E>>>
+    pub const fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> PendingCall<&Self, F>
     where
         F: FnOnce(CallId) -> D,
         D: Future<Output = Result<(), E>>,
     {
-        async move {
-            let timeout = Span::new(timeout);
-            let mut over = Left::nothing();
-            let call = self.with(|calls, now| calls.begin_for(peer, timeout, true, now, &mut over));
-            self.lock().outside(|| over.wake());
-            let call = call?;
-            let mut held = Held::new(self, call.id);
-            let mut sending = pin!(Some(send(call.id)));
-            let mut sleep = pin!(None);
-            match poll_fn(|cx| held.poll_call(cx, sending.as_mut(), sleep.as_mut(), call.expires_at)).await {
-                Ok(Ok(reply)) => Ok(reply),
-                Ok(Err(ending)) => Err(ending.into()),
-                Err(error) => Err(CallError::Send(error)),
-            }
-        }
+        PendingCall::new(self, peer, timeout, send)
     }
 }
 
@@ -344,27 +329,11 @@ where
     ///
     /// [`CallError::Duplicate`], [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call
     /// ended.
-    #[expect(clippy::manual_async_fn, reason = "as above")]
-    pub fn call<F, D, E>(&self, id: Id, timeout: Duration, send: F) -> impl Future<Output = Result<R, CallError<E>>>
+    pub const fn call<F, D, E>(&self, id: Id, timeout: Duration, send: F) -> PendingCall<&Self, F>
     where
         F: FnOnce() -> D,
         D: Future<Output = Result<(), E>>,
     {
-        async move {
-            let timeout = Span::new(timeout);
-            let (mut id, mut over) = (Some(id), Left::nothing());
-            let begun = self.with(|calls, now| calls.begin_for(&mut id, timeout, true, now, &mut over));
-            self.lock().outside(|| over.wake());
-            drop(id);
-            let (call, expires_at) = begun?;
-            let mut held = Held::new(self, call);
-            let mut sending = pin!(Some(send()));
-            let mut sleep = pin!(None);
-            match poll_fn(|cx| held.poll_call(cx, sending.as_mut(), sleep.as_mut(), expires_at)).await {
-                Ok(Ok(reply)) => Ok(reply),
-                Ok(Err(ending)) => Err(ending.into()),
-                Err(error) => Err(CallError::Send(error)),
-            }
-        }
+        PendingCall::new(self, id, timeout, send)
     }
 }

@@ -12,7 +12,7 @@ use super::{
     ending::Ending,
     id::Numbers,
     ledger::{Ledger, OUT_OF_ORDER},
-    phase::{CLOSED_AT_ONCE, Calls, Closed, GONE, Left, Phase, Watch, wake_all},
+    phase::{CLOSED_AT_ONCE, Calls, Closed, Correlates, GONE, Left, Phase, Watch, wake_all},
 };
 use crate::foundation::{
     storage::{Allocate, Inline, Link, Storage},
@@ -476,10 +476,28 @@ impl<P: Copy, R, L> Slots for [Slot<P, R, L>] {
     }
 }
 
-impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
+impl<P: Copy + Eq, R, S: Storage> Correlates for CorrelatorIn<P, R, S> {
+    type Key = P;
+    type Arg = CallId;
     type Name = CallId;
     type Reply = R;
+}
+
+impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
     type Id = ();
+
+    #[inline]
+    fn begin_held(
+        &mut self,
+        peer: &mut Option<P>,
+        timeout: Span,
+        now: Instant,
+        over: &mut Left<()>,
+    ) -> Result<(CallId, CallId, Instant), BeginError> {
+        let Some(peer) = *peer else { return Err(BeginError::Full) };
+        let call = self.begin_for(peer, timeout, true, now, over)?;
+        Ok((call.id, call.id, call.expires_at))
+    }
 
     #[inline]
     fn look(&mut self, id: CallId, waker: &Waker, left: &mut Left<()>) -> Option<Poll<Result<R, Ending>>> {

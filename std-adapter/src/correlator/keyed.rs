@@ -1,9 +1,12 @@
 //! Calls whose ids the protocol brings, for servers.
 
-use core::{fmt, hash::Hash, marker::PhantomData, ops::Deref};
+use core::{fmt, hash::Hash, marker::PhantomData, ops::Deref, time::Duration};
 use std::sync::Arc;
 
-use steadfast_core::{Clock, Shared, correlator::KeyedCorrelatorIn};
+use steadfast_core::{
+    Clock, Shared, Timer,
+    correlator::{KeyedCorrelatorIn, PendingCall, SendRequest},
+};
 
 use crate::{
     runtime::{Mutex, SystemTimer},
@@ -70,6 +73,18 @@ impl<Id: Eq + Hash, R, T: Clock> KeyedCorrelatorBuilder<Id, R, T> {
     pub fn build(self) -> KeyedCorrelator<Id, R, T> {
         let machine = KeyedCorrelatorIn::allocate(self.capacity, key_hasher());
         KeyedCorrelator(Arc::new(Shared::new(Mutex::new(machine), self.timer)))
+    }
+}
+
+impl<Id: Eq + Hash, R, T: Timer> KeyedCorrelator<Id, R, T> {
+    /// As `call`, in a future that borrows nothing: see
+    /// [`Correlator::call_owned`](crate::correlator::Correlator::call_owned).
+    ///
+    /// # Errors
+    ///
+    /// As for `call`.
+    pub fn call_owned<S: SendRequest<()>>(&self, id: Id, timeout: Duration, send: S) -> PendingCall<Self, S> {
+        PendingCall::new(self.clone(), id, timeout, send)
     }
 }
 

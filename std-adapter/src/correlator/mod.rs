@@ -32,7 +32,7 @@ use crate::{
 
 #[doc(inline)]
 pub use steadfast_core::correlator::{
-    BeginError, Call, CallError, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
+    BeginError, Call, CallError, CallId, CorrelatorStats, Expired, PendingCall, Resolution, RoundTrips, SendRequest,
 };
 
 /// A correlator for request and response (RPC): it matches each reply to its pending call by a correlation id, in fixed
@@ -124,6 +124,16 @@ impl<P: Copy + Eq, R, T: Clock> CorrelatorBuilder<P, R, T> {
 }
 
 impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
+    /// As `call`, in a future that borrows nothing, for a struct or a `tower` service. `send` is a closure, or a type of
+    /// yours whose future has a name: see [`SendRequest`].
+    ///
+    /// # Errors
+    ///
+    /// As for `call`.
+    pub fn call_owned<S: SendRequest<CallId>>(&self, peer: P, timeout: Duration, send: S) -> PendingCall<Self, S> {
+        PendingCall::new(self.clone(), peer, timeout, send)
+    }
+
     /// Asks many peers the same, and returns what they answered as soon as `want` of them have, all are done, or
     /// `timeout` has passed.
     ///
