@@ -142,8 +142,8 @@ const WORTH_SHARDING: usize = 256;
 pub(crate) enum Spread {
     /// Few: the margins take little memory.
     Wide,
-    /// Many, so that threads are rarely in each other's way. (Half of what a thread needs of a shard, it has to fetch from
-    /// another's cache while it holds the lock.)
+    /// Many, so that threads are rarely in each other's way. (Half of what a thread needs of a shard, it has to fetch
+    /// from another's cache while it holds the lock.)
     Fine,
 }
 
@@ -168,9 +168,9 @@ impl<M> Shards<M> {
 
 /// How many shards, and for how many keys each has room, so that any `capacity` keys find some.
 ///
-/// A shard's share of keys that were not chosen by its secret hash is close to Poisson's. Room for six standard deviations
-/// and six keys more than its mean is too little in less than one of 50 million cases (Chernoff's bound, for means from 16
-/// on), for all of at most 256 shards in less than one of 200,000.
+/// A shard's share of keys that were not chosen by its secret hash is close to Poisson's. Room for six standard
+/// deviations and six keys more than its mean is too little in less than one of 50 million cases (Chernoff's bound, for
+/// means from 16 on), for all of at most 256 shards in less than one of 200,000.
 fn plan(capacity: usize, spread: Spread, threads: usize) -> (usize, usize) {
     if capacity < WORTH_SHARDING {
         return (1, capacity);

@@ -53,8 +53,8 @@ impl<F: FnOnce() -> D, D: Future<Output = Result<(), E>>, E> SendRequest<()> for
     }
 }
 
-/// What calls are made on: whatever derefs to a [`Shared`] correlator, such as a reference to one, or a correlator of the
-/// std adapter.
+/// What calls are made on: whatever derefs to a [`Shared`] correlator, such as a reference to one, or a correlator of
+/// the std adapter.
 pub trait CallOn {
     /// What a call begins with: its peer, or an id of the caller's.
     type Key;
@@ -135,8 +135,8 @@ where
 }
 
 pin_project! {
-    /// The future of `call`. It has a name so that it can be kept in a struct, and be the `Future` of a `tower` service;
-    /// `C` is the correlator, or a reference to it, `S` what [sends the request](SendRequest).
+    /// The future of `call`. It has a name so that it can be kept in a struct, and be the `Future` of a `tower`
+    /// service; `C` is the correlator, or a reference to it, `S` what [sends the request](SendRequest).
     ///
     /// The call begins when it is first polled.
     ///

@@ -80,7 +80,8 @@ where
         self.with_lock(CorrelatorIn::reopen);
     }
 
-    /// The earliest deadline, as [`CorrelatorIn::next_deadline`]; only calls that nobody waits for need somebody to watch it.
+    /// The earliest deadline, as [`CorrelatorIn::next_deadline`]; only calls that nobody waits for need somebody to
+    /// watch it.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.with_lock(|calls| calls.next_deadline())
@@ -141,10 +142,10 @@ where
 {
     /// Sends a request and waits for the reply, for at most `timeout` from now, the sending included.
     ///
-    /// The call is pending before `send` is asked for the request, with the id that it has to carry, and no lock is held
-    /// meanwhile; so the reply may come while `send` still runs. A `send` that does not wait returns
-    /// [`ready`](core::future::ready). Whatever ends the call drops the future of a `send` that still runs. Dropping the
-    /// future of `call` frees the slot at once.
+    /// The call is pending before `send` is asked for the request, with the id that it has to carry, and no lock is
+    /// held meanwhile; so the reply may come while `send` still runs. A `send` that does not wait returns
+    /// [`ready`](core::future::ready). Whatever ends the call drops the future of a `send` that still runs. Dropping
+    /// the future of `call` frees the slot at once.
     ///
     /// ```
     /// use core::{future::ready, time::Duration};
@@ -192,8 +193,8 @@ where
     L: Lock<Target = KeyedCorrelatorIn<Id, R, S, H>>,
     T: Clock,
 {
-    /// Begins a call that nobody waits for, and tells when it times out, as [`KeyedCorrelatorIn::begin`]: its reply is to be
-    /// [taken](Self::take), its time-out told by [`on_timeout`](Self::on_timeout).
+    /// Begins a call that nobody waits for, and tells when it times out, as [`KeyedCorrelatorIn::begin`]: its reply is
+    /// to be [taken](Self::take), its time-out told by [`on_timeout`](Self::on_timeout).
     ///
     /// # Errors
     ///
@@ -258,8 +259,8 @@ where
         self.with_lock(KeyedCorrelatorIn::reopen);
     }
 
-    /// The earliest deadline, as [`KeyedCorrelatorIn::next_deadline`]; only calls that nobody waits for need somebody to
-    /// watch it.
+    /// The earliest deadline, as [`KeyedCorrelatorIn::next_deadline`]; only calls that nobody waits for need somebody
+    /// to watch it.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.with_lock(|calls| calls.next_deadline())
@@ -327,8 +328,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`CallError::Duplicate`], [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call
-    /// ended.
+    /// [`CallError::Duplicate`], [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the
+    /// call ended.
     pub const fn call<F, D, E>(&self, id: Id, timeout: Duration, send: F) -> PendingCall<&Self, F>
     where
         F: FnOnce() -> D,

@@ -48,8 +48,8 @@ impl<C: CallOn> Held<C> {
 
     /// Sends, and waits for the outcome, the deadline or the failure of sending, whichever comes first.
     ///
-    /// The sleep is made late: a reply that comes while sending needs none. Always inlined, or the outcome takes a detour
-    /// through memory that costs more than a lock.
+    /// The sleep is made late: a reply that comes while sending needs none. Always inlined, or the outcome takes a
+    /// detour through memory that costs more than a lock.
     #[inline(always)]
     pub(super) fn poll_call<S, E>(
         &mut self,

@@ -13,13 +13,14 @@ use crate::{
     storage::{Heap, KeyHasher, key_hasher},
 };
 
-/// A correlator for protocols that bring their own message ids: it matches each reply to its pending call, in fixed memory.
+/// A correlator for protocols that bring their own message ids: it matches each reply to its pending call, in fixed
+/// memory.
 ///
 /// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here
 /// `Id` has to hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer. A
 /// second call with an id that is pending is refused, and the first stays as it was. Ids are hashed with a random seed;
-/// a `&str` looks up a `String`. Clones share everything. It derefs to the core's [`Shared`] face, whose methods are listed
-/// below.
+/// a `&str` looks up a `String`. Clones share everything. It derefs to the core's [`Shared`] face, whose methods are
+/// listed below.
 ///
 /// ```
 /// use std::{future::ready, io, time::Duration};
@@ -54,7 +55,17 @@ impl<Id: Eq + Hash, R> KeyedCorrelator<Id, R> {
     }
 }
 
-/// The settings of a [`KeyedCorrelator`].
+/// Builds a [`KeyedCorrelator`]: its capacity and timer.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{KeyedCorrelator, correlator::BeginError};
+///
+/// let calls: KeyedCorrelator<(u8, u32), u64> = KeyedCorrelator::builder(16).build();
+/// calls.begin((7, 1), Duration::from_secs(5))?;
+/// assert_eq!(calls.begin((7, 1), Duration::from_secs(5)), Err(BeginError::Duplicate));
+/// # Ok::<(), BeginError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct KeyedCorrelatorBuilder<Id, R, T = SystemTimer> {

@@ -43,7 +43,8 @@ pub use steadfast_core::correlator::{
 /// is the peer, or whatever else a reply must repeat besides the id; `R` is the reply.
 ///
 /// It derefs to the core's [`Shared`] face, whose methods are listed below, such as `call`, `resolve` and `close`. Of
-/// `gather` and `gather_each` there are two: those of this type, for any number of peers, are what `calls.gather(..)` calls.
+/// `gather` and `gather_each` there are two: those of this type, for any number of peers, are what `calls.gather(..)`
+/// calls.
 ///
 /// ```
 /// use std::{future::ready, io, sync::mpsc, thread, time::Duration};
@@ -101,7 +102,19 @@ impl<P: Copy + Eq, R> Correlator<P, R> {
     }
 }
 
-/// The settings of a [`Correlator`].
+/// Builds a [`Correlator`]: its capacity and timer.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{Correlator, correlator::BeginError};
+///
+/// let calls: Correlator<&str, u64> = Correlator::builder(1).build();
+/// let call = calls.begin("bob", Duration::from_secs(5))?;
+/// assert_eq!(calls.begin("carol", Duration::from_secs(5)), Err(BeginError::Full));
+/// assert!(calls.resolve(call.id(), "bob", 42).is_matched());
+/// assert_eq!(calls.take(call.id()), Some(42));
+/// # Ok::<(), BeginError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct CorrelatorBuilder<P, R, T = SystemTimer> {
@@ -124,8 +137,8 @@ impl<P: Copy + Eq, R, T: Clock> CorrelatorBuilder<P, R, T> {
 }
 
 impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
-    /// As `call`, in a future that borrows nothing, for a struct or a `tower` service. `send` is a closure, or a type of
-    /// yours whose future has a name: see [`SendRequest`].
+    /// As `call`, in a future that borrows nothing, for a struct or a `tower` service. `send` is a closure, or a type
+    /// of yours whose future has a name: see [`SendRequest`].
     ///
     /// # Errors
     ///
@@ -138,11 +151,12 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     /// `timeout` has passed.
     ///
     /// Each peer has a call of its own, so it answers once and for itself only; a peer that is listed twice is asked
-    /// once. `send` is called for one peer after the other: a send that waits holds up the next, but neither the answers
-    /// nor the deadline. A peer to which sending fails is as good as silent. Dropping the future frees every slot.
+    /// once. `send` is called for one peer after the other: a send that waits holds up the next, but neither the
+    /// answers nor the deadline. A peer to which sending fails is as good as silent. Dropping the future frees every
+    /// slot.
     ///
-    /// Each call is looked at when it is over, and allocates: O(`n` log `n`) for `n` peers, but that each peer is compared
-    /// with those before it.
+    /// Each call is looked at when it is over, and allocates: O(`n` log `n`) for `n` peers, but that each peer is
+    /// compared with those before it.
     ///
     /// ```
     /// use std::{future::ready, io, time::Duration};
@@ -161,7 +175,8 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     ///
     /// # Cost
     ///
-    /// To ask nobody twice, each peer is compared with those before it: half a million comparisons for a thousand peers.
+    /// To ask nobody twice, each peer is compared with those before it: half a million comparisons for a thousand
+    /// peers.
     ///
     /// # Errors
     ///

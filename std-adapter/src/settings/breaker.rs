@@ -51,7 +51,8 @@ form! {
     }
 }
 
-/// Settings of a [`CircuitBreaker`] or of [`Breakers`]: `trip`, `reset`, `call_timeout`, `on_drop`, `on_panic`, `capacity`.
+/// Settings of a [`CircuitBreaker`] or of [`Breakers`]: `trip`, `reset`, `call_timeout`, `on_drop`, `on_panic`,
+/// `capacity`.
 ///
 /// ```
 /// use steadfast::{circuit_breaker::BreakerState, settings::BreakerSettings};

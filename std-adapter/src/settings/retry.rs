@@ -22,8 +22,8 @@ form! {
     }
 }
 
-/// Settings of a [`RetryPolicy`]: `constant`, `exponential` (with `factor_percent`) or `linear`, `max_delay`, `max_retries`,
-/// `max_elapsed`, `attempt_timeout`, `jitter`.
+/// Settings of a [`RetryPolicy`]: `constant`, `exponential` (with `factor_percent`) or `linear`, `max_delay`,
+/// `max_retries`, `max_elapsed`, `attempt_timeout`, `jitter`.
 ///
 /// A policy is a small copy, so one that changes needs nothing but a lock of yours:
 ///
@@ -123,7 +123,8 @@ impl RetryBudgetSettings {
         Ok(Self { form, share })
     }
 
-    /// A full budget with these settings; of one that is in use, [`set_settings`](RetryBudget::set_settings) takes them.
+    /// A full budget with these settings; of one that is in use, [`set_settings`](RetryBudget::set_settings) takes
+    /// them.
     #[must_use]
     pub fn build(&self) -> RetryBudget {
         let budget = RetryBudget::percent(self.share);
