@@ -29,7 +29,7 @@ impl Allocate for Heap {
 
     fn allocate_lines<T>(len: usize, mut fill: impl FnMut() -> T) -> Lines<T> {
         // Room for as many before the first as may lie before the next line.
-        let most = CACHE_LINE / size_of::<T>().max(1);
+        let most = CACHE_LINE.checked_div(size_of::<T>()).unwrap_or(0);
         let mut slots: Vec<T> = Vec::with_capacity(len.saturating_add(most));
         // `usize::MAX` if none begins where a line does.
         let first = Some(slots.as_ptr().align_offset(CACHE_LINE)).filter(|first| *first <= most).unwrap_or(0);

@@ -90,7 +90,7 @@ pub(super) struct Path {
 }
 
 impl Path {
-    fn of(print: Print, lines: usize) -> Self {
+    const fn of(print: Print, lines: usize) -> Self {
         // Bits that name neither the shard nor, but for the lowest, the home.
         #[cfg(target_pointer_width = "64")]
         let bits = (print >> 8) as u32;

@@ -100,7 +100,7 @@ impl Rule {
     }
 
     /// By how many requests, and among equals by age.
-    pub(super) fn own_use(self, idle_at: Instant, live: usize, debt: u32) -> Option<u64> {
+    pub(super) const fn own_use(self, idle_at: Instant, live: usize, debt: u32) -> Option<u64> {
         let own = live.saturating_sub(debt as usize);
         let rank = (own as u64).wrapping_shl(48) | idle_at.as_nanos().wrapping_shr(16);
         if own < self.max { Some(rank) } else { None }

@@ -143,6 +143,7 @@ where
     /// ```
     ///
     /// [`Gcra`]: crate::rate_limiter::Gcra
+    #[expect(clippy::type_complexity, reason = "every part of it is the caller's")]
     pub const fn until_allowed<'a, Q, C, const W: usize>(
         &'a self,
         key: &'a Q,

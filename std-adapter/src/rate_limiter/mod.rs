@@ -226,7 +226,7 @@ impl<K, A: Quota + Clone, T: Clock + Clone, P: Naming<K>> RateLimiterBuilder<K, 
 
     /// The limiter. Allocates all its memory; nothing else does later, but keys that are kept.
     pub fn build(self) -> RateLimiter<K, A, T, P> {
-        let cells = self.ledger.unwrap_or(self.capacity.saturating_mul(4));
+        let cells = self.ledger.unwrap_or_else(|| self.capacity.saturating_mul(4));
         let count = count(self.capacity, Spread::Fine);
         let cells = cells.div_ceil(count);
         // Half full, or with a margin for the shards that more keys than others belong to.

@@ -56,7 +56,7 @@ impl<A: Quota> Keeping<A> {
         kept.idle_at = Halves::new(self.quota.refund_last(kept.idle_at.get(), held, NonZeroU32::MIN, now));
     }
 
-    fn clamp(&self, kept: &mut Kept<A::Beside>, now: Instant) {
+    const fn clamp(&self, kept: &mut Kept<A::Beside>, now: Instant) {
         if let Some(attempt) = &mut kept.attempt {
             attempt.clamp(self.lease, now);
         }
