@@ -127,7 +127,9 @@ impl Gcra {
     }
 
     /// One step: the decision on a request that has been waiting since `since`, and when the quota is whole then.
-    #[inline]
+    // On a microcontroller once: it is called where a key is known, and where it is not.
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
     const fn step(
         &self,
         state: Instant,
@@ -182,7 +184,6 @@ impl Quota for Gcra {
         now.after(self.tolerance)
     }
 
-    #[inline]
     fn allow(
         &self,
         state: Instant,

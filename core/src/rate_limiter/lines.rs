@@ -255,15 +255,27 @@ impl<S: Storage> Lines<S> {
     }
 
     /// The slots that a newcomer may take from a key that is not idle: eight, of two lines on its path, one pair after
-    /// the other as `hand` goes on.
-    pub(super) fn candidates(&self, print: Print, hand: u32) -> impl Iterator<Item = usize> {
+    /// the other as `hand` goes on. The first of them that `rank` puts lowest.
+    pub(super) fn least(&self, print: Print, hand: u32, rank: impl Fn(usize, &Slot) -> Option<u64>) -> Option<usize> {
         let path = self.path(print);
-        let first = scale_bits(hand, path.len());
-        (0..path.len().min(2)).flat_map(move |step| {
-            let step = first.saturating_add(step);
-            let (first, line) = self.line(path.line(if step < path.len() { step } else { 0 }));
-            (0..line.len()).map(move |index| first.saturating_add(index))
-        })
+        let mut step = scale_bits(hand, path.len());
+        let mut least: Option<(u64, usize)> = None;
+        for _ in 0..path.len().min(2) {
+            let (first, line) = self.line(path.line(step));
+            for (index, slot) in line.iter().enumerate() {
+                let number = first.saturating_add(index);
+                if let Some(rank) = rank(number, slot)
+                    && least.is_none_or(|(least, _)| rank < least)
+                {
+                    least = Some((rank, number));
+                }
+            }
+            step = step.saturating_add(1);
+            if step >= path.len() {
+                step = 0;
+            }
+        }
+        least.map(|(_, slot)| slot)
     }
 }
 

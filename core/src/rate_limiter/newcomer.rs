@@ -102,17 +102,10 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
 
     /// Of the entries looked at, the one that was used least since it came, unless that is used up.
     fn least_used(&self, print: Print, now: Instant) -> Option<usize> {
-        let mut least: Option<(u64, usize)> = None;
-        for slot in self.lines.candidates(print, self.hand) {
-            let (entry, beside) = (self.lines.get(slot)?, self.beside.as_ref().get(slot)?);
-            let debt = self.debts.as_ref().get(slot).copied().unwrap_or(0);
-            if let Some(own) = self.quota.own_use(entry.idle_at(), beside, debt, now)
-                && least.is_none_or(|least| own < least.0)
-            {
-                least = Some((own, slot));
-            }
-        }
-        least.map(|(_, slot)| slot)
+        self.lines.least(print, self.hand, |number, slot| {
+            let debt = self.debts.as_ref().get(number).copied().unwrap_or(0);
+            self.quota.own_use(slot.idle_at(), self.beside.as_ref().get(number)?, debt, now)
+        })
     }
 
     /// Decides for a key without an entry, and gives it one if it is allowed and there is one; `None`, and nothing

@@ -62,7 +62,13 @@ fn a_path_leads_through_different_lines() {
             let path = lines.path(print);
             let mut on_it: Vec<_> = (0..path.len()).map(|step| path.line(step)).collect();
             assert_eq!(on_it.len(), slots.div_ceil(4).min(17));
-            let candidates: Vec<_> = lines.candidates(print, key as u32 * 97_531).collect();
+            let candidates = core::cell::RefCell::new(Vec::new());
+            let least = lines.least(print, key as u32 * 97_531, |slot, _| {
+                candidates.borrow_mut().push(slot);
+                Some(slot as u64 % 5)
+            });
+            let candidates = candidates.into_inner();
+            assert_eq!(least, candidates.iter().copied().min_by_key(|slot| slot % 5));
             assert!(candidates.iter().all(|slot| *slot < slots && on_it.contains(&(slot / 4))));
             assert!(candidates.len() == 8 || candidates.len() + 3 >= slots.min(8), "{candidates:?} of {slots}");
             on_it.sort_unstable();
