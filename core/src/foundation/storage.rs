@@ -55,6 +55,9 @@ pub trait Link: Copy + Eq + fmt::Debug {
 
     /// The fingerprint scaled to the numbers below `count`, without a division.
     fn scale(fingerprint: Self::Fingerprint, count: usize) -> usize;
+
+    /// The lowest bit of a fingerprint, of which [`scale`](Self::scale) makes least.
+    fn is_odd(fingerprint: Self::Fingerprint) -> bool;
 }
 
 impl Link for u16 {
@@ -77,6 +80,10 @@ impl Link for u16 {
     fn scale(fingerprint: NonZero<Self>, count: usize) -> usize {
         (u32::from(fingerprint.get()).wrapping_mul(count as u32) >> Self::BITS) as usize
     }
+
+    fn is_odd(fingerprint: NonZero<Self>) -> bool {
+        fingerprint.get() & 1 == 1
+    }
 }
 
 impl Link for u32 {
@@ -98,6 +105,10 @@ impl Link for u32 {
 
     fn scale(fingerprint: NonZero<Self>, count: usize) -> usize {
         (u64::from(fingerprint.get()).wrapping_mul(count as u64) >> Self::BITS) as usize
+    }
+
+    fn is_odd(fingerprint: NonZero<Self>) -> bool {
+        fingerprint.get() & 1 == 1
     }
 }
 
@@ -138,6 +149,7 @@ mod tests {
             assert_eq!(L::scale(L::fingerprint(0), count), 0);
             assert_eq!(L::scale(fingerprints[2], count), count / 2, "half way up");
             assert_eq!(L::scale(L::fingerprint(u64::MAX), count), count - 1);
+            assert!(L::is_odd(L::fingerprint(u64::MAX)) && !L::is_odd(fingerprints[2]));
         }
     }
 

@@ -145,12 +145,12 @@ mod waiting {
 
     use super::*;
 
-    fn orders(timer: &VirtualTimer) -> DedupCache<String, VirtualTimer> {
+    fn orders(timer: &VirtualTimer) -> DedupCache<String, (), VirtualTimer> {
         let builder = DedupCache::<String>::builder(TTL, OnFull::Refuse).lease(Duration::from_secs(60));
         builder.clock(timer.clone()).build()
     }
 
-    fn fresh<T>(claim: Claim<T>) -> T {
+    fn fresh<T, V>(claim: Claim<T, V>) -> T {
         match claim {
             Claim::Fresh(claim) => claim,
             _ => panic!("not fresh"),
