@@ -120,7 +120,10 @@ mod tests {
     use std::{collections::HashMap, vec::Vec};
 
     use super::*;
-    use crate::{foundation::storage::Heap, test_util::{Simulator, seeds}};
+    use crate::{
+        foundation::storage::Heap,
+        test_util::{Simulator, seeds},
+    };
 
     /// Whatever was put in and taken out, each place is found by its tag, and nothing else.
     fn it_finds_what_is_in_it<S: Storage>(mut index: Index<S>, places: usize, tag: impl Fn(u64) -> Tag<S>, seed: u64) {

@@ -18,12 +18,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use core::{
-    borrow::Borrow,
-    fmt,
-    mem,
-    time::Duration,
-};
+use core::{borrow::Borrow, fmt, mem, time::Duration};
 
 pub use guard::ClaimGuard;
 pub use outcome::{Claim, ClaimLost, ClaimTicket, DedupStats, OnFull, Seen};
@@ -62,6 +57,13 @@ use state::State;
 /// commit or abort. Until then, others are told that it is in flight. A ticket that was lost is given up when the lease
 /// ends.
 ///
+/// # An answer that is given again
+///
+/// With `V`, [`commit_with`](DedupCacheIn::commit_with) keeps a value with the id, and [`Claim::Duplicate`] shows it: the
+/// answer to a request that comes twice. It lives as long as its id. An id that was marked without one has `V::default()`, so
+/// `V` is an `Option` as a rule; who comes while the first is in flight sees none. Values leave the cache with their keys:
+/// neither is dropped inside a lock. `()`, which is the default, takes no room.
+///
 /// # Not a replay window
 ///
 /// An id is known for one TTL, and not across a restart. A message that is sent again after that is `Fresh`. Where that
@@ -82,8 +84,10 @@ use state::State;
 ///
 /// # Cost
 ///
-/// Every call is O(1) expected, unless it says otherwise. That is so because all ids of a cache have one TTL, and so expire in
-/// the order in which they came: for ids with another TTL, take another cache.
+/// Every call is O(1) expected, unless it says otherwise: in a full cache a look-up meets 1.5 cells of the index for an id
+/// that is there, and 2.5 for one that is not. Ids whose hashes share their upper bits (16 of them; 32 in storage of run-time
+/// size) cost one comparison for each that is there, which takes who knows the secret. All ids of a
+/// cache have one TTL, and so expire in the order in which they came: for ids with another TTL, take another cache.
 #[doc(alias("Cache", "TTL cache", "at least once", "time_to_live"))]
 pub type DedupCache<K, const N: usize, H = HashSeed, V = ()> = DedupCacheIn<K, Inline<N>, H, V>;
 

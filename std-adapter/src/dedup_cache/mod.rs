@@ -99,15 +99,56 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 /// # }
 /// ```
 ///
+/// # An answer that is given again
+///
+/// To a request that comes twice, give the answer of the first: [`commit_with`](ClaimGuard::commit_with) keeps it with the
+/// id, and [`Claim::Duplicate`] shows it. Whoever comes while the first is in flight is told so, and sees no answer;
+/// [`until_claimed`](Self::until_claimed) waits for it. An answer lives as long as its id: for one TTL, unless it is forgotten
+/// before. After that its memory is given back when the place is needed, or by a [`cleanup`](Self::cleanup).
+///
+/// ```
+/// # use core::time::Duration;
+/// use std::sync::Arc;
+/// use steadfast::{DedupCache, dedup_cache::{Claim, OnFull}};
+///
+/// struct Answer {
+///     status: u16,
+///     body: String,
+/// }
+/// # async fn charge(_: &str) -> Answer { Answer { status: 201, body: "paid".into() } }
+///
+/// /// The answer to the request with this key, which is worked on once. `None`: ask to try again later.
+/// async fn pay(answers: &DedupCache<String, Option<Arc<Answer>>>, key: &str) -> Option<Arc<Answer>> {
+///     match answers.until_claimed(key).await {
+///         Claim::Fresh(claim) => {
+///             let answer = Some(Arc::new(charge(key).await));
+///             claim.commit_with(answer.clone()).ok()?;
+///             answer
+///         }
+///         Claim::Duplicate { value, .. } => value,
+///         Claim::InFlight | Claim::Full => None,
+///     }
+/// }
+///
+/// # steadfast::block_on(async {
+/// let answers = DedupCache::<String>::builder(Duration::from_secs(86_400), OnFull::Refuse).keeping().build();
+/// let first = pay(&answers, "order 7").await.unwrap();
+/// let again = pay(&answers, "order 7").await.unwrap();
+/// assert!(Arc::ptr_eq(&first, &again), "it was charged once");
+/// # assert_eq!((first.status, first.body.as_str()), (201, "paid"));
+/// # });
+/// ```
+///
 /// # Not a replay window
 ///
 /// An id is known for one TTL, and not across a restart. A message that is sent again after that is `Fresh`. Where that
 /// does harm, put a timestamp or a counter under the message's authentication, and refuse what is older than a TTL, or
 /// than the start of this process.
 ///
-/// # Code of the key
+/// # Your code
 ///
-/// Inside a lock only `Eq` runs, of keys with the same hash. Keys are hashed, made and dropped outside.
+/// Inside a lock only `Eq` runs, of keys with the same hash. Keys are hashed, made and dropped outside, and answers are dropped
+/// there: in the call that forgets them. A panic of a `Drop` ends that call, and what it did stays done.
 ///
 /// # When it is full
 ///
@@ -201,7 +242,7 @@ impl<K: Eq + Hash, V: Kept, T: Clock + Clone> DedupCacheBuilder<K, V, T> {
         DedupCacheBuilder { ttl, lease, on_full, capacity, clock, id: PhantomData }
     }
 
-    /// A cache that keeps [answers](DedupCache#an-answer-that-is-given-again) with its ids: `W` is an `Option<Arc<Answer>>`.
+    /// A cache that keeps [answers](DedupCache#an-answer-that-is-given-again) with its ids: `W` is an `Option<Arc<_>>`.
     #[must_use]
     pub fn keeping<W: Kept>(self) -> DedupCacheBuilder<K, W, T> {
         let Self { ttl, lease, on_full, capacity, clock, .. } = self;
@@ -266,7 +307,7 @@ impl<K: Eq + Hash, V: Kept, T: Clock> DedupCache<K, V, T> {
 
     /// Begins the TTL of `key` now, whether or not it was seen, and tells what it was.
     ///
-    /// A claim of it is over, as if it were committed.
+    /// A claim of it is over, as if it were committed. An answer that is kept with it stays.
     pub fn mark<Q>(&self, key: &Q) -> Seen
     where
         K: Borrow<Q>,

@@ -94,7 +94,17 @@ const fn lives(at: Instant, now: Instant, length: Duration) -> bool {
 impl Model {
     const fn new(on_full: OnFull) -> Self {
         let (latest, behind) = (Instant::ZERO, None);
-        Self { on_full, marked: vec![], kept: [0; 256], claimed: vec![], claims: 0, asked: 0, lost: vec![], latest, behind }
+        Self {
+            on_full,
+            marked: vec![],
+            kept: [0; 256],
+            claimed: vec![],
+            claims: 0,
+            asked: 0,
+            lost: vec![],
+            latest,
+            behind,
+        }
     }
 
     /// Tells late readings from a clock that has stepped back, and by what time to go.
@@ -220,7 +230,9 @@ impl Model {
             return Claim::InFlight;
         }
         match self.check(key, read) {
-            Seen::Duplicate { first_seen_at, count } => Claim::Duplicate { first_seen_at, count, value: self.kept(key) },
+            Seen::Duplicate { first_seen_at, count } => {
+                Claim::Duplicate { first_seen_at, count, value: self.kept(key) }
+            }
             Seen::Full => Claim::Full,
             Seen::Fresh => {
                 self.marked.pop();

@@ -168,7 +168,11 @@ fn it_does_what_a_list_does_at_every_capacity() {
     fn inline<const N: usize>(on_full: OnFull, seed: u64) {
         let (life, lease) = (Duration::from_nanos(LIFE), Duration::from_nanos(LEASE));
         let secret = HashSeed::new(seed, 1);
-        beside_a_list::<Inline<N>>(Answers::with_hasher(life, on_full, secret.clone()).with_lease(lease), on_full, seed);
+        beside_a_list::<Inline<N>>(
+            Answers::with_hasher(life, on_full, secret.clone()).with_lease(lease),
+            on_full,
+            seed,
+        );
         beside_a_list::<Heap>(Answers::allocate(life, on_full, N, secret).with_lease(lease), on_full, seed);
     }
     for seed in seeds(40) {

@@ -1,4 +1,5 @@
 mod list;
+mod values;
 mod vectors;
 
 use core::{

@@ -25,7 +25,8 @@ fn dedup_cache(on_full: OnFull) {
         see(cache.check_with(hash, &key, &mut spare, now));
         see(cache.seen_with(hash, &key, now()));
         see(cache.mark_with(hash, &key, &mut spare, now()));
-        let ticket = |claim: Claim<ClaimTicket, u32>| if let Claim::Fresh(ticket) = claim { Some(ticket) } else { None };
+        let ticket =
+            |claim: Claim<ClaimTicket, u32>| if let Claim::Fresh(ticket) = claim { Some(ticket) } else { None };
         let mine = ticket(cache.claim(&key, now()));
         let lent = cache.claim_with(hash, &key, &mut spare, now()).map(|claim| claim.map_value(|value| *value));
         for ticket in [mine, lent.and_then(ticket)].into_iter().flatten() {

@@ -10,7 +10,8 @@ use core::{
 
 use steadfast_core::{
     BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CircuitBreaker, Clock, Correlator, DedupCache, Gcra,
-    HashSeed, Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList, aggregate,
+    HashSeed, Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList,
+    aggregate,
     batch_collector::{AddError, FlushOutcome},
     circuit_breaker::{GuardedCall, OkOrErr, Outcome},
     correlator::CallId,
