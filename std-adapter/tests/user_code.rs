@@ -156,7 +156,7 @@ fn answers_may_come_back_for_the_cache_that_kept_them() {
         let counting: Back = {
             let (back, dropped) = (back.clone(), dropped.clone());
             Arc::new(move || {
-                dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                dropped.fetch_add(1, Ordering::Relaxed);
                 back();
             })
         };
@@ -169,7 +169,7 @@ fn answers_may_come_back_for_the_cache_that_kept_them() {
         let Claim::Fresh(late) = cache.claim(&30) else { panic!("it is new") };
         assert!(cache.forget(&30));
         assert!(late.commit_with(Some(Arc::new(Nosy(30, counting.clone())))).is_err(), "and its answer is dropped");
-        assert_eq!(dropped.load(std::sync::atomic::Ordering::Relaxed), 10);
+        assert_eq!(dropped.load(Ordering::Relaxed), 10);
     });
 }
 

@@ -8,6 +8,7 @@
 use core::{
     borrow::Borrow,
     hash::{BuildHasher, Hash},
+    hint::black_box,
     mem,
 };
 
@@ -136,6 +137,15 @@ impl<K, V, S: Storage> Ids<K, V, S> {
     #[inline]
     pub(super) fn cell(&self, place: usize) -> Option<usize> {
         self.index.find(self.get(place)?.tag, |other| other == place).map(|(cell, _)| cell)
+    }
+
+    /// [`cell`](Self::cell) for places that are asked for from the older to the newer: looks at the next one, too, so that it
+    /// need not be waited for then.
+    #[inline]
+    pub(super) fn cell_in_turn(&self, place: usize) -> Option<usize> {
+        let next = self.links(place).and_then(|links| self.get(links.newer.index()));
+        let _ = black_box(next.map(|held| held.tag));
+        self.cell(place)
     }
 
     /// Puts in a key that is not there, whose hash is `hash`, and tells its place; from a full cache both come back.

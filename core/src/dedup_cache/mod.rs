@@ -330,7 +330,7 @@ impl<K: Eq, S: Storage, H, V> DedupCacheIn<K, S, H, V> {
     /// In a full cache, by which cell the id is found that is likely to go.
     #[inline]
     fn cell_of_oldest(&self) -> Option<usize> {
-        if self.ids.is_full() { self.ids.cell(self.marked.oldest_place()) } else { None }
+        if self.ids.is_full() { self.ids.cell_in_turn(self.marked.oldest_place()) } else { None }
     }
 
     /// Puts in a key that is not alive: into the place that it still has, or another. `now` was read, `time` is what it is.

@@ -14,6 +14,7 @@ pub fn probe() {
 fn dedup_cache(on_full: OnFull) {
     let cache: DedupCache<[u8; 16], 64, HashSeed, u32> = DedupCache::with_hasher(span(), on_full, seed());
     let mut cache = cache.with_lease(span());
+    see(DedupCache::<u32, 4>::new(span(), on_full).check(&any(), now()));
     cache.reseed(seed());
     for _ in 0..any::<u32>() {
         let key = any();
@@ -28,7 +29,8 @@ fn dedup_cache(on_full: OnFull) {
         let ticket =
             |claim: Claim<ClaimTicket, u32>| if let Claim::Fresh(ticket) = claim { Some(ticket) } else { None };
         let mine = ticket(cache.claim(&key, now()));
-        let lent = cache.claim_with(hash, &key, &mut spare, now()).map(|claim| claim.map_value(|value| *value));
+        let lent = cache.claim_with(hash, &key, &mut spare, now());
+        let lent = lent.map(|claim| claim.map(|ticket| ticket).map_value(|value| *value));
         for ticket in [mine, lent.and_then(ticket)].into_iter().flatten() {
             match any::<u8>() {
                 0 => see(cache.commit(ticket, now())),
