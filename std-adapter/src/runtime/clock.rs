@@ -17,7 +17,7 @@ pub(super) use system::{now, rings_at};
 
 /// What the first reading of a process shows: a day, because a paused clock may have stopped before that reading, and
 /// would stand at zero until it passes it.
-const START: Duration = Duration::from_secs(86_400);
+pub(super) const START: Duration = Duration::from_secs(86_400);
 
 /// Thirty years: what tokio too takes for ever.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);

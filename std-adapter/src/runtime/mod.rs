@@ -8,6 +8,8 @@ mod entropy;
 mod held;
 mod lock;
 mod panics;
+#[cfg(feature = "tick")]
+mod tick;
 mod timer;
 #[cfg(feature = "tokio")]
 mod tokio_timer;
@@ -20,5 +22,7 @@ pub use lock::Mutex;
 pub(crate) use panics::unless_it_panics;
 #[doc(inline)]
 pub use steadfast_core::foundation::shared::{Clock, Lock, Timer};
+#[cfg(feature = "tick")]
+pub use tick::{TickClock, TickSleep};
 pub use timer::{SystemSleep, SystemTimer};
 pub(crate) use waiters::{Waiters, ask_until};

@@ -11,7 +11,7 @@ use steadfast_bench::{
     plot::{self, Line, Picture},
     report::{self, Named, aligned, table},
     rows,
-    run::{Rival, measure},
+    run::measure,
 };
 
 fn main() -> anyhow::Result<()> {
@@ -80,9 +80,9 @@ fn speed(options: &Options) -> anyhow::Result<Vec<report::Line>> {
     for plan in plans {
         progress.step(plan.work.clone());
         let row = (plan.build)();
-        let named = |rival: &Rival| Named { name: rival.name, goal: rival.goal, is_floor: rival.is_floor };
-        let rivals = row.rivals.iter().map(named).collect();
-        lines.push(report::Line { work: plan.work, rivals, measured: measure(row, options.effort()) });
+        let named: Vec<_> = row.rivals.iter().map(Named::from).collect();
+        let rivals = named.into_iter().zip(measure(row, options.effort())).collect();
+        lines.push(report::Line { work: plan.work, rivals });
     }
     Ok(lines)
 }

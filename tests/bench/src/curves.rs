@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use ahash::RandomState;
 use dashmap::DashMap;
 use governor::clock::DefaultClock;
 use moka::policy::EvictionPolicy;
@@ -89,9 +90,11 @@ fn add(curves: &mut Curves, keys: usize, subjects: Vec<Subject>, effort: Effort)
     for (panel, works) in curves.panels.iter_mut().zip(works) {
         let mut works = works.into_iter();
         let mut row = Row::new(works.next().expect("ours is the first"));
-        row.rivals = works.map(|work| Rival { name: "", work, goal: None, is_floor: false }).collect();
+        row.rivals = works.map(|work| Rival { name: "", hash: "", work, goal: None, is_floor: false }).collect();
         let measured = measure(row, effort);
-        let nanos = [measured.ours.median].into_iter().chain(measured.rivals.iter().map(|rival| rival.theirs.median));
+        // Ours as it is beside the first, who is the peer.
+        let ours = measured.first().map(|beside| beside.ours.median);
+        let nanos = ours.into_iter().chain(measured.iter().map(|beside| beside.theirs.median));
         for (name, nanos) in names.iter().zip(nanos) {
             match panel.iter_mut().find(|curve| curve.name == *name) {
                 Some(curve) => curve.points.push((keys, nanos)),
@@ -120,11 +123,12 @@ fn breakers(keys: usize) -> Vec<Subject> {
     all_keys(keys).for_each(|key| assert!(ours(&key)));
     let mut subjects = vec![by_key("steadfast", &asked, ours)];
     if keys <= MOST_OF_SLOW {
-        let map: DashMap<_, _> = all_keys(keys).map(|key| (key, Recloser::custom().closed_len(32).build())).collect();
+        let map: DashMap<_, _, RandomState> =
+            all_keys(keys).map(|key| (key, Recloser::custom().closed_len(32).build())).collect();
         let theirs = move |key: &u64| map.get(key).is_some_and(|breaker| breaker.call(work).is_ok());
         subjects.push(by_key("recloser in a dashmap", &asked, theirs));
     }
-    let map = Mutex::new(all_keys(keys).map(|key| (key, 0_u64)).collect::<HashMap<_, _>>());
+    let map = Mutex::new(all_keys(keys).map(|key| (key, 0_u64)).collect::<HashMap<_, _, RandomState>>());
     let floor = move |key: &u64| {
         let is_ok = black_box(work()).is_ok();
         *map.lock().unwrap().get_mut(key).unwrap() += 1;

@@ -2,6 +2,7 @@
 
 use std::{any::Any, collections::HashSet, num::NonZeroUsize};
 
+use ahash::RandomState;
 use dashmap::DashMap;
 use lru::LruCache;
 use moka::policy::EvictionPolicy;
@@ -52,7 +53,7 @@ fn limiter(keys: usize) -> Box<dyn Any> {
 
 fn governor(keys: usize) -> Box<dyn Any> {
     let quota = governor::Quota::per_second(100.try_into().unwrap());
-    let limiter = governor::RateLimiter::dashmap(quota);
+    let limiter = governor::RateLimiter::dashmap_with_hasher(quota, RandomState::new());
     all_keys(keys).for_each(|key| _ = limiter.check_key(&key));
     Box::new(limiter)
 }

@@ -1,42 +1,48 @@
 //! The table.
 
 use crate::{
-    run::{Beside, Goal, Measured},
+    run::{Beside, Goal, Rival},
     stats::short,
 };
 
 /// One row of the table: the work, and what it came to.
 pub struct Line {
     pub work: String,
-    pub rivals: Vec<Named>,
-    pub measured: Measured,
+    pub rivals: Vec<(Named, Beside)>,
 }
 
 /// What the table says about a rival beside its figures.
 #[derive(Clone, Copy, Debug)]
 pub struct Named {
     pub name: &'static str,
+    pub hash: &'static str,
     pub goal: Option<Goal>,
     pub is_floor: bool,
+}
+
+impl From<&Rival> for Named {
+    fn from(rival: &Rival) -> Self {
+        Self { name: rival.name, hash: rival.hash, goal: rival.goal, is_floor: rival.is_floor }
+    }
 }
 
 /// All lines as a table that reads well in a terminal and in Markdown.
 #[must_use]
 pub fn table(lines: &[Line]) -> String {
-    let head = ["work", "ours, ns", "beside", "theirs, ns", "ours is", "goal", "met"].map(str::to_owned);
+    let head = ["work", "ours, ns", "beside", "hash", "theirs, ns", "ours is", "goal", "met"].map(str::to_owned);
     let mut rows = vec![head];
     for line in lines {
         let floor = nearest_floor(line);
-        for (index, (named, beside)) in line.rivals.iter().zip(&line.measured.rivals).enumerate() {
-            let first = |text: String| if index == 0 { text } else { String::new() };
+        for (index, (named, beside)) in line.rivals.iter().enumerate() {
             let (goal, mut met) = judge(*named, *beside);
             if let (Some(floor), false) = (floor, named.is_floor || ["", "yes"].contains(&met.as_str())) {
                 met += &format!("; the floor: {:.2}", beside.ratio.median / floor);
             }
             rows.push([
-                first(line.work.clone()),
-                first(line.measured.ours.to_string()),
+                if index == 0 { line.work.clone() } else { String::new() },
+                beside.ours.to_string(),
                 if named.is_floor { format!("floor: {}", named.name) } else { named.name.to_owned() },
+                named.hash.to_owned(),
                 beside.theirs.to_string(),
                 relation(*named, *beside),
                 goal,
@@ -65,8 +71,7 @@ pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 
 /// What the nearest floor takes beside ours, of those that ours is not below.
 fn nearest_floor(line: &Line) -> Option<f64> {
-    let all = line.rivals.iter().zip(&line.measured.rivals);
-    let floors = all.filter(|(named, _)| named.is_floor).map(|(_, floor)| floor.ratio.median);
+    let floors = line.rivals.iter().filter(|(named, _)| named.is_floor).map(|(_, floor)| floor.ratio.median);
     floors.filter(|ratio| *ratio <= 1.0).max_by(f64::total_cmp)
 }
 
@@ -108,11 +113,11 @@ mod tests {
 
     fn beside(ratio: [f64; 3]) -> Beside {
         let [low, median, high] = ratio;
-        Beside { theirs: Quartiles::of([50.0]), ratio: Quartiles { low, median, high } }
+        Beside { ours: Quartiles::of([50.0]), theirs: Quartiles::of([50.0]), ratio: Quartiles { low, median, high } }
     }
 
     fn named(goal: Goal, is_floor: bool) -> Named {
-        Named { name: "peer", goal: Some(goal), is_floor }
+        Named { name: "peer", hash: "", goal: Some(goal), is_floor }
     }
 
     #[test]
@@ -127,18 +132,21 @@ mod tests {
 
     #[test]
     fn a_goal_that_is_missed_stands_beside_what_the_nearest_floor_would_reach() {
-        let floor = Named { name: "floor", goal: None, is_floor: true };
+        let floor = Named { name: "floor", hash: "SipHash", goal: None, is_floor: true };
+        let rival = |named, ratio| (named, beside([ratio, ratio, ratio]));
         let line = |goal| Line {
             work: "work".to_owned(),
-            rivals: vec![named(Goal::Faster(goal), false), floor, floor, floor],
-            measured: Measured {
-                ours: Quartiles::of([50.0]),
-                // Ours is below the last, which is none to it.
-                rivals: [2.0, 0.5, 0.8, 1.2].map(|ratio| beside([ratio, ratio, ratio])).into(),
-            },
+            // Ours is below the last, which is none to it.
+            rivals: vec![
+                rival(named(Goal::Faster(goal), false), 2.0),
+                rival(floor, 0.5),
+                rival(floor, 0.8),
+                rival(floor, 1.2),
+            ],
         };
         assert!(table(&[line(3.0)]).contains("| no; the floor: 2.50 |"));
         assert!(!table(&[line(2.0)]).contains("the floor: 2"));
+        assert!(table(&[line(2.0)]).contains("| floor: floor | SipHash |"));
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Row {
 /// Somebody else who does the same work.
 pub struct Rival {
     pub name: &'static str,
+    /// What it hashes keys with, if it does.
+    pub hash: &'static str,
     pub work: Work,
     pub goal: Option<Goal>,
     pub is_floor: bool,
@@ -46,13 +48,20 @@ impl Row {
     /// A peer beside it.
     #[must_use]
     pub fn peer(self, name: &'static str, goal: impl Into<Option<Goal>>, work: Work) -> Self {
-        self.beside(Rival { name, work, goal: goal.into(), is_floor: false })
+        self.beside(Rival { name, hash: "", work, goal: goal.into(), is_floor: false })
     }
 
     /// A floor beneath it: the least that the work can cost.
     #[must_use]
     pub fn floor(self, name: &'static str, goal: impl Into<Option<Goal>>, work: Work) -> Self {
-        self.beside(Rival { name, work, goal: goal.into(), is_floor: true })
+        self.beside(Rival { name, hash: "", work, goal: goal.into(), is_floor: true })
+    }
+
+    /// What all rivals that were added so far hash with, unless it was told already.
+    #[must_use]
+    pub fn hashing(mut self, hash: &'static str) -> Self {
+        self.rivals.iter_mut().filter(|rival| rival.hash.is_empty()).for_each(|rival| rival.hash = hash);
+        self
     }
 
     fn beside(mut self, rival: Rival) -> Self {
@@ -74,52 +83,41 @@ pub struct Effort {
 #[derive(Clone, Copy, Debug)]
 pub struct Beside {
     /// Nanoseconds an operation.
+    pub ours: Quartiles,
     pub theirs: Quartiles,
     /// Theirs divided by ours, pair by pair.
     pub ratio: Quartiles,
 }
 
-/// Nanoseconds an operation of ours, and each rival in its order.
-#[derive(Debug)]
-pub struct Measured {
-    pub ours: Quartiles,
-    pub rivals: Vec<Beside>,
+/// Measures ours beside each rival of a row, in their order.
+///
+/// One rival after the other: in turns with all of them, ours would run as often as they do together, and so keep its table
+/// in the caches.
+pub fn measure(mut row: Row, effort: Effort) -> Vec<Beside> {
+    let mut ours = Turn::new(&mut row.ours, row.step, effort.slice);
+    row.rivals.iter_mut().map(|rival| beside(&mut ours, &mut rival.work, row.step, effort)).collect()
 }
 
-/// Measures a row: ours, a rival, the rival, ours, ours, the next rival, and so on.
-pub fn measure(mut row: Row, effort: Effort) -> Measured {
-    let step = row.step;
-    let mut ours = Turn::new(&mut row.ours, step, effort.slice);
-    let mut rivals: Vec<_> =
-        row.rivals.iter_mut().map(|rival| (Turn::new(&mut rival.work, step, effort.slice), Vec::new())).collect();
-    let (mut all_ours, start) = (Vec::new(), Instant::now());
-    let time = effort.pair * rivals.len().max(1) as u32;
-    for round in 0.. {
-        // Three rounds even where the machine is too slow for the time.
-        if round >= 3 && start.elapsed() >= time {
-            break;
-        }
-        if rivals.is_empty() {
-            all_ours.push(ours.take());
-        }
-        for (rival, pairs) in &mut rivals {
-            // Whoever comes second finds the caches as the other has left them.
-            let (one, other) = if round % 2 == 0 {
-                let one = ours.take();
-                (one, rival.take())
-            } else {
-                let other = rival.take();
-                (ours.take(), other)
-            };
-            all_ours.push(one);
-            pairs.push((one, other));
-        }
+/// Ours, the rival, the rival, ours, and so on.
+fn beside(ours: &mut Turn<'_>, rival: &mut Work, step: u64, effort: Effort) -> Beside {
+    let mut rival = Turn::new(rival, step, effort.slice);
+    let (mut pairs, start) = (Vec::new(), Instant::now());
+    // Three rounds even where the machine is too slow for the time.
+    while pairs.len() < 3 || start.elapsed() < effort.pair {
+        // Whoever comes second finds the caches as the other has left them.
+        pairs.push(if pairs.len().is_multiple_of(2) {
+            let one = ours.take();
+            (one, rival.take())
+        } else {
+            let other = rival.take();
+            (ours.take(), other)
+        });
     }
-    let rivals = rivals.into_iter().map(|(_, pairs)| Beside {
+    Beside {
+        ours: Quartiles::of(pairs.iter().map(|pair| pair.0)),
         theirs: Quartiles::of(pairs.iter().map(|pair| pair.1)),
         ratio: Quartiles::of(pairs.iter().map(|(one, other)| other / one)),
-    });
-    Measured { ours: Quartiles::of(all_ours), rivals: rivals.collect() }
+    }
 }
 
 /// Slices of one length.
@@ -157,6 +155,8 @@ impl<'a> Turn<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     fn constant(nanos: u64) -> Work {
@@ -168,9 +168,32 @@ mod tests {
         let row = Row::new(constant(20)).peer("slow", None, constant(50)).floor("floor", None, constant(10));
         let effort = Effort { slice: Duration::from_micros(10), pair: Duration::from_micros(10) };
         let measured = measure(row, effort);
-        assert_eq!(measured.ours.median, 20.0);
-        let ratios: Vec<_> = measured.rivals.iter().map(|rival| (rival.theirs.median, rival.ratio.median)).collect();
-        assert_eq!(ratios, [(50.0, 2.5), (10.0, 0.5)]);
+        let figures: Vec<_> =
+            measured.iter().map(|beside| (beside.ours.median, beside.theirs.median, beside.ratio.median)).collect();
+        assert_eq!(figures, [(20.0, 50.0, 2.5), (20.0, 10.0, 0.5)]);
+    }
+
+    #[test]
+    fn ours_runs_as_often_as_one_rival_between_any_two_of_its_turns() {
+        let (order, names) = (Arc::new(Mutex::new(Vec::new())), ["ours", "one", "other"]);
+        let [ours, one, other] = names.map(|name| {
+            let order = order.clone();
+            Box::new(move |n| {
+                order.lock().unwrap().push(name);
+                Duration::from_micros(n)
+            }) as Work
+        });
+        let effort = Effort { slice: Duration::from_micros(1), pair: Duration::ZERO };
+        measure(Row::new(ours).peer("one", None, one).peer("other", None, other), effort);
+        let order = order.lock().unwrap();
+        let last = order.iter().rposition(|name| *name == "one").unwrap();
+        assert!(order.iter().position(|name| *name == "other").unwrap() > last, "{order:?}");
+    }
+
+    #[test]
+    fn a_hash_is_that_of_the_rivals_before_it() {
+        let row = Row::new(constant(1)).peer("a", None, constant(1)).hashing("x").peer("b", None, constant(1));
+        assert_eq!(row.hashing("y").rivals.iter().map(|rival| rival.hash).collect::<Vec<_>>(), ["x", "y"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 use governor::clock::{Clock as _, QuantaClock};
-use steadfast::runtime::{Clock, SystemTimer};
+use steadfast::runtime::{Clock, SystemTimer, TickClock};
 
 use super::Plan;
 use crate::{
@@ -21,6 +21,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
             Row::new(repeat(|| _ = black_box(SystemTimer.now())))
                 .peer("std", None, repeat(|| _ = black_box(Instant::now())))
                 .peer("quanta, through governor", None, repeat(move || _ = black_box(quanta.now())))
+                .peer("ours, by ticks", None, repeat(|| _ = black_box(TickClock.now())))
         }),
         Plan::new("clock, one reading after a load from memory", move || {
             let memory: Arc<[u64]> = (0..words as u64).collect();

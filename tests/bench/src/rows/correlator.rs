@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use ahash::RandomState;
 use slab::Slab;
 use steadfast::{
     Correlator, KeyedCorrelator,
@@ -22,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::Plan;
+use super::{Plan, limiter::AHASH};
 use crate::{
     run::{Goal::Faster, Row},
     slice::{Work, on_runtime, repeat, repeat_async},
@@ -39,13 +40,14 @@ pub(super) fn rows() -> Vec<Plan> {
     vec![
         Plan::new("correlator, one task, own clocks", || {
             Row::new(ours())
-                .peer("hash map, oneshot, timeout", Faster(3.0), by_hand())
+                .peer("hash map, oneshot, timeout", Faster(2.2), by_hand())
+                .hashing(AHASH)
                 .floor("slab, one lock", None, slab())
                 .floor("oneshot", None, repeat_async(async || one_shot().await))
                 .floor("three locks, two clocks", None, locks_and_clocks())
         }),
         Plan::new("correlator, one task, text ids, own clocks", || {
-            Row::new(ours_text()).peer("hash map, oneshot, timeout", Faster(3.0), by_hand_text()).floor(
+            Row::new(ours_text()).peer("hash map, oneshot, timeout", Faster(2.2), by_hand_text()).hashing(AHASH).floor(
                 "three locks, two clocks",
                 None,
                 locks_and_clocks(),
@@ -57,6 +59,7 @@ pub(super) fn rows() -> Vec<Plan> {
         Plan::new("correlator, 64 at once, responder task, own clocks", || {
             Row::new(ours_at_once())
                 .peer("hash map, oneshot, timeout", Faster(2.0), by_hand_at_once())
+                .hashing(AHASH)
                 .floor("oneshot in the message", None, one_shot_at_once(async |waiting| waiting.await.ok()))
                 .floor("oneshot in the message, timeout", None, one_shot_at_once(in_time))
                 .step(AT_ONCE)
@@ -103,11 +106,11 @@ fn ours_given() -> Work {
 }
 
 /// What one writes without a library; it bounds nothing, and any peer can answer.
-struct ByHand<Id>(Mutex<HashMap<Id, oneshot::Sender<u64>>>);
+struct ByHand<Id>(Mutex<HashMap<Id, oneshot::Sender<u64>, RandomState>>);
 
 impl<Id: Eq + Hash> ByHand<Id> {
     fn new() -> Self {
-        Self(Mutex::new(HashMap::with_capacity(1_024)))
+        Self(Mutex::new(HashMap::with_capacity_and_hasher(1_024, RandomState::new())))
     }
 
     async fn call(&self, id: Id, send: impl FnOnce()) -> Option<u64> {

@@ -7,6 +7,7 @@ use std::{
     sync::Mutex,
 };
 
+use ahash::RandomState;
 use dashmap::{DashMap, Entry};
 use lru::LruCache;
 use moka::policy::EvictionPolicy;
@@ -17,7 +18,7 @@ use steadfast::{
 };
 use ttl_cache::TtlCache;
 
-use super::{Plan, count};
+use super::{Plan, count, limiter::AHASH};
 use crate::{
     options::Options,
     run::{
@@ -28,6 +29,9 @@ use crate::{
     work::{Given, LONG, mix},
 };
 
+/// What lru and `quick_cache` bring.
+const FOLDHASH: &str = "foldhash";
+
 /// Tells whether an id is new, and remembers it.
 type Check = Box<dyn Fn(u128) -> bool>;
 
@@ -37,24 +41,27 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
     vec![
         Plan::new(format!("{name}, own clocks"), move || {
             Row::new(checks(n, ours(n)))
-                .peer("moka", Faster(5.0), checks(n, moka(n, EvictionPolicy::tiny_lfu())))
+                .peer("moka", Faster(6.0), checks(n, moka(n, EvictionPolicy::tiny_lfu())))
                 .peer("moka, LRU", Faster(5.0), checks(n, moka(n, EvictionPolicy::lru())))
                 .peer("mini-moka", None, checks(n, mini_moka(n)))
                 .peer("ttl_cache", None, checks(n, ttl_cache(n)))
+                .hashing(AHASH)
         }),
         Plan::new(format!("{name}, one clock"), move || {
-            Row::new(checks(n, ours(n))).peer("lru, with times", Faster(1.5), checks(n, lru_with_times(n))).peer(
-                "dashmap, with times",
-                None,
-                growing(n, move || dash_map(n)),
-            )
+            Row::new(checks(n, ours(n)))
+                .peer("lru, with times", Faster(1.5), checks(n, lru_with_times(n)))
+                .hashing(FOLDHASH)
+                .peer("dashmap, with times", None, growing(n, move || dash_map(n)))
+                .hashing(AHASH)
         }),
         Plan::new(format!("{name}, `now` given"), move || {
             Row::new(checks(n, ours_given(n)))
-                .peer("lru", Faster(1.5), checks(n, lru(n)))
-                .peer("quick_cache", None, checks(n, quick_cache(n)))
+                .peer("lru", Faster(1.65), checks(n, lru(n)))
+                .peer("quick_cache", Faster(1.1), checks(n, quick_cache(n)))
+                .hashing(FOLDHASH)
                 .floor("hash set, one lock", Within(1.5), growing(n, move || hash_set(n)))
                 .floor("hash set and ring, one lock", None, checks(n, hash_set_and_ring(n)))
+                .hashing(AHASH)
         }),
     ]
 }
@@ -158,13 +165,22 @@ fn ours_given(n: usize) -> impl Fn(u128) -> bool {
 
 /// The one call that is atomic; a look and an insert would let two threads take one id for new. For any thread, as ours.
 pub(crate) fn moka(n: usize, policy: EvictionPolicy) -> impl Fn(u128) -> bool + Send + Sync {
-    let cache = moka::sync::Cache::builder().max_capacity(n as u64).time_to_live(LONG).eviction_policy(policy).build();
+    let cache = moka::sync::Cache::builder()
+        .max_capacity(n as u64)
+        .time_to_live(LONG)
+        .eviction_policy(policy)
+        .build_with_hasher(RandomState::new());
     move |id| cache.entry(id).or_insert(()).is_fresh()
 }
 
 /// For one thread, so behind a lock.
 fn mini_moka(n: usize) -> impl Fn(u128) -> bool {
-    let cache = Mutex::new(mini_moka::unsync::Cache::builder().max_capacity(n as u64).time_to_live(LONG).build());
+    let cache = Mutex::new(
+        mini_moka::unsync::Cache::builder()
+            .max_capacity(n as u64)
+            .time_to_live(LONG)
+            .build_with_hasher(RandomState::new()),
+    );
     move |id| {
         let mut cache = cache.lock().unwrap();
         let is_fresh = !cache.contains_key(&id);
@@ -177,7 +193,7 @@ fn mini_moka(n: usize) -> impl Fn(u128) -> bool {
 
 /// For one thread, so behind a lock. A duplicate lives on from now, which saves a look.
 fn ttl_cache(n: usize) -> impl Fn(u128) -> bool {
-    let cache = Mutex::new(TtlCache::new(n));
+    let cache = Mutex::new(TtlCache::with_hasher(n, RandomState::new()));
     move |id| cache.lock().unwrap().insert(id, (), LONG).is_none()
 }
 
@@ -217,7 +233,7 @@ fn quick_cache(n: usize) -> impl Fn(u128) -> bool {
 
 /// Never forgets anything: what a service has that sweeps by hand, now and then.
 fn dash_map(n: usize) -> impl Fn(u128) -> bool + use<> {
-    let map = DashMap::<u128, Instant>::with_capacity(n * 2);
+    let map = DashMap::<u128, Instant, _>::with_capacity_and_hasher(n * 2, RandomState::new());
     move |id| {
         let now = SystemTimer.now();
         match map.entry(id) {
@@ -238,13 +254,13 @@ fn dash_map(n: usize) -> impl Fn(u128) -> bool + use<> {
 
 /// The least, if nothing had to be forgotten.
 fn hash_set(n: usize) -> impl Fn(u128) -> bool + use<> {
-    let set = Mutex::new(HashSet::with_capacity(n * 2));
+    let set = Mutex::new(HashSet::with_capacity_and_hasher(n * 2, RandomState::new()));
     move |id| set.lock().unwrap().insert(id)
 }
 
 /// The least that holds no more than it may.
 pub(crate) fn hash_set_and_ring(n: usize) -> impl Fn(u128) -> bool + Send + Sync {
-    let both = Mutex::new((HashSet::with_capacity(n * 2), VecDeque::with_capacity(n)));
+    let both = Mutex::new((HashSet::with_capacity_and_hasher(n * 2, RandomState::new()), VecDeque::with_capacity(n)));
     move |id| {
         let (set, ring) = &mut *both.lock().unwrap();
         let is_fresh = set.insert(id);

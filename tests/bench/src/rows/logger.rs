@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, hint::black_box, io, sync::Mutex};
 
+use ahash::RandomState;
 use slog::Drain;
 use slog_async::OverflowStrategy;
 use steadfast::{
@@ -11,7 +12,7 @@ use steadfast::{
 };
 use tracing::{Dispatch, dispatcher, info};
 
-use super::Plan;
+use super::{Plan, limiter::AHASH};
 use crate::{
     run::{Goal::Within, Row},
     slice::{Work, repeat},
@@ -25,8 +26,10 @@ pub(super) fn rows() -> Vec<Plan> {
                 .peer("tracing-subscriber", None, tracing(true))
                 .peer("tracing-subscriber, no time", None, tracing(false))
                 .peer("slog-async", None, slog())
+                .hashing("-")
                 .floor("map of names, one lock", Within(1.0), names(Given))
                 .floor("map of names and clock, one lock", None, names(SystemTimer))
+                .hashing(AHASH)
         }),
         Plan::new("a log event, `now` given", || {
             let mut machine = Box::new(steadfast_core::Logger::<256, 320, 512, 64, 64>::new());
@@ -36,6 +39,7 @@ pub(super) fn rows() -> Vec<Plan> {
                 black_box(machine.record(service, black_box(&event), Given::NOW));
             }))
             .floor("map of names, one lock", Within(1.0), names(Given))
+            .hashing(AHASH)
         }),
     ]
 }
@@ -79,9 +83,10 @@ fn slog() -> Work {
     repeat(move || slog::info!(log, "stored 2.3KB"; "actor" => who(), "target" => "bob"))
 }
 
-/// The least for a group: find it by names that live for ever, count, and note when.
+/// The least for a group: find it by names that live for ever, count, and note when. With aHash, though ours takes `SipHash`.
 fn names(clock: impl Clock + 'static) -> Work {
-    let (groups, mut who) = (Mutex::new(HashMap::<[&'static str; 3], (u64, Instant)>::new()), actors());
+    let (groups, mut who) =
+        (Mutex::new(HashMap::<[&'static str; 3], (u64, Instant), RandomState>::default()), actors());
     repeat(move || {
         let mut groups = groups.lock().unwrap();
         let (count, last_at) = groups.entry(["stash", "store", who()]).or_default();

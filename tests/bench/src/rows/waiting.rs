@@ -12,11 +12,12 @@ use std::{
     time::Instant,
 };
 
+use ahash::RandomState;
 use governor::{Quota, RateLimiter as Governor};
 use steadfast::{Gcra, RateLimiter};
 use tokio::task::JoinSet;
 
-use super::{Plan, count};
+use super::{Plan, count, limiter::AHASH};
 use crate::{
     run::{
         Goal::{Faster, Within},
@@ -29,12 +30,13 @@ const WAITERS: usize = 32;
 const KEY: u64 = 7;
 
 pub(super) fn rows() -> Vec<Plan> {
-    let plan = |(rate, turns)| {
+    let plan = |(rate, turns, goal): (u32, _, f64)| {
+        let goal = Faster(goal);
         Plan::new(format!("until allowed, 32 waiters, {} a second", count(rate as usize)), move || {
-            Row::new(ours(rate)).peer("governor", Faster(1.0), governor(rate)).step(turns)
+            Row::new(ours(rate)).peer("governor", goal, governor(rate)).hashing(AHASH).step(turns)
         })
     };
-    let mut rows: Vec<_> = [(100, 64), (1_000, 200), (10_000, 2_000)].into_iter().map(plan).collect();
+    let mut rows: Vec<_> = [(100, 64, 1.0), (1_000, 200, 1.1), (10_000, 2_000, 1.1)].into_iter().map(plan).collect();
     rows.push(Plan::new("until allowed, nothing to wait for", || {
         let (waited, asked) = (endless(), endless());
         Row::new(repeat_async(async move || waited.until_allowed(&KEY).await)).floor(
@@ -72,7 +74,7 @@ fn ours(rate: u32) -> Work {
 
 fn governor(rate: u32) -> Work {
     let quota = Quota::per_second(NonZeroU32::new(rate).unwrap()).allow_burst(NonZeroU32::MIN);
-    let limiter = Arc::new(Governor::dashmap(quota));
+    let limiter = Arc::new(Governor::dashmap_with_hasher(quota, RandomState::new()));
     turns(move || {
         let limiter = limiter.clone();
         async move { limiter.until_key_ready(&KEY).await }

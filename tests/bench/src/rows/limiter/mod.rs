@@ -1,5 +1,7 @@
 //! One check of a limiter by key: every key is known, and everything is allowed.
 
+mod crowds;
+
 use std::{
     collections::{HashMap, VecDeque},
     hash::Hash,
@@ -19,7 +21,7 @@ use governor::{
 };
 use steadfast::{
     Gcra, RateLimiter, SlidingLog,
-    runtime::{Clock, SystemTimer},
+    runtime::{Clock, SystemTimer, TickClock},
 };
 
 use super::{Plan, count};
@@ -35,35 +37,42 @@ use crate::{
 /// More than any key uses up while it is measured.
 const RATE: u32 = 1_000_000;
 
+/// What ours hashes with; governor takes it as its parameter.
+pub(super) const AHASH: &str = "aHash";
+
 const SLOT: &str = "a lock and a slot";
 const SLOT_AND_CLOCK: &str = "a lock, a clock and a slot";
 
 pub(super) fn rows(options: &Options) -> Vec<Plan> {
     let mut rows = Vec::new();
-    for (keys, faster, threaded) in [(1_000, 2.5, 2.0), (100_000, 2.5, 2.0), (1_000_000, 3.0, 2.0)] {
-        let (n, goal) = (options.keys(keys), Faster(faster));
+    for (keys, own, given, threaded) in
+        [(1_000, 1.3, Some(1.7), Some(1.35)), (100_000, 1.2, None, None), (1_000_000, 1.5, Some(1.6), Some(1.6))]
+    {
+        let n = options.keys(keys);
         let name = format!("keyed check, u64, {}", count(n));
         rows.push(Plan::new(format!("{name}, own clocks"), move || {
             let asked = requests(n, |key| key);
             Row::new(over(&asked, ours(n)))
-                .peer("governor", goal, over(&asked, governor(n, DefaultClock::default())))
+                .peer("governor", Faster(own), over(&asked, governor(n, DefaultClock::default())))
                 .floor(SLOT_AND_CLOCK, None, over(&asked, slots(all_keys(n), SystemTimer)))
+                .hashing(AHASH)
         }));
         rows.push(Plan::new(format!("{name}, one clock"), move || {
             let asked = requests(n, |key| key);
-            Row::new(over(&asked, ours(n))).peer("governor", goal, over(&asked, governor(n, OurClock)))
+            Row::new(over(&asked, ours(n))).peer("governor", None, over(&asked, governor(n, OurClock))).hashing(AHASH)
         }));
         rows.push(Plan::new(format!("{name}, `now` given"), move || {
             let asked = requests(n, |key| key);
             Row::new(over(&asked, ours_given(n)))
-                .peer("governor", goal, over(&asked, governor(n, GivenClock)))
+                .peer("governor", given.map(Faster), over(&asked, governor(n, GivenClock)))
                 .floor("hash map, one lock", Within(1.5), over(&asked, map(n)))
                 .floor(SLOT, None, over(&asked, slots(all_keys(n), Given)))
+                .hashing(AHASH)
         }));
         rows.push(Plan::new(format!("{name}, 2 threads"), move || {
             let asked = requests(n, |key| key);
             Row::new(over_two(&asked, ours(n)))
-                .peer("governor", Faster(threaded), over_two(&asked, governor(n, DefaultClock::default())))
+                .peer("governor", threaded.map(Faster), over_two(&asked, governor(n, DefaultClock::default())))
                 .peer("ours from one thread", Faster(1.0), over_one(&asked, ours(n)))
                 .floor("hash map, one lock", None, over_two(&asked, map(n)))
                 .floor(
@@ -71,9 +80,19 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
                     None,
                     over_two(&asked, locked_slots(all_keys(n), SystemTimer)),
                 )
+                .hashing(AHASH)
         }));
     }
-    for (keys, faster) in [(1_000, 1.4), (1_000_000, 2.0)] {
+    let n = options.keys(1_000);
+    // Not like for like: governor has no such clock.
+    rows.push(Plan::new(format!("keyed check, u64, {}, ours by ticks", count(n)), move || {
+        let asked = requests(n, |key| key);
+        let limiter = filled(|key| key, n, TickClock);
+        Row::new(over(&asked, move |key| limiter.allow(key).is_allowed()))
+            .peer("governor", Faster(1.8), over(&asked, governor(n, DefaultClock::default())))
+            .hashing(AHASH)
+    }));
+    for (keys, faster) in [(1_000, 1.4), (1_000_000, 4.5)] {
         let (n, goal) = (options.keys(keys), Faster(faster));
         let name = format!("keyed check, text, {}", count(n));
         rows.push(Plan::new(format!("{name}, own clocks"), move || {
@@ -81,6 +100,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
             Row::new(over(&asked, ours_text(n)))
                 .peer("governor", goal, over(&asked, governor_text(n, DefaultClock::default())))
                 .floor(SLOT_AND_CLOCK, None, over(&asked, slots(all_keys(n).map(text), SystemTimer)))
+                .hashing(AHASH)
         }));
         rows.push(Plan::new(format!("{name}, `now` given"), move || {
             let asked = requests(n, text);
@@ -90,12 +110,14 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
                 .peer("governor", goal, over(&asked, governor_text(n, GivenClock)))
                 .floor("hash map, one lock", None, over(&asked, map_text(n)))
                 .floor(SLOT, None, over(&asked, slots(all_keys(n).map(text), Given)))
+                .hashing(AHASH)
         }));
         rows.push(Plan::new(format!("{name}, 5 an hour, one clock"), move || {
             let asked = requests(n, text);
-            Row::new(over(&asked, ours_log(n))).peer("the seed's way", None, over(&asked, seed(n)))
+            Row::new(over(&asked, ours_log(n))).peer("the seed's way", None, over(&asked, seed(n))).hashing(AHASH)
         }));
     }
+    rows.extend(crowds::rows(options));
     rows
 }
 
@@ -125,12 +147,13 @@ fn ours_text(keys: usize) -> impl Fn(&String) -> bool + Sync {
     move |key| limiter.allow(key.as_str()).is_allowed()
 }
 
-type Keyed<K, C> = Governor<K, DashMapStateStore<K>, C, NoOpMiddleware<<C as GovernorClock>::Instant>>;
+type Store<K> = DashMapStateStore<K, RandomState>;
+pub(super) type Keyed<K, C> = Governor<K, Store<K>, C, NoOpMiddleware<<C as GovernorClock>::Instant>>;
 
 fn governed<K: Eq + Hash + Clone, C: GovernorClock>(make: impl Fn(u64) -> K, keys: usize, clock: C) -> Keyed<K, C> {
     let rate = NonZeroU32::new(RATE).unwrap();
     let quota = governor::Quota::per_second(rate).allow_burst(rate);
-    let limiter = Governor::new(quota, DashMapStateStore::default(), clock);
+    let limiter = Governor::dashmap_with_clock_and_hasher(quota, clock, RandomState::new());
     all_keys(keys).for_each(|key| assert!(limiter.check_key(&make(key)).is_ok()));
     limiter
 }
@@ -173,9 +196,9 @@ impl GovernorClock for GivenClock {
     }
 }
 
-/// The least for a check: find the key's number under a lock, and count. As hash the standard library's, which is keyed.
+/// The least for a check: find the key's number under a lock, and count.
 pub(crate) fn map(keys: usize) -> impl Fn(&u64) -> bool + Sync {
-    let map = Mutex::new(all_keys(keys).map(|key| (key, 0_u64)).collect::<HashMap<_, _>>());
+    let map = Mutex::new(all_keys(keys).map(|key| (key, 0_u64)).collect::<HashMap<_, _, RandomState>>());
     move |key| {
         let mut map = map.lock().unwrap();
         let state = map.get_mut(key).unwrap();
@@ -241,7 +264,7 @@ fn locked_slots<K: Eq + Hash + Send>(
 }
 
 fn map_text(keys: usize) -> impl Fn(&String) -> bool {
-    let map = Mutex::new(all_keys(keys).map(|key| (text(key), 0_u64)).collect::<HashMap<_, _>>());
+    let map = Mutex::new(all_keys(keys).map(|key| (text(key), 0_u64)).collect::<HashMap<_, _, RandomState>>());
     move |key| {
         let mut map = map.lock().unwrap();
         let state = map.get_mut(key.as_str()).unwrap();
@@ -264,7 +287,7 @@ fn seed(keys: usize) -> impl Fn(&String) -> bool {
     const WINDOW: Duration = Duration::from_secs(3_600);
     let now = SystemTimer.now();
     let map = all_keys(keys).map(|key| (text(key), VecDeque::from([now; 5])));
-    let map = Mutex::new(map.collect::<HashMap<_, _>>());
+    let map = Mutex::new(map.collect::<HashMap<_, _, RandomState>>());
     move |key| {
         let now = SystemTimer.now();
         let mut map = map.lock().unwrap();
