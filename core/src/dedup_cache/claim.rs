@@ -67,7 +67,7 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher, V> DedupCacheIn<K, S, H, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let oldest = self.cell_of_oldest();
+        let oldest = self.ids.cell_in_advance(self.marked.oldest_place());
         let time = self.observe(now);
         let known = self.ids.find(hash, key);
         if let Some(place) = known

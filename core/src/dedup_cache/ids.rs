@@ -129,8 +129,9 @@ impl<K, V, S: Storage> Ids<K, V, S> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let is = |place| self.get(place).is_some_and(|held| held.key.borrow() == key);
-        self.index.find(S::Link::fingerprint(hash), is).map(|(_, place)| place)
+        let tag = S::Link::fingerprint(hash);
+        let is = |place| self.get(place).is_some_and(|held| held.tag == tag && held.key.borrow() == key);
+        self.index.find(tag, is).map(|(_, place)| place)
     }
 
     /// The cell by which the id in a place is found.
@@ -139,10 +140,12 @@ impl<K, V, S: Storage> Ids<K, V, S> {
         self.index.find(self.get(place)?.tag, |other| other == place).map(|(cell, _)| cell)
     }
 
-    /// [`cell`](Self::cell) for places that are asked for from the older to the newer: looks at the next one, too, so that it
-    /// need not be waited for then.
+    /// The cell of the id that goes next, if it is worth asking for it in advance; looks at the one after it, too.
     #[inline]
-    pub(super) fn cell_in_turn(&self, place: usize) -> Option<usize> {
+    pub(super) fn cell_in_advance(&self, place: usize) -> Option<usize> {
+        if !Index::<S>::IS_FAR || !self.is_full() {
+            return None;
+        }
         let next = self.links(place).and_then(|links| self.get(links.newer.index()));
         let _ = black_box(next.map(|held| held.tag));
         self.cell(place)
@@ -173,7 +176,8 @@ impl<K, V, S: Storage> Ids<K, V, S> {
     pub(super) fn remove(&mut self, place: usize, cell: Option<usize>) -> Option<(K, V)> {
         let cell = cell.or_else(|| self.cell(place))?;
         let Held { key, value, .. } = self.places.as_mut().get_mut(place)?.take()?;
-        self.index.remove(cell);
+        let places = self.places.as_ref();
+        self.index.remove(cell, |place| Some(places.get(place)?.as_ref()?.tag));
         let before = mem::replace(&mut self.freed, S::Link::to(place));
         if let Some(links) = self.links_mut(place) {
             links.newer = before;

@@ -10,24 +10,39 @@ use crate::foundation::storage::{Allocate, Inline, Link, Storage};
 /// The upper bits of a hash.
 pub(super) type Tag<S> = <<S as Storage>::Link as Link>::Fingerprint;
 
-/// What stands in a cell: whose it may be, and in which place that one lies.
-type Cell<L> = Option<(<L as Link>::Fingerprint, L)>;
+/// In which place the id of a cell lies, and what the cell knows of its tag. Vacant if it leads to none.
+#[derive(Clone, Copy, Debug)]
+struct Cell<L: Link> {
+    hint: L::Hint,
+    link: L,
+}
+
+impl<L: Link> Cell<L> {
+    const VACANT: Self = Self { hint: L::NO_HINT, link: L::NONE };
+
+    fn is_vacant(self) -> bool {
+        self.link == L::NONE
+    }
+}
 
 pub(super) struct Index<S: Storage>(S::Of<[Cell<S::Link>; 2]>);
 
 impl<const N: usize> Index<Inline<N>> {
     pub(super) const fn new() -> Self {
-        Self([[None; 2]; N])
+        Self([[Cell::VACANT; 2]; N])
     }
 }
 
 impl<S: Allocate> Index<S> {
     pub(super) fn allocate(places: usize) -> Self {
-        Self(S::allocate(places, || [None; 2]))
+        Self(S::allocate(places, || [Cell::VACANT; 2]))
     }
 }
 
 impl<S: Storage> Index<S> {
+    /// True if a look-up may have to wait for memory, so that it is worth asking in advance.
+    pub(super) const IS_FAR: bool = size_of::<<S::Link as Link>::Hint>() > 0;
+
     fn cells(&self) -> &[Cell<S::Link>] {
         self.0.as_ref().as_flattened()
     }
@@ -38,18 +53,22 @@ impl<S: Storage> Index<S> {
         pair.wrapping_mul(2) | usize::from(S::Link::is_odd(tag))
     }
 
-    /// The cell of the tag whose place `is` the one that is looked for.
+    /// The cell of the tag whose place `is` the one that is looked for, and that place.
     #[inline]
     pub(super) fn find(&self, tag: Tag<S>, is: impl Fn(usize) -> bool) -> Option<(usize, usize)> {
         let cells = self.cells();
+        let hint = S::Link::hint(tag);
         let mut cell = self.home(tag);
-        while let Some((other, link)) = *cells.get(cell)? {
-            if other == tag && is(link.index()) {
-                return Some((cell, link.index()));
+        loop {
+            let content = *cells.get(cell)?;
+            if content.is_vacant() {
+                return None;
+            }
+            if content.hint == hint && is(content.link.index()) {
+                return Some((cell, content.link.index()));
             }
             cell = next(cell, cells.len());
         }
-        None
     }
 
     /// Puts in a place that is not there. There has to be a vacant cell beside the one that it takes.
@@ -59,31 +78,34 @@ impl<S: Storage> Index<S> {
         let cells = self.0.as_mut().as_flattened_mut();
         let count = cells.len();
         while let Some(content) = cells.get_mut(cell) {
-            if content.is_none() {
-                *content = Some((tag, S::Link::to(place)));
+            if content.is_vacant() {
+                *content = Cell { hint: S::Link::hint(tag), link: S::Link::to(place) };
                 return;
             }
             cell = next(cell, count);
         }
     }
 
-    /// Makes a cell vacant, and lets those move up that are not at home.
+    /// Makes a cell vacant, and lets those move up that are not at home. `tag_in` tells the tag of the id in a place.
     #[inline]
-    pub(super) fn remove(&mut self, cell: usize) {
+    pub(super) fn remove(&mut self, cell: usize, tag_in: impl Fn(usize) -> Option<Tag<S>>) {
         let count = self.cells().len();
         let (mut vacant, mut cell) = (cell, next(cell, count));
-        while let Some(&Some(content)) = self.cells().get(cell) {
-            if distance(self.home(content.0), cell, count) >= distance(vacant, cell, count) {
-                self.set(vacant, Some(content));
+        while let Some(&content) = self.cells().get(cell)
+            && !content.is_vacant()
+            && let Some(tag) = S::Link::hinted(content.hint).or_else(|| tag_in(content.link.index()))
+        {
+            if distance(self.home(tag), cell, count) >= distance(vacant, cell, count) {
+                self.set(vacant, content);
                 vacant = cell;
             }
             cell = next(cell, count);
         }
-        self.set(vacant, None);
+        self.set(vacant, Cell::VACANT);
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.as_mut().fill([None; 2]);
+        self.0.as_mut().fill([Cell::VACANT; 2]);
     }
 
     fn set(&mut self, cell: usize, content: Cell<S::Link>) {
@@ -136,7 +158,7 @@ mod tests {
             match held.remove(&place) {
                 Some(tag) => {
                     let (cell, _) = index.find(tag, |other| other == place).expect("it is there");
-                    index.remove(cell);
+                    index.remove(cell, |place| held.get(&place).copied());
                 }
                 None => {
                     let chosen = random.next_random() as usize;
@@ -147,10 +169,11 @@ mod tests {
             }
             for place in 0..places {
                 let tag = held.get(&place).copied();
-                let found = tags.iter().chain(&tag).find_map(|tag| Some((tag, index.find(*tag, |it| it == place)?.1)));
+                let is = |tag: Tag<S>, it: usize| it == place && held.get(&it) == Some(&tag);
+                let found = tags.iter().chain(&tag).find_map(|tag| Some((tag, index.find(*tag, |it| is(*tag, it))?.1)));
                 assert_eq!(found.map(|(tag, place)| (*tag, place)), tag.map(|tag| (tag, place)), "seed {seed}");
             }
-            assert_eq!(index.cells().iter().flatten().count(), held.len());
+            assert_eq!(index.cells().iter().filter(|cell| !cell.is_vacant()).count(), held.len());
         }
     }
 
@@ -177,14 +200,14 @@ mod tests {
         let steps = |index: &Index<Heap>, number: u64| {
             let home = index.home(tag(number));
             let cells = index.cells();
-            (0..).take_while(|step| cells[(home + step) % cells.len()].is_some()).count()
+            (0..).take_while(|step| !cells[(home + step) % cells.len()].is_vacant()).count()
         };
         // The ring of the last so many: each goes out as another comes.
         for number in 0..5 * PLACES as u64 {
             if let Some(gone) = number.checked_sub(PLACES as u64) {
                 let place = gone as usize % PLACES;
                 let (cell, _) = index.find(tag(gone), |other| other == place).unwrap();
-                index.remove(cell);
+                index.remove(cell, |_| None);
             }
             index.insert(tag(number), number as usize % PLACES);
         }

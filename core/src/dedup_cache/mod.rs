@@ -310,7 +310,7 @@ impl<K: Eq, S: Storage, H, V> DedupCacheIn<K, S, H, V> {
         Q: Eq + ?Sized,
     {
         // Both before the time, so that what is missing of them in the caches is fetched together.
-        let oldest = self.cell_of_oldest();
+        let oldest = self.ids.cell_in_advance(self.marked.oldest_place());
         let known = self.ids.find(hash, key);
         let now = now();
         let time = self.observe(now);
@@ -325,12 +325,6 @@ impl<K: Eq, S: Storage, H, V> DedupCacheIn<K, S, H, V> {
             Entered::Full => Some(Seen::Full),
             Entered::NoKey => None,
         }
-    }
-
-    /// In a full cache, by which cell the id is found that is likely to go.
-    #[inline]
-    fn cell_of_oldest(&self) -> Option<usize> {
-        if self.ids.is_full() { self.ids.cell_in_turn(self.marked.oldest_place()) } else { None }
     }
 
     /// Puts in a key that is not alive: into the place that it still has, or another. `now` was read, `time` is what it is.

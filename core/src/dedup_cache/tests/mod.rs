@@ -366,7 +366,7 @@ fn an_id_costs_its_key_its_instant_its_state_a_tag_two_links_and_two_cells() {
         type Cache<const N: usize, V> = DedupCache<[u8; 16], N, HashSeed, V>;
         (size_of::<Cache<65, V>>() - size_of::<Cache<1, V>>()) / 64
     }
-    assert_eq!(of_one_id::<()>(), 16 + 8 + 4 + 2 + 2 + 2 * 2 + 2 * 4, "with two bytes of padding");
+    assert_eq!(of_one_id::<()>(), 16 + 8 + 4 + 2 + 2 + 2 * 2 + 2 * 2, "with two bytes of padding");
     assert_eq!(of_one_id::<u16>(), of_one_id::<()>(), "a value of two bytes lies in the padding");
     // On a server: two cells of eight bytes and two links of four beside what is held.
     assert_eq!(size_of::<Option<Held<u64, (), u32>>>() + 2 * 8 + 2 * 4, 48);
