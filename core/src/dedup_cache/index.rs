@@ -214,5 +214,12 @@ mod tests {
         let strangers = (0..PLACES).map(|number| steps(&index, u64::MAX / 2 + number as u64)).sum::<usize>();
         let mean = strangers as f64 / PLACES as f64 + 1.0;
         assert!((2.3..2.7).contains(&mean), "{mean} cells for an id that is not there");
+        let held = 4 * PLACES as u64..5 * PLACES as u64;
+        let known = held.map(|number| {
+            let (cell, _) = index.find(tag(number), |place| place == number as usize % PLACES).unwrap();
+            distance(index.home(tag(number)), cell, index.cells().len()) + 1
+        });
+        let mean = known.sum::<usize>() as f64 / PLACES as f64;
+        assert!((1.4..1.6).contains(&mean), "{mean} cells for an id that is there");
     }
 }
