@@ -2,9 +2,9 @@
 //!
 //! Most calls are answered, so `begin` and `resolve` keep no order; they only note the earliest deadline. When that has
 //! come, all pending calls are put into a heap at once. Those that are over by the time they come up are passed over. A
-//! call that began later lies outside, and its deadline is later by its time-out than the filling; so the heap is filled
-//! at most once in the shortest time-out, however many calls time out in it. Among a few slots it is cheaper to look at
-//! all of them each time.
+//! call that began later lies outside, and its deadline is later by its time-out than the filling; so the heap is
+//! filled at most once in the shortest time-out, however many calls time out in it. Among a few slots it is cheaper to
+//! look at all of them each time.
 
 use super::phase::Phase;
 use crate::foundation::{
