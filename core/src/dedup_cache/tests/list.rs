@@ -175,7 +175,7 @@ fn it_does_what_a_list_does_at_every_capacity() {
         );
         beside_a_list::<Heap>(Answers::allocate(life, on_full, N, secret).with_lease(lease), on_full, seed);
     }
-    for seed in seeds(40) {
+    for seed in seeds(15) {
         for on_full in [OnFull::Refuse, OnFull::ForgetOldest] {
             inline::<1>(on_full, seed);
             inline::<2>(on_full, seed);
