@@ -8,7 +8,6 @@
 use core::{
     borrow::Borrow,
     hash::{BuildHasher, Hash},
-    hint::black_box,
     mem,
 };
 
@@ -140,15 +139,10 @@ impl<K, V, S: Storage> Ids<K, V, S> {
         self.index.find(self.get(place)?.tag, |other| other == place).map(|(cell, _)| cell)
     }
 
-    /// The cell of the id that goes next, if it is worth asking for it in advance; looks at the one after it, too.
+    /// The cell of the id that goes next, if it is worth asking for it in advance.
     #[inline]
     pub(super) fn cell_in_advance(&self, place: usize) -> Option<usize> {
-        if !Index::<S>::IS_FAR || !self.is_full() {
-            return None;
-        }
-        let next = self.links(place).and_then(|links| self.get(links.newer.index()));
-        let _ = black_box(next.map(|held| held.tag));
-        self.cell(place)
+        if Index::<S>::IS_FAR && self.is_full() { self.cell(place) } else { None }
     }
 
     /// Puts in a key that is not there, whose hash is `hash`, and tells its place; from a full cache both come back.
