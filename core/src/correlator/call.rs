@@ -89,6 +89,10 @@ pub trait CallOn {
 
     /// A sleep until the deadline.
     fn sleep_until(&self, at: Instant) -> Self::Sleep;
+
+    /// Times out every call that is due and waited for, and tells when the next may be due, `None` if none is pending. So
+    /// one timer can watch over all calls; their own sleeps then need not end. Takes the lock once a call.
+    fn time_out_due(&self) -> Option<Instant>;
 }
 
 impl<C, M, L, T> CallOn for C
@@ -131,6 +135,16 @@ where
 
     fn sleep_until(&self, at: Instant) -> T::Sleep {
         self.timer().sleep_until(at)
+    }
+
+    fn time_out_due(&self) -> Option<Instant> {
+        loop {
+            let left = self.with(|calls, now| calls.expire_held(now).ok_or_else(|| calls.next_due()));
+            match left {
+                Ok(left) => self.lock().outside(|| left.wake()),
+                Err(next_at) => return next_at,
+            }
+        }
     }
 }
 

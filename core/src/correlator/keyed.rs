@@ -227,7 +227,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     /// where at most once in the shortest time-out it is O(`N`).
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&mut self, now: Instant) -> Option<Id> {
-        let (id, waiter) = self.expire_for(now)?;
+        let (id, waiter) = self.expire_for(false, now)?;
         waiter.into_iter().for_each(Waker::wake);
         Some(id)
     }
@@ -279,7 +279,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     /// Ends a call that has timed out, so that a full correlator has room for another.
     #[cold]
     fn make_room(&mut self, now: Instant, over: &mut Left<Id>) {
-        if let Some((id, waker)) = self.expire_for(now) {
+        if let Some((id, waker)) = self.expire_for(false, now) {
             *over = Left { waker, id: Some(id) };
         }
     }
@@ -326,11 +326,11 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         self.end(self.find(id)?, Ending::Cancelled)
     }
 
-    /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told.
-    pub(super) fn expire_for(&mut self, now: Instant) -> Option<(Id, Option<Waker>)> {
+    /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told; only of those that are `held`, or of all.
+    pub(super) fn expire_for(&mut self, held: bool, now: Instant) -> Option<(Id, Option<Waker>)> {
         self.observe(now, Span::ZERO);
         let slots = self.calls.slots();
-        let slot = self.due.pop(&mut self.calls, slots, now)?;
+        let slot = self.due.pop(&mut self.calls, slots, held, now)?;
         let left = self.end(slot, Ending::TimedOut)?;
         left.id.map(|id| (id, left.waker))
     }
@@ -414,6 +414,14 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<I
             Watch::Wanted => None,
             Watch::Watched => Some(Poll::Pending),
         }
+    }
+
+    fn expire_held(&mut self, now: Instant) -> Option<Left<Id>> {
+        self.expire_for(true, now).map(|(id, waker)| Left { waker, id: Some(id) })
+    }
+
+    fn next_due(&mut self) -> Option<Instant> {
+        self.due.next_at(&mut self.calls)
     }
 
     #[inline]

@@ -73,6 +73,12 @@ pub(super) trait Calls: Correlates {
         left: &mut Left<Self::Id>,
     ) -> Option<Poll<Result<Self::Reply, Ending>>>;
 
+    /// Times out a call that is due and that a future holds, which is to be woken.
+    fn expire_held(&mut self, now: Instant) -> Option<Left<Self::Id>>;
+
+    /// No call that a future holds is due before this; `None` if there is none.
+    fn next_due(&mut self) -> Option<Instant>;
+
     /// Ends a call and frees its slot; if it is pending, it ends as `ending`.
     fn finish(&mut self, call: Self::Name, ending: Ending, left: &mut Left<Self::Id>) -> Result<Self::Reply, Ending>;
 }
@@ -173,10 +179,10 @@ impl<R, N: Copy, P: Copy> Phase<R, N, P> {
         }
     }
 
-    /// A pending call is now in the order of deadlines; true if it is pending.
-    pub(super) const fn list(&mut self) -> bool {
+    /// A pending call is now in the order of deadlines, or no longer; true if it is pending.
+    pub(super) const fn list(&mut self, is_listed: bool) -> bool {
         let Self::Pending { listed, .. } = self else { return false };
-        *listed = true;
+        *listed = is_listed;
         true
     }
 

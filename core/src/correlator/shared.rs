@@ -91,7 +91,7 @@ where
     /// [`CallError::TimedOut`].
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&self) -> Option<Expired<P>> {
-        let (expired, waiter) = self.with(|calls, now| calls.expire_for(now))?;
+        let (expired, waiter) = self.with(|calls, now| calls.expire_for(false, now))?;
         self.lock().outside(|| waiter.into_iter().for_each(Waker::wake));
         Some(expired)
     }
@@ -270,7 +270,7 @@ where
     /// [`CallError::TimedOut`].
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&self) -> Option<Id> {
-        let (id, waiter) = self.with(|calls, now| calls.expire_for(now))?;
+        let (id, waiter) = self.with(|calls, now| calls.expire_for(false, now))?;
         self.lock().outside(|| waiter.into_iter().for_each(Waker::wake));
         Some(id)
     }

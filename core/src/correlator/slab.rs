@@ -217,7 +217,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     /// where at most once in the shortest time-out it is O(`N`).
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&mut self, now: Instant) -> Option<Expired<P>> {
-        let (expired, waiter) = self.expire_for(now)?;
+        let (expired, waiter) = self.expire_for(false, now)?;
         waiter.into_iter().for_each(Waker::wake);
         Some(expired)
     }
@@ -351,11 +351,11 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         }
     }
 
-    /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told.
-    pub(super) fn expire_for(&mut self, now: Instant) -> Option<(Expired<P>, Option<Waker>)> {
+    /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told; only of those that are `held`, or of all.
+    pub(super) fn expire_for(&mut self, held: bool, now: Instant) -> Option<(Expired<P>, Option<Waker>)> {
         self.observe(now, Span::ZERO);
         let slots = self.slots.as_mut();
-        let index = self.due.pop(slots, self.unused, now)?;
+        let index = self.due.pop(slots, self.unused, held, now)?;
         let phase = slots.phase(index)?;
         let expired = Expired { id: CallId::new(index, phase.number()), peer: phase.peer() };
         Some((expired, self.end(index, Ending::TimedOut)))
@@ -379,7 +379,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     /// Ends a call that has timed out, so that a full slab has room for another.
     #[cold]
     fn make_room(&mut self, now: Instant, over: &mut Left<()>) {
-        over.waker = self.expire_for(now).and_then(|(_, waker)| waker);
+        over.waker = self.expire_for(false, now).and_then(|(_, waker)| waker);
     }
 
     /// The slot that holds the call.
@@ -509,6 +509,14 @@ impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
             Watch::Wanted => None,
             Watch::Watched => Some(Poll::Pending),
         }
+    }
+
+    fn expire_held(&mut self, now: Instant) -> Option<Left<()>> {
+        self.expire_for(true, now).map(|(_, waker)| Left { waker, id: None })
+    }
+
+    fn next_due(&mut self) -> Option<Instant> {
+        self.due.next_at(self.slots.as_mut())
     }
 
     fn finish(&mut self, id: CallId, ending: Ending, left: &mut Left<()>) -> Result<R, Ending> {

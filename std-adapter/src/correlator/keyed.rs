@@ -8,6 +8,8 @@ use steadfast_core::{
     correlator::{KeyedCorrelatorIn, PendingCall, SendRequest},
 };
 
+#[cfg(feature = "tokio")]
+use crate::correlator::SweptTimer;
 use crate::{
     runtime::{Mutex, SystemTimer},
     storage::{Heap, KeyHasher, key_hasher},
@@ -84,6 +86,18 @@ impl<Id: Eq + Hash, R, T: Clock> KeyedCorrelatorBuilder<Id, R, T> {
     pub fn build(self) -> KeyedCorrelator<Id, R, T> {
         let machine = KeyedCorrelatorIn::allocate(self.capacity, key_hasher());
         KeyedCorrelator(Arc::new(Shared::new(Mutex::new(machine), self.timer)))
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl<Id: Eq + Hash + Send + 'static, R: Send + 'static> KeyedCorrelatorBuilder<Id, R> {
+    /// A correlator whose time-outs have one timer together, as
+    /// [`CorrelatorBuilder::build_swept`](crate::correlator::CorrelatorBuilder::build_swept) says.
+    pub fn build_swept(self) -> KeyedCorrelator<Id, R, SweptTimer> {
+        let calls = self.timer(SweptTimer::new()).build();
+        let weak = Arc::downgrade(&calls.0);
+        calls.timer().watch_over(weak);
+        calls
     }
 }
 

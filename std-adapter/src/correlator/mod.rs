@@ -12,6 +12,8 @@
 
 mod gather;
 mod keyed;
+#[cfg(feature = "tokio")]
+mod sweep;
 
 use core::{
     fmt,
@@ -24,6 +26,8 @@ use std::sync::Arc;
 
 pub use keyed::{KeyedCorrelator, KeyedCorrelatorBuilder};
 use steadfast_core::{Clock, Shared, Timer, correlator::CorrelatorIn};
+#[cfg(feature = "tokio")]
+pub use sweep::{SweptSleep, SweptTimer};
 
 use crate::{
     runtime::{Mutex, SystemTimer, random_seed},
@@ -40,7 +44,8 @@ pub use steadfast_core::correlator::{
 ///
 /// Clones share everything: those who call and whoever receives have a clone each. A reply counts once, only from the
 /// peer that was asked, and only before the deadline. No background task is needed, and a call allocates nothing. `P`
-/// is the peer, or whatever else a reply must repeat besides the id; `R` is the reply.
+/// is the peer, or whatever else a reply must repeat besides the id; `R` is the reply. Where many calls are made, one
+/// timer for all of them ([`build_swept`](CorrelatorBuilder::build_swept)) is faster than one for each.
 ///
 /// It derefs to the core's [`Shared`] face, whose methods are listed below, such as `call`, `resolve` and `close`. Of
 /// `gather` and `gather_each` there are two: those of this type, for any number of peers, are what `calls.gather(..)`
@@ -133,6 +138,30 @@ impl<P: Copy + Eq, R, T: Clock> CorrelatorBuilder<P, R, T> {
     pub fn build(self) -> Correlator<P, R, T> {
         let machine = CorrelatorIn::allocate(self.capacity, random_seed());
         Correlator(Arc::new(Shared::new(Mutex::new(machine), self.timer)))
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl<P: Copy + Eq + Send + 'static, R: Send + 'static> CorrelatorBuilder<P, R> {
+    /// A correlator whose time-outs have one timer together, instead of one a call. A task in the runtime of the calls
+    /// watches over it: see [`SweptTimer`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast::{Correlator, correlator::{CallError, SweptTimer}};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let calls: Correlator<u32, String, SweptTimer> = Correlator::builder(1_024).build_swept();
+    /// let silence = calls.call(7, Duration::from_secs(5), async |_id| Ok::<_, ()>(()));
+    /// assert_eq!(silence.await, Err(CallError::TimedOut));
+    /// # }
+    /// ```
+    pub fn build_swept(self) -> Correlator<P, R, SweptTimer> {
+        let calls = self.timer(SweptTimer::new()).build();
+        let weak = Arc::downgrade(&calls.0);
+        calls.timer().watch_over(weak);
+        calls
     }
 }
 

@@ -14,7 +14,7 @@ use steadfast_core::{
     aggregate,
     batch_collector::{AddError, FlushOutcome},
     circuit_breaker::{GuardedCall, OkOrErr, Outcome},
-    correlator::{CallId, PendingCall},
+    correlator::{CallId, CallOn, PendingCall},
     dedup_cache::{Claim, OnFull},
     logger::{Level, NotWritten, ServiceLog, Show, Sink},
     quorum::BallotId,
@@ -212,6 +212,7 @@ fn calls() {
         see((calls.is_closed(), calls.len(), calls.is_empty(), calls.capacity()));
         poll(calls.call(any(), span(), |_| sending()));
         poll(PendingCall::new(&calls, any(), span(), |_| sending()));
+        see((CallOn::time_out_due(&&calls), CallOn::time_out_due(&&keyed)));
         let id: u64 = any();
         see((keyed.begin(id, span()), keyed.resolve(&id, any()), keyed.resolve_at(&id, any(), now())));
         see((keyed.take(&id), keyed.cancel(&id), keyed.next_deadline(), keyed.on_timeout()));
