@@ -12,7 +12,7 @@ use steadfast_core::{
     BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CircuitBreaker, Clock, Correlator, DedupCache, Gcra,
     HashSeed, Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList,
     aggregate,
-    batch_collector::{AddError, FlushOutcome},
+    batch_collector::{AddError, BatchAdd, FlushOutcome},
     circuit_breaker::{GuardedCall, OkOrErr, Outcome},
     correlator::{CallId, CallOn, PendingCall},
     dedup_cache::{Claim, OnFull},
@@ -262,6 +262,9 @@ fn others() {
         see((votes.reset(span()), votes.reset_to(ballot, span())));
         see(queue.try_add(any()).map_err(AddError::into_item));
         see((queue.try_add_weighted(any(), any()), queue.stats(), queue.is_stopped()));
+        poll(queue.add(any()));
+        poll(queue.add_weighted(any(), any()));
+        poll(BatchAdd::new(&queue, any(), any()));
         queue.flush();
         queue.set_settings(BatchSettings::new(span()).idle_gap(span()));
         cache.set_settings(span(), span(), OnFull::ForgetOldest);
