@@ -10,8 +10,9 @@ use core::{
 
 use steadfast_core::{
     BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CircuitBreaker, Clock, Correlator, DedupCache, Gcra,
-    Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList, aggregate,
-    batch_collector::{AddError, FlushOutcome},
+    HashSeed, Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList,
+    aggregate,
+    batch_collector::{AddError, BatchAdd, FlushOutcome},
     circuit_breaker::{GuardedCall, OkOrErr, Outcome},
     correlator::{CallId, CallOn, PendingCall},
     dedup_cache::{Claim, OnFull},
@@ -24,7 +25,7 @@ use crate::{
     any,
     breakers::{outcome, reset},
     limiters::cost,
-    now, see, span, text,
+    now, see, seed, span, text,
 };
 
 /// Keeps nobody out, since there is nobody.
@@ -226,7 +227,8 @@ fn calls() {
 
 #[inline(never)]
 fn others() {
-    let cache = shared(DedupCache::<[u8; 16], 64>::new(span(), OnFull::ForgetOldest));
+    let cache: DedupCache<[u8; 16], 64, HashSeed, u32> = DedupCache::with_hasher(span(), OnFull::ForgetOldest, seed());
+    let cache = shared(cache);
     let votes = shared(Quorum::<u32, i64, 8>::new::<5>(now()));
     let queue = BatchQueue::<u32, 8, 4>::new(BatchSettings::new(span())).retry(any(), span());
     let queue = shared(queue.stall_timeout(span()).gather_in(heapless::Vec::new()));
@@ -237,6 +239,7 @@ fn others() {
             match any::<u8>() {
                 0 => see(claim.commit()),
                 1 => claim.keep(),
+                2 => see(claim.commit_with(any())),
                 _ => drop(claim),
             }
         }
@@ -258,6 +261,9 @@ fn others() {
         see((votes.reset(span()), votes.reset_to(ballot, span())));
         see(queue.try_add(any()).map_err(AddError::into_item));
         see((queue.try_add_weighted(any(), any()), queue.stats(), queue.is_stopped()));
+        poll(queue.add(any()));
+        poll(queue.add_weighted(any(), any()));
+        poll(BatchAdd::new(&queue, any(), any()));
         queue.flush();
         queue.set_settings(BatchSettings::new(span()).idle_gap(span()));
         cache.set_settings(span(), span(), OnFull::ForgetOldest);
