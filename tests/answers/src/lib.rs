@@ -92,3 +92,33 @@ const MACHINES: &[Machine] = &[
     machine("stash_wire", 500, machines::stash_wire::run), // each of them signs
     machine("stash_serial", 4, machines::stash_wire::serial),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_of_every_machine_counts() {
+        for machine in MACHINES {
+            let mut last = machine.answers(0);
+            for operations in 1..=machine.share(60) {
+                let answers = machine.answers(operations);
+                assert_ne!(answers, last, "{}, operation {operations}", machine.name);
+                assert_eq!(answers, machine.answers(operations), "{} is asked the same again", machine.name);
+                last = answers;
+            }
+        }
+    }
+
+    #[test]
+    fn an_order_names_a_machine_or_all() {
+        assert_eq!(Order::read("7"), Some(Order { operations: 7, machine: None }));
+        assert_eq!(Order::read(" 7 logger\n"), Some(Order { operations: 7, machine: Some("logger") }));
+        for wrong in ["", "logger", "7 toaster", "7 logger 7", "-1"] {
+            assert_eq!(Order::read(wrong), None, "{wrong}");
+        }
+        let mut lines = 0;
+        Order::read("40").expect("an order").lines(|_| lines += 1);
+        assert_eq!(lines, MACHINES.len());
+    }
+}

@@ -34,8 +34,8 @@ impl Script {
     }
 
     /// One of `choices`.
-    pub(crate) fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len() as u32) as usize]
+    pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u32) as usize]
     }
 
     /// Small, round, or at an end: what a span or an instant in nanoseconds is likely to go wrong with.
@@ -101,7 +101,7 @@ impl HostileClock {
 
     pub(crate) fn tick(&mut self, script: &mut Script) -> Instant {
         let unit = self.unit;
-        let part = |script: &mut Script, units: u64| (script.any() >> 32) * (unit * units >> 16) >> 16;
+        let part = |script: &mut Script, units: u64| ((script.any() >> 32) * ((unit * units) >> 16)) >> 16;
         self.now = match script.below(64) {
             0..16 => self.now,
             16..42 => self.now.saturating_add(part(script, 1)),

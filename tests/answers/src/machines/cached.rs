@@ -18,7 +18,7 @@ pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
         let mut limiter: CachedRateLimiter<u32, u64, _, 16, _> =
             CachedRateLimiter::with_hasher(quota, lease, SameEverywhere).with_on_full(on_full);
         let mut permits: Vec<FlightPermit, 8> = Vec::new();
-        let mut clock = HostileClock::new(Duration::from_millis(100));
+        let mut clock = HostileClock::new(Duration::from_millis(20));
         for _ in 0..operations {
             let now = clock.tick(script);
             let key = script.below(20).min(script.below(20));

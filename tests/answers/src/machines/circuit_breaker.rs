@@ -124,7 +124,7 @@ fn outcome(script: &mut Script) -> Outcome {
     match script.below(12) {
         0..5 => Outcome::Failure,
         5..9 => Outcome::Success,
-        9 => *script.one_of(&[Outcome::Dropped, Outcome::Panicked]),
+        9 => script.one_of(&[Outcome::Dropped, Outcome::Panicked]),
         10 => Outcome::Ignored,
         _ => Outcome::RetryAfter(script.span()),
     }
@@ -133,5 +133,5 @@ fn outcome(script: &mut Script) -> Outcome {
 fn mode(script: &mut Script) -> BreakerMode {
     use BreakerMode::{Automatic, ForcedClosed, ForcedOpen, ObserveOnly};
 
-    *script.one_of(&[Automatic, Automatic, Automatic, ForcedClosed, ForcedOpen, ObserveOnly])
+    script.one_of(&[Automatic, Automatic, Automatic, ForcedClosed, ForcedOpen, ObserveOnly])
 }

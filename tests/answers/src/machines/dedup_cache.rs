@@ -16,10 +16,9 @@ pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
     rounds(operations, |round, operations| {
         let (ttl, lease) = (Duration::from_secs(2), Duration::from_millis(300));
         let on_full = ON_FULL[round as usize % 2];
-        let mut cache: DedupCache<u32, 32, _> =
-            DedupCache::with_hasher(ttl, on_full, SameEverywhere).with_lease(lease);
+        let mut cache: DedupCache<u32, 32, _> = DedupCache::with_hasher(ttl, on_full, SameEverywhere).with_lease(lease);
         let mut tickets: Vec<ClaimTicket, 8> = Vec::new();
-        let mut clock = HostileClock::new(Duration::from_millis(100));
+        let mut clock = HostileClock::new(Duration::from_millis(20));
         for _ in 0..operations {
             let now = clock.tick(script);
             let id = script.below(40);
@@ -51,7 +50,7 @@ pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
                 58 => fold.number(cache.cleanup(now) as u64),
                 59 => fold.number(cache.cleanup_some(script.below(4) as usize, drop, now) as u64),
                 60 => cache.on_timeout(now),
-                61 => cache.set_settings(ttl / (1 + script.below(3)), lease, *script.one_of(&ON_FULL), now),
+                61 => cache.set_settings(ttl / (1 + script.below(3)), lease, script.one_of(&ON_FULL), now),
                 _ => fold.answer(&cache.horizon(now)),
             }
             fold.answer(&(cache.next_deadline(), cache.len(), cache.stats()));

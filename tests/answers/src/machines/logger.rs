@@ -10,10 +10,21 @@ use crate::{Fold, HostileClock, Script};
 
 const LEVELS: [Level; 4] = [Level::Debug, Level::Info, Level::Warn, Level::Error];
 const NAMES: [&str; 12] = [
-    "alice", "bob", "carol", "node-7", "10.0.0.7:80", "Zoë", "a \"name\", quoted", "line\nbreak", "\u{202e}evil", "",
-    "a name that is much longer than what a group can keep of all of its names together, and than a line", "東京",
+    "alice",
+    "bob",
+    "carol",
+    "node-7",
+    "10.0.0.7:80",
+    "Zoë",
+    "a \"name\", quoted",
+    "line\nbreak",
+    "\u{202e}evil",
+    "",
+    "a name that is much longer than what a group can keep of all of its names together, and than a line",
+    "東京",
 ];
-const TEXTS: [&str; 4] = ["", "stored 2.3KB", "back\\slash and \t tab", "…and more than fits into a line of so few bytes: €€€€€€"];
+const TEXTS: [&str; 4] =
+    ["", "stored 2.3KB", "back\\slash and \t tab", "…and more than fits into a line of so few bytes: €€€€€€"];
 
 /// Every line, byte by byte.
 pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
@@ -26,21 +37,21 @@ pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
         let mut clock = HostileClock::new(Duration::from_millis(500));
         for _ in 0..operations {
             let now = clock.tick(script);
-            let service = *script.one_of(&services);
+            let service = script.one_of(&services);
             match script.below(64) {
                 0..36 => {
-                    let kind = *script.one_of(&["store", "fetch", "greet"]);
-                    let event = Event::new(kind, *script.one_of(&NAMES))
-                        .target(*script.one_of(&NAMES[..4]))
-                        .message(*script.one_of(&TEXTS))
-                        .level(*script.one_of(&LEVELS))
+                    let kind = script.one_of(&["store", "fetch", "greet"]);
+                    let event = Event::new(kind, script.one_of(&NAMES))
+                        .target(script.one_of(&NAMES[..4]))
+                        .message(script.one_of(&TEXTS))
+                        .level(script.one_of(&LEVELS))
                         .count(script.below(5));
                     let event = if script.below(8) == 0 { event.instant() } else { event };
                     fold.number(logger.record(service, &event, now) as u64);
                 }
                 36..40 => {
-                    let level = *script.one_of(&LEVELS);
-                    fold.number(logger.line(service, level, *script.one_of(&TEXTS), now) as u64);
+                    let level = script.one_of(&LEVELS);
+                    fold.number(logger.line(service, level, script.one_of(&TEXTS), now) as u64);
                 }
                 40..61 => {
                     if let Some(entry) = logger.on_timeout(now) {
@@ -54,7 +65,7 @@ pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
                 }
                 61 => logger.flush(),
                 _ => {
-                    let show = *script.one_of(&[Show::Normal, Show::Verbose, Show::OnlyErrors, Show::Silent]);
+                    let show = script.one_of(&[Show::Normal, Show::Verbose, Show::OnlyErrors, Show::Silent]);
                     fold.answer(&logger.set_show(service, show));
                 }
             }

@@ -35,8 +35,7 @@ pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
                     fold.answer(&result);
                 }
                 45..49 => {
-                    let result =
-                        quorum.result_when_settled(ballot, aggregate::plurality, settled::plurality, now);
+                    let result = quorum.result_when_settled(ballot, aggregate::plurality, settled::plurality, now);
                     fold.answer(&result);
                 }
                 49..52 => fold.answer(&quorum.result(ballot, aggregate::trimmed_mean, now)),

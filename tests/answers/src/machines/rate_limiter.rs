@@ -42,11 +42,12 @@ pub(crate) fn sliding_log(fold: &mut Fold, script: &mut Script, operations: u32)
 }
 
 const fn gcra(round: u32) -> Gcra {
-    match round % 5 {
+    match round % 6 {
         0 => Gcra::per_second(10).burst(20),
         1 => Gcra::per(7, Duration::from_secs(3)),
         2 => Gcra::per_minute(100).burst(1),
         3 => Gcra::every(Duration::ZERO),
+        4 => Gcra::per_hour(600).burst(5),
         _ => Gcra::every(Duration::from_nanos(u64::MAX / 3)).burst(4),
     }
 }
@@ -59,7 +60,7 @@ fn ask<A: Quota, const N: usize, H: core::hash::BuildHasher>(
     script: &mut Script,
     operations: u32,
 ) {
-    let mut clock = HostileClock::new(Duration::from_millis(100));
+    let mut clock = HostileClock::new(Duration::from_millis(20));
     for _ in 0..operations {
         let now = clock.tick(script);
         // Some come often.
@@ -74,8 +75,8 @@ fn ask<A: Quota, const N: usize, H: core::hash::BuildHasher>(
             56..60 => fold.answer(&limiter.refund(&key, cost, now)),
             60 => fold.answer(&limiter.reset(&key).is_some()),
             61 => fold.number(limiter.cleanup(now) as u64),
-            62 => limiter.set_quota(quota(script.below(5)), now),
-            _ => limiter.set_on_full(*script.one_of(&ON_FULL)),
+            62 => limiter.set_quota(quota(script.below(6)), now),
+            _ => limiter.set_on_full(script.one_of(&ON_FULL)),
         }
         fold.answer(&(limiter.stats(), limiter.len()));
     }

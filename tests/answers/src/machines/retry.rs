@@ -40,8 +40,8 @@ fn policy(script: &mut Script) -> RetryPolicy {
         _ => RetryPolicy::exponential(base).factor_percent(script.any() as u16),
     };
     let policy = policy
-        .jitter(*script.one_of(&[Jitter::Decorrelated, Jitter::Equal, Jitter::Full, Jitter::None]))
-        .max_retries(*script.one_of(&[0, 2, 5, u32::MAX]));
+        .jitter(script.one_of(&[Jitter::Decorrelated, Jitter::Equal, Jitter::Full, Jitter::None]))
+        .max_retries(script.one_of(&[0, 2, 5, u32::MAX]));
     match script.below(4) {
         0 => policy.max_delay(script.span()),
         1 => policy.max_elapsed(script.span()),

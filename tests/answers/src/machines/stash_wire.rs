@@ -28,7 +28,11 @@ pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
             0 => Body::Store(chunk),
             1 => Body::Chunk(chunk),
             2 => Body::Commit(vault.seal_manifest(version, &Summary::of(file), script).expect("it fits")),
-            3 => Body::Welcome { name: Name::new("Zoë").expect("a name"), held: Some(script.nanos()), room: script.flag() },
+            3 => Body::Welcome {
+                name: Name::new("Zoë").expect("a name"),
+                held: Some(script.nanos()),
+                room: script.flag(),
+            },
             4 => Body::Response { manifest: None, elsewhere: (0..script.below(4)).map(|_| address(script)).collect() },
             5 => Body::Fetch { version, first: script.below(u32::MAX), want: script.any() as u32 },
             6 => Body::Refused(Refusal::OutOfRange),
