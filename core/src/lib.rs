@@ -12,10 +12,10 @@
 //!   [`BatchSettings`].
 //! - **Outcomes** are an enum or a small struct, such as [`Decision`](rate_limiter::Decision). A "not now" carries the
 //!   instant to come back at, `retry_at`; errors are for misuse and capacity, and say what they left unchanged.
-//! - **Waiting**: what has deadlines tells the next, `next_deadline`, and does what is due in `on_timeout`. Sleep until the
-//!   [`earliest`] of several. Async programs leave that to [`Shared`].
-//! - **Time** is an [`Instant`] of the caller's clock. Deadlines are reached at `now >= at`; what is exactly as old as its
-//!   window no longer counts. Each type says what a clock that steps back costs it.
+//! - **Waiting**: what has deadlines tells the next, `next_deadline`, and does what is due in `on_timeout`. Sleep until
+//!   the [`earliest`] of several. Async programs leave that to [`Shared`].
+//! - **Time** is an [`Instant`] of the caller's clock. Deadlines are reached at `now >= at`; what is exactly as old as
+//!   its window no longer counts. Each type says what a clock that steps back costs it.
 //! - **Keys** are hashed with a [`HashSeed`]: `reseed` at boot what is in a `static`. Methods that end in `_with` take
 //!   a key that was hashed already, in a borrowed form.
 //! - **Counts** are in `stats()`, and add up.

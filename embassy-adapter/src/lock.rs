@@ -12,8 +12,8 @@ use crate::{
 
 /// An embassy blocking mutex as a [`Lock`]; `M` says whom it keeps out.
 ///
-/// - [`CriticalSectionRawMutex`] (the default): tasks, interrupt handlers and the other core. Interrupts are off while a
-///   state machine works, for no longer than the bound that its method states.
+/// - [`CriticalSectionRawMutex`] (the default): tasks, interrupt handlers and the other core. Interrupts are off while
+///   a state machine works, for no longer than the bound that its method states.
 /// - [`ThreadModeRawMutex`](https://docs.embassy.dev/embassy-sync/git/default/blocking_mutex/raw/struct.ThreadModeRawMutex.html)
 ///   (Cortex-M with one core): tasks of the thread-mode executor. It costs one load, and panics in an interrupt
 ///   handler.

@@ -19,8 +19,8 @@ impl Sink for DefmtSink {
     }
 }
 
-/// Every public type is `defmt::Format`: checked when it compiles, for nothing links `defmt` on a host. That none is left
-/// out is checked by `tests/host/tests/format.rs`.
+/// Every public type is `defmt::Format`: checked when it compiles, for nothing links `defmt` on a host. That none is
+/// left out is checked by `tests/host/tests/format.rs`.
 #[cfg(test)]
 mod tests {
     use super::DefmtSink;

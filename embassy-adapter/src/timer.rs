@@ -5,8 +5,8 @@ use steadfast_core::{Clock, Instant, Timer};
 
 /// Embassy's clock and timer: whatever time driver the program has, its mock in tests included.
 ///
-/// [`Instant::ZERO`] is the driver's tick 0. The time read is rounded down to a nanosecond and a deadline is rounded up to
-/// a tick, so a sleep never ends before its instant; [`Instant::MAX`] never comes.
+/// [`Instant::ZERO`] is the driver's tick 0. The time read is rounded down to a nanosecond and a deadline is rounded up
+/// to a tick, so a sleep never ends before its instant; [`Instant::MAX`] never comes.
 ///
 /// ```
 /// use steadfast_embassy::{Clock, EmbassyTimer, Gcra, RateLimiter};

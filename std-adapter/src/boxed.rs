@@ -8,8 +8,8 @@ use steadfast_core::{circuit_breaker::BreakerError, correlator::CallError, retry
 /// Any error behind one type: what `anyhow::Error`, `Box<dyn Error + Send + Sync>` and `String` become by
 /// [`boxed`](BoxedInner::boxed).
 ///
-/// None of those is a [`std::error::Error`], and so neither is an error of this crate that holds one; with this it is. It says,
-/// and has for its [`source`](Error::source), what the error in it says and has.
+/// None of those is a [`std::error::Error`], and so neither is an error of this crate that holds one; with this it is.
+/// It says, and has for its [`source`](Error::source), what the error in it says and has.
 pub struct BoxedError(Box<dyn Error + Send + Sync>);
 
 impl BoxedError {

@@ -1,9 +1,12 @@
 //! Slots on the heap, and their distribution over shards.
 
-use core::num::NonZeroUsize;
+use core::{
+    hash::{BuildHasher, Hash, Hasher},
+    num::NonZeroUsize,
+};
 use std::thread;
 
-use ahash::RandomState;
+use ahash::{AHasher, RandomState};
 use steadfast_core::foundation::storage::{Allocate, Storage};
 
 use crate::runtime::random_seed;
@@ -48,10 +51,78 @@ pub(crate) struct Shards<M> {
     pub(crate) hasher: KeyHasher,
 }
 
-/// aHash under a secret of 256 bits: on a server a third of the time that `SipHash` takes.
+/// The hash of keys on servers, with a secret of 256 bits: in a third of the time that `SipHash` takes.
 ///
 /// It is made for tables whose keys strangers choose: who does not know the secret cannot make keys collide.
-pub(crate) type KeyHasher = RandomState;
+#[derive(Clone, Debug)]
+pub struct KeyHasher(RandomState);
+
+/// What a [`KeyHasher`] builds.
+#[derive(Clone, Debug)]
+pub struct KeyHash(AHasher);
+
+impl KeyHasher {
+    const fn with_seeds(a: u64, b: u64, c: u64, d: u64) -> Self {
+        Self(RandomState::with_seeds(a, b, c, d))
+    }
+
+    #[inline]
+    pub(crate) fn hash_one<K: Hash>(&self, key: K) -> u64 {
+        BuildHasher::hash_one(self, key)
+    }
+}
+
+impl BuildHasher for KeyHasher {
+    type Hasher = KeyHash;
+
+    #[inline]
+    fn build_hasher(&self) -> KeyHash {
+        KeyHash(self.0.build_hasher())
+    }
+}
+
+/// All that aHash does in its own way.
+impl Hasher for KeyHash {
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes);
+    }
+
+    #[inline]
+    fn write_u8(&mut self, value: u8) {
+        self.0.write_u8(value);
+    }
+
+    #[inline]
+    fn write_u16(&mut self, value: u16) {
+        self.0.write_u16(value);
+    }
+
+    #[inline]
+    fn write_u32(&mut self, value: u32) {
+        self.0.write_u32(value);
+    }
+
+    #[inline]
+    fn write_u64(&mut self, value: u64) {
+        self.0.write_u64(value);
+    }
+
+    #[inline]
+    fn write_u128(&mut self, value: u128) {
+        self.0.write_u128(value);
+    }
+
+    #[inline]
+    fn write_usize(&mut self, value: usize) {
+        self.0.write_usize(value);
+    }
+}
 
 /// A hasher with a secret of its own.
 pub(crate) fn key_hasher() -> KeyHasher {
@@ -71,8 +142,8 @@ const WORTH_SHARDING: usize = 256;
 pub(crate) enum Spread {
     /// Few: the margins take little memory.
     Wide,
-    /// Many, so that threads are rarely in each other's way. (Half of what a thread needs of a shard, it has to fetch from
-    /// another's cache while it holds the lock.)
+    /// Many, so that threads are rarely in each other's way. (Half of what a thread needs of a shard, it has to fetch
+    /// from another's cache while it holds the lock.)
     Fine,
 }
 
@@ -97,9 +168,9 @@ impl<M> Shards<M> {
 
 /// How many shards, and for how many keys each has room, so that any `capacity` keys find some.
 ///
-/// A shard's share of keys that were not chosen by its secret hash is close to Poisson's. Room for six standard deviations
-/// and six keys more than its mean is too little in less than one of 50 million cases (Chernoff's bound, for means from 16
-/// on), for all of at most 256 shards in less than one of 200,000.
+/// A shard's share of keys that were not chosen by its secret hash is close to Poisson's. Room for six standard
+/// deviations and six keys more than its mean is too little in less than one of 50 million cases (Chernoff's bound, for
+/// means from 16 on), for all of at most 256 shards in less than one of 200,000.
 fn plan(capacity: usize, spread: Spread, threads: usize) -> (usize, usize) {
     if capacity < WORTH_SHARDING {
         return (1, capacity);

@@ -10,11 +10,12 @@ use core::{
 };
 
 use steadfast::{
-    Breakers, CachedRateLimiter, CircuitBreaker, DedupCache, Gcra, RateLimiter, Reset, RetryExt, RetryPolicy, Trip,
-    block_on,
+    Breakers, CachedRateLimiter, CircuitBreaker, Correlator, DedupCache, Gcra, KeyedCorrelator, RateLimiter, Reset,
+    RetryExt, RetryPolicy, Trip, block_on,
     circuit_breaker::{
         BreakerCall, BreakerError, BreakerGuard, BreakersCall, BreakersGuard, Classify, OkOrErr, Outcome,
     },
+    correlator::{CallError, CallId, PendingCall, SendRequest},
     dedup_cache::{Claim, ClaimGuard, OnFull},
     rate_limiter::{AllowOrCached, CachedGuard, UntilAllowedOwned, WaitError},
     retry::{Operation, Plain, RetryError, RetryFuture},
@@ -201,4 +202,63 @@ fn claims_and_attempts_stand_in_a_struct() {
     assert_eq!(held.attempt.complete(7), Ok(()));
     assert_eq!(held.claim.commit(), Ok(()));
     assert!(orders.seen("7"));
+}
+
+/// Answers at once, in place of a network: odd peers cannot be reached.
+struct Ask {
+    calls: Correlator<u32, u32>,
+    peer: u32,
+}
+
+impl SendRequest<CallId> for Ask {
+    type Error = &'static str;
+    type Sending = Ready<Result<(), &'static str>>;
+
+    fn send_request(self, id: CallId) -> Self::Sending {
+        if !self.peer.is_multiple_of(2) {
+            return ready(Err("unreachable"));
+        }
+        if self.peer > 0 {
+            assert!(self.calls.resolve(id, self.peer, self.peer / 2).is_matched());
+        }
+        ready(Ok(()))
+    }
+}
+
+/// A client of peers.
+struct Asking {
+    calls: Correlator<u32, u32>,
+}
+
+impl Service<u32> for Asking {
+    type Response = u32;
+    type Error = CallError<&'static str>;
+    type Future = PendingCall<Correlator<u32, u32>, Ask>;
+
+    fn call(&mut self, peer: u32) -> Self::Future {
+        self.calls.call_owned(peer, Duration::from_secs(3_600), Ask { calls: self.calls.clone(), peer })
+    }
+}
+
+#[test]
+fn a_call_is_a_service_without_a_box_and_frees_its_slot() {
+    let mut service = Asking { calls: Correlator::new(1) };
+    let calls = service.calls.clone();
+    let late = service.call(8);
+    assert_eq!(calls.len(), 0, "it begins when it is polled");
+    assert_eq!(block_on(late), Ok(4));
+    assert_eq!(block_on(service.call(7)), Err(CallError::Send("unreachable")));
+    let mut silent = Box::pin(service.call(0));
+    assert!(silent.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(block_on(service.call(8)), Err(CallError::Full));
+    drop(silent);
+    assert_eq!((calls.len(), calls.stats().cancelled), (0, 2));
+
+    let keyed = KeyedCorrelator::<u32, u32>::new(1);
+    let answered = keyed.clone();
+    let call: PendingCall<_, _> = keyed.call_owned(7, Duration::from_secs(3_600), move || {
+        assert!(answered.resolve(&7, 42).is_matched());
+        ready(Ok::<_, ()>(()))
+    });
+    assert_eq!(block_on(call), Ok(42));
 }

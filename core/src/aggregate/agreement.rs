@@ -42,11 +42,11 @@ pub fn plurality<T: Clone + Ord>(votes: &mut [T]) -> Option<T> {
     if count > runner_up { leader.cloned() } else { None }
 }
 
-/// The middle of the largest group of votes that lie within `tolerance` of each other; `None` if no two votes do, unless
-/// there is but one.
+/// The middle of the largest group of votes that lie within `tolerance` of each other; `None` if no two votes do,
+/// unless there is but one.
 ///
-/// Of groups of equal size the closest wins, then the lowest; of an even group the upper of the two in the middle. So the
-/// result is always one of the votes. A lone voter never wins, however far out. Sorts the votes; O(n log n).
+/// Of groups of equal size the closest wins, then the lowest; of an even group the upper of the two in the middle. So
+/// the result is always one of the votes. A lone voter never wins, however far out. Sorts the votes; O(n log n).
 ///
 /// ```
 /// use steadfast_core::aggregate;

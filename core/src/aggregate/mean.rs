@@ -105,8 +105,8 @@ pub fn trimmed_mean_positive(votes: &mut [i64]) -> Option<i64> {
 
 /// The vote in the middle, or the mean of the two in the middle, rounded toward zero; `None` for no votes.
 ///
-/// It lies within the honest votes as long as these are more than half, so it suits the readings of sensors. Reorders the
-/// votes; O(n).
+/// It lies within the honest votes as long as these are more than half, so it suits the readings of sensors. Reorders
+/// the votes; O(n).
 ///
 /// ```
 /// use steadfast_core::aggregate;
@@ -125,11 +125,13 @@ pub fn median(votes: &mut [i64]) -> Option<i64> {
     Some(between(lower, upper))
 }
 
-/// The mean of the votes without the `count` lowest and the `count` highest, rounded toward zero; `None` if none remain.
+/// The mean of the votes without the `count` lowest and the `count` highest, rounded toward zero; `None` if none
+/// remain.
 ///
 /// A trimmed (or truncated) mean, as statistics calls it: for the readings of sensors, some of which may be stuck.
 ///
-/// With at most `count` liars the result lies within the honest votes. Exact for all of `i64`. Reorders the votes; O(n).
+/// With at most `count` liars the result lies within the honest votes. Exact for all of `i64`. Reorders the votes;
+/// O(n).
 ///
 /// ```
 /// use steadfast_core::aggregate;
@@ -152,9 +154,9 @@ pub const fn mean_without_extremes(count: usize) -> impl Fn(&mut [i64]) -> Optio
 /// The mean of the votes within `factor` times the median absolute deviation (MAD) of their [`median`], rounded toward
 /// zero; `None` for no votes.
 ///
-/// The scale comes from the votes themselves, so this suits any quantity, and less than half of the votes cannot widen it
-/// beyond the spread of the others. A factor of 3 is usual; when more than half of the votes are equal, only these count.
-/// Exact for all of `i64`. Reorders the votes; O(n).
+/// The scale comes from the votes themselves, so this suits any quantity, and less than half of the votes cannot widen
+/// it beyond the spread of the others. A factor of 3 is usual; when more than half of the votes are equal, only these
+/// count. Exact for all of `i64`. Reorders the votes; O(n).
 ///
 /// Source: F. R. Hampel, "The Influence Curve and its Role in Robust Estimation", 1974.
 ///
@@ -177,7 +179,8 @@ pub const fn mean_within_mad(factor: NonZeroU32) -> impl Fn(&mut [i64]) -> Optio
     }
 }
 
-/// The mean of two values, rounded toward zero. (`i64::midpoint`, whose overflow check cannot be shown to be unreachable.)
+/// The mean of two values, rounded toward zero. (`i64::midpoint`, whose overflow check cannot be shown to be
+/// unreachable.)
 pub(super) const fn between(a: i64, b: i64) -> i64 {
     ((a as i128).wrapping_add(b as i128) / 2) as i64
 }
@@ -208,8 +211,8 @@ const fn signed(magnitude: u64, is_negative: bool) -> i64 {
 
 /// A quotient of 64 bits; `None` for a divisor of zero.
 ///
-/// By hand where a machine of 32 bits cannot do it at once: the compiler's division of 64 bits is half a kilobyte of flash
-/// there, that of 128 bits another.
+/// By hand where a machine of 32 bits cannot do it at once: the compiler's division of 64 bits is half a kilobyte of
+/// flash there, that of 128 bits another.
 fn divide(dividend: u128, divisor: u64) -> Option<u64> {
     if let (Ok(dividend), Ok(divisor)) = (usize::try_from(dividend), usize::try_from(divisor)) {
         return dividend.checked_div(divisor).map(|quotient| quotient as u64);

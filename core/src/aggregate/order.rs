@@ -1,6 +1,7 @@
 //! Selection and sorting that no input can make panic, allocate or run for long.
 //!
-//! The panics inside `core`'s own cannot be shown by linking to be unreachable, and they are several kilobytes of flash.
+//! The panics inside `core`'s own cannot be shown by linking to be unreachable, and they are several kilobytes of
+//! flash.
 
 use core::{array, cell::Cell, mem};
 
@@ -16,11 +17,11 @@ pub(super) const fn ascending(value: i64) -> u64 {
     value.cast_unsigned() ^ (1 << 63)
 }
 
-/// Moves the value of rank `index` by `key` to its place in sorted order, no greater ones to its left and no lesser ones
-/// to its right, and returns it; `None` if there is no such rank.
+/// Moves the value of rank `index` by `key` to its place in sorted order, no greater ones to its left and no lesser
+/// ones to its right, and returns it; `None` if there is no such rank.
 ///
-/// O(n), whatever the votes are: a quick-select, and once it was unlucky [`PATIENCE`] times, which voters can arrange, a
-/// bisection of the range of the keys, which takes 64 passes at most.
+/// O(n), whatever the votes are: a quick-select, and once it was unlucky [`PATIENCE`] times, which voters can arrange,
+/// a bisection of the range of the keys, which takes 64 passes at most.
 pub(super) fn select(values: &mut [i64], index: usize, key: impl Fn(i64) -> u64) -> Option<i64> {
     select_with(PATIENCE, values, index, key)
 }

@@ -1,8 +1,8 @@
 //! Whether missing votes can still change a result, for
 //! [`Quorum::result_when_settled`](crate::quorum::Quorum::result_when_settled).
 //!
-//! Each function is exact: it is true if and only if the function of the same name in [`aggregate`](super) gives the same
-//! result with any number of the missing votes, up to all, whatever they are.
+//! Each function is exact: it is true if and only if the function of the same name in [`aggregate`](super) gives the
+//! same result with any number of the missing votes, up to all, whatever they are.
 //!
 //! ```
 //! use steadfast_core::aggregate::settled;

@@ -25,12 +25,12 @@ pub trait BatchBuffer {
     /// Drops all items.
     fn remove_all(&mut self);
 
-    /// Moves the items of one batch into `empty`, the one that was set aside first, else all there are; memory that could
-    /// be used again stays on both sides.
+    /// Moves the items of one batch into `empty`, the one that was set aside first, else all there are; memory that
+    /// could be used again stays on both sides.
     fn move_into(&mut self, empty: &mut Self);
 
-    /// Sets the items of the batch being filled aside as a batch of their own, and begins another one; false, and nothing
-    /// has changed, if there is no room for it. Where a list has room for one batch only, that is always so.
+    /// Sets the items of the batch being filled aside as a batch of their own, and begins another one; false, and
+    /// nothing has changed, if there is no room for it. Where a list has room for one batch only, that is always so.
     fn set_aside(&mut self) -> bool {
         false
     }

@@ -362,7 +362,7 @@ fn found_a2_an_item_that_is_due_earlier_wakes_the_worker() {
     assert_eq!(woken.get(), 0);
     timer.set(Instant::from_secs(5));
     queue.with(|machine, now| {
-        let Push::Accepted(wake) = machine.push(3, 1, Some(now), &mut Place::default()) else { panic!("room") };
+        let Push::Accepted(wake) = machine.push(3, 1, Some(now), &mut Waiter::default()) else { panic!("room") };
         assert!(wake.worker.is_some());
     });
 }

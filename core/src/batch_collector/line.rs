@@ -6,7 +6,7 @@ use crate::foundation::storage::{Allocate, Inline, Storage};
 
 /// A line of waiting tasks: a ring of their wakers, in the order in which they came.
 ///
-/// Whoever leaves from the middle leaves a gap that closes when the head reaches it. The caller says how many places
+/// Whoever leaves from the middle leaves a gap that closes when the head reaches it. The caller says how many
 /// from the head on may go ([`next_within`](Self::next_within)), so that several can be on their way at once and nobody
 /// has to hand over to the next. Whoever does not come is [let go](Self::let_go). Wakers are cloned and dropped by the
 /// caller, outside the lock.
@@ -35,7 +35,7 @@ pub(super) enum Slot {
     Woken(u32),
 }
 
-/// A place in line.
+/// The number of one in line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, PartialOrd)]
 pub(super) struct Ticket(u64);
 
@@ -81,7 +81,7 @@ impl<S: Storage> Line<S> {
         (ahead < self.len).then_some(ahead)
     }
 
-    /// Goes on waiting with another waker; the former one is left in its place, to be dropped outside the lock.
+    /// Goes on waiting with another waker; the former one is left there, to be dropped outside the lock.
     pub(super) fn stay(&mut self, ticket: Ticket, waker: &mut Option<Waker>) {
         let Some(ahead) = self.ahead(ticket) else { return };
         let index = self.index(ahead);
@@ -98,9 +98,9 @@ impl<S: Storage> Line<S> {
         left.vacate(&mut self.woken)
     }
 
-    /// The next to be woken among the first `places` in line. Amortised O(1).
-    pub(super) fn next_within(&mut self, places: usize) -> Option<Waker> {
-        while self.awake < self.len.min(places) {
+    /// The next to be woken among the first `may_go` in line. Amortised O(1).
+    pub(super) fn next_within(&mut self, may_go: usize) -> Option<Waker> {
+        while self.awake < self.len.min(may_go) {
             let index = self.index(self.awake);
             self.awake = self.awake.saturating_add(1);
             let slot = self.ring.as_mut().get_mut(index)?;
@@ -172,7 +172,7 @@ impl<S: Storage> Line<S> {
         self.awake = self.awake.saturating_sub(1);
     }
 
-    /// The index of the slot `ahead` places behind the head, at most the ring's length.
+    /// The index of the slot that has `ahead` before it, at most the ring's length.
     fn index(&self, ahead: usize) -> usize {
         let index = self.head.saturating_add(ahead);
         index.checked_sub(self.ring.as_ref().len()).unwrap_or(index)

@@ -55,13 +55,13 @@ fn compare<S: Storage>(mut line: Line<S>, most: usize, seed: u64) {
                 }
             }
             6 => {
-                let places = (choice >> 40) as usize % 6;
-                let expected: Vec<_> = known.iter_mut().take(places).filter(|one| one.waits).collect();
+                let may_go = (choice >> 40) as usize % 6;
+                let expected: Vec<_> = known.iter_mut().take(may_go).filter(|one| one.waits).collect();
                 let before: Vec<_> = expected.iter().map(|one| one.woken.0.load(Ordering::Relaxed)).collect();
                 for _ in &expected {
-                    line.next_within(places).expect("one more").wake();
+                    line.next_within(may_go).expect("one more").wake();
                 }
-                assert!(line.next_within(places).is_none());
+                assert!(line.next_within(may_go).is_none());
                 for (one, before) in expected.into_iter().zip(before) {
                     assert_eq!(one.woken.0.load(Ordering::Relaxed), before + 1);
                     one.waits = false;
@@ -98,8 +98,8 @@ fn compare<S: Storage>(mut line: Line<S>, most: usize, seed: u64) {
         }
         assert_eq!(line.len(), known.len());
         assert_eq!(line.has_woken(), known.iter().any(|one| one.here && !one.waits));
-        for (place, one) in known.iter().enumerate() {
-            assert_eq!(line.ahead(one.ticket), Some(place));
+        for (ahead, one) in known.iter().enumerate() {
+            assert_eq!(line.ahead(one.ticket), Some(ahead));
         }
     }
 }

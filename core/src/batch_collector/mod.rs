@@ -132,8 +132,8 @@ impl<T, const N: usize> BatchCollector<T, N> {
 
     /// Hands out the batch if its first item has waited long enough or no item has come for the idle gap.
     ///
-    /// O(1). Early it changes nothing; late is enough. If the clock has stepped back, even a call that is early sees it:
-    /// the batch then waits from `now` on, not for the length of the step.
+    /// O(1). Early it changes nothing; late is enough. If the clock has stepped back, even a call that is early sees
+    /// it: the batch then waits from `now` on, not for the length of the step.
     pub fn on_timeout(&mut self, now: Instant) -> Option<Batch<'_, T>> {
         self.schedule.step_back(now);
         let reason = self.schedule.due(now)?;

@@ -57,8 +57,8 @@ pub struct BatchQueueStats {
 pub enum AddError<T> {
     /// There is no room at present.
     ///
-    /// An `add` that may wait fails so only inside the flush itself, where it would wait for itself, and once a flush has
-    /// [stalled](crate::batch_collector::BatchQueueIn::stall_timeout).
+    /// An `add` that may wait fails so only inside the flush itself, where it would wait for itself, and once a flush
+    /// has [stalled](crate::batch_collector::BatchQueueIn::stall_timeout).
     Full(T),
     /// The queue was stopped.
     Stopped(T),

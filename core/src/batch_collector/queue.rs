@@ -8,7 +8,7 @@ use super::{
     AddError, BatchBuffer, BatchQueueStats, BatchSettings, FlushOutcome, FlushReason,
     line::Line,
     schedule::Schedule,
-    turns::{Place, Turns, Wake, Worker},
+    turns::{Turns, Waiter, Wake, Worker},
 };
 use crate::foundation::{
     storage::{Allocate, Inline, Storage},
@@ -68,10 +68,10 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Waiting
 ///
-/// Those who wait for room go in the order in which they came. One whose turn has come and who is not polled delays those
-/// behind it by 10 ms at most, and any number of them in a row by 10 ms for each doubling; it then loses its turn, and
-/// goes as soon as it is polled and there is room. The worker sees to it: a flush that blocks, instead of being pending,
-/// adds as long as it blocks.
+/// Those who wait for room go in the order in which they came. One whose turn has come and who is not polled delays
+/// those behind it by 10 ms at most, and any number of them in a row by 10 ms for each doubling; it then loses its
+/// turn, and goes as soon as it is polled and there is room. The worker sees to it: a flush that blocks, instead of
+/// being pending, adds as long as it blocks.
 ///
 /// Nothing waits for itself. An [`add`](crate::foundation::shared::Shared::add) inside the flush, which would wait for
 /// that flush to end, is refused with [`AddError::Full`]; a [`stop`](crate::foundation::shared::Shared::stop) inside it
@@ -182,7 +182,8 @@ impl<B, W: Storage> BatchQueueIn<B, W> {
         self
     }
 
-    /// After how long a flush counts as stalled: from then on, and until it ends, adders are refused instead of waiting.
+    /// After how long a flush counts as stalled: from then on, and until it ends, adders are refused instead of
+    /// waiting.
     ///
     /// 30 s unless set; [`Duration::MAX`] for never. Only a single call of the flush counts, so adders wait as long as
     /// flushes end at all, and retries begin. Without this limit, an adder that the flush itself waits for, in another
@@ -237,18 +238,18 @@ impl<B, W: Storage> BatchQueueIn<B, W> {
 }
 
 impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
-    /// Takes an item if there is room for it behind those who wait, those behind `place` excepted.
+    /// Takes an item if there is room for it behind those who wait, those behind `waiter` excepted.
     pub(super) fn push(
         &mut self,
         item: B::Item,
         weight: u32,
         now: Option<Instant>,
-        place: &mut Place,
+        waiter: &mut Waiter,
     ) -> Push<B::Item> {
         if self.is_stopped() {
             return Push::Refused(AddError::Stopped(item));
         }
-        if self.ahead(place) >= self.places() {
+        if self.ahead(waiter) >= self.may_go() {
             return Push::Refused(AddError::Full(item));
         }
         if now.is_none() && self.schedule.wants_time() {
@@ -267,7 +268,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
             self.close_batch();
         }
         let worker = if is_news { self.wake_worker() } else { None };
-        Push::Accepted(self.leave(place).beside(worker))
+        Push::Accepted(self.leave(waiter).beside(worker))
     }
 
     /// Has the worker fetch what is pending, whether it is due or not.
@@ -364,8 +365,8 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         Fetch::Batch(reason, Wake { worker: None, in_line: self.next_in_line() })
     }
 
-    /// Counts a flush that ended with `left` items in the worker's list. `None` if they are to be tried again, as `again`
-    /// wants it; else whom to wake.
+    /// Counts a flush that ended with `left` items in the worker's list. `None` if they are to be tried again, as
+    /// `again` wants it; else whom to wake.
     pub(super) fn complete(&mut self, outcome: FlushOutcome, left: usize, again: bool) -> Option<Wake> {
         let delivered = outcome == FlushOutcome::Delivered;
         let left = if delivered { 0 } else { left.min(self.in_flight) };

@@ -72,7 +72,8 @@ impl Schedule {
 
     /// Counts one more item, at the time that it comes.
     pub(super) fn push(&mut self, weight: u32, now: Instant) {
-        // An earlier `now` than the first item's is a clock that stepped back: wait once more from here, not for the step.
+        // An earlier `now` than the first item's is a clock that stepped back: wait once more from here, not for the
+        // step.
         if self.len == 0 || now < self.first_at {
             self.first_at = now;
         }

@@ -11,7 +11,7 @@ use super::{
     AddError, BatchBuffer, BatchQueueIn, BatchQueueStats, BatchSettings, FlushOutcome, FlushReason, WorkerRuns,
     queue::Push,
     sleep::{Queue, poll_sleep},
-    turns::{Place, Wake},
+    turns::{Waiter, Wake},
     waiting::CROWDED,
     worker::{BatchWorker, poll_flush},
 };
@@ -43,7 +43,7 @@ where
     ///
     /// [`AddError`] with the item; nothing has changed.
     pub fn try_add_weighted(&self, item: B::Item, weight: u32) -> Result<(), AddError<B::Item>> {
-        match self.offer(item, |queue, item, now| queue.push(item, weight, now, &mut Place::default())) {
+        match self.offer(item, |queue, item, now| queue.push(item, weight, now, &mut Waiter::default())) {
             Push::Accepted(wake) => {
                 self.wake(wake);
                 Ok(())
@@ -59,7 +59,8 @@ where
         self.wake(self.with_lock(BatchQueueIn::ask_for_flush));
     }
 
-    /// Other settings from now on, for the batch being filled too; the worker is woken, and flushes it if it is due by them.
+    /// Other settings from now on, for the batch being filled too; the worker is woken, and flushes it if it is due by
+    /// them.
     ///
     /// A new idle gap is counted from now at the earliest.
     pub fn set_settings(&self, settings: BatchSettings) {
@@ -146,8 +147,8 @@ where
 {
     /// Adds an item of weight 1 as soon as there is room.
     ///
-    /// Those who wait go in the order in which they came, as far as there is room for waiters; [`BatchQueueIn`] says what
-    /// becomes of one that is not polled. A future that is dropped before it is ready has added nothing.
+    /// Those who wait go in the order in which they came, as far as there is room for waiters; [`BatchQueueIn`] says
+    /// what becomes of one that is not polled. A future that is dropped before it is ready has added nothing.
     ///
     /// # Errors
     ///
@@ -170,8 +171,8 @@ where
 
     /// Takes no more items from now on, and waits until what is pending has been flushed.
     ///
-    /// Stopping again only waits. Without a worker it waits for one to come; inside the flush it does not wait. In a task
-    /// or thread that the flush waits for, it would wait for itself.
+    /// Stopping again only waits. Without a worker it waits for one to come; inside the flush it does not wait. In a
+    /// task or thread that the flush waits for, it would wait for itself.
     #[doc(alias = "Stop")]
     pub async fn stop(&self) {
         self.close();
@@ -181,11 +182,11 @@ where
     /// Flushes batches, in order and one at a time, until the queue is stopped and empty.
     ///
     /// `flush` is given the items and why they were handed out. It may take them out of the list or leave them there:
-    /// after it they are gone, unless it fails ([`FlushOutcome`]) and is to be [retried](BatchQueueIn::retry). Then it is
-    /// called again with what it left in the list, so one that takes out what has arrived has only the rest retried; a
-    /// failure does not end the worker. It may add to the queue. If this future is dropped during a flush, that batch is
-    /// lost, and counts as failed; at any other time nothing is, and another worker may go on. After each try and each
-    /// batch other tasks of the executor have their turn.
+    /// after it they are gone, unless it fails ([`FlushOutcome`]) and is to be [retried](BatchQueueIn::retry). Then it
+    /// is called again with what it left in the list, so one that takes out what has arrived has only the rest retried;
+    /// a failure does not end the worker. It may add to the queue. If this future is dropped during a flush, that batch
+    /// is lost, and counts as failed; at any other time nothing is, and another worker may go on. After each try and
+    /// each batch other tasks of the executor have their turn.
     ///
     /// # Errors
     ///
@@ -222,7 +223,7 @@ where
         &'a self,
         mut poll: impl FnMut(&mut InLine<'a, B, W, L, T>, &Context<'_>) -> Result<R, Option<Instant>>,
     ) -> R {
-        let mut in_line = InLine { queue: self, place: Place::default() };
+        let mut in_line = InLine { queue: self, waiter: Waiter::default() };
         let (mut sleep, mut sleeps_until) = (pin!(None), None);
         poll_fn(|cx| {
             let mut was_asleep = false;
@@ -245,7 +246,7 @@ where
     }
 }
 
-/// A place in line, left when dropped.
+/// Somebody in line, who leaves when this is dropped.
 struct InLine<'a, B, W, L, T>
 where
     B: BatchBuffer,
@@ -254,7 +255,7 @@ where
     T: Clock,
 {
     queue: &'a Queue<B, W, L, T>,
-    place: Place,
+    waiter: Waiter,
 }
 
 impl<B, W, L, T> InLine<'_, B, W, L, T>
@@ -271,20 +272,20 @@ where
         weight: u32,
         cx: &Context<'_>,
     ) -> Result<Result<(), AddError<B::Item>>, Option<Instant>> {
-        let (queue, place) = (self.queue, &mut self.place);
+        let (queue, waiter) = (self.queue, &mut self.waiter);
         let Some(offered) = item.take() else { return Err(None) };
-        let mut push = queue.offer(offered, |queue, item, now| queue.push(item, weight, now, place));
+        let mut push = queue.offer(offered, |queue, item, now| queue.push(item, weight, now, waiter));
         if let Push::Refused(AddError::Full(back)) = push {
             let (now, context) = (queue.timer().now(), queue.lock().context());
             let mut waker = Some(cx.waker().clone());
-            push = queue.offer(back, |queue, item, pushed_at| match queue.push(item, weight, pushed_at, place) {
+            push = queue.offer(back, |queue, item, pushed_at| match queue.push(item, weight, pushed_at, waiter) {
                 Push::Refused(AddError::Full(item)) if !queue.is_inside(cx.waker(), context) => {
-                    queue.wait_for_room(item, now, place, &mut waker)
+                    queue.wait_for_room(item, now, waiter, &mut waker)
                 }
                 other => other,
             });
         }
-        self.place.former = None;
+        self.waiter.former = None;
         match push {
             Push::Accepted(wake) => {
                 queue.wake(wake);
@@ -306,10 +307,10 @@ where
     fn poll_stop(&mut self, cx: &Context<'_>) -> Result<(), Option<Instant>> {
         let context = self.queue.lock().context();
         let mut waker = Some(cx.waker().clone());
-        let place = &mut self.place;
+        let waiter = &mut self.waiter;
         let waits = self.queue.with_lock(|queue| {
             let is_over = queue.is_over() || queue.is_inside(cx.waker(), context);
-            (!is_over).then(|| queue.wait(place, &mut waker))
+            (!is_over).then(|| queue.wait(waiter, &mut waker))
         });
         match waits {
             None => Ok(()),
@@ -327,8 +328,8 @@ where
     T: Clock,
 {
     fn drop(&mut self) {
-        if self.place.ticket.is_some() {
-            let wake = self.queue.with_lock(|queue| queue.leave(&mut self.place));
+        if self.waiter.ticket.is_some() {
+            let wake = self.queue.with_lock(|queue| queue.leave(&mut self.waiter));
             self.queue.wake(wake);
         }
     }

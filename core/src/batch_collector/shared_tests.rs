@@ -149,7 +149,7 @@ fn an_item_that_came_after_the_clock_was_read_is_not_flushed_early() {
     let clock = ManualClock::default();
     let read = clock.now();
     clock.advance(Duration::from_secs(2));
-    let Push::Accepted(_) = machine.push(1, 1, Some(clock.now()), &mut Place::default()) else { panic!("room") };
+    let Push::Accepted(_) = machine.push(1, 1, Some(clock.now()), &mut Waiter::default()) else { panic!("room") };
     let (mut items, mut waker) = (Items::new(), None);
     let Fetch::Behind(at) = machine.fetch(&mut items, read, None, false, &mut waker) else { panic!("read again") };
     assert_eq!(at, clock.now());
@@ -330,7 +330,7 @@ fn an_item_that_came_while_the_clock_was_read_again_is_no_step_back() {
     let (mut items, mut waker) = (Items::new(), None);
     for secs in [2, 3] {
         let at = Some(Instant::from_secs(secs));
-        let Push::Accepted(_) = machine.push(1, 1, at, &mut Place::default()) else { panic!("room") };
+        let Push::Accepted(_) = machine.push(1, 1, at, &mut Waiter::default()) else { panic!("room") };
     }
     let seen = Instant::from_secs(2);
     let Fetch::Behind(at) = machine.fetch(&mut items, seen, Some(seen), false, &mut waker) else {

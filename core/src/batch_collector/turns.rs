@@ -21,7 +21,7 @@ pub(super) enum Worker {
 
 /// Where a task waits.
 #[derive(Default)]
-pub(super) struct Place {
+pub(super) struct Waiter {
     pub(super) ticket: Option<Ticket>,
     /// A former waker, to be dropped outside the lock.
     pub(super) former: Option<Waker>,
@@ -39,7 +39,7 @@ pub(super) struct Wake {
 pub(super) struct Turns {
     /// Once stopped: where in line the adders end.
     pub(super) stopped: Option<Ticket>,
-    /// Who was woken in this round or before and has not come by then loses the place.
+    /// Who was woken in this round or before and has not come by then is let go.
     pub(super) end: Option<(u32, Instant)>,
     /// How many times in a row nobody came; each time twice as many are woken.
     pub(super) missed: u32,

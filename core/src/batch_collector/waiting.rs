@@ -7,7 +7,7 @@ use heapless::Vec;
 use super::{
     AddError, BatchBuffer, BatchQueueIn,
     queue::Push,
-    turns::{Place, Wake, Worker},
+    turns::{Waiter, Wake, Worker},
 };
 use crate::foundation::{
     storage::Storage,
@@ -17,18 +17,19 @@ use crate::foundation::{
 /// How long the turn of one that was woken lasts.
 const TURN: Span = Span::from_nanos(10_000_000);
 
-/// How often those look again for whom there is no place in line.
+/// How often those look again for whom there is no room in line.
 pub(super) const CROWDED: Span = Span::from_nanos(1_000_000);
 
 impl<B, W: Storage> BatchQueueIn<B, W> {
     /// How many of those in line may go.
-    pub(super) fn places(&self) -> usize {
+    pub(super) fn may_go(&self) -> usize {
         self.schedule.room().saturating_mul(1_usize.checked_shl(self.turns.missed).unwrap_or(usize::MAX))
     }
 
-    /// How many are in line before this one. Whoever has lost the place, because it did not come, is before all others.
-    pub(super) fn ahead(&self, place: &Place) -> usize {
-        place.ticket.map_or(self.line.len(), |ticket| self.line.ahead(ticket).unwrap_or(0))
+    /// How many are in line before this one. Whoever is not in line any more, because it did not come, is before all
+    /// others.
+    pub(super) fn ahead(&self, waiter: &Waiter) -> usize {
+        waiter.ticket.map_or(self.line.len(), |ticket| self.line.ahead(ticket).unwrap_or(0))
     }
 
     /// True if waiting would be waiting for oneself: this is called inside the flush.
@@ -40,13 +41,13 @@ impl<B, W: Storage> BatchQueueIn<B, W> {
         }
     }
 
-    /// Waits in line; false if there is no place left. The former waker, or one that was not needed, stays in `waker`.
-    pub(super) fn wait(&mut self, place: &mut Place, waker: &mut Option<Waker>) -> bool {
-        match place.ticket {
+    /// Waits in line; false if there is no room left. The former waker, or one that was not needed, stays in `waker`.
+    pub(super) fn wait(&mut self, waiter: &mut Waiter, waker: &mut Option<Waker>) -> bool {
+        match waiter.ticket {
             Some(ticket) if self.line.ahead(ticket).is_some() => self.line.stay(ticket, waker),
-            _ => place.ticket = self.line.join(waker),
+            _ => waiter.ticket = self.line.join(waker),
         }
-        place.ticket.is_some()
+        waiter.ticket.is_some()
     }
 
     /// Marks that the worker polls the flush from now on, in this context. Returns the former waker.
@@ -103,7 +104,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         &mut self,
         item: B::Item,
         now: Instant,
-        place: &mut Place,
+        waiter: &mut Waiter,
         waker: &mut Option<Waker>,
     ) -> Push<B::Item> {
         // A flush cannot have begun later than now: the clock has stepped back.
@@ -114,14 +115,14 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         }
         // Between two flushes, when one stalls cannot be said: then nobody looks again and again, however soon that is.
         let look_at = if self.flushes_since.is_some() { stalls_at } else { stalls_at.later(now.after(TURN)) };
-        let until = if self.wait(place, waker) { look_at } else { look_at.earlier(now.after(CROWDED)) };
+        let until = if self.wait(waiter, waker) { look_at } else { look_at.earlier(now.after(CROWDED)) };
         Push::Waiting(item, (until < Instant::MAX).then_some(until))
     }
 
-    /// Leaves the line, if in it, so that others may go on; its waker is left in `place`.
-    pub(super) fn leave(&mut self, place: &mut Place) -> Wake {
-        let Some(ticket) = place.ticket.take() else { return Wake::default() };
-        place.former = self.line.leave(ticket);
+    /// Leaves the line, if in it, so that others may go on; its waker is left in `waiter`.
+    pub(super) fn leave(&mut self, waiter: &mut Waiter) -> Wake {
+        let Some(ticket) = waiter.ticket.take() else { return Wake::default() };
+        waiter.former = self.line.leave(ticket);
         let in_line = self.next_in_line();
         // Somebody's turn begins that the worker knows nothing of.
         let worker = if in_line.is_some() && self.turns.end.is_none() { self.rouse_worker() } else { None };
@@ -132,7 +133,7 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
     /// wait for the end, once it is over.
     pub(super) fn next_in_line(&mut self) -> Option<Waker> {
         match self.turns.stopped {
-            None => self.line.next_within(self.places()),
+            None => self.line.next_within(self.may_go()),
             Some(_) if self.is_over() => self.line.dismiss(self.line.end()),
             Some(adders_end) => self.line.dismiss(adders_end),
         }
@@ -146,8 +147,8 @@ impl<B: BatchBuffer, W: Storage> BatchQueueIn<B, W> {
         }
     }
 
-    /// Lets those go who were woken a turn ago and have not come, so that others may. Says when to look again: at once, if
-    /// there is somebody to be woken.
+    /// Lets those go who were woken a turn ago and have not come, so that others may. Says when to look again: at once,
+    /// if there is somebody to be woken.
     pub(super) fn take_turns(&mut self, now: Instant) -> (Option<Instant>, Wake) {
         let mut wake = Wake::default();
         // A turn that ends later than one from now was begun before the clock stepped back.

@@ -145,8 +145,8 @@ where
         poll_flush(self.queue, flush)
     }
 
-    /// Awaits something else before the next try, such as a sleep, while adders in line have their turns. Then other tasks
-    /// of the executor have theirs, however soon that was.
+    /// Awaits something else before the next try, such as a sleep, while adders in line have their turns. Then other
+    /// tasks of the executor have theirs, however soon that was.
     pub fn pausing<F: Future>(&self, pause: F) -> impl Future<Output = F::Output> + use<'a, B, W, L, T, F> {
         poll_pause(self.queue, pause)
     }
@@ -172,8 +172,8 @@ where
     /// Counts what became of the batch, without waiting. True if it is to be flushed again, because it failed, some are
     /// `left`, and you want it `again`.
     ///
-    /// Of a batch that failed all but those that are left have arrived, or none if none is left. After false, what is still
-    /// in [`items`](Self::items) has failed for good; what was delivered is dropped.
+    /// Of a batch that failed all but those that are left have arrived, or none if none is left. After false, what is
+    /// still in [`items`](Self::items) has failed for good; what was delivered is dropped.
     pub fn complete(&mut self, outcome: FlushOutcome, left: usize, again: bool) -> bool {
         let done = self.queue.with_lock(|queue| queue.complete(outcome, left, again));
         self.attempt = if done.is_some() { 0 } else { self.attempt.saturating_add(1) };

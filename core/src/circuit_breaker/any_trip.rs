@@ -20,8 +20,8 @@ use crate::foundation::{
 
 /// Any [`Trip`](super::Trip), chosen at run time: what a server reads from a file.
 ///
-/// It decides as [`Consecutive`], [`CallWindow`](super::CallWindow) or [`TimeWindow`](super::TimeWindow) does. The memory of
-/// a window comes from `S`, and is allocated for the first call that is counted in it.
+/// It decides as [`Consecutive`], [`CallWindow`](super::CallWindow) or [`TimeWindow`](super::TimeWindow) does. The
+/// memory of a window comes from `S`, and is allocated for the first call that is counted in it.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AnyTrip<S> {
@@ -58,7 +58,8 @@ impl<S> AnyTrip<S> {
         Self::of(Kind::Time { buckets, bucket, limits: Limits::new(failures, MIN_CALLS) })
     }
 
-    /// Judges from this many calls on: at most those of a window of calls; a trip by consecutive failures has no such limit.
+    /// Judges from this many calls on: at most those of a window of calls; a trip by consecutive failures has no such
+    /// limit.
     #[must_use]
     pub const fn min_calls(mut self, min_calls: NonZeroU32) -> Self {
         match &mut self.kind {

@@ -12,11 +12,11 @@ use crate::foundation::time::Instant;
 ///
 /// It is closed at first: calls pass, and it counts how they end. When its [`Trip`](super::Trip) says so it opens, and
 /// refuses every call for the time that its [`Reset`] says. After that it is half-open: it admits exactly
-/// [`Reset::probes`] calls, closes when they succeed, and opens again when one fails. A result that belongs to an earlier
-/// state changes nothing. A probe that never reports loses its slot after [`Reset::lease`].
+/// [`Reset::probes`] calls, closes when they succeed, and opens again when one fails. A result that belongs to an
+/// earlier state changes nothing. A probe that never reports loses its slot after [`Reset::lease`].
 ///
-/// A call that hangs fails only if its time is limited: set [`Reset::call_timeout`]. Then a permit that comes back, or is
-/// dropped in its guard, at that age or later is a failure.
+/// A call that hangs fails only if its time is limited: set [`Reset::call_timeout`]. Then a permit that comes back, or
+/// is dropped in its guard, at that age or later is a failure.
 ///
 /// ```
 /// use core::time::Duration;
@@ -46,8 +46,8 @@ use crate::foundation::time::Instant;
 /// # Cost
 ///
 /// Every operation is O(1), except that [`TimeWindow`](super::TimeWindow) takes O(buckets) after a pause. With
-/// [`Consecutive`] it is 160 bytes, of which 64 are counts and 56 settings; [`Breakers`](super::Breakers) have those once
-/// for all keys.
+/// [`Consecutive`] it is 160 bytes, of which 64 are counts and 56 settings; [`Breakers`](super::Breakers) have those
+/// once for all keys.
 #[derive(Clone, Debug)]
 pub struct CircuitBreaker<P: TripPolicy = Consecutive> {
     control: Control<P>,
@@ -72,7 +72,8 @@ impl<P: TripPolicy> CircuitBreaker<P> {
         self.control.acquire(Some(&mut self.cell), now)
     }
 
-    /// Tells how the call ended that `permit` admitted. At [`Reset::call_timeout`] or later it is a failure in any case.
+    /// Tells how the call ended that `permit` admitted. At [`Reset::call_timeout`] or later it is a failure in any
+    /// case.
     ///
     /// A permit of another breaker is taken for one of this: keep them apart.
     #[inline]
@@ -125,21 +126,22 @@ impl<P: TripPolicy> CircuitBreaker<P> {
 
     /// Decides by other settings from now on; state, mode and counts stay.
     ///
-    /// - **Closed**: the window is kept if its shape is the same (as many calls, or as many buckets of the same length), else
-    ///   it is empty. Calls stay counted as they were judged. If what is kept reaches the new limits, the breaker opens now.
+    /// - **Closed**: the window is kept if its shape is the same (as many calls, or as many buckets of the same
+    ///   length), else it is empty. Calls stay counted as they were judged. If what is kept reaches the new limits, the
+    ///   breaker opens now.
     /// - **Open**: it becomes half-open when it would have, or after the new open time from now, whichever is sooner.
-    /// - **Half-open**: it closes now if as many probes have succeeded as the new settings ask for; probes that are out keep
-    ///   their place for the new lease from now at most.
+    /// - **Half-open**: it closes now if as many probes have succeeded as the new settings ask for; probes that are out
+    ///   keep their place for the new lease from now at most.
     ///
-    /// Calls that are under way are judged by the new settings when they end. The generator of [`Reset::jitter`] goes on;
-    /// the new seed is not used.
+    /// Calls that are under way are judged by the new settings when they end. The generator of [`Reset::jitter`] goes
+    /// on; the new seed is not used.
     pub fn set_settings(&mut self, trip: P, reset: Reset, now: Instant) {
         let former = self.control.replace(trip, reset);
         self.control.take_over(&former, &mut self.cell, now);
     }
 
-    /// Opens the breaker for the open time that its [`Reset`] says, whatever its calls came to; those that are under way no
-    /// longer count. To keep it open, see [`BreakerMode::ForcedOpen`].
+    /// Opens the breaker for the open time that its [`Reset`] says, whatever its calls came to; those that are under
+    /// way no longer count. To keep it open, see [`BreakerMode::ForcedOpen`].
     #[doc(alias("trip", "force_open"))]
     pub fn open(&mut self, now: Instant) {
         self.control.open_now(&mut self.cell, now);
@@ -151,8 +153,8 @@ impl<P: TripPolicy> CircuitBreaker<P> {
         self.control.last_transition()
     }
 
-    /// For adapters: what `f` returns, and the changes of state that it brought, to be told outside the lock. `f` makes one
-    /// call of this breaker.
+    /// For adapters: what `f` returns, and the changes of state that it brought, to be told outside the lock. `f` makes
+    /// one call of this breaker.
     pub fn telling<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> (R, [Option<Transition>; 2]) {
         let before = self.control.transitions();
         let result = f(self);
@@ -177,8 +179,8 @@ impl<P: TripPolicy> CircuitBreaker<P> {
 
     /// For adapters that let the calls of a healthy breaker pass without its lock. While this is some generation, calls
     /// may be admitted by [`Permit::calm`] and succeed without a word here, if [`merge`](Self::merge) tells of them
-    /// before anything else is done with the breaker, and none succeeds at its [`call_deadline`](Self::call_deadline) or
-    /// later.
+    /// before anything else is done with the breaker, and none succeeds at its [`call_deadline`](Self::call_deadline)
+    /// or later.
     #[must_use]
     pub fn calm_generation(&self) -> Option<u32> {
         self.control.calm_generation(&self.cell).map(Generation::get)

@@ -17,8 +17,8 @@ use crate::foundation::{
     time::Instant,
 };
 
-/// Circuit breakers by key: a [`CircuitBreaker`](super::CircuitBreaker) for each host or peer, with room for `N` keys that
-/// fail.
+/// Circuit breakers by key: a [`CircuitBreaker`](super::CircuitBreaker) for each host or peer, with room for `N` keys
+/// that fail.
 ///
 /// A key without an entry has a new breaker, so a key that never fails takes no memory (with a window, from its first
 /// result on).
@@ -39,21 +39,21 @@ use crate::foundation::{
 ///
 /// # When it is full
 ///
-/// The next key that needs an entry takes over one of the first kind that is found; 32 entries are looked at, going round,
-/// so with up to 32 entries one is always found if there is any:
+/// The next key that needs an entry takes over one of the first kind that is found; 32 entries are looked at, going
+/// round, so with up to 32 entries one is always found if there is any:
 ///
 /// - a closed breaker with nothing against its key: no failure, and no failed or slow call in its window;
 /// - an open or half-open one that nobody has asked for during the longest open time after they might have;
-/// - any closed one that nobody has told anything for a minute, and for the longest open time, the window's span, and two
-///   [leases](Reset::lease) (if it or the [`call_timeout`](Reset::call_timeout) is set).
+/// - any closed one that nobody has told anything for a minute, and for the longest open time, the window's span, and
+///   two [leases](Reset::lease) (if it or the [`call_timeout`](Reset::call_timeout) is set).
 ///
-/// If there is none, calls for that key are permitted without tracking (fail open); [`untracked`](BreakersIn::untracked)
-/// counts them. No call is ever refused for lack of memory, no open breaker is forgotten before it is due, and no failure
-/// within the time above.
+/// If there is none, calls for that key are permitted without tracking (fail open);
+/// [`untracked`](BreakersIn::untracked) counts them. No call is ever refused for lack of memory, no open breaker is
+/// forgotten before it is due, and no failure within the time above.
 /// [`cleanup`](BreakersIn::cleanup) is stricter: it lets go only of what is as good as new.
 ///
-/// A result whose key has no entry counts for a new one, whenever its call began. So results of slow calls are never lost;
-/// one whose breaker had opened and was forgotten while the call was under way counts once more.
+/// A result whose key has no entry counts for a new one, whenever its call began. So results of slow calls are never
+/// lost; one whose breaker had opened and was forgotten while the call was under way counts once more.
 ///
 /// # Cost
 ///
@@ -129,10 +129,28 @@ impl<K, P: TripPolicy, S: Storage, H> BreakersIn<K, P, S, H> {
     /// Every breaker decides by other settings from now on, as
     /// [`CircuitBreaker::set_settings`](super::CircuitBreaker::set_settings) says. O(capacity).
     pub fn set_settings(&mut self, trip: P, reset: Reset, now: Instant) {
+        self.set_settings_telling(trip, reset, now, |_, _| {});
+    }
+
+    /// For adapters: [`set_settings`](Self::set_settings) that tells what opens or closes by it.
+    pub fn set_settings_telling(
+        &mut self,
+        trip: P,
+        reset: Reset,
+        now: Instant,
+        mut changed: impl FnMut(&K, [Option<Transition>; 2]),
+    ) {
         let former = self.control.replace(trip, reset);
         for slot in 0..self.table.slots() {
+            let before = self.control.transitions();
             if let Some(cell) = self.table.get_mut(slot) {
                 self.control.take_over(&former, cell, now);
+            }
+            let transitions = self.control.transitions_since(before);
+            if transitions.iter().any(Option::is_some)
+                && let Some((key, _)) = self.table.get(slot)
+            {
+                changed(key, transitions);
             }
         }
     }
@@ -153,8 +171,8 @@ impl<K, P: TripPolicy, S: Storage, H> BreakersIn<K, P, S, H> {
         self.control.last_transition()
     }
 
-    /// For adapters: what `f` returns, and the changes of state that it brought, to be told outside the lock. `f` makes one
-    /// call of this table.
+    /// For adapters: what `f` returns, and the changes of state that it brought, to be told outside the lock. `f` makes
+    /// one call of this table.
     pub fn telling<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> (R, [Option<Transition>; 2]) {
         let before = self.control.transitions();
         let result = f(self);
@@ -216,8 +234,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
     /// in any case.
     ///
     /// A permit of another key is taken for one of this key: keep them apart. A key that loses its entry to this one is
-    /// dropped here; behind a lock, [`record_existing`](Self::record_existing) and [`record_new`](Self::record_new) keep
-    /// what keys do when they are cloned and dropped out of it.
+    /// dropped here; behind a lock, [`record_existing`](Self::record_existing) and [`record_new`](Self::record_new)
+    /// keep what keys do when they are cloned and dropped out of it.
     pub fn record(&mut self, key: &K, permit: Permit, outcome: Outcome, now: Instant)
     where
         K: Clone,
@@ -252,8 +270,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         true
     }
 
-    /// For adapters: [`record_existing`](Self::record_existing) with a key to keep. A key for which there is no use (this
-    /// one, or one that has lost its entry to it) is given back, to be dropped where that does no harm.
+    /// For adapters: [`record_existing`](Self::record_existing) with a key to keep. A key for which there is no use
+    /// (this one, or one that has lost its entry to it) is given back, to be dropped where that does no harm.
     #[must_use = "drop it outside the lock"]
     pub fn record_new(
         &mut self,
@@ -321,8 +339,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         slot.and_then(|slot| self.table.get(slot)).map_or(BreakerState::Closed, |(_, cell)| cell.state())
     }
 
-    /// Closes the breaker of `key` and forgets its past; calls that are under way no longer count, as long as it has its
-    /// entry. False, and nothing done, if it has none, which is as good as new.
+    /// Closes the breaker of `key` and forgets its past; calls that are under way no longer count, as long as it has
+    /// its entry. False, and nothing done, if it has none, which is as good as new.
     pub fn close<Q>(&mut self, key: &Q) -> bool
     where
         K: Borrow<Q>,
@@ -334,8 +352,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         true
     }
 
-    /// Opens the breaker of `key` for the open time that its [`Reset`] says; calls that are under way no longer count. False,
-    /// and nothing done, if it has no entry and there is none to be had.
+    /// Opens the breaker of `key` for the open time that its [`Reset`] says; calls that are under way no longer count.
+    /// False, and nothing done, if it has no entry and there is none to be had.
     #[doc(alias("trip", "force_open"))]
     pub fn open(&mut self, key: &K, now: Instant) -> bool
     where
@@ -345,8 +363,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         self.open_existing(hash, key, now) || self.open_new(hash, key.clone(), now).is_ok()
     }
 
-    /// For adapters: [`open`](Self::open) for a borrowed form of the key whose [`hash`](Self::hash) is known. False, and
-    /// nothing done, if it has no entry: call [`open_new`](Self::open_new) then.
+    /// For adapters: [`open`](Self::open) for a borrowed form of the key whose [`hash`](Self::hash) is known. False,
+    /// and nothing done, if it has no entry: call [`open_new`](Self::open_new) then.
     #[must_use = "if it is false, nothing is open yet"]
     pub fn open_existing<Q>(&mut self, hash: u64, key: &Q, now: Instant) -> bool
     where
@@ -358,8 +376,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         true
     }
 
-    /// For adapters: [`open_existing`](Self::open_existing) with a key to keep. A key for which there is no use is given
-    /// back, to be dropped where that does no harm.
+    /// For adapters: [`open_existing`](Self::open_existing) with a key to keep. A key for which there is no use is
+    /// given back, to be dropped where that does no harm.
     ///
     /// # Errors
     ///
@@ -389,9 +407,9 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
     /// Forgets every breaker that is as good as new, and tells how many; never needed, since a full table makes room by
     /// itself. O(capacity).
     ///
-    /// As good as new is a breaker that has never opened and in which no call counts, and one that nobody has told anything
-    /// for ten minutes, the longest open time, the window's span, and two [leases](Reset::lease). So it blinds no breaker,
-    /// however often it is called.
+    /// As good as new is a breaker that has never opened and in which no call counts, and one that nobody has told
+    /// anything for ten minutes, the longest open time, the window's span, and two [leases](Reset::lease). So it blinds
+    /// no breaker, however often it is called.
     #[doc(alias("purge", "evict"))]
     pub fn cleanup(&mut self, now: Instant) -> usize {
         let before = self.len();
@@ -402,8 +420,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         before.saturating_sub(self.len())
     }
 
-    /// For adapters: one step of [`cleanup`](Self::cleanup), which forgets the first such breaker in slot `from` or later,
-    /// and gives the slot and the key, to be dropped outside a lock. O(capacity).
+    /// For adapters: one step of [`cleanup`](Self::cleanup), which forgets the first such breaker in slot `from` or
+    /// later, and gives the slot and the key, to be dropped outside a lock. O(capacity).
     pub fn forget_next(&mut self, from: usize, now: Instant) -> Option<(usize, K)> {
         (from..self.table.slots()).find_map(|slot| {
             let is_as_new = self.control.is_as_new(self.table.get_mut(slot)?, now);
@@ -444,8 +462,8 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         self.untracked = self.untracked.saturating_add(1);
     }
 
-    /// The key that has lost its entry, if one had to; an error if every entry is taken, and none of the next [`SEARCH`] is
-    /// idle.
+    /// The key that has lost its entry, if one had to; an error if every entry is taken, and none of the next
+    /// [`SEARCH`] is idle.
     fn make_room(&mut self, now: Instant) -> Result<Option<K>, ()> {
         if !self.table.is_full() {
             return Ok(None);

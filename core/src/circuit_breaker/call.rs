@@ -51,8 +51,8 @@ impl<V, E> Classify<V, E> for OkOrErr {
 }
 
 pin_project! {
-    /// The future of a call under a breaker, made by the `call` and `call_with` of each. The breaker is asked when it is
-    /// first polled.
+    /// The future of a call under a breaker, made by the `call` and `call_with` of each. The breaker is asked when it
+    /// is first polled.
     ///
     /// `A` is the breaker, `F` the call, `C` what [classifies](Classify) its outcome. It has a name so that it can be
     /// kept in a struct, and be the `Future` of a `tower` service.

@@ -11,8 +11,8 @@ use crate::foundation::time::{Instant, Span};
 const FAILED: u8 = 1;
 const SLOW: u8 = 2;
 
-/// A count-based sliding window: opens a circuit breaker at a failure rate (or slow call rate) threshold over the last `N`
-/// calls. `N` + 16 bytes a breaker, O(1) a call.
+/// A count-based sliding window: opens a circuit breaker at a failure rate (or slow call rate) threshold over the last
+/// `N` calls. `N` + 16 bytes a breaker, O(1) a call.
 ///
 /// Each call pushes out the one that is `N` calls older, so a long healthy past hides nothing.
 ///
@@ -58,8 +58,8 @@ impl<const N: usize> CallWindow<N> {
         self
     }
 
-    /// Opens also when at least `share` of the calls took `limit` or longer, whether they failed or not. A probe that is
-    /// slow counts as failed.
+    /// Opens also when at least `share` of the calls took `limit` or longer, whether they failed or not. A probe that
+    /// is slow counts as failed.
     #[doc(alias("slow call rate threshold", "slowCallDurationThreshold"))]
     #[must_use]
     pub const fn slow_calls(mut self, limit: Duration, share: Percent) -> Self {

@@ -19,8 +19,8 @@ pub(super) const NEW: Generation = NonZeroU32::MIN.saturating_add(1);
 /// What one breaker remembers.
 #[derive(Clone, Debug)]
 pub(super) struct Cell<W> {
-    /// Closed: when it was last told of a call. Open: when it becomes half-open. Half-open: when the slots of the silent
-    /// probes are given to others.
+    /// Closed: when it was last told of a call. Open: when it becomes half-open. Half-open: when the slots of the
+    /// silent probes are given to others.
     at: Halves,
     generation: Generation,
     /// The first generation of this state: a half-open one takes a new generation whenever a lease ends.
@@ -241,8 +241,8 @@ impl<P: TripPolicy> Control<P> {
         }
     }
 
-    /// What an outcome means after so long a call, and whether that was slow. It is [`Outcome::Dropped`] only for a call
-    /// that counts for nothing but its slowness, and never [`Outcome::Panicked`].
+    /// What an outcome means after so long a call, and whether that was slow. It is [`Outcome::Dropped`] only for a
+    /// call that counts for nothing but its slowness, and never [`Outcome::Panicked`].
     #[inline]
     fn verdict(&self, permit: &Permit, outcome: Outcome, now: Instant) -> (Outcome, bool) {
         let slow = self.trip.is_slow(permit.started_at, now);
@@ -287,7 +287,8 @@ impl<P: TripPolicy> Control<P> {
         }
     }
 
-    /// Counts a result whose breaker is not there, if a breaker that is not there would not differ from a new one after it.
+    /// Counts a result whose breaker is not there, if a breaker that is not there would not differ from a new one after
+    /// it.
     pub(super) fn pass_over(&mut self, permit: &Permit, outcome: Outcome, now: Instant) -> bool {
         let (outcome, _slow) = self.verdict(permit, outcome, now);
         let says_nothing = permit.generation == UNTRACKED
@@ -348,8 +349,8 @@ impl<P: TripPolicy> Control<P> {
         is_untouched || now >= since.after(self.reset.memory()) && !self.trip.reaches_back_to(since, now)
     }
 
-    /// True if a full table may give the place of this breaker to another key: nothing speaks against its key, or that is
-    /// so long ago that another needs the room more.
+    /// True if a full table may give the place of this breaker to another key: nothing speaks against its key, or that
+    /// is so long ago that another needs the room more.
     pub(super) fn is_idle(&self, cell: &mut Cell<P::Window>, now: Instant) -> bool {
         let since = self.quiet_since(cell, now);
         match cell.state {

@@ -25,8 +25,8 @@ impl<R: FnMut(Permit, Outcome)> ReportOutcome for R {
 /// A permit for one call that reports its outcome to the circuit breaker, at the latest when it is dropped.
 ///
 /// Dropped without an outcome it counts as [`Outcome::Dropped`]: as a failure at
-/// [`Reset::call_timeout`](super::Reset::call_timeout) or later, as slow after the limit of slow calls, and before that as
-/// [`Reset::on_drop`](super::Reset::on_drop) says, which is to ignore it. A call that panics counts as
+/// [`Reset::call_timeout`](super::Reset::call_timeout) or later, as slow after the limit of slow calls, and before that
+/// as [`Reset::on_drop`](super::Reset::on_drop) says, which is to ignore it. A call that panics counts as
 /// [`Outcome::Panicked`]. A probe's slot is free for another in any case.
 ///
 /// Its type can be written down, so that it can be kept in a struct: see `try_acquire` of each breaker.
@@ -82,8 +82,8 @@ impl<R: ReportOutcome> CallGuard<R> {
         }
     }
 
-    /// Polls the call, and reports its outcome when it has ended: for a future that is written by hand, and does more than
-    /// [`GuardedCall`](super::GuardedCall). It is not cut off.
+    /// Polls the call, and reports its outcome when it has ended: for a future that is written by hand, and does more
+    /// than [`GuardedCall`](super::GuardedCall). It is not cut off.
     ///
     /// ```
     /// use core::{pin::Pin, task::{Context, Poll}};

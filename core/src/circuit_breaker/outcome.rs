@@ -21,7 +21,8 @@ pub enum Outcome {
     Panicked,
     /// It failed, and the other side asked to be left alone for this long (`Retry-After`).
     ///
-    /// If this failure opens the breaker, it stays open at least that long, within [`Reset::up_to`](super::Reset::up_to).
+    /// If this failure opens the breaker, it stays open at least that long, within
+    /// [`Reset::up_to`](super::Reset::up_to).
     RetryAfter(Duration),
     /// It succeeded.
     Success,
@@ -49,9 +50,9 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// For adapters: a permit of a breaker that is [calm](super::CircuitBreaker::calm_generation), for a call that begins
-    /// now. Where there is no [`call_timeout`](super::Reset::call_timeout), pass [`Instant::MAX`]: such a call is never slow,
-    /// and never too long, whatever the settings are when it ends.
+    /// For adapters: a permit of a breaker that is [calm](super::CircuitBreaker::calm_generation), for a call that
+    /// begins now. Where there is no [`call_timeout`](super::Reset::call_timeout), pass [`Instant::MAX`]: such a call
+    /// is never slow, and never too long, whatever the settings are when it ends.
     pub const fn calm(generation: u32, now: Instant) -> Self {
         let generation = match Generation::new(generation) {
             Some(generation) => generation,
@@ -112,8 +113,8 @@ pub enum BreakerError<E> {
         /// As in [`Open::retry_at`].
         retry_at: Instant,
     },
-    /// The call was cut off at [`Reset::call_timeout`](super::Reset::call_timeout), which counts as a failure. What it did
-    /// at the other side is unknown.
+    /// The call was cut off at [`Reset::call_timeout`](super::Reset::call_timeout), which counts as a failure. What it
+    /// did at the other side is unknown.
     TimedOut,
 }
 
@@ -255,7 +256,8 @@ pub struct WindowStats {
     pub slow_calls: u32,
 }
 
-/// Manual control of a circuit breaker: automatic, forced open, forced closed, or observe only (metrics only, dark launch).
+/// Manual control of a circuit breaker: automatic, forced open, forced closed, or observe only (metrics only, dark
+/// launch).
 ///
 /// ```
 /// use core::time::Duration;
@@ -275,8 +277,8 @@ pub enum BreakerMode {
     /// The breaker decides.
     #[default]
     Automatic,
-    /// Every call passes, and no result is judged, those of calls that began before included. The state beneath stays as
-    /// it is.
+    /// Every call passes, and no result is judged, those of calls that began before included. The state beneath stays
+    /// as it is.
     ForcedClosed,
     /// No call passes, and no result is judged. The state beneath stays as it is.
     ForcedOpen,

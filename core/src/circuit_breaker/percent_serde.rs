@@ -1,4 +1,5 @@
-//! How a share is written down: `"50%"` where people read it, else in permille. A bare number of a person's would be either.
+//! How a share is written down: `"50%"` where people read it, else in permille. A bare number of a person's would be
+//! either.
 
 use core::fmt;
 

@@ -8,8 +8,8 @@ use crate::foundation::time::{Instant, Span};
 /// The recovery settings of a circuit breaker: how long it stays open (wait duration in open state), how many probes
 /// close it (permitted number of calls in half-open state), and how long a call may take (time limiter).
 ///
-/// Set [`call_timeout`](Self::call_timeout) for everything that can hang: a call that never ends never fails, so without it
-/// the breaker does not notice a service that takes requests and never answers.
+/// Set [`call_timeout`](Self::call_timeout) for everything that can hang: a call that never ends never fails, so
+/// without it the breaker does not notice a service that takes requests and never answers.
 ///
 /// ```
 /// use core::time::Duration;
@@ -198,12 +198,12 @@ impl Reset {
     }
 
     /// How long a half-open breaker waits for probes that do not report, counted from the last probe that it admitted.
-    /// By default twice the [`call_timeout`](Self::call_timeout); without one ten minutes, or the longest open time if that
-    /// is longer. Make it no shorter than a call can take.
+    /// By default twice the [`call_timeout`](Self::call_timeout); without one ten minutes, or the longest open time if
+    /// that is longer. Make it no shorter than a call can take.
     ///
-    /// When a lease of at least the `call_timeout` ends the breaker opens again, for the probes have failed by then. Any
-    /// other lease gives the silent probes' slots to new ones; a result that comes later still counts while the breaker is
-    /// half-open. A permit that is dropped gives its slot back at once, so only lost ones wait for this.
+    /// When a lease of at least the `call_timeout` ends the breaker opens again, for the probes have failed by then.
+    /// Any other lease gives the silent probes' slots to new ones; a result that comes later still counts while the
+    /// breaker is half-open. A permit that is dropped gives its slot back at once, so only lost ones wait for this.
     #[doc(alias = "maxWaitDurationInHalfOpenState")]
     #[must_use]
     pub const fn lease(mut self, lease: Duration) -> Self {

@@ -43,8 +43,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
-    /// it was cut off.
+    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed,
+    /// [`BreakerError::TimedOut`] if it was cut off.
     pub const fn call<V, E, F>(&self, call: F) -> GuardedCall<&Self, F>
     where
         F: Future<Output = Result<V, E>>,
@@ -259,8 +259,8 @@ where
     ///
     /// # Errors
     ///
-    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
-    /// it was cut off.
+    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed,
+    /// [`BreakerError::TimedOut`] if it was cut off.
     pub const fn call<'a, V, E, F>(&'a self, key: &'a K, call: F) -> GuardedCall<(&'a Self, &'a K), F>
     where
         F: Future<Output = Result<V, E>>,

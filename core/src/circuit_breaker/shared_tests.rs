@@ -225,8 +225,8 @@ fn found_a6_a_hanging_service_opens_the_breaker() {
     assert_eq!((breaker.state(), breakers.state(&7)), (BreakerState::Open, BreakerState::Open));
 }
 
-/// Hangs, time limits of the callers and drops by chance: no more probes than configured, sums that add up, and once the
-/// service answers again the breaker closes within the longest time that it may take.
+/// Hangs, time limits of the callers and drops by chance: no more probes than configured, sums that add up, and once
+/// the service answers again the breaker closes within the longest time that it may take.
 #[test]
 fn found_a6_calls_that_hang_and_are_dropped_at_any_await() {
     let limit = Duration::from_secs(2);

@@ -14,11 +14,11 @@ use crate::foundation::time::{Instant, Span};
 /// The default of [`TimeWindow::min_calls`]: enough that one bad call among a few is no rate.
 pub(super) const MIN_CALLS: u32 = 20;
 
-/// A time-based sliding window: opens a circuit breaker at a failure rate (or slow call rate) threshold over the calls of a
-/// span of time. 12 bytes a bucket and 24 a breaker.
+/// A time-based sliding window: opens a circuit breaker at a failure rate (or slow call rate) threshold over the calls
+/// of a span of time. 12 bytes a bucket and 24 a breaker.
 ///
-/// The span is cut into `B` buckets, at most 4,096, that are forgotten whole: a call counts for at least `B - 1` of their
-/// lengths, and is never counted once it is as old as the span.
+/// The span is cut into `B` buckets, at most 4,096, that are forgotten whole: a call counts for at least `B - 1` of
+/// their lengths, and is never counted once it is as old as the span.
 ///
 /// ```
 /// use core::{num::NonZeroU32, time::Duration};
@@ -70,8 +70,8 @@ impl<const B: usize> TimeWindow<B> {
         self
     }
 
-    /// Opens also when at least `share` of the calls took `limit` or longer, whether they failed or not. A probe that is
-    /// slow counts as failed.
+    /// Opens also when at least `share` of the calls took `limit` or longer, whether they failed or not. A probe that
+    /// is slow counts as failed.
     #[doc(alias("slow call rate threshold", "slowCallDurationThreshold"))]
     #[must_use]
     pub const fn slow_calls(mut self, limit: Duration, share: Percent) -> Self {

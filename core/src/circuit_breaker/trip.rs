@@ -64,9 +64,9 @@ impl Trip {
     }
 }
 
-/// A policy that decides when a circuit breaker opens: [`Consecutive`], [`CallWindow`], [`TimeWindow`], one of them with a
-/// rule of one's own, [`TripWhen`], or [`AnyTrip`](super::AnyTrip), which is any of them by what is known at run time.
-/// Closed to others.
+/// A policy that decides when a circuit breaker opens: [`Consecutive`], [`CallWindow`], [`TimeWindow`], one of them
+/// with a rule of one's own, [`TripWhen`], or [`AnyTrip`](super::AnyTrip), which is any of them by what is known at run
+/// time. Closed to others.
 pub trait TripPolicy: Clone + fmt::Debug + Policy {}
 
 impl<P: Clone + fmt::Debug + Policy> TripPolicy for P {}
@@ -111,15 +111,15 @@ pub trait Policy {
     /// Counts successes in a window that is calm.
     fn succeed(&self, _window: &mut Self::Window, _successes: u64) {}
 
-    /// Makes of a window of `former`, which decided until `now`, one of this policy: kept if its shape is the same, else
-    /// empty. True if what it holds opens the breaker.
+    /// Makes of a window of `former`, which decided until `now`, one of this policy: kept if its shape is the same,
+    /// else empty. True if what it holds opens the breaker.
     fn take_over(&self, former: &Self, window: &mut Self::Window, now: Instant) -> bool;
 }
 
 /// Opens a circuit breaker after a number of consecutive failures: 4 bytes a breaker.
 ///
-/// Failures count however far apart they are, until a success. In a table, [`Breakers`](super::Breakers) says how long a
-/// failure is kept.
+/// Failures count however far apart they are, until a success. In a table, [`Breakers`](super::Breakers) says how long
+/// a failure is kept.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(deny_unknown_fields))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

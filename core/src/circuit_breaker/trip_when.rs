@@ -7,9 +7,9 @@ use crate::foundation::time::Instant;
 
 /// Opens when a rule of one's own says so of the calls that a window counts. Made by [`Trip::when`](super::Trip::when).
 ///
-/// The rule takes the place of the window's own shares and `min_calls`. It is asked after each call that is counted while
-/// a failed or slow one is in the window, so successes alone never open the breaker; of slow calls it hears if the window
-/// has `slow_calls`.
+/// The rule takes the place of the window's own shares and `min_calls`. It is asked after each call that is counted
+/// while a failed or slow one is in the window, so successes alone never open the breaker; of slow calls it hears if
+/// the window has `slow_calls`.
 ///
 /// The rule runs inside the breaker's lock: keep it short, and do not use the breaker in it. If it panics, its call is
 /// counted and the breaker does not open.

@@ -2,9 +2,9 @@
 //!
 //! Most calls are answered, so `begin` and `resolve` keep no order; they only note the earliest deadline. When that has
 //! come, all pending calls are put into a heap at once. Those that are over by the time they come up are passed over. A
-//! call that began later lies outside, and its deadline is later by its time-out than the filling; so the heap is filled
-//! at most once in the shortest time-out, however many calls time out in it. Among a few slots it is cheaper to look at
-//! all of them each time.
+//! call that began later lies outside, and its deadline is later by its time-out than the filling; so the heap is
+//! filled at most once in the shortest time-out, however many calls time out in it. Among a few slots it is cheaper to
+//! look at all of them each time.
 
 use super::phase::Phase;
 use crate::foundation::{
@@ -30,19 +30,21 @@ pub(super) struct Due<S: Storage> {
     /// The first `len` are a binary heap: no slot comes before its parent.
     heap: S::Of<S::Link>,
     len: usize,
-    /// No pending call outside the heap times out before this.
+    /// No pending call outside the heap times out before this, but for those that were set aside.
     others_at: Instant,
+    /// Calls that nobody waits for were due when only the others were asked for.
+    set_aside: bool,
 }
 
 impl<const N: usize> Due<Inline<N>> {
     pub(super) const fn new() -> Self {
-        Self { heap: [u16::MAX; N], len: 0, others_at: Instant::MAX }
+        Self { heap: [u16::MAX; N], len: 0, others_at: Instant::MAX, set_aside: false }
     }
 }
 
 impl<S: Allocate> Due<S> {
     pub(super) fn allocate(capacity: usize) -> Self {
-        Self { heap: S::allocate(capacity, || S::Link::NONE), len: 0, others_at: Instant::MAX }
+        Self { heap: S::allocate(capacity, || S::Link::NONE), len: 0, others_at: Instant::MAX, set_aside: false }
     }
 }
 
@@ -57,39 +59,71 @@ impl<S: Storage> Due<S> {
         self.others_at = Instant::ZERO;
     }
 
-    /// The slot of the call that times out first, if it is due; only the first `used` slots were ever used.
-    pub(super) fn pop(&mut self, slots: &mut (impl Slots + ?Sized), used: usize, now: Instant) -> Option<usize> {
+    /// The slot of the call that times out first, if it is due; only the first `used` slots were ever used. Of those that
+    /// are `held` by a future, or of all.
+    pub(super) fn pop(
+        &mut self,
+        slots: &mut (impl Slots + ?Sized),
+        used: usize,
+        held: bool,
+        now: Instant,
+    ) -> Option<usize> {
+        if self.set_aside && !held {
+            self.set_aside = false;
+            self.reorder();
+        }
         if self.heap.as_ref().len() <= FEW {
-            return self.look_at_all(slots, used, now);
+            return self.look_at_all(slots, used, held, now);
         }
         if now >= self.others_at {
             self.fill(slots, used);
         }
         while let Some(first) = self.link(0) {
-            let deadline = slots.phase(first.index()).and_then(|phase| phase.listed_until());
+            let phase = slots.phase(first.index());
+            let (deadline, is_held) = phase.map_or((None, false), |phase| (phase.listed_until(), phase.is_held()));
             if deadline.is_some_and(|deadline| now < deadline) {
                 break;
+            }
+            let is_aside = deadline.is_some() && held && !is_held;
+            if is_aside && let Some(phase) = slots.phase(first.index()) {
+                phase.list(false);
+                self.set_aside = true;
             }
             self.len = self.len.wrapping_sub(1);
             if let Some(last) = self.heap.as_ref().get(self.len).copied() {
                 self.sift_down(slots, 0, last);
             }
-            if deadline.is_some() {
+            if deadline.is_some() && !is_aside {
                 return Some(first.index());
             }
         }
         None
     }
 
-    fn look_at_all(&mut self, slots: &mut (impl Slots + ?Sized), used: usize, now: Instant) -> Option<usize> {
+    /// No call is due before this, of those that were not set aside; `None` if none is pending.
+    pub(super) fn next_at(&self, slots: &mut (impl Slots + ?Sized)) -> Option<Instant> {
+        let listed = self.link(0).and_then(|first| slots.phase(first.index())?.listed_until());
+        let first_at = listed.map_or(self.others_at, |at| self.others_at.earlier(at));
+        (first_at < Instant::MAX).then_some(first_at)
+    }
+
+    fn look_at_all(
+        &mut self,
+        slots: &mut (impl Slots + ?Sized),
+        used: usize,
+        held: bool,
+        now: Instant,
+    ) -> Option<usize> {
         if now < self.others_at {
             return None;
         }
         let (mut first, mut first_at) = (None, Instant::MAX);
         for slot in 0..used {
-            if let Some(at) = slots.phase(slot).and_then(|phase| phase.expires_at())
-                && (at < first_at || first.is_none())
-            {
+            let Some(phase) = slots.phase(slot) else { continue };
+            let Some(at) = phase.expires_at() else { continue };
+            if held && !phase.is_held() && now >= at {
+                self.set_aside = true;
+            } else if at < first_at || first.is_none() {
                 (first, first_at) = (Some(slot), at);
             }
         }
@@ -102,7 +136,7 @@ impl<S: Storage> Due<S> {
         self.len = 0;
         self.others_at = Instant::MAX;
         for slot in 0..used {
-            if slots.phase(slot).is_some_and(Phase::list)
+            if slots.phase(slot).is_some_and(|phase| phase.list(true))
                 && let Some(place) = self.heap.as_mut().get_mut(self.len)
             {
                 *place = S::Link::to(slot);
@@ -185,7 +219,17 @@ mod tests {
         }
 
         fn begin<const N: usize>(&mut self, due: &mut Due<Inline<N>>, slot: usize, expires_at: Instant) {
-            self.slots[slot] = Some(Phase::begun((), (), Instant::ZERO, expires_at, false));
+            self.begin_for(due, slot, expires_at, false);
+        }
+
+        fn begin_for<const N: usize>(
+            &mut self,
+            due: &mut Due<Inline<N>>,
+            slot: usize,
+            expires_at: Instant,
+            held: bool,
+        ) {
+            self.slots[slot] = Some(Phase::begun((), (), Instant::ZERO, expires_at, held));
             due.add(expires_at);
         }
     }
@@ -196,10 +240,10 @@ mod tests {
         let at = Instant::from_secs(1);
         (0..N).for_each(|slot| calls.begin(&mut due, slot, at));
         for slot in 0..N {
-            assert_eq!(due.pop(&mut calls, N, at), Some(slot));
+            assert_eq!(due.pop(&mut calls, N, false, at), Some(slot));
             calls.slots[slot] = None;
         }
-        assert_eq!(due.pop(&mut calls, N, at), None);
+        assert_eq!(due.pop(&mut calls, N, false, at), None);
         // Filling looks at each slot a few times; each of 8 levels compares twice, at two slots.
         assert!(calls.looks < N * (8 + 8 * 4), "{} looks", calls.looks);
     }
@@ -211,9 +255,9 @@ mod tests {
         // Each begins a nanosecond after the one before, and begins anew as soon as it has timed out.
         (0..N).for_each(|slot| calls.begin(&mut due, slot, Instant::from_nanos(slot as u64 + timeout)));
         for now in timeout..timeout * 21 {
-            let slot = due.pop(&mut calls, N, Instant::from_nanos(now)).expect("one is due");
+            let slot = due.pop(&mut calls, N, false, Instant::from_nanos(now)).expect("one is due");
             assert_eq!(slot, now as usize % N);
-            assert_eq!(due.pop(&mut calls, N, Instant::from_nanos(now)), None);
+            assert_eq!(due.pop(&mut calls, N, false, Instant::from_nanos(now)), None);
             calls.begin(&mut due, slot, Instant::from_nanos(now + timeout));
         }
         assert!(calls.looks < 20 * N * (10 + 8 * 4), "{} looks", calls.looks);
@@ -238,7 +282,10 @@ mod tests {
         for _ in 0..20_000 {
             let slot = below(N as u64) as usize;
             match below(8) {
-                0..4 => calls.begin(&mut due, slot, Instant::from_nanos(now + below(40))),
+                0..4 => {
+                    let (at, held) = (Instant::from_nanos(now + below(40)), below(2) == 0);
+                    calls.begin_for(&mut due, slot, at, held);
+                }
                 4 => calls.slots[slot] = None,
                 5 => {
                     if let Some(phase) = &mut calls.slots[slot] {
@@ -247,10 +294,21 @@ mod tests {
                 }
                 _ => now += below(8),
             }
-            let pending = calls.slots.iter().enumerate();
-            let pending = pending.filter_map(|(slot, call)| Some((call.as_ref()?.expires_at()?, slot)));
-            let first = pending.min().filter(|(at, _)| Instant::from_nanos(now) >= *at);
-            assert_eq!(due.pop(&mut calls, N, Instant::from_nanos(now)), first.map(|(_, slot)| slot));
+            // Those that wait for it may ask twice before their owner times out the others.
+            let held = below(3) > 0;
+            let pending = calls.slots.iter().enumerate().filter_map(|(slot, call)| Some((slot, call.as_ref()?)));
+            let pending = pending.filter(|(_, call)| !held || call.is_held());
+            let pending = pending.filter_map(|(slot, call)| Some((call.expires_at()?, slot)));
+            let earliest = pending.clone().min();
+            let first = earliest.filter(|(at, _)| Instant::from_nanos(now) >= *at);
+            assert_eq!(due.pop(&mut calls, N, held, Instant::from_nanos(now)), first.map(|(_, slot)| slot));
+            if first.is_none()
+                && let Some((earliest, _)) = earliest
+            {
+                let next_at = due.next_at(&mut calls).expect("one is pending");
+                assert!(next_at <= earliest, "{next_at:?} is too late for {earliest:?}");
+                assert!(next_at > Instant::from_nanos(now), "there is nothing to do before that");
+            }
             if let Some((_, slot)) = first {
                 calls.slots[slot] = None;
             }

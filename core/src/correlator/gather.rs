@@ -47,11 +47,12 @@ where
     /// `timeout` has passed.
     ///
     /// Each peer has a call of its own, so it answers once and for itself only; a peer that is listed twice is asked
-    /// once. `send` is called for one peer after the other: a send that waits holds up the next, but neither the answers
-    /// nor the deadline. A peer to which sending fails is as good as silent. Dropping the future frees every slot.
+    /// once. `send` is called for one peer after the other: a send that waits holds up the next, but neither the
+    /// answers nor the deadline. A peer to which sending fails is as good as silent. Dropping the future frees every
+    /// slot.
     ///
-    /// Each poll looks at every call that has no answer yet, so `n` answers that come one by one cost O(`n`²); a thousand
-    /// peers are asked in milliseconds. For many more, ask them in parts.
+    /// Each poll looks at every call that has no answer yet, so `n` answers that come one by one cost O(`n`²); a
+    /// thousand peers are asked in milliseconds. For many more, ask them in parts.
     ///
     /// ```
     /// use core::time::Duration;
@@ -107,8 +108,8 @@ where
         Ok(answers)
     }
 
-    /// Asks each peer of `calls` the same, and hands over each answer as it comes, until `on_answer` breaks off, all are
-    /// done, or `timeout` has passed: for answers that are to be judged one by one, and for memory of the caller's.
+    /// Asks each peer of `calls` the same, and hands over each answer as it comes, until `on_answer` breaks off, all
+    /// are done, or `timeout` has passed: for answers that are to be judged one by one, and for memory of the caller's.
     ///
     /// All else is as for [`gather`](Self::gather). `on_answer` runs outside the lock.
     ///

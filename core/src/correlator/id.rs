@@ -2,10 +2,10 @@
 
 /// The correlation id of one call of a [`Correlator`](crate::correlator::Correlator): 64 bits for the wire.
 ///
-/// The low half is the number of a slot, the high half the number of the call, run through a permutation of 32 bits that
-/// the correlator's seed keys. So no two of 2^32 successive calls share an id, ids of another seed are others, and one id
-/// does not tell the next. That makes ids hard to guess, not impossible: the permutation is no cipher. Where a stranger
-/// can write under a peer's name, sign the messages.
+/// The low half is the number of a slot, the high half the number of the call, run through a permutation of 32 bits
+/// that the correlator's seed keys. So no two of 2^32 successive calls share an id, ids of another seed are others, and
+/// one id does not tell the next. That makes ids hard to guess, not impossible: the permutation is no cipher. Where a
+/// stranger can write under a peer's name, sign the messages.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -71,7 +71,8 @@ const fn round(half: u32, key: u32) -> u32 {
     half.wrapping_add(key >> 16).wrapping_mul(key) >> 16
 }
 
-/// Output `index` of `SplitMix64`. Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
+/// Output `index` of `SplitMix64`. Source: Steele, Lea and Flood (2014), "Fast splittable pseudorandom number
+/// generators".
 const fn split_mix(seed: u64, index: u64) -> u64 {
     let state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index));
     let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -14,7 +14,7 @@ use super::{
     due::{Due, Slots},
     ending::Ending,
     ledger::{Ledger, OUT_OF_ORDER},
-    phase::{CLOSED_AT_ONCE, Calls, Closed, GONE, Left, Phase, Watch, wake_all},
+    phase::{CLOSED_AT_ONCE, Calls, Closed, Correlates, GONE, Left, Phase, Watch, wake_all},
 };
 use crate::foundation::{
     hash::HashSeed,
@@ -223,11 +223,11 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
 
     /// Times out the call that is due, earliest deadline first, and names it, so that its peer can be told.
     ///
-    /// Call it until it returns `None`. O(1) if nothing is due; else O(`N`) for `N` up to 32, and O(log `N`) above, where
-    /// at most once in the shortest time-out it is O(`N`).
+    /// Call it until it returns `None`. O(1) if nothing is due; else O(`N`) for `N` up to 32, and O(log `N`) above,
+    /// where at most once in the shortest time-out it is O(`N`).
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&mut self, now: Instant) -> Option<Id> {
-        let (id, waiter) = self.expire_for(now)?;
+        let (id, waiter) = self.expire_for(false, now)?;
         waiter.into_iter().for_each(Waker::wake);
         Some(id)
     }
@@ -237,8 +237,8 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         self.calls.rehash(hasher);
     }
 
-    /// [`begin`](Self::begin), for a future if it is `held`; also the name of the call. The id is left if it is not begun;
-    /// what is left of a call that made room for it is put into `over`.
+    /// [`begin`](Self::begin), for a future if it is `held`; also the name of the call. The id is left if it is not
+    /// begun; what is left of a call that made room for it is put into `over`.
     #[inline]
     pub(super) fn begin_for(
         &mut self,
@@ -279,7 +279,7 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
     /// Ends a call that has timed out, so that a full correlator has room for another.
     #[cold]
     fn make_room(&mut self, now: Instant, over: &mut Left<Id>) {
-        if let Some((id, waker)) = self.expire_for(now) {
+        if let Some((id, waker)) = self.expire_for(false, now) {
             *over = Left { waker, id: Some(id) };
         }
     }
@@ -326,16 +326,17 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         self.end(self.find(id)?, Ending::Cancelled)
     }
 
-    /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told.
-    pub(super) fn expire_for(&mut self, now: Instant) -> Option<(Id, Option<Waker>)> {
+    /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told; only of those that are `held`, or of all.
+    pub(super) fn expire_for(&mut self, held: bool, now: Instant) -> Option<(Id, Option<Waker>)> {
         self.observe(now, Span::ZERO);
         let slots = self.calls.slots();
-        let slot = self.due.pop(&mut self.calls, slots, now)?;
+        let slot = self.due.pop(&mut self.calls, slots, held, now)?;
         let left = self.end(slot, Ending::TimedOut)?;
         left.id.map(|id| (id, left.waker))
     }
 
-    /// Closes, ends the calls in the slots from `from` on until there are enough for one step, and tells where to go on.
+    /// Closes, ends the calls in the slots from `from` on until there are enough for one step, and tells where to go
+    /// on.
     pub(super) fn close_some(&mut self, from: usize, closed: &mut Closed<Id>) -> Option<usize> {
         self.ledger.set_closed(true);
         for slot in from..self.calls.slots() {
@@ -381,10 +382,27 @@ impl<Id, R, S: Storage, H> Slots for Table<Id, Unnamed<R>, S, H> {
     }
 }
 
-impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<Id, R, S, H> {
+impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Correlates for KeyedCorrelatorIn<Id, R, S, H> {
+    type Key = Id;
+    type Arg = ();
     type Name = Name;
     type Reply = R;
+}
+
+impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<Id, R, S, H> {
     type Id = Id;
+
+    #[inline]
+    fn begin_held(
+        &mut self,
+        id: &mut Option<Id>,
+        timeout: Span,
+        now: Instant,
+        over: &mut Left<Id>,
+    ) -> Result<(Name, (), Instant), BeginError> {
+        let (call, expires_at) = self.begin_for(id, timeout, true, now, over)?;
+        Ok((call, (), expires_at))
+    }
 
     #[inline]
     fn look(&mut self, call: Name, waker: &Waker, left: &mut Left<Id>) -> Option<Poll<Result<R, Ending>>> {
@@ -396,6 +414,14 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> Calls for KeyedCorrelatorIn<I
             Watch::Wanted => None,
             Watch::Watched => Some(Poll::Pending),
         }
+    }
+
+    fn expire_held(&mut self, now: Instant) -> Option<Left<Id>> {
+        self.expire_for(true, now).map(|(id, waker)| Left { waker, id: Some(id) })
+    }
+
+    fn next_due(&mut self) -> Option<Instant> {
+        self.due.next_at(&mut self.calls)
     }
 
     #[inline]

@@ -11,8 +11,8 @@ use crate::foundation::time::{Instant, Span};
 
 /// The counts of a correlator.
 ///
-/// `begun = resolved + timed_out + cancelled + closed + pending` at every instant, and every reply is one of `resolved`,
-/// `late`, `duplicates`, `unknown` and `wrong_peer`.
+/// `begun = resolved + timed_out + cancelled + closed + pending` at every instant, and every reply is one of
+/// `resolved`, `late`, `duplicates`, `unknown` and `wrong_peer`.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[non_exhaustive]

@@ -3,15 +3,16 @@
 //! - [`Correlator`] makes the ids: a late, doubled or forged reply can never reach another call.
 //! - [`KeyedCorrelator`] is for protocols that bring their own ids.
 //!
-//! Behind a lock and a timer ([`Shared`](crate::foundation::shared::Shared)) there are `call`, which sends and waits, and
-//! `gather`, which asks many peers at once (scatter-gather).
+//! Behind a lock and a timer ([`Shared`](crate::foundation::shared::Shared)) there are `call`, which sends and waits,
+//! and `gather`, which asks many peers at once (scatter-gather).
 //!
 //! **Outcomes**: [`Resolution`] of a reply, [`Expired`] of a call that timed out. **Errors**: [`BeginError`] before
 //! anything was sent, [`CallError`] of a call that waits. **Counts**: [`CorrelatorStats`], [`RoundTrips`].
 //!
-//! One call has one slot, in one phase: pending, then replied or ended. A call that a future waits for keeps its slot until
-//! that future has been told; any other leaves it the moment it is over (or its reply is taken).
+//! One call has one slot, in one phase: pending, then replied or ended. A call that a future waits for keeps its slot
+//! until that future has been told; any other leaves it the moment it is over (or its reply is taken).
 
+mod call;
 mod due;
 mod ending;
 mod gather;
@@ -25,11 +26,13 @@ mod shared;
 mod slab;
 mod wait;
 
+pub use call::{CallOn, PendingCall, SendRequest};
 pub use gather::Asked;
 pub use id::CallId;
 pub use keyed::{KeyedCorrelator, KeyedCorrelatorIn};
 pub use ledger::CorrelatorStats;
 pub use outcome::{BeginError, Call, CallError, Expired, Resolution};
+pub use phase::Correlates;
 pub use round_trip::RoundTrips;
 pub use slab::{Correlator, CorrelatorIn};
 

@@ -29,7 +29,8 @@ impl Call {
     }
 }
 
-/// What became of a reply: matched, late, duplicate, unknown, or from the wrong peer. It is given back unless it matched.
+/// What became of a reply: matched, late, duplicate, unknown, or from the wrong peer. It is given back unless it
+/// matched.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[must_use = "only a matched reply was taken"]

@@ -6,7 +6,7 @@ use core::{
 };
 
 use super::{
-    Resolution,
+    BeginError, Resolution,
     ending::Ending,
     ledger::{Behind, Ledger},
 };
@@ -20,8 +20,8 @@ use crate::foundation::{
 /// `number` and `peer` are what the call is known by. They lie in here, because beside an enum of 64-bit times each of
 /// them would cost eight bytes.
 pub(super) enum Phase<R, N, P> {
-    /// `held` tells that a future waits for the call, which has a `waiter` once it was polled in vain, `listed` that the
-    /// call is in the order of deadlines.
+    /// `held` tells that a future waits for the call, which has a `waiter` once it was polled in vain, `listed` that
+    /// the call is in the order of deadlines.
     Pending {
         number: N,
         peer: P,
@@ -38,23 +38,46 @@ pub(super) enum Phase<R, N, P> {
     Unanswered { number: N, peer: P, ending: Ending },
 }
 
-/// What a future does with its call.
-pub(super) trait Calls {
-    /// Names a call that a future holds.
+/// How the calls of a correlator are named, and what they bring.
+pub trait Correlates {
+    /// What a call begins with: its peer, or an id of the caller's.
+    type Key;
+    /// What its request has to carry.
+    type Arg;
+    /// Names a call to whoever waits for it.
     type Name: Copy;
+    /// What comes back.
     type Reply;
+}
 
+/// What a future does with its call.
+pub(super) trait Calls: Correlates {
     /// What names the call beside the slot, if the caller brought it.
     type Id;
 
-    /// Looks after a call: if it is over, this frees its slot. If it is pending, it will wake `waker`, of which a clone has
-    /// to be in `left`: `None`, and nothing changed, if that is missing.
+    /// Begins a call that a future holds; what is left of one that made room for it is put into `over`.
+    fn begin_held(
+        &mut self,
+        key: &mut Option<Self::Key>,
+        timeout: Span,
+        now: Instant,
+        over: &mut Left<Self::Id>,
+    ) -> Result<(Self::Name, Self::Arg, Instant), BeginError>;
+
+    /// Looks after a call: if it is over, this frees its slot. If it is pending, it will wake `waker`, of which a clone
+    /// has to be in `left`: `None`, and nothing changed, if that is missing.
     fn look(
         &mut self,
         call: Self::Name,
         waker: &Waker,
         left: &mut Left<Self::Id>,
     ) -> Option<Poll<Result<Self::Reply, Ending>>>;
+
+    /// Times out a call that is due and that a future holds, which is to be woken.
+    fn expire_held(&mut self, now: Instant) -> Option<Left<Self::Id>>;
+
+    /// No call that a future holds is due before this; `None` if there is none.
+    fn next_due(&mut self) -> Option<Instant>;
 
     /// Ends a call and frees its slot; if it is pending, it ends as `ending`.
     fn finish(&mut self, call: Self::Name, ending: Ending, left: &mut Left<Self::Id>) -> Result<Self::Reply, Ending>;
@@ -156,10 +179,10 @@ impl<R, N: Copy, P: Copy> Phase<R, N, P> {
         }
     }
 
-    /// A pending call is now in the order of deadlines; true if it is pending.
-    pub(super) const fn list(&mut self) -> bool {
+    /// A pending call is now in the order of deadlines, or no longer; true if it is pending.
+    pub(super) const fn list(&mut self, is_listed: bool) -> bool {
         let Self::Pending { listed, .. } = self else { return false };
-        *listed = true;
+        *listed = is_listed;
         true
     }
 
@@ -245,8 +268,8 @@ impl<R, N: Copy, P: Copy> Phase<R, N, P> {
         })
     }
 
-    /// A pending call that lies ahead of readings that are behind begins with the first of them, if they have been so for
-    /// half its time-out. Tells the time-out of one that lies ahead still.
+    /// A pending call that lies ahead of readings that are behind begins with the first of them, if they have been so
+    /// for half its time-out. Tells the time-out of one that lies ahead still.
     pub(super) fn step_back(&mut self, behind: Behind) -> Option<Span> {
         let Self::Pending { begun_at, expires_at, .. } = self else { return None };
         let timeout = expires_at.since(*begun_at);

@@ -2,18 +2,18 @@
 
 use core::{
     borrow::Borrow,
-    future::{Future, poll_fn},
+    future::Future,
     hash::{BuildHasher, Hash},
-    pin::pin,
     task::Waker,
     time::Duration,
 };
 
+#[cfg(doc)]
+use super::CallError;
 use super::{
-    BeginError, Call, CallError, CallId, CorrelatorIn, CorrelatorStats, Expired, KeyedCorrelatorIn, Resolution,
+    BeginError, Call, CallId, CorrelatorIn, CorrelatorStats, Expired, KeyedCorrelatorIn, PendingCall, Resolution,
     RoundTrips,
     phase::{Left, wake_all},
-    wait::Held,
 };
 use crate::foundation::{
     shared::{Clock, Lock, Shared, Timer},
@@ -28,11 +28,12 @@ where
     L: Lock<Target = CorrelatorIn<P, R, S>>,
     T: Clock,
 {
-    /// [`CorrelatorIn::begin`] now, for callers that do not wait.
+    /// Begins a call that nobody waits for, as [`CorrelatorIn::begin`]: its reply is to be [taken](Self::take), its
+    /// time-out told by [`on_timeout`](Self::on_timeout).
     ///
     /// # Errors
     ///
-    /// As there; nothing changed.
+    /// [`BeginError::Full`], or [`BeginError::Closed`]; nothing changed.
     pub fn begin(&self, peer: P, timeout: Duration) -> Result<Call, BeginError> {
         let (timeout, mut over) = (Span::new(timeout), Left::nothing());
         let call = self.with(|calls, now| calls.begin_for(peer, timeout, false, now, &mut over));
@@ -40,62 +41,92 @@ where
         call
     }
 
-    /// [`CorrelatorIn::resolve`] now; wakes the future that waits for the reply.
+    /// Takes a reply that came from `from`, as [`CorrelatorIn::resolve`], and wakes whoever waits for it.
+    #[doc(alias = "Receive")]
     pub fn resolve(&self, id: CallId, from: P, reply: R) -> Resolution<R> {
         self.resolve_at(id, from, reply, self.timer().now())
     }
 
-    /// [`resolve`](Self::resolve) at a time that was read from this clock: one reading for many replies.
+    /// [`resolve`](Self::resolve) at a time that was read from [`now`](Self::now): one reading for many replies.
     pub fn resolve_at(&self, id: CallId, from: P, reply: R, now: Instant) -> Resolution<R> {
         let (resolution, waiter) = self.with_lock(|calls| calls.resolve_for(id, from, reply, now));
         self.lock().outside(|| waiter.into_iter().for_each(Waker::wake));
         resolution
     }
 
-    /// [`CorrelatorIn::take`].
+    /// The reply to a call that nobody waits for, as [`CorrelatorIn::take`].
+    #[must_use]
     pub fn take(&self, id: CallId) -> Option<R> {
         self.with_lock(|calls| calls.take(id))
     }
 
-    /// [`CorrelatorIn::cancel`]; a future that waits for the call gets [`CallError::Cancelled`].
+    /// Ends a pending call, as [`CorrelatorIn::cancel`]; whoever waits for it gets [`CallError::Cancelled`].
     pub fn cancel(&self, id: CallId) -> bool {
         let (cancelled, waiter) = self.with_lock(|calls| calls.cancel_for(id));
         self.lock().outside(|| waiter.into_iter().for_each(Waker::wake));
         cancelled
     }
 
-    /// [`CorrelatorIn::close`]; every future that waits gets [`CallError::Closed`]. Leaves the lock after every 8 of them.
+    /// Ends every pending call, and refuses further ones, as [`CorrelatorIn::close`]; whoever waits gets
+    /// [`CallError::Closed`]. Leaves the lock after every 8 of them.
+    #[doc(alias = "shutdown")]
     pub fn close(&self) {
         let close_some = |from, waiters: &mut _| self.with_lock(|calls| calls.close_some(from, waiters));
         wake_all(close_some, |left| self.lock().outside(|| left.wake()));
     }
 
-    /// [`CorrelatorIn::reopen`].
+    /// Lets calls begin again, as [`CorrelatorIn::reopen`].
     pub fn reopen(&self) {
         self.with_lock(CorrelatorIn::reopen);
     }
 
-    /// [`CorrelatorIn::next_deadline`]; calls with a future need nobody to watch it.
+    /// The earliest deadline, as [`CorrelatorIn::next_deadline`]; only calls that nobody waits for need somebody to
+    /// watch it.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.with_lock(|calls| calls.next_deadline())
     }
 
-    /// [`CorrelatorIn::on_timeout`] now; a future that waits for the call gets [`CallError::TimedOut`].
+    /// Times out the call that is due, and names it, as [`CorrelatorIn::on_timeout`]; whoever waits for it gets
+    /// [`CallError::TimedOut`].
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&self) -> Option<Expired<P>> {
-        let (expired, waiter) = self.with(|calls, now| calls.expire_for(now))?;
+        let (expired, waiter) = self.with(|calls, now| calls.expire_for(false, now))?;
         self.lock().outside(|| waiter.into_iter().for_each(Waker::wake));
         Some(expired)
     }
 
-    /// [`CorrelatorIn::stats`].
+    /// True between `close` and `reopen`, as [`CorrelatorIn::is_closed`].
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.with_lock(|calls| calls.is_closed())
+    }
+
+    /// How many calls hold a slot, as [`CorrelatorIn::len`].
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.with_lock(|calls| calls.len())
+    }
+
+    /// True if no call holds a slot.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most calls at once.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.with_lock(|calls| calls.capacity())
+    }
+
+    /// What was seen so far.
     #[must_use]
     pub fn stats(&self) -> CorrelatorStats {
         self.with_lock(|calls| calls.stats())
     }
 
-    /// [`CorrelatorIn::round_trips`].
+    /// How long the matched replies took; `None` before the first.
     #[must_use]
     pub fn round_trips(&self) -> Option<RoundTrips> {
         self.with_lock(|calls| calls.round_trips())
@@ -111,10 +142,10 @@ where
 {
     /// Sends a request and waits for the reply, for at most `timeout` from now, the sending included.
     ///
-    /// The call is pending before `send` is asked for the request, with the id that it has to carry, and no lock is held
-    /// meanwhile; so the reply may come while `send` still runs. A `send` that does not wait returns
-    /// [`ready`](core::future::ready). Whatever ends the call drops the future of a `send` that still runs. Dropping the
-    /// future of `call` frees the slot at once.
+    /// The call is pending before `send` is asked for the request, with the id that it has to carry, and no lock is
+    /// held meanwhile; so the reply may come while `send` still runs. A `send` that does not wait returns
+    /// [`ready`](core::future::ready). Whatever ends the call drops the future of a `send` that still runs. Dropping
+    /// the future of `call` frees the slot at once.
     ///
     /// ```
     /// use core::{future::ready, time::Duration};
@@ -145,27 +176,12 @@ where
     ///
     /// [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call ended.
     #[doc(alias = "Send")]
-    #[expect(clippy::manual_async_fn, reason = "an `async fn` first moves its arguments into variables, all of them")]
-    pub fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> impl Future<Output = Result<R, CallError<E>>>
+    pub const fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> PendingCall<&Self, F>
     where
         F: FnOnce(CallId) -> D,
         D: Future<Output = Result<(), E>>,
     {
-        async move {
-            let timeout = Span::new(timeout);
-            let mut over = Left::nothing();
-            let call = self.with(|calls, now| calls.begin_for(peer, timeout, true, now, &mut over));
-            self.lock().outside(|| over.wake());
-            let call = call?;
-            let mut held = Held::new(self, call.id);
-            let mut sending = pin!(Some(send(call.id)));
-            let mut sleep = pin!(None);
-            match poll_fn(|cx| held.poll_call(cx, sending.as_mut(), sleep.as_mut(), call.expires_at)).await {
-                Ok(Ok(reply)) => Ok(reply),
-                Ok(Err(ending)) => Err(ending.into()),
-                Err(error) => Err(CallError::Send(error)),
-            }
-        }
+        PendingCall::new(self, peer, timeout, send)
     }
 }
 
@@ -177,11 +193,12 @@ where
     L: Lock<Target = KeyedCorrelatorIn<Id, R, S, H>>,
     T: Clock,
 {
-    /// [`KeyedCorrelatorIn::begin`] now, for callers that do not wait.
+    /// Begins a call that nobody waits for, and tells when it times out, as [`KeyedCorrelatorIn::begin`]: its reply is
+    /// to be [taken](Self::take), its time-out told by [`on_timeout`](Self::on_timeout).
     ///
     /// # Errors
     ///
-    /// As there; nothing changed.
+    /// [`BeginError::Duplicate`], [`BeginError::Full`] or [`BeginError::Closed`]; nothing changed.
     pub fn begin(&self, id: Id, timeout: Duration) -> Result<Instant, BeginError> {
         let (mut id, timeout, mut over) = (Some(id), Span::new(timeout), Left::nothing());
         let begun = self.with(|calls, now| calls.begin_for(&mut id, timeout, false, now, &mut over));
@@ -189,7 +206,7 @@ where
         begun.map(|(_, expires_at)| expires_at)
     }
 
-    /// [`KeyedCorrelatorIn::resolve`] now; wakes the future that waits for the reply.
+    /// Takes a reply, as [`KeyedCorrelatorIn::resolve`], and wakes whoever waits for it.
     pub fn resolve<Q>(&self, id: &Q, reply: R) -> Resolution<R>
     where
         Id: Borrow<Q>,
@@ -198,7 +215,7 @@ where
         self.resolve_at(id, reply, self.timer().now())
     }
 
-    /// [`resolve`](Self::resolve) at a time that was read from this clock: one reading for many replies.
+    /// [`resolve`](Self::resolve) at a time that was read from [`now`](Self::now): one reading for many replies.
     pub fn resolve_at<Q>(&self, id: &Q, reply: R, now: Instant) -> Resolution<R>
     where
         Id: Borrow<Q>,
@@ -209,7 +226,8 @@ where
         resolution
     }
 
-    /// [`KeyedCorrelatorIn::take`].
+    /// The reply to a call that nobody waits for, as [`KeyedCorrelatorIn::take`].
+    #[must_use]
     pub fn take<Q>(&self, id: &Q) -> Option<R>
     where
         Id: Borrow<Q>,
@@ -219,7 +237,7 @@ where
         Some(reply)
     }
 
-    /// [`KeyedCorrelatorIn::cancel`]; a future that waits for the call gets [`CallError::Cancelled`].
+    /// Ends a pending call, as [`KeyedCorrelatorIn::cancel`]; whoever waits for it gets [`CallError::Cancelled`].
     pub fn cancel<Q>(&self, id: &Q) -> bool
     where
         Id: Borrow<Q>,
@@ -229,39 +247,65 @@ where
         left.map(|left| self.lock().outside(|| left.wake())).is_some()
     }
 
-    /// [`KeyedCorrelatorIn::close`]; every future that waits gets [`CallError::Closed`]. Leaves the lock after every 8 of
-    /// them.
+    /// Ends every pending call, and refuses further ones, as [`KeyedCorrelatorIn::close`]; whoever waits gets
+    /// [`CallError::Closed`]. Leaves the lock after every 8 of them.
     pub fn close(&self) {
         let close_some = |from, waiters: &mut _| self.with_lock(|calls| calls.close_some(from, waiters));
         wake_all(close_some, |left| self.lock().outside(|| left.wake()));
     }
 
-    /// [`KeyedCorrelatorIn::reopen`].
+    /// Lets calls begin again, as [`KeyedCorrelatorIn::reopen`].
     pub fn reopen(&self) {
         self.with_lock(KeyedCorrelatorIn::reopen);
     }
 
-    /// [`KeyedCorrelatorIn::next_deadline`]; calls with a future need nobody to watch it.
+    /// The earliest deadline, as [`KeyedCorrelatorIn::next_deadline`]; only calls that nobody waits for need somebody
+    /// to watch it.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.with_lock(|calls| calls.next_deadline())
     }
 
-    /// [`KeyedCorrelatorIn::on_timeout`] now; a future that waits for the call gets [`CallError::TimedOut`].
+    /// Times out the call that is due, and names it, as [`KeyedCorrelatorIn::on_timeout`]; whoever waits for it gets
+    /// [`CallError::TimedOut`].
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&self) -> Option<Id> {
-        let (id, waiter) = self.with(|calls, now| calls.expire_for(now))?;
+        let (id, waiter) = self.with(|calls, now| calls.expire_for(false, now))?;
         self.lock().outside(|| waiter.into_iter().for_each(Waker::wake));
         Some(id)
     }
 
-    /// [`KeyedCorrelatorIn::stats`].
+    /// True between `close` and `reopen`, as [`KeyedCorrelatorIn::is_closed`].
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.with_lock(|calls| calls.is_closed())
+    }
+
+    /// How many calls hold a slot, as [`KeyedCorrelatorIn::len`].
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.with_lock(|calls| calls.len())
+    }
+
+    /// True if no call holds a slot.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The most calls at once.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.with_lock(|calls| calls.capacity())
+    }
+
+    /// What was seen so far.
     #[must_use]
     pub fn stats(&self) -> CorrelatorStats {
         self.with_lock(|calls| calls.stats())
     }
 
-    /// [`KeyedCorrelatorIn::round_trips`].
+    /// How long the matched replies took; `None` before the first.
     #[must_use]
     pub fn round_trips(&self) -> Option<RoundTrips> {
         self.with_lock(|calls| calls.round_trips())
@@ -276,36 +320,21 @@ where
     L: Lock<Target = KeyedCorrelatorIn<Id, R, S, H>>,
     T: Timer,
 {
-    /// Sends a request with an id of its own and waits for the reply, for at most `timeout` from now.
+    /// Sends a request with an id of its own and waits for the reply, for at most `timeout` from now, the sending
+    /// included.
     ///
-    /// As the `call` of a [`Correlator`](crate::correlator::Correlator), also in that `send` is asked only once the
-    /// call is pending.
+    /// `send` is asked only once the call is pending. All else is as for the `call` of a
+    /// [`Correlator`](crate::correlator::Correlator).
     ///
     /// # Errors
     ///
-    /// [`CallError::Duplicate`], [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call
-    /// ended.
-    #[expect(clippy::manual_async_fn, reason = "as above")]
-    pub fn call<F, D, E>(&self, id: Id, timeout: Duration, send: F) -> impl Future<Output = Result<R, CallError<E>>>
+    /// [`CallError::Duplicate`], [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the
+    /// call ended.
+    pub const fn call<F, D, E>(&self, id: Id, timeout: Duration, send: F) -> PendingCall<&Self, F>
     where
         F: FnOnce() -> D,
         D: Future<Output = Result<(), E>>,
     {
-        async move {
-            let timeout = Span::new(timeout);
-            let (mut id, mut over) = (Some(id), Left::nothing());
-            let begun = self.with(|calls, now| calls.begin_for(&mut id, timeout, true, now, &mut over));
-            self.lock().outside(|| over.wake());
-            drop(id);
-            let (call, expires_at) = begun?;
-            let mut held = Held::new(self, call);
-            let mut sending = pin!(Some(send()));
-            let mut sleep = pin!(None);
-            match poll_fn(|cx| held.poll_call(cx, sending.as_mut(), sleep.as_mut(), expires_at)).await {
-                Ok(Ok(reply)) => Ok(reply),
-                Ok(Err(ending)) => Err(ending.into()),
-                Err(error) => Err(CallError::Send(error)),
-            }
-        }
+        PendingCall::new(self, id, timeout, send)
     }
 }

@@ -12,7 +12,7 @@ use super::{
     ending::Ending,
     id::Numbers,
     ledger::{Ledger, OUT_OF_ORDER},
-    phase::{CLOSED_AT_ONCE, Calls, Closed, GONE, Left, Phase, Watch, wake_all},
+    phase::{CLOSED_AT_ONCE, Calls, Closed, Correlates, GONE, Left, Phase, Watch, wake_all},
 };
 use crate::foundation::{
     storage::{Allocate, Inline, Link, Storage},
@@ -26,8 +26,8 @@ use crate::foundation::{
 /// a call that is over can never reach the call that took its slot. A reply counts only if it comes from the peer that
 /// was asked, before the deadline.
 ///
-/// `P` is whatever a reply must repeat besides the id: the peer, or `(peer, kind of reply)` where a reply of another kind
-/// must leave the call pending.
+/// `P` is whatever a reply must repeat besides the id: the peer, or `(peer, kind of reply)` where a reply of another
+/// kind must leave the call pending.
 ///
 /// ```
 /// use core::time::Duration;
@@ -50,7 +50,8 @@ use crate::foundation::{
 /// # Ok::<(), steadfast_core::correlator::BeginError>(())
 /// ```
 ///
-/// Behind a lock and a timer ([`Shared`](crate::foundation::shared::Shared)) it also waits: see `call` and `gather` there.
+/// Behind a lock and a timer ([`Shared`](crate::foundation::shared::Shared)) it also waits: see `call` and `gather`
+/// there.
 ///
 /// # When it is full
 ///
@@ -58,8 +59,8 @@ use crate::foundation::{
 /// is used again when there is no other, even if nobody was told: a future that waits for it still gets `TimedOut`, but
 /// `on_timeout` does not name it any more.
 ///
-/// How a call ended is remembered until its slot is used again. Slots are used in the order in which they became free, so
-/// with `f` slots free, that is for `f` more calls. Replies to calls before that are `Unknown`.
+/// How a call ended is remembered until its slot is used again. Slots are used in the order in which they became free,
+/// so with `f` slots free, that is for `f` more calls. Replies to calls before that are `Unknown`.
 ///
 /// # Clock
 ///
@@ -176,8 +177,8 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         Some(reply)
     }
 
-    /// Ends a pending call; a reply that still comes is late. False if it was not pending: a reply that is there already
-    /// keeps the slot until it is [taken](Self::take), wanted or not. O(1).
+    /// Ends a pending call; a reply that still comes is late. False if it was not pending: a reply that is there
+    /// already keeps the slot until it is [taken](Self::take), wanted or not. O(1).
     pub fn cancel(&mut self, id: CallId) -> bool {
         let (cancelled, waiter) = self.cancel_for(id);
         waiter.into_iter().for_each(Waker::wake);
@@ -212,11 +213,11 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
 
     /// Times out the call that is due, earliest deadline first, and names it, so that its peer can be told.
     ///
-    /// Call it until it returns `None`. O(1) if nothing is due; else O(`N`) for `N` up to 32, and O(log `N`) above, where
-    /// at most once in the shortest time-out it is O(`N`).
+    /// Call it until it returns `None`. O(1) if nothing is due; else O(`N`) for `N` up to 32, and O(log `N`) above,
+    /// where at most once in the shortest time-out it is O(`N`).
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&mut self, now: Instant) -> Option<Expired<P>> {
-        let (expired, waiter) = self.expire_for(now)?;
+        let (expired, waiter) = self.expire_for(false, now)?;
         waiter.into_iter().for_each(Waker::wake);
         Some(expired)
     }
@@ -350,17 +351,18 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
         }
     }
 
-    /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told.
-    pub(super) fn expire_for(&mut self, now: Instant) -> Option<(Expired<P>, Option<Waker>)> {
+    /// [`on_timeout`](Self::on_timeout), with the waker of the future to be told; only of those that are `held`, or of all.
+    pub(super) fn expire_for(&mut self, held: bool, now: Instant) -> Option<(Expired<P>, Option<Waker>)> {
         self.observe(now, Span::ZERO);
         let slots = self.slots.as_mut();
-        let index = self.due.pop(slots, self.unused, now)?;
+        let index = self.due.pop(slots, self.unused, held, now)?;
         let phase = slots.phase(index)?;
         let expired = Expired { id: CallId::new(index, phase.number()), peer: phase.peer() };
         Some((expired, self.end(index, Ending::TimedOut)))
     }
 
-    /// Closes, ends the calls in the slots from `from` on until there are enough for one step, and tells where to go on.
+    /// Closes, ends the calls in the slots from `from` on until there are enough for one step, and tells where to go
+    /// on.
     pub(super) fn close_some(&mut self, from: usize, closed: &mut Closed<()>) -> Option<usize> {
         self.ledger.set_closed(true);
         for index in from..self.unused {
@@ -377,7 +379,7 @@ impl<P: Copy + Eq, R, S: Storage> CorrelatorIn<P, R, S> {
     /// Ends a call that has timed out, so that a full slab has room for another.
     #[cold]
     fn make_room(&mut self, now: Instant, over: &mut Left<()>) {
-        over.waker = self.expire_for(now).and_then(|(_, waker)| waker);
+        over.waker = self.expire_for(false, now).and_then(|(_, waker)| waker);
     }
 
     /// The slot that holds the call.
@@ -476,10 +478,28 @@ impl<P: Copy, R, L> Slots for [Slot<P, R, L>] {
     }
 }
 
-impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
+impl<P: Copy + Eq, R, S: Storage> Correlates for CorrelatorIn<P, R, S> {
+    type Key = P;
+    type Arg = CallId;
     type Name = CallId;
     type Reply = R;
+}
+
+impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
     type Id = ();
+
+    #[inline]
+    fn begin_held(
+        &mut self,
+        peer: &mut Option<P>,
+        timeout: Span,
+        now: Instant,
+        over: &mut Left<()>,
+    ) -> Result<(CallId, CallId, Instant), BeginError> {
+        let Some(peer) = *peer else { return Err(BeginError::Full) };
+        let call = self.begin_for(peer, timeout, true, now, over)?;
+        Ok((call.id, call.id, call.expires_at))
+    }
 
     #[inline]
     fn look(&mut self, id: CallId, waker: &Waker, left: &mut Left<()>) -> Option<Poll<Result<R, Ending>>> {
@@ -489,6 +509,14 @@ impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
             Watch::Wanted => None,
             Watch::Watched => Some(Poll::Pending),
         }
+    }
+
+    fn expire_held(&mut self, now: Instant) -> Option<Left<()>> {
+        self.expire_for(true, now).map(|(_, waker)| Left { waker, id: None })
+    }
+
+    fn next_due(&mut self) -> Option<Instant> {
+        self.due.next_at(self.slots.as_mut())
     }
 
     fn finish(&mut self, id: CallId, ending: Ending, left: &mut Left<()>) -> Result<R, Ending> {

@@ -1,62 +1,63 @@
 //! Waiting for one call.
 
 use core::{
+    convert::Infallible,
     future::Future,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use super::{
-    ending::Ending,
-    phase::{Calls, Left, look_after},
-};
-use crate::foundation::{
-    shared::{Lock, Shared, Timer},
-    time::Instant,
-};
+use super::{BeginError, CallError, CallOn};
+use crate::foundation::{shared::Timer, time::Instant};
 
 /// A call that a future waits for; dropping it frees the slot.
-pub(super) struct Held<'a, M: Calls, L: Lock<Target = M>, T> {
-    shared: &'a Shared<M, L, T>,
-    call: Option<M::Name>,
+pub(super) struct Held<C: CallOn> {
+    on: C,
+    call: Option<C::Name>,
 }
 
-impl<'a, M: Calls, L: Lock<Target = M>, T> Held<'a, M, L, T> {
-    pub(super) const fn new(shared: &'a Shared<M, L, T>, call: M::Name) -> Self {
-        Self { shared, call: Some(call) }
+impl<C: CallOn> Held<C> {
+    pub(super) const fn new(on: C) -> Self {
+        Self { on, call: None }
+    }
+
+    /// Begins the call: what its request has to carry, and its deadline.
+    #[inline]
+    pub(super) fn begin(&mut self, key: C::Key, timeout: Duration) -> Result<(C::Arg, Instant), BeginError> {
+        let (call, arg, expires_at) = self.on.begin_call(key, timeout)?;
+        self.call = Some(call);
+        Ok((arg, expires_at))
+    }
+
+    /// True before it begins, and once the outcome was taken.
+    pub(super) const fn is_over(&self) -> bool {
+        self.call.is_none()
     }
 
     /// The outcome, once; until then the waker of `cx` is woken when the call is over.
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<M::Reply, Ending>> {
+    #[inline]
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<C::Reply, CallError<Infallible>>> {
         let Some(call) = self.call.take() else { return Poll::Pending };
-        let outcome = look_after(self.shared, call, cx.waker());
+        let outcome = self.on.look_after(call, cx);
         if outcome.is_pending() {
             self.call = Some(call);
         }
         outcome
     }
 
-    /// The outcome; a call that is still pending ends as `ending`. `None` if the outcome was taken before.
-    fn finish(&mut self, ending: Ending) -> Option<Result<M::Reply, Ending>> {
-        let call = self.call.take()?;
-        let mut left = Left::nothing();
-        Some(self.shared.with_lock(|calls| calls.finish(call, ending, &mut left)))
-    }
-}
-
-impl<M: Calls, L: Lock<Target = M>, T: Timer> Held<'_, M, L, T> {
     /// Sends, and waits for the outcome, the deadline or the failure of sending, whichever comes first.
     ///
-    /// The sleep is made late: a reply that comes while sending needs none. Always inlined, or the outcome takes a detour
-    /// through memory that costs more than a lock.
+    /// The sleep is made late: a reply that comes while sending needs none. Always inlined, or the outcome takes a
+    /// detour through memory that costs more than a lock.
     #[inline(always)]
     pub(super) fn poll_call<S, E>(
         &mut self,
         cx: &mut Context<'_>,
         mut sending: Pin<&mut Option<S>>,
-        sleep: Pin<&mut Option<T::Sleep>>,
+        sleep: Pin<&mut Option<C::Sleep>>,
         expires_at: Instant,
-    ) -> Poll<Result<Result<M::Reply, Ending>, E>>
+    ) -> Poll<Result<C::Reply, CallError<E>>>
     where
         S: Future<Output = Result<(), E>>,
     {
@@ -69,24 +70,30 @@ impl<M: Calls, L: Lock<Target = M>, T: Timer> Held<'_, M, L, T> {
         }
         // First of all the reply: it proves that the request got there, whatever became of sending.
         if let Poll::Ready(outcome) = self.poll(cx) {
-            return Poll::Ready(Ok(outcome));
+            return Poll::Ready(outcome.map_err(|ending| ending.map_inner(|never| match never {})));
         }
         if let Some(error) = failure {
-            return Poll::Ready(Err(error));
+            self.give_up();
+            return Poll::Ready(Err(CallError::Send(error)));
         }
-        if poll_sleep(self.shared.timer(), cx, sleep, expires_at).is_pending() {
+        if poll_made(cx, sleep, || self.on.sleep_until(expires_at)).is_pending() {
             return Poll::Pending;
         }
-        Poll::Ready(Ok(self.finish(Ending::TimedOut).unwrap_or(Err(Ending::TimedOut))))
+        let outcome = self.call.take().map_or(Err(CallError::TimedOut), |call| self.on.time_out(call));
+        Poll::Ready(outcome.map_err(|ending| ending.map_inner(|never| match never {})))
+    }
+
+    fn give_up(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.on.give_up(call);
+        }
     }
 }
 
-impl<M: Calls, L: Lock<Target = M>, T> Drop for Held<'_, M, L, T> {
+impl<C: CallOn> Drop for Held<C> {
     #[inline]
     fn drop(&mut self) {
-        if self.call.is_some() {
-            self.finish(Ending::Cancelled);
-        }
+        self.give_up();
     }
 }
 
@@ -94,11 +101,19 @@ impl<M: Calls, L: Lock<Target = M>, T> Drop for Held<'_, M, L, T> {
 pub(super) fn poll_sleep<T: Timer>(
     timer: &T,
     cx: &mut Context<'_>,
-    mut sleep: Pin<&mut Option<T::Sleep>>,
+    sleep: Pin<&mut Option<T::Sleep>>,
     until: Instant,
 ) -> Poll<()> {
+    poll_made(cx, sleep, || timer.sleep_until(until))
+}
+
+fn poll_made<S: Future<Output = ()>>(
+    cx: &mut Context<'_>,
+    mut sleep: Pin<&mut Option<S>>,
+    make: impl FnOnce() -> S,
+) -> Poll<()> {
     if sleep.is_none() {
-        sleep.set(Some(timer.sleep_until(until)));
+        sleep.set(Some(make()));
     }
     sleep.as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
 }

@@ -22,7 +22,8 @@ pub type Nonce = [u8; Encryptor::NONCE_LEN];
 /// An authentication tag: it proves that a message was sealed with the key, and not changed since. Not secret.
 pub type Tag = [u8; Encryptor::TAG_LEN];
 
-/// Domain separation: what a key is for, so that one seed yields unrelated keys for unrelated uses (HKDF salt and info).
+/// Domain separation: what a key is for, so that one seed yields unrelated keys for unrelated uses (HKDF salt and
+/// info).
 ///
 /// ```
 /// use steadfast_core::encryptor::Domain;
@@ -49,8 +50,8 @@ impl<'a> Domain<'a> {
         Self { salt, info }
     }
 
-    /// The key that [`Encryptor::from_seed`] derives from `seed`, for another implementation of XChaCha20-Poly1305. It is
-    /// wiped on drop.
+    /// The key that [`Encryptor::from_seed`] derives from `seed`, for another implementation of XChaCha20-Poly1305. It
+    /// is wiped on drop.
     #[must_use]
     pub fn key(&self, seed: &[u8; 32]) -> Zeroizing<[u8; 32]> {
         let mut key = Zeroizing::new([0; 32]);
@@ -66,8 +67,8 @@ impl<'a> Domain<'a> {
 /// Authenticated encryption (AEAD, XChaCha20-Poly1305): only those who have the seed can open what it seals, and they
 /// notice if it was changed.
 ///
-/// Every message has a fresh random nonce of 24 bytes, so there is no limit on messages under one key. The key is made by
-/// HKDF-SHA256 from a seed of 32 bytes. The ciphers are those of the `RustCrypto` project.
+/// Every message has a fresh random nonce of 24 bytes, so there is no limit on messages under one key. The key is made
+/// by HKDF-SHA256 from a seed of 32 bytes. The ciphers are those of the `RustCrypto` project.
 ///
 /// ```
 /// use heapless::Vec;
@@ -100,13 +101,13 @@ impl<'a> Domain<'a> {
 ///
 /// # What is bound, and what is not
 ///
-/// The associated data (`aad`) is not part of the message, but it opens with the same one alone. Put there whatever must
-/// not be swapped: the owner, the version. Without it whoever holds the data can hand back an older message, or that of
-/// another record, and nothing shows.
+/// The associated data (`aad`) is not part of the message, but it opens with the same one alone. Put there whatever
+/// must not be swapped: the owner, the version. Without it whoever holds the data can hand back an older message, or
+/// that of another record, and nothing shows.
 ///
 /// The length of a message shows. And XChaCha20-Poly1305 is **not key-committing**: whoever knows two keys can make one
-/// message that both of them open, to different data. So that a message opens does not prove which key sealed it; do not
-/// try keys one after the other for people who may learn which of them fits.
+/// message that both of them open, to different data. So that a message opens does not prove which key sealed it; do
+/// not try keys one after the other for people who may learn which of them fits.
 ///
 /// # Secrets in memory
 ///
@@ -115,8 +116,8 @@ impl<'a> Domain<'a> {
 ///
 /// # Buffers
 ///
-/// `*_in_place` takes any [`heapless::Vec`] of bytes (as its view), `*_detached` any slice, with the tag apart. `heapless`
-/// and the `Buffer` trait of the `aead` crate do not know each other in their present versions.
+/// `*_in_place` takes any [`heapless::Vec`] of bytes (as its view), `*_detached` any slice, with the tag apart.
+/// `heapless` and the `Buffer` trait of the `aead` crate do not know each other in their present versions.
 pub struct Encryptor {
     cipher: XChaCha20Poly1305,
 }
@@ -142,8 +143,8 @@ impl Encryptor {
     ///
     /// # Errors
     ///
-    /// [`Capacity`](EncryptorError::Capacity) if there is no room for the tag, [`Rng`](EncryptorError::Rng) if there is no
-    /// nonce. The buffer is as it was then: it still holds the plaintext.
+    /// [`Capacity`](EncryptorError::Capacity) if there is no room for the tag, [`Rng`](EncryptorError::Rng) if there is
+    /// no nonce. The buffer is as it was then: it still holds the plaintext.
     pub fn seal_in_place<R: TryCryptoRng + ?Sized>(
         &self,
         buffer: &mut VecView<u8>,
@@ -162,9 +163,9 @@ impl Encryptor {
     ///
     /// # Errors
     ///
-    /// [`NonceLength`](EncryptorError::NonceLength), or [`Decrypt`](EncryptorError::Decrypt) if this message was not sealed
-    /// with this key, nonce and associated data, or was changed. The buffer is as it was then: nothing is decrypted before
-    /// the tag has been checked.
+    /// [`NonceLength`](EncryptorError::NonceLength), or [`Decrypt`](EncryptorError::Decrypt) if this message was not
+    /// sealed with this key, nonce and associated data, or was changed. The buffer is as it was then: nothing is
+    /// decrypted before the tag has been checked.
     pub fn open_in_place(&self, nonce: &[u8], buffer: &mut VecView<u8>, aad: &[u8]) -> Result<(), EncryptorError> {
         let nonce = nonce.try_into().map_err(|_length| EncryptorError::NonceLength)?;
         let (message, tag) = buffer.split_last_chunk_mut().ok_or(EncryptorError::Decrypt)?;
@@ -241,8 +242,9 @@ impl Encryptor {
     ///
     /// # Errors
     ///
-    /// [`TooShort`](EncryptorError::TooShort) if it has no nonce or no tag, [`Capacity`](EncryptorError::Capacity) if the
-    /// plaintext is longer than `N`, [`Decrypt`](EncryptorError::Decrypt) as [`open_in_place`](Self::open_in_place).
+    /// [`TooShort`](EncryptorError::TooShort) if it has no nonce or no tag, [`Capacity`](EncryptorError::Capacity) if
+    /// the plaintext is longer than `N`, [`Decrypt`](EncryptorError::Decrypt) as
+    /// [`open_in_place`](Self::open_in_place).
     #[doc(alias = "decrypt")]
     pub fn open<const N: usize>(&self, blob: &[u8], aad: &[u8]) -> Result<Vec<u8, N>, EncryptorError> {
         let (nonce, rest) = blob.split_first_chunk().ok_or(EncryptorError::TooShort)?;

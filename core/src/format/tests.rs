@@ -1,5 +1,5 @@
-//! Every public type is `defmt::Format`: checked when it compiles, for nothing links `defmt` on a host. That none is left
-//! out is checked by `tests/host/tests/format.rs`.
+//! Every public type is `defmt::Format`: checked when it compiles, for nothing links `defmt` on a host. That none is
+//! left out is checked by `tests/host/tests/format.rs`.
 
 use core::{cell::RefCell, future::Ready};
 

@@ -154,6 +154,14 @@ impl<M, L, T> Shared<M, L, T> {
     }
 }
 
+impl<M, L, T: Clock> Shared<M, L, T> {
+    /// The time on this clock.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.timer.now()
+    }
+}
+
 impl<M, L: Lock<Target = M>, T: Clock> Shared<M, L, T> {
     /// Runs `f` on the state machine with the current time.
     ///

@@ -5,9 +5,9 @@ pub(super) const fn is_forbidden(c: char) -> bool {
     matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What leaves no mark of its own, or an empty place that is no `' '`: controls, spaces of other widths, joiners, fillers,
-/// variation selectors, tags, private and unassigned planes. All that Unicode calls white space or default-ignorable is
-/// among it.
+/// What leaves no mark of its own, or an empty place that is no `' '`: controls, spaces of other widths, joiners,
+/// fillers, variation selectors, tags, private and unassigned planes. All that Unicode calls white space or
+/// default-ignorable is among it.
 pub(super) const fn is_hidden(c: char) -> bool {
     matches!(
         c,
@@ -35,8 +35,8 @@ pub(super) const fn is_symbol(c: char) -> bool {
     matches!(c, '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2100}'..='\u{27bf}' | '\u{2900}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}')
 }
 
-/// What a name may hold to be shown without quotes: letters and digits of scripts that read from left to right and need no
-/// combining marks, some pictures, and what is usual in hosts, paths and addresses.
+/// What a name may hold to be shown without quotes: letters and digits of scripts that read from left to right and need
+/// no combining marks, some pictures, and what is usual in hosts, paths and addresses.
 ///
 /// A list of what is allowed, because what is not is endless; it need not be whole, for all else is quoted or escaped.
 pub(super) const fn is_plain(c: char) -> bool {
@@ -95,7 +95,8 @@ mod tests {
             );
             assert!(!is_forbidden(c) || is_hidden(c), "{c:?}");
             assert!(c == ' ' || !(c.is_whitespace() || c.is_control()) || is_hidden(c), "{c:?}");
-            // What `Debug` escapes of a character that is no quote: what std knows as invisible, unassigned or extending.
+            // What `Debug` escapes of a character that is no quote: what std knows as invisible, unassigned or
+            // extending.
             let is_shown = c.is_ascii_graphic() || c.escape_debug().count() == 1;
             assert!(!is_plain(c) || is_shown, "{c:?}");
         }

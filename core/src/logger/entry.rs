@@ -147,8 +147,8 @@ impl<const NAMES: usize, const LINE: usize> fmt::Display for Entry<NAMES, LINE> 
     }
 }
 
-/// Events of one service, type and target within a short time, as a formatter sees them. All text of peers is escaped, and
-/// names are quoted where they could be taken for something else.
+/// Events of one service, type and target within a short time, as a formatter sees them. All text of peers is escaped,
+/// and names are quoted where they could be taken for something else.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
     service: &'static str,
@@ -255,9 +255,9 @@ impl<'a> Group<'a> {
 
 /// The actors of a group.
 ///
-/// Up to four are all named, from five the first three and the number of the others. That number is exact as long as the
-/// logger could keep all the names (see [`Logger`](super::Logger)), or all but one event's; else it is what is certain,
-/// and marked: "alice, bob, carol, and 8+ others".
+/// Up to four are all named, from five the first three and the number of the others. That number is exact as long as
+/// the logger could keep all the names (see [`Logger`](super::Logger)), or all but one event's; else it is what is
+/// certain, and marked: "alice, bob, carol, and 8+ others".
 #[derive(Clone, Copy, Debug)]
 pub struct Actors<'a> {
     /// The target, then the actors.

@@ -49,10 +49,10 @@ use crate::foundation::{
 /// is kept free of groups, so that a peer that makes up targets cannot keep lines out. A name takes its length and one
 /// byte, at most a fifth of `NAMES` and 128 bytes; so a group names a target and at least four actors, usually many
 /// more. `NAMES` is at least 60, `LINE` at least 32, `GROUPS` at least 2, `SERVICES` at most 254. Events by actors that
-/// found no room are counted, and the number of "others" is then marked as the least it can be: "8+ others". Longer names,
-/// messages and lines are cut and marked with `…`; two names that look the same once they are cut are still told apart, by
-/// a 64-bit keyed hash of the whole name. `SERVICES` services have their own settings, all further ones share the row
-/// "other", which has none ([`ServiceId::OTHER`]).
+/// found no room are counted, and the number of "others" is then marked as the least it can be: "8+ others". Longer
+/// names, messages and lines are cut and marked with `…`; two names that look the same once they are cut are still told
+/// apart, by a 64-bit keyed hash of the whole name. `SERVICES` services have their own settings, all further ones share
+/// the row "other", which has none ([`ServiceId::OTHER`]).
 ///
 /// # Names
 ///
@@ -76,9 +76,9 @@ use crate::foundation::{
 ///
 /// # Clock
 ///
-/// After a step back by more than the quiet time, the first event or [`on_timeout`](Self::on_timeout) on the new clock cuts
-/// short whatever lies ahead of it: no line waits for longer than the quiet time once more. A shorter step delays a line by
-/// no more than its own length.
+/// After a step back by more than the quiet time, the first event or [`on_timeout`](Self::on_timeout) on the new clock
+/// cuts short whatever lies ahead of it: no line waits for longer than the quiet time once more. A shorter step delays
+/// a line by no more than its own length.
 ///
 /// # Kinds
 ///
@@ -259,8 +259,8 @@ impl<const GROUPS: usize, const NAMES: usize, const LINE: usize, const SERVICES:
         self.add_line(Slot::line(service, &event, &Name::new("", 0, &seed), age), now)
     }
 
-    /// When [`on_timeout`](Self::on_timeout) will have something; [`Instant::ZERO`] if it is due whatever the clock shows.
-    /// O(`GROUPS`).
+    /// When [`on_timeout`](Self::on_timeout) will have something; [`Instant::ZERO`] if it is due whatever the clock
+    /// shows. O(`GROUPS`).
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.ages().map(|age| age.due_at(self.window)).min()

@@ -62,8 +62,8 @@ impl<'a> Name<'a> {
 
 /// The name of a target, then those of actors in the order in which they came.
 ///
-/// Each is a record: one byte of length, for a quoted or cut name eight bytes that identify it, the text. A record takes
-/// at most a fifth of the memory, so the target and four actors always fit, and usually many more.
+/// Each is a record: one byte of length, for a quoted or cut name eight bytes that identify it, the text. A record
+/// takes at most a fifth of the memory, so the target and four actors always fit, and usually many more.
 #[derive(Clone, Debug)]
 pub(super) struct Names<const N: usize> {
     records: Bytes<N>,

@@ -23,8 +23,8 @@ pub(super) fn is_word(raw: &str) -> bool {
     is_plain && ends.into_iter().all(|end| end.is_some_and(|c| !is_inner(c)))
 }
 
-/// Adds a name: as it is, or in double quotes, where `\` stands before `"` and `\` and what is neither plain nor visible
-/// ASCII is escaped. What does not fit is cut and marked, before the closing quote.
+/// Adds a name: as it is, or in double quotes, where `\` stands before `"` and `\` and what is neither plain nor
+/// visible ASCII is escaped. What does not fit is cut and marked, before the closing quote.
 pub(super) fn push_name(room: &mut Room<'_>, raw: &str) {
     let (quote, mark) = if is_bare(raw) { ("", ELLIPSIS) } else { ("\"", "…\"") };
     let longest_cut = room.capacity().checked_sub(mark.len());

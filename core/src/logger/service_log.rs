@@ -96,8 +96,8 @@ impl<R: Recorder> ServiceLog<R> {
         self.service != ServiceId::OTHER
     }
 
-    /// Sets what the service's lines begin with, an emoji or nothing, if it [has settings](Self::has_settings). Without it
-    /// they begin with a mark of their level: `•`, `⚠️` or `❌`.
+    /// Sets what the service's lines begin with, an emoji or nothing, if it [has settings](Self::has_settings). Without
+    /// it they begin with a mark of their level: `•`, `⚠️` or `❌`.
     #[doc(alias = "emoji")]
     #[must_use]
     pub fn prefix(self, prefix: &'static str) -> Self {
@@ -105,8 +105,8 @@ impl<R: Recorder> ServiceLog<R> {
         self
     }
 
-    /// Sets how much of the service is shown, wherever it logs from; false if it has no [settings](Self::has_settings) of
-    /// its own, and nothing was changed.
+    /// Sets how much of the service is shown, wherever it logs from; false if it has no [settings](Self::has_settings)
+    /// of its own, and nothing was changed.
     pub fn show(&self, show: Show) -> bool {
         self.recorder.set_show(self.service, show)
     }

@@ -55,8 +55,8 @@ where
 
     /// Writes what is due, at most once around the memory, and returns how many lines; for programs without a worker.
     ///
-    /// Formatting and writing happen outside the lock. What the sink refuses is lost and told later; so is a line at which
-    /// the sink or the formatter panics.
+    /// Formatting and writing happen outside the lock. What the sink refuses is lost and told later; so is a line at
+    /// which the sink or the formatter panics.
     pub fn drain(&self, sink: &mut impl Sink) -> usize {
         let mut written: usize = 0;
         for _ in 0..=GROUPS {
@@ -138,8 +138,8 @@ where
 
     /// The worker: writes everything as it becomes due, until the logger is shut down.
     ///
-    /// One for each logger is enough. It may be dropped at any await and started again: it never holds a line across one.
-    /// After each round of the memory it lets other tasks run, but while the sink is at a line it waits for it.
+    /// One for each logger is enough. It may be dropped at any await and started again: it never holds a line across
+    /// one. After each round of the memory it lets other tasks run, but while the sink is at a line it waits for it.
     pub async fn run(&self, sink: &mut impl Sink)
     where
         T: Timer,

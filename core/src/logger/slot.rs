@@ -18,8 +18,8 @@ pub(super) struct Key<'a> {
 }
 
 impl Key<'_> {
-    /// A cheap filter before the exact comparison, the same on every target. It needs no secret: what somebody can win by
-    /// making it collide is one comparison for each group, which is what the look-up costs anyway.
+    /// A cheap filter before the exact comparison, the same on every target. It needs no secret: what somebody can win
+    /// by making it collide is one comparison for each group, which is what the look-up costs anyway.
     pub(super) fn hash(&self) -> u32 {
         mix(mix(u32::from(self.service.0), self.kind.as_bytes()), self.target.raw().as_bytes())
     }

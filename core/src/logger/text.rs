@@ -40,8 +40,8 @@ pub struct Text<const N: usize> {
 pub(super) enum Rules {
     /// What can be seen.
     Text,
-    /// The same, with each `\` doubled, and a `×` at the beginning of a word escaped: two texts never come out alike, and
-    /// none ends like a count.
+    /// The same, with each `\` doubled, and a `×` at the beginning of a word escaped: two texts never come out alike,
+    /// and none ends like a count.
     Exact,
     /// The program's own: whatever leaves the line whole, the parts of an emoji too.
     Own,

@@ -2,8 +2,8 @@
 
 /// Names one ballot of a [`Quorum`](crate::quorum::Quorum): 64 bits for the wire.
 ///
-/// Whoever asks for votes sends it along, and whoever votes repeats it, so that a vote that was held up never counts in a
-/// later ballot. A protocol that numbers its ballots itself (a term, an epoch, a view) uses its own numbers:
+/// Whoever asks for votes sends it along, and whoever votes repeats it, so that a vote that was held up never counts in
+/// a later ballot. A protocol that numbers its ballots itself (a term, an epoch, a view) uses its own numbers:
 /// [`reset_to`](crate::quorum::QuorumIn::reset_to).
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

@@ -35,13 +35,14 @@ use waiters::Waiters;
 /// voter who changes its mind fills the quorum. Votes count until the deadline or the decision, whichever comes first;
 /// after either, nothing changes until [`reset`](Self::reset) begins another ballot.
 ///
-/// Each ballot has a [`BallotId`], which goes along with the question and comes back with each vote: a vote for a former
-/// ballot that was held up is [`Vote::OtherBallot`], and decides nothing.
+/// Each ballot has a [`BallotId`], which goes along with the question and comes back with each vote: a vote for a
+/// former ballot that was held up is [`Vote::OtherBallot`], and decides nothing.
 ///
 /// With [`new`](Self::new) whoever comes first may vote: authenticate voters before, or a peer with many names outvotes
 /// the rest. [`with_voters`](Self::with_voters) admits those on a list alone.
 ///
-/// Whoever votes first decides first: where up to `f` voters may lie, a majority needs a threshold of `2f + 1` at least.
+/// Whoever votes first decides first: where up to `f` voters may lie, a majority needs a threshold of `2f + 1` at
+/// least.
 ///
 /// ```
 /// use steadfast_core::{Instant, Quorum, aggregate, quorum::{Ballot, Vote}};
@@ -70,9 +71,9 @@ use waiters::Waiters;
 ///
 /// # Clock
 ///
-/// When the time is first told (by [`reset`](Self::reset), a vote, a result or a time-out), it is known for how long the
-/// ballot is to be open. A `now` before that is taken for a late reading, and changes nothing. Once readings have been
-/// before it, and nothing but before it, for so long, the clock has stepped back, and the ballot is over.
+/// When the time is first told (by [`reset`](Self::reset), a vote, a result or a time-out), it is known for how long
+/// the ballot is to be open. A `now` before that is taken for a late reading, and changes nothing. Once readings have
+/// been before it, and nothing but before it, for so long, the clock has stepped back, and the ballot is over.
 ///
 /// # Code of voters and values
 ///
@@ -194,17 +195,18 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
         self.ballot
     }
 
-    /// Begins another ballot, the next by number, and names it: forgets the votes, keeps the threshold, the list of voters
-    /// and the counts.
+    /// Begins another ballot, the next by number, and names it: forgets the votes, keeps the threshold, the list of
+    /// voters and the counts.
     pub fn reset(&mut self, deadline: Instant, now: Instant) -> BallotId {
         self.restart(self.ballot.next(), deadline, now);
         self.ballot
     }
 
-    /// [`reset`](Self::reset) to a ballot that the caller numbers: a term of the protocol, or the first number of a run.
+    /// [`reset`](Self::reset) to a ballot that the caller numbers: a term of the protocol, or the first number of a
+    /// run.
     ///
-    /// False, and nothing changed, if it is the present one: so whoever hears twice of a term begins it once. To come back
-    /// to a former number is to let its late votes in.
+    /// False, and nothing changed, if it is the present one: so whoever hears twice of a term begins it once. To come
+    /// back to a former number is to let its late votes in.
     pub fn reset_to(&mut self, ballot: BallotId, deadline: Instant, now: Instant) -> bool {
         let is_other = ballot != self.ballot;
         if is_other {
@@ -226,7 +228,8 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
 
     /// When the ballot ends if nothing decides it before.
     ///
-    /// Changed by [`reset`](Self::reset), by whatever ends the ballot, and by a call that tells a time before the first.
+    /// Changed by [`reset`](Self::reset), by whatever ends the ballot, and by a call that tells a time before the
+    /// first.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         if self.closed || self.deadline == Instant::MAX {
@@ -332,7 +335,8 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
 }
 
 impl<V: PartialEq, T, const N: usize> Quorum<V, T, N> {
-    /// A quorum of `threshold` votes, open to `voters` alone until `deadline`. A voter who is listed twice has one vote.
+    /// A quorum of `threshold` votes, open to `voters` alone until `deadline`. A voter who is listed twice has one
+    /// vote.
     ///
     /// ```
     /// use steadfast_core::{Instant, Quorum, quorum::{QuorumError, Vote}};
@@ -380,8 +384,8 @@ impl<V: PartialEq, T, S: ListStorage> QuorumIn<V, T, S> {
 }
 
 impl<V: PartialEq, T: PartialEq, S: ListStorage> QuorumIn<V, T, S> {
-    /// Counts the vote of `voter` in `ballot`, unless it has voted, may not vote, is too late, or that is not the present
-    /// ballot. O(N).
+    /// Counts the vote of `voter` in `ballot`, unless it has voted, may not vote, is too late, or that is not the
+    /// present ballot. O(N).
     #[doc(alias = "AddVote")]
     pub fn vote(&mut self, ballot: BallotId, voter: V, value: T, now: Instant) -> Vote {
         let known = self.position(|known| *known == voter);
@@ -396,8 +400,8 @@ impl<V: PartialEq, T: PartialEq, S: ListStorage> QuorumIn<V, T, S> {
 }
 
 impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
-    /// [`vote`](Self::vote) for callers that hold a lock: of the code of voters and values only `is_voter`, which knows the
-    /// one who votes, runs inside.
+    /// [`vote`](Self::vote) for callers that hold a lock: of the code of voters and values only `is_voter`, which knows
+    /// the one who votes, runs inside.
     ///
     /// A vote that counts takes the value and the voter (but one on the list is there already); all else is left, to be
     /// dropped outside. Where they are missing, it is [`Cast::Wanted`].

@@ -50,7 +50,8 @@ pub enum Ballot<R> {
     Failed,
     /// It can still be decided.
     Open {
-        /// So many votes are needed at least; none means that the threshold is reached, but the votes decide nothing yet.
+        /// So many votes are needed at least; none means that the threshold is reached, but the votes decide nothing
+        /// yet.
         missing: usize,
     },
 }

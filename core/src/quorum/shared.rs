@@ -41,8 +41,8 @@ where
         })
     }
 
-    /// [`QuorumIn::vote_with`] now; wakes those who wait for the result. `first` gets the first value of a voter who votes
-    /// again, and runs inside the lock.
+    /// [`QuorumIn::vote_with`] now; wakes those who wait for the result. `first` gets the first value of a voter who
+    /// votes again, and runs inside the lock.
     pub fn vote_with<A>(
         &self,
         ballot: BallotId,
@@ -90,7 +90,8 @@ where
         ballot
     }
 
-    /// [`QuorumIn::reset_to`], with the deadline `timeout` from now. Those who wait for the former ballot get no result.
+    /// [`QuorumIn::reset_to`], with the deadline `timeout` from now. Those who wait for the former ballot get no
+    /// result.
     pub fn reset_to(&self, ballot: BallotId, timeout: Duration) -> bool {
         let former = self.with_woken(|quorum, now| {
             let is_other = ballot != quorum.ballot;

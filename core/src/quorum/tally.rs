@@ -9,9 +9,10 @@ where
 {
     /// The result by `aggregate`, as soon as the threshold is reached and the votes decide something.
     ///
-    /// While they do not (`aggregate` gives `None`: no majority, say), the ballot stays open until they do, until nobody
-    /// is left to vote or until the deadline. [`result_when_settled`](Self::result_when_settled) waits for all instead.
-    /// The first decision, and the first failure, end the ballot. Another ballot than the present one has failed.
+    /// While they do not (`aggregate` gives `None`: no majority, say), the ballot stays open until they do, until
+    /// nobody is left to vote or until the deadline. [`result_when_settled`](Self::result_when_settled) waits for all
+    /// instead. The first decision, and the first failure, end the ballot. Another ballot than the present one has
+    /// failed.
     ///
     /// `aggregate` gets a copy of the votes, at least as many as the threshold: a function of
     /// [`aggregate`](crate::aggregate), or any other that does not depend on their order.
@@ -38,9 +39,9 @@ where
 
     /// The result by `aggregate`, once no missing vote can change it.
     ///
-    /// Waits until all have voted, until the deadline, or until the threshold is reached and `settled` says that whatever
-    /// the missing ones vote changes nothing (see [`aggregate::settled`](crate::aggregate::settled)): then the ballot is
-    /// decided, or has failed, early. All are those on the list, or `N` voters if there is none.
+    /// Waits until all have voted, until the deadline, or until the threshold is reached and `settled` says that
+    /// whatever the missing ones vote changes nothing (see [`aggregate::settled`](crate::aggregate::settled)): then the
+    /// ballot is decided, or has failed, early. All are those on the list, or `N` voters if there is none.
     ///
     /// ```
     /// use steadfast_core::{Instant, Quorum, aggregate::{majority, settled}, quorum::Ballot};

@@ -6,8 +6,9 @@ use crate::foundation::time::{Instant, Span};
 ///
 /// A token bucket of retries: every request puts in a share of one ([`percent`](Self::percent)), every second some
 /// ([`floor_per_second`](Self::floor_per_second)), every retry takes one out, and no more than [`burst`](Self::burst)
-/// are ever in it. Shares count when they make a whole retry. It starts full. So from its beginning on, retries ≤ burst +
-/// requests × percent / 100 + seconds × floor; in any part of that time less than one more, for shares from before it.
+/// are ever in it. Shares count when they make a whole retry. It starts full. So from its beginning on, there
+/// are at most burst + requests × percent / 100 + seconds × floor retries; in any part of that time less than one more,
+/// for shares from before it.
 ///
 /// ```
 /// use steadfast_core::{Instant, RetryBudget};
@@ -107,7 +108,8 @@ impl RetryBudget {
         self
     }
 
-    /// Goes by the settings of another budget from now on, and keeps what is in it, at most the new burst, and its counts.
+    /// Goes by the settings of another budget from now on, and keeps what is in it, at most the new burst, and its
+    /// counts.
     ///
     /// A larger burst is filled by requests and time, not by this.
     pub fn set_settings(&mut self, settings: &Self, now: Instant) {

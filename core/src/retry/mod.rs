@@ -5,10 +5,11 @@
 //! - [`RetryBudget`] limits the retries of many operations together, against retry storms.
 //! - [`Retry`] is the decision alone, for callers that wait themselves.
 //!
-//! **Outcomes**: [`Step`] of a decision. **Errors**: [`RetryError`], with the last error and the [`Reason`] for giving up.
-//! **Counts**: [`RetryBudgetStats`].
+//! **Outcomes**: [`Step`] of a decision. **Errors**: [`RetryError`], with the last error and the [`Reason`] for giving
+//! up. **Counts**: [`RetryBudgetStats`].
 //!
-//! Next: [`circuit_breaker`](crate::circuit_breaker), inside the retry. The order is retry (breaker (time limit (call))).
+//! Next: [`circuit_breaker`](crate::circuit_breaker), inside the retry. The order is retry (breaker (time limit
+//! (call))).
 
 mod budget;
 mod error;
@@ -88,7 +89,8 @@ pub struct Retry<'p> {
 #[derive(Clone, Copy, Debug)]
 struct Progress {
     started_at: Instant,
-    /// The longest next delay, before it is capped. It grows with each retry, so that no step needs a power or a product.
+    /// The longest next delay, before it is capped. It grows with each retry, so that no step needs a power or a
+    /// product.
     longest: Span,
     retries: u32,
 }
@@ -100,17 +102,17 @@ struct Progress {
 pub enum Failure {
     /// Worth another try after this time, instead of the delay that the policy would choose.
     ///
-    /// Jitter does not change it, and it is cut to [`max_delay`](RetryPolicy::max_delay). This serves a list of delays, a
-    /// Fibonacci sequence, and jitter of one's own.
+    /// Jitter does not change it, and it is cut to [`max_delay`](RetryPolicy::max_delay). This serves a list of delays,
+    /// a Fibonacci sequence, and jitter of one's own.
     Delay(Duration),
     /// Trying again would fail again.
     Permanent,
     /// The attempt was not made: an open circuit breaker or a rate limiter refused it until then.
     ///
-    /// Nobody was called, so it counts as no attempt: it uses up neither [`max_retries`](RetryPolicy::max_retries) nor the
-    /// budget, and the next delay does not grow. Time alone bounds it: without
-    /// [`max_elapsed`](RetryPolicy::max_elapsed) it counts as any other failure. The next try comes at that instant, if it
-    /// is neither sooner than the policy's own delay nor later than [`max_delay`](RetryPolicy::max_delay).
+    /// Nobody was called, so it counts as no attempt: it uses up neither [`max_retries`](RetryPolicy::max_retries) nor
+    /// the budget, and the next delay does not grow. Time alone bounds it: without
+    /// [`max_elapsed`](RetryPolicy::max_elapsed) it counts as any other failure. The next try comes at that instant, if
+    /// it is neither sooner than the policy's own delay nor later than [`max_delay`](RetryPolicy::max_delay).
     RefusedUntil(Instant),
     /// Worth another try, but not before this time has passed: a server's `Retry-After`.
     ///
@@ -152,7 +154,8 @@ impl Step {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
     /// [`max_retries`](RetryPolicy::max_retries) are used up, and the last attempt was cut off at
-    /// [`attempt_timeout`](RetryPolicy::attempt_timeout). Only [`RetryPolicy::call_with`] tells it, because it cuts off.
+    /// [`attempt_timeout`](RetryPolicy::attempt_timeout). Only [`RetryPolicy::call_with`] tells it, because it cuts
+    /// off.
     AttemptTimedOut,
     /// [`max_retries`](RetryPolicy::max_retries) are used up.
     #[doc(alias = "max attempts")]
@@ -189,7 +192,8 @@ impl<'p> Retry<'p> {
         self.next_if(failure, now, rng, || true)
     }
 
-    /// The same, and takes the retry out of a shared budget, which is asked last and so is charged for no other refusal.
+    /// The same, and takes the retry out of a shared budget, which is asked last and so is charged for no other
+    /// refusal.
     ///
     /// If the retry does not run after all, give it back with [`RetryBudget::refund`].
     pub fn next_within<R: Rng + ?Sized>(

@@ -108,8 +108,8 @@ impl RetryPolicy {
         }
     }
 
-    /// Multiplies each delay of an [`exponential`](Self::exponential) policy by `percent` of a hundred: 150 is half as long
-    /// again. 200 by default; anything below 100 is 100. It changes no other policy.
+    /// Multiplies each delay of an [`exponential`](Self::exponential) policy by `percent` of a hundred: 150 is half as
+    /// long again. 200 by default; anything below 100 is 100. It changes no other policy.
     ///
     /// Here a step divides by 100.
     ///
@@ -178,7 +178,8 @@ impl RetryPolicy {
         self
     }
 
-    /// The delay that follows the failure of attempt `attempt`, counted from 0, before jitter; jitter makes none longer.
+    /// The delay that follows the failure of attempt `attempt`, counted from 0, before jitter; jitter makes none
+    /// longer.
     ///
     /// Never more than [`max_delay`](Self::max_delay), and no attempt number overflows. O(1), but with a
     /// [`factor_percent`](Self::factor_percent) a step for each attempt until the delay no longer grows.

@@ -39,12 +39,13 @@ impl<O: FnMut() -> F, F: Future<Output = Result<V, E>>, V, E> Operation for O {
 
 /// A retry that can be awaited: it tries an operation until it succeeds or the policy gives up.
 ///
-/// [`RetryPolicy::call_with`] makes it; the adapters' `call` brings the timer and the random generator. Nothing happens before
-/// it is awaited. Its future has a name, [`RetryFuture`]. It allocates nothing, and it is `Send` when its parts are. What is
-/// said about the operation is a type each, [`Plain`] or the closure that was given; so is its budget, [`NoBudget`] or a lock.
+/// [`RetryPolicy::call_with`] makes it; the adapters' `call` brings the timer and the random generator. Nothing happens
+/// before it is awaited. Its future has a name, [`RetryFuture`]. It allocates nothing, and it is `Send` when its parts
+/// are. What is said about the operation is a type each, [`Plain`] or the closure that was given; so is its budget,
+/// [`NoBudget`] or a lock.
 ///
-/// Nothing happens before it is awaited. Its future has a name, [`RetryFuture`], and so can be kept in a struct. It allocates
-/// nothing, and it is `Send` when its parts are.
+/// Nothing happens before it is awaited. Its future has a name, [`RetryFuture`], and so can be kept in a struct. It
+/// allocates nothing, and it is `Send` when its parts are.
 ///
 /// # Cancellation
 ///
@@ -153,8 +154,8 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
         self.with_classify(Hint(hint))
     }
 
-    /// `classify` says of each failed attempt whether and when to try again. It takes the place of [`hint`](Self::hint);
-    /// if there is a [`retry_if`](Self::retry_if), that is asked first.
+    /// `classify` says of each failed attempt whether and when to try again. It takes the place of
+    /// [`hint`](Self::hint); if there is a [`retry_if`](Self::retry_if), that is asked first.
     ///
     /// It is told the error (`None` if the attempt was cut off) and the number of the attempt, from 1 on: every failure
     /// passes here, the last one too. So it serves delays by a function of both, errors that are given up when they ask
@@ -227,8 +228,8 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
         Retrying { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
     }
 
-    /// `notify` is told each error that is followed by another attempt (`None` if the attempt was cut off), the number of
-    /// the attempt from 1 on, and the delay until the next. The last error is in the [`RetryError`].
+    /// `notify` is told each error that is followed by another attempt (`None` if the attempt was cut off), the number
+    /// of the attempt from 1 on, and the delay until the next. The last error is in the [`RetryError`].
     #[doc(alias = "OnRetry")]
     pub fn notify<M: FnMut(Option<&O::Error>, u32, Duration)>(self, notify: M) -> Retrying<O, T, R, P, H, M, B> {
         let Self { policy, operation, retry_if, classify, budget, is_nested, timer, rng, .. } = self;

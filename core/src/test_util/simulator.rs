@@ -13,8 +13,8 @@ use super::VirtualTimer;
 
 /// Runs tasks in an order chosen by a seed, on virtual time that moves only when no task can.
 ///
-/// A task is polled if it was woken, by the waker of its last poll: a lost wake-up shows as a deadlock. While any task is
-/// woken, an odd seed polls others too, now and then, as executors may; time moves only when none is woken.
+/// A task is polled if it was woken, by the waker of its last poll: a lost wake-up shows as a deadlock. While any task
+/// is woken, an odd seed polls others too, now and then, as executors may; time moves only when none is woken.
 /// [`abort`](Self::abort) drops a task at whatever await it stands. The same seed gives the same run.
 ///
 /// ```
@@ -131,8 +131,8 @@ impl<'a> Simulator<'a> {
         }
     }
 
-    /// As [`run`](Self::run), but first drops some of these tasks, each wherever it then stands: which and when is up to
-    /// the seed.
+    /// As [`run`](Self::run), but first drops some of these tasks, each wherever it then stands: which and when is up
+    /// to the seed.
     ///
     /// # Panics
     ///

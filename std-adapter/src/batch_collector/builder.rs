@@ -92,11 +92,12 @@ impl<T> BatchCollectorBuilder<T> {
         self.backoff(policy.max_retries(times))
     }
 
-    /// Flushes what a flush gave back ([`Flushed::Again`]) again as this policy says: how often, how long after, for how
-    /// long.
+    /// Flushes what a flush gave back ([`Flushed::Again`]) again as this policy says: how often, how long after, for
+    /// how long.
     ///
-    /// With an [`attempt_timeout`](RetryPolicy::attempt_timeout), a flush that takes longer is dropped; what was still in
-    /// its batch then is tried again, and what it had taken out counts as delivered, or all as failed if nothing is left.
+    /// With an [`attempt_timeout`](RetryPolicy::attempt_timeout), a flush that takes longer is dropped; what was still
+    /// in its batch then is tried again, and what it had taken out counts as delivered, or all as failed if nothing is
+    /// left.
     ///
     /// ```
     /// use std::time::Duration;
@@ -120,7 +121,8 @@ impl<T> BatchCollectorBuilder<T> {
         self
     }
 
-    /// How many items may wait for the flush under way (queue depth), rounded up to whole batches: one batch unless set.
+    /// How many items may wait for the flush under way (queue depth), rounded up to whole batches: one batch unless
+    /// set.
     ///
     /// When they are so many, adders wait. A batch that is full by its weight takes the place of a whole one.
     pub const fn capacity(mut self, items: usize) -> Self {
@@ -138,8 +140,9 @@ impl<T> BatchCollectorBuilder<T> {
         self
     }
 
-    /// Has `on_failed` called with the items that failed for good (dead letters): after the last retry; what was still in
-    /// the batch of a flush that returned an error or panicked; and what is pending when the worker ends with its runtime.
+    /// Has `on_failed` called with the items that failed for good (dead letters): after the last retry; what was still
+    /// in the batch of a flush that returned an error or panicked; and what is pending when the worker ends with its
+    /// runtime.
     ///
     /// The worker calls it, between two flushes: it should not take long. It may use the collector as the
     /// [flush](BatchCollector#inside-the-flush) may, and a panic of it ends nothing. [`Batch::attempt`] tells how many

@@ -4,12 +4,12 @@ use super::Batch;
 
 /// What became of a flush: delivered, failed, or to be tried again.
 ///
-/// Made from what the flush returns: nothing; a `Result`, whose error counts the items as failed; or the batch, with what
-/// has not arrived still in it, to be tried again.
+/// Made from what the flush returns: nothing; a `Result`, whose error counts the items as failed; or the batch, with
+/// what has not arrived still in it, to be tried again.
 #[derive(Debug)]
 pub enum Flushed<T> {
-    /// These have not arrived, and are to be [tried again](super::BatchCollectorBuilder::retry); the others have. An empty
-    /// batch is all delivered.
+    /// These have not arrived, and are to be [tried again](super::BatchCollectorBuilder::retry); the others have. An
+    /// empty batch is all delivered.
     Again(Batch<T>),
     /// All items have arrived.
     Delivered,

@@ -1,7 +1,9 @@
 //! Nothing waits for itself, however it is polled, and no worker keeps a runtime.
 
+#[cfg(feature = "tokio")]
+use core::future::ready;
 use core::{
-    future::{Future, ready},
+    future::Future,
     pin::Pin,
     sync::atomic::{AtomicBool, Ordering},
     task::{Context, Waker},

@@ -1,7 +1,7 @@
 //! Batching: items are gathered and flushed together, by size, weight, age and idle gap, in the background.
 //!
-//! [`BatchCollector`] has a worker that flushes, with backpressure, retries with backoff, dead letters and a stop with a
-//! deadline (graceful shutdown). [`BatchCollectorBuilder`] has the settings.
+//! [`BatchCollector`] has a worker that flushes, with backpressure, retries with backoff, dead letters and a stop with
+//! a deadline (graceful shutdown). [`BatchCollectorBuilder`] has the settings.
 //!
 //! **Outcomes**: [`Batch`] with its [`FlushReason`] goes in, [`Flushed`] comes out of your flush; [`FlushReport`] of a
 //! flush that was asked for. **Errors**: [`AddError`], which gives the item back. **Counts**: [`BatchQueueStats`].
@@ -49,7 +49,8 @@ pub use steadfast_core::batch_collector::{AddError, BatchQueueStats, BatchSettin
 /// collector is built, else by a thread. A flush that fails or panics does not end the collector.
 ///
 /// Call [`stop`](Self::stop) or [`stop_within`](Self::stop_within) before `main` returns. Dropping the last handle only
-/// stops the collector: the worker flushes what is left if the process and its runtime live on, and nobody waits for that.
+/// stops the collector: the worker flushes what is left if the process and its runtime live on, and nobody waits for
+/// that.
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,14 +68,14 @@ pub use steadfast_core::batch_collector::{AddError, BatchQueueStats, BatchSettin
 ///
 /// # Inside the flush
 ///
-/// The flush may use the collector; it best holds a [weak handle](Self::downgrade), so that it does not keep it alive. What
-/// would wait for the flush that it is in does not: `add` and `add_blocking` take the item if there is room, else they fail
-/// with [`AddError::Full`]; `flush` and `stop` are ready at once. Inside is whatever is called or polled, on the worker's
-/// thread, while the flush is called, polled or dropped: sets of futures, a `block_on` and the drop of an item too. So is
-/// what is given to [`on_failed`](BatchCollectorBuilder::on_failed).
+/// The flush may use the collector; it best holds a [weak handle](Self::downgrade), so that it does not keep it alive.
+/// What would wait for the flush that it is in does not: `add` and `add_blocking` take the item if there is room, else
+/// they fail with [`AddError::Full`]; `flush` and `stop` are ready at once. Inside is whatever is called or polled, on
+/// the worker's thread, while the flush is called, polled or dropped: sets of futures, a `block_on` and the drop of an
+/// item too. So is what is given to [`on_failed`](BatchCollectorBuilder::on_failed).
 ///
-/// A task or thread that the flush starts and waits for is not inside, because it cannot be told from any other. There, use
-/// `try_add`, or expect `add` to fail with [`AddError::Full`] once the flush has taken as long as
+/// A task or thread that the flush starts and waits for is not inside, because it cannot be told from any other. There,
+/// use `try_add`, or expect `add` to fail with [`AddError::Full`] once the flush has taken as long as
 /// [`stall_timeout`](BatchCollectorBuilder::stall_timeout); and `stop_within` in place of `stop`.
 ///
 /// # What became of one item
@@ -147,8 +148,8 @@ impl<T> BatchCollector<T> {
     ///
     /// # Errors
     ///
-    /// [`AddError::Stopped`] with the item, once the collector is stopped. [`AddError::Full`] with the item, if there is no
-    /// room and this is [inside the flush](Self#inside-the-flush), or the flush under way has taken longer than
+    /// [`AddError::Stopped`] with the item, once the collector is stopped. [`AddError::Full`] with the item, if there
+    /// is no room and this is [inside the flush](Self#inside-the-flush), or the flush under way has taken longer than
     /// [`stall_timeout`](BatchCollectorBuilder::stall_timeout).
     pub async fn add(&self, item: T) -> Result<(), AddError<T>> {
         let weight = self.weight(&item);
@@ -179,8 +180,8 @@ impl<T> BatchCollector<T> {
 
     /// Has what is pending flushed as soon as the worker has time, whether it is due or not.
     ///
-    /// That is asked for by the call itself. What it returns may be dropped, or awaited to learn when the items that were
-    /// pending have been flushed, and how.
+    /// That is asked for by the call itself. What it returns may be dropped, or awaited to learn when the items that
+    /// were pending have been flushed, and how.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -196,8 +197,8 @@ impl<T> BatchCollector<T> {
         BatchFlush::new(self)
     }
 
-    /// Other settings from now on, for the batch being filled too, which is flushed if it is due by them. Size and capacity
-    /// stay, and what the builder says of retries.
+    /// Other settings from now on, for the batch being filled too, which is flushed if it is due by them. Size and
+    /// capacity stay, and what the builder says of retries.
     ///
     /// A new idle gap is counted from now at the earliest. Without
     /// [`max_weight`](BatchCollectorBuilder::max_weight) in the builder an item weighs 1.
@@ -207,17 +208,18 @@ impl<T> BatchCollector<T> {
 
     /// Takes no more items, and waits until what is pending has been flushed, the flush under way included.
     ///
-    /// Stopping again only waits; if the future is dropped, the collector stays stopped. Inside the flush it does not wait.
-    /// It waits as long as flushes and retries take: see [`stop_within`](Self::stop_within).
+    /// Stopping again only waits; if the future is dropped, the collector stays stopped. Inside the flush it does not
+    /// wait. It waits as long as flushes and retries take: see [`stop_within`](Self::stop_within).
     pub async fn stop(&self) {
         self.inner().queue.stop().await;
     }
 
-    /// [`stop`](Self::stop) with a deadline: after `wait`, gives back the items that have not been flushed, oldest first.
+    /// [`stop`](Self::stop) with a deadline: after `wait`, gives back the items that have not been flushed, oldest
+    /// first.
     ///
-    /// There are no retries after that; items that wait for one are given back. A flush that is under way is not cut off:
-    /// its items are in [`stats`](Self::stats)`.in_flight` until it ends, and what it gives back then has failed. Empty
-    /// if all was flushed, and inside the flush.
+    /// There are no retries after that; items that wait for one are given back. A flush that is under way is not cut
+    /// off: its items are in [`stats`](Self::stats)`.in_flight` until it ends, and what it gives back then has failed.
+    /// Empty if all was flushed, and inside the flush.
     #[doc(alias = "graceful shutdown")]
     #[must_use = "these items have not been flushed"]
     pub async fn stop_within(&self, wait: Duration) -> Vec<T> {

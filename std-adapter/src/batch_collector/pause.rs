@@ -40,7 +40,8 @@ impl<T> Pause<T> {
         self.lock().gave_up
     }
 
-    /// Keeps the items until `sleep` is over, or there are to be no more tries; `None` if they were given back meanwhile.
+    /// Keeps the items until `sleep` is over, or there are to be no more tries; `None` if they were given back
+    /// meanwhile.
     pub(super) async fn keep(&self, items: Vec<T>, sleep: impl Future<Output = ()>) -> Option<Vec<T>> {
         self.lock().items = Items::Here(items);
         let mut sleep = pin!(sleep);

@@ -1,7 +1,9 @@
 //! Stopping in time, waiting for a flush, trying again later, and more than one batch that waits.
 
+#[cfg(feature = "tokio")]
 use core::future::{Future, pending};
 
+#[cfg(feature = "tokio")]
 use steadfast_core::{RetryPolicy, retry::Jitter};
 
 use super::*;

@@ -29,8 +29,8 @@ impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
     ///
     /// # Errors
     ///
-    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
-    /// it was cut off.
+    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed,
+    /// [`BreakerError::TimedOut`] if it was cut off.
     pub const fn call<V, E, F>(&self, call: F) -> GuardedCall<&Self, F>
     where
         F: Future<Output = Result<V, E>>,
@@ -104,8 +104,8 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
         CallGuard::new(permit, reporter).call_blocking(call).map_err(BreakerError::Inner)
     }
 
-    /// A permit for one call that is made elsewhere; it reports the outcome, at the latest when it is dropped, and may be
-    /// moved into a task or kept in a struct. [`CallGuard`] says what it counts as if it is dropped.
+    /// A permit for one call that is made elsewhere; it reports the outcome, at the latest when it is dropped, and may
+    /// be moved into a task or kept in a struct. [`CallGuard`] says what it counts as if it is dropped.
     ///
     /// # Errors
     ///

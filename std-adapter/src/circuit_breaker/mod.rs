@@ -5,10 +5,11 @@
 //!   (count-based sliding window) or a [`TimeWindow`] (time-based sliding window). [`Reset`] says when it closes again,
 //!   and how long a call may take.
 //!
-//! **Outcomes**: a guard or [`Open`] for a call, an [`Outcome`] after it. **Errors**: [`BreakerError`] of a guarded call.
-//! **States and counts**: [`BreakerState`], [`BreakerMode`], [`BreakerStats`].
+//! **Outcomes**: a guard or [`Open`] for a call, an [`Outcome`] after it. **Errors**: [`BreakerError`] of a guarded
+//! call. **States and counts**: [`BreakerState`], [`BreakerMode`], [`BreakerStats`].
 //!
-//! Next: [`retry`](crate::retry), around the breaker, and the [guide](crate::guide#several-together) for the order of all.
+//! Next: [`retry`](crate::retry), around the breaker, and the [guide](crate::guide#several-together) for the order of
+//! all.
 
 mod breakers;
 mod call;
@@ -70,17 +71,18 @@ pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 ///
 /// # What counts as a failure
 ///
-/// Every `Err`, unless [`call_with`](Self::call_with) is told otherwise; every call that takes [`Reset::call_timeout`] or
-/// longer. A call that is dropped earlier, or that panics, says nothing, unless [`Reset::on_drop`] and [`Reset::on_panic`]
-/// are told otherwise; with `slow_calls` it counts as slow once it has lasted so long. If it was a probe, its slot is free
-/// at once.
+/// Every `Err`, unless [`call_with`](Self::call_with) is told otherwise; every call that takes [`Reset::call_timeout`]
+/// or longer. A call that is dropped earlier, or that panics, says nothing, unless [`Reset::on_drop`] and
+/// [`Reset::on_panic`] are told otherwise; with `slow_calls` it counts as slow once it has lasted so long. If it was a
+/// probe, its slot is free at once.
 ///
 /// # Together with retries and time limits
 ///
-/// From the outside in: **retry (breaker (time limit (call)))**. A time limit around the breaker cuts calls off that the
-/// breaker then hears nothing of, and a service that hangs never opens it. So limit the time inside: by
-/// [`Reset::call_timeout`], or by a timeout in the call that returns an error. A limit that must be outside (a deadline of
-/// the whole request, [`RetryPolicy::attempt_timeout`](crate::retry::RetryPolicy::attempt_timeout)) should be longer.
+/// From the outside in: **retry (breaker (time limit (call)))**. A time limit around the breaker cuts calls off that
+/// the breaker then hears nothing of, and a service that hangs never opens it. So limit the time inside: by
+/// [`Reset::call_timeout`], or by a timeout in the call that returns an error. A limit that must be outside (a deadline
+/// of the whole request, [`RetryPolicy::attempt_timeout`](crate::retry::RetryPolicy::attempt_timeout)) should be
+/// longer.
 ///
 /// ```
 /// use core::time::Duration;
@@ -171,7 +173,16 @@ impl<P: TripPolicy> CircuitBreaker<P> {
     }
 }
 
-/// The settings of a [`CircuitBreaker`].
+/// Builds a [`CircuitBreaker`]: its timer.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast::{CircuitBreaker, Reset, Trip, circuit_breaker::BreakerState};
+///
+/// let breaker = CircuitBreaker::builder(Trip::consecutive(1), Reset::after(Duration::from_secs(30))).build();
+/// breaker.record_failure();
+/// assert_eq!(breaker.state(), BreakerState::Open);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct CircuitBreakerBuilder<P, T = SystemTimer> {
@@ -197,9 +208,10 @@ impl<P: TripPolicy, T: Clock> CircuitBreakerBuilder<P, T> {
 impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
     /// Waits until the breaker lets a call through, and returns its permit, as [`try_acquire`](Self::try_acquire) does.
     ///
-    /// For work that can wait: a consumer that pauses while its database is down. It is woken when the breaker closes, when
-    /// a probe's place becomes free, and by [`close`](Self::close), [`set_mode`](Self::set_mode) and
-    /// [`set_settings`](Self::set_settings); all that wait are, and whoever asks first is let through. Each time that it asks in vain counts as rejected.
+    /// For work that can wait: a consumer that pauses while its database is down. It is woken when the breaker closes,
+    /// when a probe's place becomes free, and by [`close`](Self::close), [`set_mode`](Self::set_mode) and
+    /// [`set_settings`](Self::set_settings); all that wait are, and whoever asks first is let through. Each time that
+    /// it asks in vain counts as rejected.
     ///
     /// # Cancellation
     ///
@@ -264,8 +276,9 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// Decides by other settings from now on; state, mode and counts stay. One step: a call is admitted, and judged, by
     /// the former settings or by these, never by a mixture.
     ///
-    /// - **Closed**: the window is kept if its shape is the same (as many calls, or as many buckets of the same length), else
-    ///   it is empty. Calls stay counted as they were judged. If what is kept reaches the new limits, the breaker opens now.
+    /// - **Closed**: the window is kept if its shape is the same (as many calls, or as many buckets of the same
+    ///   length), else it is empty. Calls stay counted as they were judged. If what is kept reaches the new limits, the
+    ///   breaker opens now.
     /// - **Open**: it becomes half-open when it would have, or after the new open time from now, whichever is sooner.
     /// - **Half-open**: it closes now if as many probes have succeeded as the new settings ask for.
     ///
@@ -280,18 +293,19 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
         self.0.change(|breaker, _now| breaker.close());
     }
 
-    /// Opens the breaker for the open time that its [`Reset`] says, whatever its calls came to; those that are under way no
-    /// longer count. To keep it open, see [`BreakerMode::ForcedOpen`].
+    /// Opens the breaker for the open time that its [`Reset`] says, whatever its calls came to; those that are under
+    /// way no longer count. To keep it open, see [`BreakerMode::ForcedOpen`].
     #[doc(alias("trip", "force_open"))]
     pub fn open(&self) {
         self.0.change(Machine::open);
     }
 
-    /// Calls `hook` at each change of state, from now on and in place of an earlier hook: to write a log line, or to count.
+    /// Calls `hook` at each change of state, from now on and in place of an earlier hook: to write a log line, or to
+    /// count.
     ///
-    /// It runs on the thread whose call brought the change, outside the lock, and may use the breaker; keep it short. Two
-    /// changes on two threads may be told in either order; [`Transition::number`] tells them apart. A panic in it is
-    /// caught. All clones of this breaker share it.
+    /// It runs on the thread whose call brought the change, outside the lock, and may use the breaker; keep it short.
+    /// Two changes on two threads may be told in either order; [`Transition::number`] tells them apart. A panic in it
+    /// is caught. All clones of this breaker share it.
     ///
     /// ```
     /// use core::time::Duration;

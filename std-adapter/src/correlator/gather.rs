@@ -25,8 +25,8 @@ use crate::runtime::unless_it_panics;
 
 /// As [`Correlator::gather_each`](super::Correlator::gather_each).
 ///
-/// The core has no memory to tell which calls were answered, and looks at them all. Here each has a waker that knows it, so
-/// that a poll looks at those alone that are over.
+/// The core has no memory to tell which calls were answered, and looks at them all. Here each has a waker that knows
+/// it, so that a poll looks at those alone that are over.
 pub(super) async fn gather_each<P, R, T, F, D, E>(
     shared: &Calls<P, R, T>,
     peers: impl IntoIterator<Item = P>,

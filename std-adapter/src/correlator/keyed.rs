@@ -1,24 +1,28 @@
 //! Calls whose ids the protocol brings, for servers.
 
-use core::{borrow::Borrow, fmt, future::Future, hash::Hash, marker::PhantomData, time::Duration};
+use core::{fmt, hash::Hash, marker::PhantomData, ops::Deref, time::Duration};
 use std::sync::Arc;
 
 use steadfast_core::{
-    Clock, Instant, Shared, Timer,
-    correlator::{BeginError, CallError, CorrelatorStats, KeyedCorrelatorIn, Resolution, RoundTrips},
+    Clock, Shared, Timer,
+    correlator::{KeyedCorrelatorIn, PendingCall, SendRequest},
 };
 
+#[cfg(feature = "tokio")]
+use crate::correlator::SweptTimer;
 use crate::{
     runtime::{Mutex, SystemTimer},
     storage::{Heap, KeyHasher, key_hasher},
 };
 
-/// A correlator for protocols that bring their own message ids: it matches each reply to its pending call, in fixed memory.
+/// A correlator for protocols that bring their own message ids: it matches each reply to its pending call, in fixed
+/// memory.
 ///
 /// Where you may choose the ids, use a [`Correlator`](crate::correlator::Correlator): its ids cannot be mixed up. Here
 /// `Id` has to hold all that a reply must repeat: put the peer into it, as `(peer, number)`, or any peer can answer. A
 /// second call with an id that is pending is refused, and the first stays as it was. Ids are hashed with a random seed;
-/// a `&str` looks up a `String`. Clones share everything.
+/// a `&str` looks up a `String`. Clones share everything. It derefs to the core's [`Shared`] face, whose methods are
+/// listed below.
 ///
 /// ```
 /// use std::{future::ready, io, time::Duration};
@@ -53,7 +57,17 @@ impl<Id: Eq + Hash, R> KeyedCorrelator<Id, R> {
     }
 }
 
-/// The settings of a [`KeyedCorrelator`].
+/// Builds a [`KeyedCorrelator`]: its capacity and timer.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{KeyedCorrelator, correlator::BeginError};
+///
+/// let calls: KeyedCorrelator<(u8, u32), u64> = KeyedCorrelator::builder(16).build();
+/// calls.begin((7, 1), Duration::from_secs(5))?;
+/// assert_eq!(calls.begin((7, 1), Duration::from_secs(5)), Err(BeginError::Duplicate));
+/// # Ok::<(), BeginError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct KeyedCorrelatorBuilder<Id, R, T = SystemTimer> {
@@ -75,138 +89,37 @@ impl<Id: Eq + Hash, R, T: Clock> KeyedCorrelatorBuilder<Id, R, T> {
     }
 }
 
-impl<Id: Eq + Hash, R, T: Clock> KeyedCorrelator<Id, R, T> {
-    /// Takes a reply, if it is the one to a pending call, and wakes whoever waits for it; else gives it back with the
-    /// reason. O(1) expected.
-    pub fn resolve<Q>(&self, id: &Q, reply: R) -> Resolution<R>
-    where
-        Id: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        self.0.resolve(id, reply)
-    }
-
-    /// [`resolve`](Self::resolve) at a time that was read from [`now`](Self::now): one reading for many replies.
-    pub fn resolve_at<Q>(&self, id: &Q, reply: R, now: Instant) -> Resolution<R>
-    where
-        Id: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        self.0.resolve_at(id, reply, now)
-    }
-
-    /// Begins a call that nobody waits for, and tells when it times out: its reply is to be [taken](Self::take), its
-    /// time-out told by [`on_timeout`](Self::on_timeout). O(1) expected.
-    ///
-    /// # Errors
-    ///
-    /// [`BeginError::Duplicate`], [`BeginError::Full`] or [`BeginError::Closed`]; nothing changed.
-    pub fn begin(&self, id: Id, timeout: Duration) -> Result<Instant, BeginError> {
-        self.0.begin(id, timeout)
-    }
-
-    /// The reply to a call that nobody waits for, once; the id may be used again.
-    #[must_use]
-    pub fn take<Q>(&self, id: &Q) -> Option<R>
-    where
-        Id: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        self.0.take(id)
-    }
-
-    /// Ends a pending call: whoever waits for it gets [`CallError::Cancelled`]. False if it was not pending.
-    pub fn cancel<Q>(&self, id: &Q) -> bool
-    where
-        Id: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        self.0.cancel(id)
-    }
-
-    /// Ends every pending call with [`CallError::Closed`], and refuses further ones. O(capacity), in short steps.
-    pub fn close(&self) {
-        self.0.close();
-    }
-
-    /// Lets calls begin again: the link is back.
-    pub fn reopen(&self) {
-        self.0.reopen();
-    }
-
-    /// The earliest deadline of a pending call; only calls that nobody waits for need somebody to watch it. O(capacity).
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.0.next_deadline()
-    }
-
-    /// Times out the call that is due, and names it; call it until it returns `None`. O(log capacity), and at most
-    /// once in the shortest time-out O(capacity).
-    #[must_use = "call it again until it returns `None`"]
-    pub fn on_timeout(&self) -> Option<Id> {
-        self.0.on_timeout()
-    }
-
-    /// The time on the correlator's clock.
-    #[must_use]
-    pub fn now(&self) -> Instant {
-        self.0.timer().now()
-    }
-
-    /// True between [`close`](Self::close) and [`reopen`](Self::reopen).
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.0.with_lock(|calls| calls.is_closed())
-    }
-
-    /// How many calls hold a slot: pending, or with a reply or an end that is still to be taken.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.with_lock(|calls| calls.len())
-    }
-
-    /// True if no call holds a slot.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The most calls at once.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.0.with_lock(|calls| calls.capacity())
-    }
-
-    /// What was seen so far.
-    #[must_use]
-    pub fn stats(&self) -> CorrelatorStats {
-        self.0.stats()
-    }
-
-    /// How long the matched replies took; `None` before the first.
-    #[must_use]
-    pub fn round_trips(&self) -> Option<RoundTrips> {
-        self.0.round_trips()
+#[cfg(feature = "tokio")]
+impl<Id: Eq + Hash + Send + 'static, R: Send + 'static> KeyedCorrelatorBuilder<Id, R> {
+    /// A correlator whose time-outs have one timer together, as
+    /// [`CorrelatorBuilder::build_swept`](crate::correlator::CorrelatorBuilder::build_swept) says.
+    pub fn build_swept(self) -> KeyedCorrelator<Id, R, SweptTimer> {
+        let calls = self.timer(SweptTimer::new()).build();
+        let weak = Arc::downgrade(&calls.0);
+        calls.timer().watch_over(weak);
+        calls
     }
 }
 
 impl<Id: Eq + Hash, R, T: Timer> KeyedCorrelator<Id, R, T> {
-    /// Sends a request with an id of its own and waits for the reply, for at most `timeout` from now, the sending
-    /// included.
-    ///
-    /// `send` is asked only once the call is pending. All else is as for the `call` of a
-    /// [`Correlator`](crate::correlator::Correlator).
+    /// As `call`, in a future that borrows nothing: see
+    /// [`Correlator::call_owned`](crate::correlator::Correlator::call_owned).
     ///
     /// # Errors
     ///
-    /// [`CallError::Duplicate`], [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call
-    /// ended.
-    pub fn call<F, D, E>(&self, id: Id, timeout: Duration, send: F) -> impl Future<Output = Result<R, CallError<E>>>
-    where
-        F: FnOnce() -> D,
-        D: Future<Output = Result<(), E>>,
-    {
-        self.0.call(id, timeout, send)
+    /// As for `call`.
+    pub fn call_owned<S: SendRequest<()>>(&self, id: Id, timeout: Duration, send: S) -> PendingCall<Self, S> {
+        PendingCall::new(self.clone(), id, timeout, send)
+    }
+}
+
+/// All that the core's face has.
+impl<Id, R, T> Deref for KeyedCorrelator<Id, R, T> {
+    type Target = Calls<Id, R, T>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 

@@ -12,12 +12,22 @@
 
 mod gather;
 mod keyed;
+#[cfg(feature = "tokio")]
+mod sweep;
 
-use core::{fmt, future::Future, marker::PhantomData, ops::ControlFlow, time::Duration};
+use core::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    ops::{ControlFlow, Deref},
+    time::Duration,
+};
 use std::sync::Arc;
 
 pub use keyed::{KeyedCorrelator, KeyedCorrelatorBuilder};
-use steadfast_core::{Clock, Instant, Shared, Timer, correlator::CorrelatorIn};
+use steadfast_core::{Clock, Shared, Timer, correlator::CorrelatorIn};
+#[cfg(feature = "tokio")]
+pub use sweep::{SweptSleep, SweptTimer};
 
 use crate::{
     runtime::{Mutex, SystemTimer, random_seed},
@@ -26,7 +36,7 @@ use crate::{
 
 #[doc(inline)]
 pub use steadfast_core::correlator::{
-    BeginError, Call, CallError, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
+    BeginError, Call, CallError, CallId, CorrelatorStats, Expired, PendingCall, Resolution, RoundTrips, SendRequest,
 };
 
 /// A correlator for request and response (RPC): it matches each reply to its pending call by a correlation id, in fixed
@@ -34,7 +44,12 @@ pub use steadfast_core::correlator::{
 ///
 /// Clones share everything: those who call and whoever receives have a clone each. A reply counts once, only from the
 /// peer that was asked, and only before the deadline. No background task is needed, and a call allocates nothing. `P`
-/// is the peer, or whatever else a reply must repeat besides the id; `R` is the reply.
+/// is the peer, or whatever else a reply must repeat besides the id; `R` is the reply. Where many calls are made, one
+/// timer for all of them ([`build_swept`](CorrelatorBuilder::build_swept)) is faster than one for each.
+///
+/// It derefs to the core's [`Shared`] face, whose methods are listed below, such as `call`, `resolve` and `close`. Of
+/// `gather` and `gather_each` there are two: those of this type, for any number of peers, are what `calls.gather(..)`
+/// calls.
 ///
 /// ```
 /// use std::{future::ready, io, sync::mpsc, thread, time::Duration};
@@ -92,7 +107,19 @@ impl<P: Copy + Eq, R> Correlator<P, R> {
     }
 }
 
-/// The settings of a [`Correlator`].
+/// Builds a [`Correlator`]: its capacity and timer.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{Correlator, correlator::BeginError};
+///
+/// let calls: Correlator<&str, u64> = Correlator::builder(1).build();
+/// let call = calls.begin("bob", Duration::from_secs(5))?;
+/// assert_eq!(calls.begin("carol", Duration::from_secs(5)), Err(BeginError::Full));
+/// assert!(calls.resolve(call.id(), "bob", 42).is_matched());
+/// assert_eq!(calls.take(call.id()), Some(42));
+/// # Ok::<(), BeginError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct CorrelatorBuilder<P, R, T = SystemTimer> {
@@ -114,146 +141,51 @@ impl<P: Copy + Eq, R, T: Clock> CorrelatorBuilder<P, R, T> {
     }
 }
 
-impl<P: Copy + Eq, R, T: Clock> Correlator<P, R, T> {
-    /// Takes a reply that came from `from`, if it is the one to a pending call, and wakes whoever waits for it; else gives
-    /// it back with the reason. O(1).
-    #[doc(alias = "Receive")]
-    pub fn resolve(&self, id: CallId, from: P, reply: R) -> Resolution<R> {
-        self.0.resolve(id, from, reply)
-    }
-
-    /// [`resolve`](Self::resolve) at a time that was read from [`now`](Self::now): one reading for many replies.
-    pub fn resolve_at(&self, id: CallId, from: P, reply: R, now: Instant) -> Resolution<R> {
-        self.0.resolve_at(id, from, reply, now)
-    }
-
-    /// Begins a call that nobody waits for: its reply is to be [taken](Self::take), its time-out told by
-    /// [`on_timeout`](Self::on_timeout). O(1).
+#[cfg(feature = "tokio")]
+impl<P: Copy + Eq + Send + 'static, R: Send + 'static> CorrelatorBuilder<P, R> {
+    /// A correlator whose time-outs have one timer together, instead of one a call. A task in the runtime of the calls
+    /// watches over it: see [`SweptTimer`].
     ///
-    /// # Errors
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast::{Correlator, correlator::{CallError, SweptTimer}};
     ///
-    /// [`BeginError::Full`], or [`BeginError::Closed`]; nothing changed.
-    pub fn begin(&self, peer: P, timeout: Duration) -> Result<Call, BeginError> {
-        self.0.begin(peer, timeout)
-    }
-
-    /// The reply to a call that nobody waits for, once; this frees the call's slot.
-    #[must_use]
-    pub fn take(&self, id: CallId) -> Option<R> {
-        self.0.take(id)
-    }
-
-    /// Ends a pending call: whoever waits for it gets [`CallError::Cancelled`]. False if it was not pending.
-    pub fn cancel(&self, id: CallId) -> bool {
-        self.0.cancel(id)
-    }
-
-    /// Ends every pending call with [`CallError::Closed`], and refuses further ones. O(capacity), in short steps.
-    #[doc(alias = "shutdown")]
-    pub fn close(&self) {
-        self.0.close();
-    }
-
-    /// Lets calls begin again: the link is back.
-    pub fn reopen(&self) {
-        self.0.reopen();
-    }
-
-    /// The earliest deadline of a pending call; only calls that nobody waits for need somebody to watch it. O(capacity).
-    #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.0.next_deadline()
-    }
-
-    /// Times out the call that is due, and names it; call it until it returns `None`. O(log capacity), and at most
-    /// once in the shortest time-out O(capacity).
-    #[must_use = "call it again until it returns `None`"]
-    pub fn on_timeout(&self) -> Option<Expired<P>> {
-        self.0.on_timeout()
-    }
-
-    /// The time on the correlator's clock.
-    #[must_use]
-    pub fn now(&self) -> Instant {
-        self.0.timer().now()
-    }
-
-    /// True between [`close`](Self::close) and [`reopen`](Self::reopen).
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.0.with_lock(|calls| calls.is_closed())
-    }
-
-    /// How many calls hold a slot: pending, or with a reply or an end that is still to be taken.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.with_lock(|calls| calls.len())
-    }
-
-    /// True if no call holds a slot.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The most calls at once.
-    #[must_use]
-    pub fn capacity(&self) -> usize {
-        self.0.with_lock(|calls| calls.capacity())
-    }
-
-    /// What was seen so far.
-    #[must_use]
-    pub fn stats(&self) -> CorrelatorStats {
-        self.0.stats()
-    }
-
-    /// How long the matched replies took; `None` before the first.
-    #[must_use]
-    pub fn round_trips(&self) -> Option<RoundTrips> {
-        self.0.round_trips()
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let calls: Correlator<u32, String, SweptTimer> = Correlator::builder(1_024).build_swept();
+    /// let silence = calls.call(7, Duration::from_secs(5), async |_id| Ok::<_, ()>(()));
+    /// assert_eq!(silence.await, Err(CallError::TimedOut));
+    /// # }
+    /// ```
+    pub fn build_swept(self) -> Correlator<P, R, SweptTimer> {
+        let calls = self.timer(SweptTimer::new()).build();
+        let weak = Arc::downgrade(&calls.0);
+        calls.timer().watch_over(weak);
+        calls
     }
 }
 
 impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
-    /// Sends a request and waits for the reply, for at most `timeout` from now, the sending included.
-    ///
-    /// The call is pending before `send` is asked for the request, with the id that it has to carry, so the reply may come
-    /// while `send` still runs. A `send` that does not wait returns [`ready`](core::future::ready). Whatever ends the call
-    /// drops the future of a `send` that still runs; dropping the future of `call` frees the slot at once. On a thread
-    /// without a runtime, wait with [`block_on`](crate::runtime::block_on).
-    ///
-    /// ```
-    /// # use steadfast::{Correlator, correlator::CallError};
-    /// # use std::time::Duration;
-    /// # struct Peers;
-    /// # impl Peers { async fn store(&self, _: u32, _: steadfast::correlator::CallId, _: &[u8]) -> std::io::Result<()> { Ok(()) } }
-    /// async fn store(calls: &Correlator<u32, bool>, peers: &Peers, bob: u32) -> Result<bool, CallError<std::io::Error>> {
-    ///     calls.call(bob, Duration::from_secs(30), |id| peers.store(bob, id, b"sealed")).await
-    /// }
-    /// ```
+    /// As `call`, in a future that borrows nothing, for a struct or a `tower` service. `send` is a closure, or a type
+    /// of yours whose future has a name: see [`SendRequest`].
     ///
     /// # Errors
     ///
-    /// [`CallError::Full`] or [`CallError::Closed`] before anything was sent, else how the call ended.
-    #[doc(alias = "Send")]
-    pub fn call<F, D, E>(&self, peer: P, timeout: Duration, send: F) -> impl Future<Output = Result<R, CallError<E>>>
-    where
-        F: FnOnce(CallId) -> D,
-        D: Future<Output = Result<(), E>>,
-    {
-        self.0.call(peer, timeout, send)
+    /// As for `call`.
+    pub fn call_owned<S: SendRequest<CallId>>(&self, peer: P, timeout: Duration, send: S) -> PendingCall<Self, S> {
+        PendingCall::new(self.clone(), peer, timeout, send)
     }
 
     /// Asks many peers the same, and returns what they answered as soon as `want` of them have, all are done, or
     /// `timeout` has passed.
     ///
     /// Each peer has a call of its own, so it answers once and for itself only; a peer that is listed twice is asked
-    /// once. `send` is called for one peer after the other: a send that waits holds up the next, but neither the answers
-    /// nor the deadline. A peer to which sending fails is as good as silent. Dropping the future frees every slot.
+    /// once. `send` is called for one peer after the other: a send that waits holds up the next, but neither the
+    /// answers nor the deadline. A peer to which sending fails is as good as silent. Dropping the future frees every
+    /// slot.
     ///
-    /// Each call is looked at when it is over, and allocates: O(`n` log `n`) for `n` peers, but that each peer is compared
-    /// with those before it.
+    /// Each call is looked at when it is over, and allocates: O(`n` log `n`) for `n` peers, but that each peer is
+    /// compared with those before it.
     ///
     /// ```
     /// use std::{future::ready, io, time::Duration};
@@ -272,7 +204,8 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     ///
     /// # Cost
     ///
-    /// To ask nobody twice, each peer is compared with those before it: half a million comparisons for a thousand peers.
+    /// To ask nobody twice, each peer is compared with those before it: half a million comparisons for a thousand
+    /// peers.
     ///
     /// # Errors
     ///
@@ -323,6 +256,16 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
         D: Future<Output = Result<(), E>>,
     {
         gather::gather_each(&self.0, peers, timeout, send, on_answer).await
+    }
+}
+
+/// All that the core's face has.
+impl<P, R, T> Deref for Correlator<P, R, T> {
+    type Target = Calls<P, R, T>;
+
+    #[inline]
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 

@@ -25,9 +25,9 @@ pub use steadfast_core::encryptor::{Domain, EncryptorError, Nonce, Tag};
 /// Every message has a fresh nonce from the operating system, so there is no limit on messages under one key. The key
 /// is made by HKDF-SHA256 from a seed of 32 bytes. Clones share the key, which is wiped when the last one is dropped.
 ///
-/// The associated data (`aad`) is not part of the message, but it opens with the same one alone: put there whatever must
-/// not be swapped, such as the owner and the version. XChaCha20-Poly1305 is not key-committing; what that means, and what
-/// else is not bound, is told at [`steadfast_core::Encryptor`].
+/// The associated data (`aad`) is not part of the message, but it opens with the same one alone: put there whatever
+/// must not be swapped, such as the owner and the version. XChaCha20-Poly1305 is not key-committing; what that means,
+/// and what else is not bound, is told at [`steadfast_core::Encryptor`].
 ///
 /// ```
 /// use steadfast::{Encryptor, encryptor::{Domain, EncryptorError}};
@@ -50,7 +50,8 @@ pub use steadfast_core::encryptor::{Domain, EncryptorError, Nonce, Tag};
 /// things differ:
 ///
 /// - Of a message's own key, which opens nothing else, ring leaves a copy on the stack. The key never reaches ring.
-/// - [`open_in_place`](Self::open_in_place) copies the ciphertext beforehand, because ring decrypts before it has checked.
+/// - [`open_in_place`](Self::open_in_place) copies the ciphertext beforehand, because ring decrypts before it has
+///   checked.
 /// - Without the feature, on processors with AVX2, short messages take a third of the time if the program is built with
 ///   `RUSTFLAGS='--cfg poly1305_backend="soft"'`, because the vectorized Poly1305 begins slowly.
 #[derive(Clone)]
@@ -74,8 +75,8 @@ impl Encryptor {
     ///
     /// # Errors
     ///
-    /// [`Rng`](EncryptorError::Rng) if the operating system has no entropy, [`Capacity`](EncryptorError::Capacity) beyond
-    /// 256 GiB.
+    /// [`Rng`](EncryptorError::Rng) if the operating system has no entropy, [`Capacity`](EncryptorError::Capacity)
+    /// beyond 256 GiB.
     #[doc(alias = "encrypt")]
     pub fn seal(&self, plaintext: &[u8], aad: &[u8]) -> Result<Vec<u8>, EncryptorError> {
         let mut blob = Vec::with_capacity(plaintext.len().saturating_add(Self::OVERHEAD));
@@ -92,8 +93,8 @@ impl Encryptor {
     ///
     /// # Errors
     ///
-    /// [`TooShort`](EncryptorError::TooShort) if it has no nonce or no tag, [`Decrypt`](EncryptorError::Decrypt) if it was
-    /// not sealed with this key and associated data, or was changed.
+    /// [`TooShort`](EncryptorError::TooShort) if it has no nonce or no tag, [`Decrypt`](EncryptorError::Decrypt) if it
+    /// was not sealed with this key and associated data, or was changed.
     #[doc(alias = "decrypt")]
     pub fn open(&self, blob: &[u8], aad: &[u8]) -> Result<Vec<u8>, EncryptorError> {
         let (nonce, rest) = blob.split_first_chunk().ok_or(EncryptorError::TooShort)?;
@@ -121,8 +122,8 @@ impl Encryptor {
     ///
     /// # Errors
     ///
-    /// [`NonceLength`](EncryptorError::NonceLength), or [`Decrypt`](EncryptorError::Decrypt) as for [`open`](Self::open).
-    /// The buffer is as it was then.
+    /// [`NonceLength`](EncryptorError::NonceLength), or [`Decrypt`](EncryptorError::Decrypt) as for
+    /// [`open`](Self::open). The buffer is as it was then.
     pub fn open_in_place(&self, nonce: &[u8], buffer: &mut Vec<u8>, aad: &[u8]) -> Result<(), EncryptorError> {
         let nonce = nonce.try_into().map_err(|_length| EncryptorError::NonceLength)?;
         let (message, tag) = buffer.split_last_chunk_mut::<{ size_of::<Tag>() }>().ok_or(EncryptorError::Decrypt)?;

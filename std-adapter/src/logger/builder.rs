@@ -83,8 +83,8 @@ impl LoggerBuilder {
         self
     }
 
-    /// Starts no thread: lines are written by [`Logger::drain`], [`Logger::flush`], [`Logger::shutdown`] and the end of the
-    /// logger, on the thread that calls them, or by [`Logger::run`] on a runtime.
+    /// Starts no thread: lines are written by [`Logger::drain`], [`Logger::flush`], [`Logger::shutdown`] and the end of
+    /// the logger, on the thread that calls them, or by [`Logger::run`] on a runtime.
     ///
     /// For a sink that never blocks, and for programs that wish to say when they write. A sink that hangs then hangs
     /// whoever writes.
@@ -96,8 +96,8 @@ impl LoggerBuilder {
 
     /// Builds the logger and starts the thread that writes.
     ///
-    /// Always a thread, in a runtime too, because a sink may block: a pipe that nobody reads, a full disk, a subscriber of
-    /// `tracing` that writes to either. The sink is dropped on that thread when the logger has ended.
+    /// Always a thread, in a runtime too, because a sink may block: a pipe that nobody reads, a full disk, a subscriber
+    /// of `tracing` that writes to either. The sink is dropped on that thread when the logger has ended.
     ///
     /// # Errors
     ///

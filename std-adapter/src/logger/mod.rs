@@ -2,8 +2,8 @@
 //!
 //! - [`Logger`] groups the events and writes the lines on a thread of its own; [`ServiceLog`] is what a service reports
 //!   through.
-//! - A [`Sink`] takes the lines: [`WriteSink`] for any `io::Write`, `TracingSink` (feature `tracing`), `LogSink` (feature
-//!   `log`).
+//! - A [`Sink`] takes the lines: [`WriteSink`] for any `io::Write`, `TracingSink` (feature `tracing`), `LogSink`
+//!   (feature `log`).
 //! - [`Formatter`]s make the sentences, such as [`compact`]. Text of peers is escaped and quoted, so that none can
 //!   forge a line (log injection).
 //!
@@ -66,10 +66,10 @@ pub use steadfast_core::logger::{
 ///
 /// # Bounds
 ///
-/// 256 groups and lines at a time, 64 services with settings and 64 formatters, names of up to 63 bytes and lines of up to
-/// 512 (longer ones are cut and marked with `…`), in 250 KB. What finds no room is counted, and the count is printed; an
-/// error is never kept out by lesser lines. Text from peers is escaped, and names are quoted where they could be read as
-/// something else: no name can break a line, or pass for another name or for several.
+/// 256 groups and lines at a time, 64 services with settings and 64 formatters, names of up to 63 bytes and lines of up
+/// to 512 (longer ones are cut and marked with `…`), in 250 KB. What finds no room is counted, and the count is
+/// printed; an error is never kept out by lesser lines. Text from peers is escaped, and names are quoted where they
+/// could be read as something else: no name can break a line, or pass for another name or for several.
 ///
 /// # Slow sinks
 ///
@@ -78,16 +78,16 @@ pub use steadfast_core::logger::{
 /// If that is not enough, no further error waits until the thread has caught up. Before `std::process::exit`, call
 /// [`shutdown`](Self::shutdown).
 ///
-/// What waits for the sink says for how long: [`flush`](Self::flush), [`shutdown`](Self::shutdown) and the drop of the last
-/// handle for up to 10 s, and not once the sink has been at one line for a second; [`flush_within`](Self::flush_within) and
-/// [`shutdown_within`](Self::shutdown_within) for as long as you say. They block their thread meanwhile. A sink that hangs
-/// for ever keeps its thread until the process ends.
+/// What waits for the sink says for how long: [`flush`](Self::flush), [`shutdown`](Self::shutdown) and the drop of the
+/// last handle for up to 10 s, and not once the sink has been at one line for a second;
+/// [`flush_within`](Self::flush_within) and [`shutdown_within`](Self::shutdown_within) for as long as you say. They
+/// block their thread meanwhile. A sink that hangs for ever keeps its thread until the process ends.
 ///
 /// # Panics
 ///
 /// Never by itself. A formatter that panics is replaced by the default sentence, and a sink that panics or fails loses
-/// its line, which is counted; the next line tries again. If a `Display` panics that is logged, the panic is the caller's,
-/// and the line is counted as lost.
+/// its line, which is counted; the next line tries again. If a `Display` panics that is logged, the panic is the
+/// caller's, and the line is counted as lost.
 #[derive(Clone)]
 pub struct Logger(Arc<Handle>);
 
@@ -155,8 +155,8 @@ impl Logger {
 
     /// Sets how much of the service of this name is shown from here on, whether anybody has asked for it yet or not.
     ///
-    /// False if there is no room, and nothing was changed: 64 services have settings already, or there are settings for 64
-    /// that nobody has asked for. One that is kept for later counts if the service is among the first 64 then.
+    /// False if there is no room, and nothing was changed: 64 services have settings already, or there are settings for
+    /// 64 that nobody has asked for. One that is kept for later counts if the service is among the first 64 then.
     #[doc(alias = "SetServiceEnabled")]
     #[doc(alias = "SetServiceVerbose")]
     #[expect(clippy::must_use_candidate, reason = "what it sets is what matters")]
@@ -189,8 +189,8 @@ impl Logger {
     /// Writes what is due, on this thread, and returns how many lines; for a logger
     /// [without a worker](LoggerBuilder::without_worker).
     ///
-    /// While another thread writes it waits for that, but not once it has been at one line for a second. With a thread of
-    /// its own a logger has nothing for others to write.
+    /// While another thread writes it waits for that, but not once it has been at one line for a second. With a thread
+    /// of its own a logger has nothing for others to write.
     #[expect(clippy::must_use_candidate, reason = "the lines are what matters")]
     pub fn drain(&self) -> usize {
         let inner = self.inner();
@@ -203,8 +203,8 @@ impl Logger {
     /// The worker of a logger [without one](LoggerBuilder::without_worker), for a sink that never blocks: writes what
     /// is due until the logger is shut down. Any other logger needs none: the future is ready at once then.
     ///
-    /// It writes 32 lines at a time, then lets other tasks run. It does not keep the logger alive, and it may be dropped
-    /// and made anew at any time. It needs a runtime with a timer, as everything here that waits.
+    /// It writes 32 lines at a time, then lets other tasks run. It does not keep the logger alive, and it may be
+    /// dropped and made anew at any time. It needs a runtime with a timer, as everything here that waits.
     ///
     /// ```
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -244,9 +244,9 @@ impl Logger {
         self.inner().flush(Patience::within(time))
     }
 
-    /// Has everything written that waits, and ends the logger: what comes later is rejected and counted, and the sink is
-    /// dropped. It returns when that is done; or after 10 s, or once the sink has been at one line for a second, and then
-    /// the thread goes on as long as the process lives.
+    /// Has everything written that waits, and ends the logger: what comes later is rejected and counted, and the sink
+    /// is dropped. It returns when that is done; or after 10 s, or once the sink has been at one line for a second, and
+    /// then the thread goes on as long as the process lives.
     ///
     /// Without a worker it writes on this thread. Inside a formatter or the sink it returns at once, as
     /// [`flush`](Self::flush) does.

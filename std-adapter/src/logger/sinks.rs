@@ -45,8 +45,8 @@ impl<W: io::Write> Sink for WriteSink<W> {
 /// A sink that hands lines to [`tracing`], with the target `steadfast` (feature `tracing`): to your subscriber and its
 /// layers.
 ///
-/// They come from the logger's thread, so they go to the global default subscriber, not to one that was set for a thread or
-/// a scope; a logger without a worker hands them over where it is drained.
+/// They come from the logger's thread, so they go to the global default subscriber, not to one that was set for a
+/// thread or a scope; a logger without a worker hands them over where it is drained.
 ///
 /// ```
 /// use steadfast::{Logger, logger::TracingSink};

@@ -323,8 +323,8 @@ impl Inner {
     }
 }
 
-/// What `f` returns, or `None` if it panics, with nothing of that left behind. What it was at is not looked at again but to
-/// be dropped or asked once more, so that it may be left half done.
+/// What `f` returns, or `None` if it panics, with nothing of that left behind. What it was at is not looked at again
+/// but to be dropped or asked once more, so that it may be left half done.
 fn guarded<R>(f: impl FnOnce() -> R) -> Option<R> {
     let payload = match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => return Some(result),

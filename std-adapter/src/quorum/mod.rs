@@ -24,15 +24,15 @@ use crate::runtime::{Mutex, SystemTimer, random_seed};
 #[doc(inline)]
 pub use steadfast_core::quorum::{Ballot, BallotId, QuorumError, QuorumStats, Vote};
 
-/// A quorum (majority vote): it collects one vote from each voter, and decides by an [`aggregate`](crate::aggregate) once
-/// enough have voted. It is no consensus protocol.
+/// A quorum (majority vote): it collects one vote from each voter, and decides by an [`aggregate`](crate::aggregate)
+/// once enough have voted. It is no consensus protocol.
 ///
-/// Clones share everything: whoever receives votes and whoever waits for the result have a clone each. The first vote of a
-/// voter stands; votes count until the decision or the deadline. A `&str` votes as a `String`.
+/// Clones share everything: whoever receives votes and whoever waits for the result have a clone each. The first vote
+/// of a voter stands; votes count until the decision or the deadline. A `&str` votes as a `String`.
 ///
-/// Each ballot has a [`BallotId`], which goes along with the question and comes back with each vote: a vote for a former
-/// ballot that was held up is [`Vote::OtherBallot`], and decides nothing. The first ballot has a random number, so that no
-/// vote of a former run of the program counts either.
+/// Each ballot has a [`BallotId`], which goes along with the question and comes back with each vote: a vote for a
+/// former ballot that was held up is [`Vote::OtherBallot`], and decides nothing. The first ballot has a random number,
+/// so that no vote of a former run of the program counts either.
 ///
 /// ```
 /// use std::{thread, time::Duration};
@@ -166,8 +166,8 @@ impl<V: PartialEq, T, C: Clock> QuorumBuilder<V, T, C> {
 }
 
 impl<V: PartialEq, T: PartialEq, C: Clock> Quorum<V, T, C> {
-    /// Counts the vote of `voter` in `ballot`, unless it has voted, may not vote, is too late, or that is not the present
-    /// ballot. O(voters).
+    /// Counts the vote of `voter` in `ballot`, unless it has voted, may not vote, is too late, or that is not the
+    /// present ballot. O(voters).
     pub fn vote<Q>(&self, ballot: BallotId, voter: &Q, value: T) -> Vote
     where
         V: Borrow<Q>,
@@ -201,9 +201,9 @@ impl<V: PartialEq, T: PartialEq, C: Clock> Quorum<V, T, C> {
 impl<V, T: Clone, C: Clock> Quorum<V, T, C> {
     /// The result of `ballot` by `aggregate`, as soon as the threshold is reached and the votes decide something.
     ///
-    /// While they do not (`aggregate` gives `None`: no majority, say), the ballot stays open until they do, until nobody
-    /// is left to vote or until the deadline. The first decision, and the first failure, end it. Another ballot than the
-    /// present one has failed. `aggregate` gets a copy of the votes, without a lock held: a function of
+    /// While they do not (`aggregate` gives `None`: no majority, say), the ballot stays open until they do, until
+    /// nobody is left to vote or until the deadline. The first decision, and the first failure, end it. Another ballot
+    /// than the present one has failed. `aggregate` gets a copy of the votes, without a lock held: a function of
     /// [`aggregate`](crate::aggregate), or any other that does not depend on their order.
     pub fn result<R>(&self, ballot: BallotId, mut aggregate: impl FnMut(&mut [T]) -> Option<R>) -> Ballot<R> {
         self.0.result(ballot, |votes| aggregate(&mut copies(votes)))
@@ -211,8 +211,8 @@ impl<V, T: Clone, C: Clock> Quorum<V, T, C> {
 
     /// The result of `ballot` by `aggregate`, once no missing vote can change it.
     ///
-    /// Waits until all have voted, until the deadline, or until the threshold is reached and `settled` says that whatever
-    /// the missing ones vote changes nothing; see [`aggregate::settled`](crate::aggregate::settled).
+    /// Waits until all have voted, until the deadline, or until the threshold is reached and `settled` says that
+    /// whatever the missing ones vote changes nothing; see [`aggregate::settled`](crate::aggregate::settled).
     pub fn result_when_settled<R>(
         &self,
         ballot: BallotId,
@@ -223,7 +223,8 @@ impl<V, T: Clone, C: Clock> Quorum<V, T, C> {
         self.0.result_when_settled(ballot, |votes| aggregate(&mut copies(votes)), settled)
     }
 
-    /// Waits for the [`result`](Self::result) of `ballot`; `None` if it failed, or as soon as it is not the present one.
+    /// Waits for the [`result`](Self::result) of `ballot`; `None` if it failed, or as soon as it is not the present
+    /// one.
     ///
     /// Four tasks at a time are woken at once, a task that is not polled among them; more of them look every 10
     /// milliseconds, and so learn it that much later at most. Dropping the future changes nothing.
@@ -283,16 +284,16 @@ impl<V, T, C: Clock> Quorum<V, T, C> {
         self.0.ballot()
     }
 
-    /// Begins another ballot, the next by number, open for `timeout`, and names it: forgets the votes, keeps the voters and
-    /// the counts. Those who wait for the former ballot get no result.
+    /// Begins another ballot, the next by number, open for `timeout`, and names it: forgets the votes, keeps the voters
+    /// and the counts. Those who wait for the former ballot get no result.
     pub fn reset(&self, timeout: Duration) -> BallotId {
         self.0.reset(timeout)
     }
 
     /// [`reset`](Self::reset) to a ballot that the caller numbers, as a term of the protocol.
     ///
-    /// False, and nothing changed, if it is the present one: so whoever hears twice of a term begins it once. To come back
-    /// to a former number is to let its late votes in.
+    /// False, and nothing changed, if it is the present one: so whoever hears twice of a term begins it once. To come
+    /// back to a former number is to let its late votes in.
     pub fn reset_to(&self, ballot: BallotId, timeout: Duration) -> bool {
         self.0.reset_to(ballot, timeout)
     }

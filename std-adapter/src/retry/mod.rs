@@ -1,14 +1,15 @@
 //! Retry with exponential backoff, jitter, limits and a budget.
 //!
 //! - [`RetryPolicy`] says how often, how far apart and for how long an operation is tried; [`RetryExt`] calls it:
-//!   `policy.call(operation).await`, with [`Retrying::retry_if`], [`Retrying::hint`], [`Retrying::notify`] and [`Retrying::budget`].
+//!   `policy.call(operation).await`, with [`Retrying::retry_if`], [`Retrying::hint`], [`Retrying::notify`] and
+//!   [`Retrying::budget`].
 //! - [`RetryBudget`] limits the retries of many operations together, against retry storms.
 //!
 //! **Errors**: [`RetryError`], with the last error, the number of attempts and the [`Reason`] for giving up.
 //! **Counts**: [`RetryBudgetStats`].
 //!
-//! Next: [`circuit_breaker`](crate::circuit_breaker), inside the retry, and the [guide](crate::guide#several-together) for
-//! the order of all.
+//! Next: [`circuit_breaker`](crate::circuit_breaker), inside the retry, and the [guide](crate::guide#several-together)
+//! for the order of all.
 
 use std::sync::Arc;
 
@@ -89,8 +90,8 @@ pub use steadfast_core::retry::{
 ///
 /// # Each failure by its kind
 ///
-/// [`classify`](Retrying::classify) is told every failed attempt, with its number, and says what follows: a delay of its own, an
-/// end, or that the attempt was only refused and does not count. Errors can be collected there too.
+/// [`classify`](Retrying::classify) is told every failed attempt, with its number, and says what follows: a delay of
+/// its own, an end, or that the attempt was only refused and does not count. Errors can be collected there too.
 ///
 /// ```
 /// use core::time::Duration;
@@ -237,7 +238,8 @@ impl RetryBudget {
         Self(Arc::new(Mutex::new(budget)))
     }
 
-    /// Goes by the settings of another budget from now on, and keeps what is in it, at most the new burst, and its counts.
+    /// Goes by the settings of another budget from now on, and keeps what is in it, at most the new burst, and its
+    /// counts.
     ///
     /// ```
     /// use steadfast::RetryBudget;

@@ -25,4 +25,6 @@ pub use steadfast_core::foundation::shared::{Clock, Lock, Timer};
 #[cfg(feature = "tick")]
 pub use tick::{TickClock, TickSleep};
 pub use timer::{SystemSleep, SystemTimer};
+#[cfg(feature = "tokio")]
+pub(crate) use tokio_timer::here as runtime_here;
 pub(crate) use waiters::{Waiters, ask_until};

@@ -10,7 +10,7 @@ use tokio::{runtime::Handle, time};
 
 use super::held;
 
-pub(super) type RuntimeId = tokio::runtime::Id;
+pub(crate) type RuntimeId = tokio::runtime::Id;
 
 thread_local! {
     /// The runtime that this thread was in last, and whether it has a timer.
@@ -24,7 +24,7 @@ static WITHOUT: Mutex<Vec<RuntimeId>> = Mutex::new(Vec::new());
 const MOST: usize = 1_024;
 
 /// The tokio runtime that this is called in, if its timer can wake a sleep.
-pub(super) fn here() -> Option<RuntimeId> {
+pub(crate) fn here() -> Option<RuntimeId> {
     if held::holds_runtime() {
         return None;
     }

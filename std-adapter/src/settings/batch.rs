@@ -23,8 +23,8 @@ form! {
     }
 }
 
-/// Settings of a [`BatchCollector`]: `size`, `max_wait`, `idle_gap`, `max_weight`, `capacity`, `stall_timeout`, and `retry`,
-/// a table as that of [`RetrySettings`](super::RetrySettings).
+/// Settings of a [`BatchCollector`]: `size`, `max_wait`, `idle_gap`, `max_weight`, `capacity`, `stall_timeout`, and
+/// `retry`, a table as that of [`RetrySettings`](super::RetrySettings).
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchCollectorSettings {
     form: BatchForm,

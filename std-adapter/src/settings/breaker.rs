@@ -46,11 +46,13 @@ form! {
         doubling: Flag,
         jitter: Share,
         probes: Count<1, 255>,
+        probe_successes: Share,
         lease: Positive,
     }
 }
 
-/// Settings of a [`CircuitBreaker`] or of [`Breakers`]: `trip`, `reset`, `call_timeout`, `on_drop`, `on_panic`, `capacity`.
+/// Settings of a [`CircuitBreaker`] or of [`Breakers`]: `trip`, `reset`, `call_timeout`, `on_drop`, `on_panic`,
+/// `capacity`.
 ///
 /// ```
 /// use steadfast::{circuit_breaker::BreakerState, settings::BreakerSettings};
@@ -183,6 +185,11 @@ impl ResetForm {
         // The seed is the system's entropy: see `CircuitBreaker`.
         let reset = self.jitter.map_or(reset, |jitter| reset.jitter(jitter.0, 0));
         let reset = self.lease.map_or(reset, |lease| reset.lease(lease.get()));
-        Ok(self.probes.map_or(reset, |probes| reset.probes(probes.to_u8().max(1))))
+        let probes = self.probes.map_or(1, |probes| probes.to_u8().max(1));
+        if self.probe_successes.is_some() && probes == 1 {
+            return Err("reset.probe_successes: is a share of several probes, and `reset.probes` is 1".to_owned());
+        }
+        let reset = reset.probes(probes);
+        Ok(self.probe_successes.map_or(reset, |share| reset.probe_successes(share.0)))
     }
 }

@@ -1,8 +1,8 @@
 //! Settings from a file that a person writes (feature `serde`): one type for each utility, in TOML, JSON, environment
 //! variables or whatever has a `serde` format that describes itself.
 //!
-//! [`settings.toml`](https://docs.rs/crate/steadfast/latest/source/settings.toml) shows every setting, with its default. In
-//! short:
+//! [`settings.toml`](https://docs.rs/crate/steadfast/latest/source/settings.toml) shows every setting, with its
+//! default. In short:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -40,11 +40,11 @@
 //!
 //! # How they are written
 //!
-//! - **Durations** have a unit: `"250ms"`, `"1.5s"`, `"1h 30m"`. **Rates** have a time: `"100/s"`, `"5 / 10m"`. **Shares** have
-//!   a sign: `"50%"`, `"2.5%"`. A number without its unit is an error.
+//! - **Durations** have a unit: `"250ms"`, `"1.5s"`, `"1h 30m"`. **Rates** have a time: `"100/s"`, `"5 / 10m"`.
+//!   **Shares** have a sign: `"50%"`, `"2.5%"`. A number without its unit is an error.
 //! - A number may stand as text, as it comes from an environment variable: `"5"` is 5.
-//! - What is misspelt, missing, contradictory or out of range is refused where it is read. The error names the field, from the
-//!   settings of the utility on (`reset.up_to`), and says what is allowed; TOML adds the line.
+//! - What is misspelt, missing, contradictory or out of range is refused where it is read. The error names the field,
+//!   from the settings of the utility on (`reset.up_to`), and says what is allowed; TOML adds the line.
 //! - What is read, written and read again is the same.
 //!
 //! Formats that do not describe themselves, such as postcard, cannot read these: on a device, store the settings of
@@ -52,9 +52,9 @@
 //!
 //! # Reading them anew
 //!
-//! Every utility that decides takes other settings while it runs, by `set_settings` or `set_quota`, and keeps what it knows;
-//! the method says what becomes of what is under way. Its capacity stays: that is memory. Read the whole file first and
-//! change the utilities after that, so that a file with an error changes nothing: see the example `reload`.
+//! Every utility that decides takes other settings while it runs, by `set_settings` or `set_quota`, and keeps what it
+//! knows; the method says what becomes of what is under way. Its capacity stays: that is memory. Read the whole file
+//! first and change the utilities after that, so that a file with an error changes nothing: see the example `reload`.
 
 mod batch;
 mod breaker;

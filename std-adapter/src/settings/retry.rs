@@ -4,7 +4,7 @@ use steadfast_core::RetryPolicy;
 
 use super::{
     form::{form, required, settings},
-    values::{Any32, Positive, Some32, Span, Spread, WholePercent},
+    values::{Any32, Count, Positive, Some32, Span, Spread, WholePercent},
 };
 use crate::retry::RetryBudget;
 
@@ -13,6 +13,7 @@ form! {
         constant: Span,
         exponential: Positive,
         linear: Positive,
+        factor_percent: Count<100, { u16::MAX as u64 }>,
         max_delay: Positive,
         max_retries: Any32,
         max_elapsed: Positive,
@@ -21,8 +22,8 @@ form! {
     }
 }
 
-/// Settings of a [`RetryPolicy`]: `constant`, `exponential` or `linear`, `max_delay`, `max_retries`, `max_elapsed`,
-/// `attempt_timeout`, `jitter`.
+/// Settings of a [`RetryPolicy`]: `constant`, `exponential` (with `factor_percent`) or `linear`, `max_delay`,
+/// `max_retries`, `max_elapsed`, `attempt_timeout`, `jitter`.
 ///
 /// A policy is a small copy, so one that changes needs nothing but a lock of yours:
 ///
@@ -81,6 +82,13 @@ impl RetryForm {
                 ));
             }
         };
+        let policy = match self.factor_percent {
+            Some(_) if self.exponential.is_none() => {
+                return Err(format!("{at}factor_percent: is a setting of `exponential`, not of `{name}`"));
+            }
+            Some(percent) => policy.factor_percent(percent.to_u16()),
+            None => policy,
+        };
         let max_delay = self.max_delay.map(Positive::get);
         if max_delay.is_some_and(|max_delay| max_delay < base) {
             return Err(format!("{at}max_delay: is shorter than `{at}{name}`"));
@@ -115,7 +123,8 @@ impl RetryBudgetSettings {
         Ok(Self { form, share })
     }
 
-    /// A full budget with these settings; of one that is in use, [`set_settings`](RetryBudget::set_settings) takes them.
+    /// A full budget with these settings; of one that is in use, [`set_settings`](RetryBudget::set_settings) takes
+    /// them.
     #[must_use]
     pub fn build(&self) -> RetryBudget {
         let budget = RetryBudget::percent(self.share);

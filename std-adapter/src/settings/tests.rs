@@ -66,6 +66,7 @@ fn the_documented_file_is_read_whole() {
     let trip = AnyTrip::call_window(sized(100), Percent::new(50));
     assert_eq!(orders.trip(), trip.min_calls(20.try_into().unwrap()).slow_calls(secs(2), Percent::new(80)));
     let reset = Reset::after(secs(30)).up_to(secs(600)).doubling().jitter(Percent::new(20), 0).probes(3);
+    let reset = reset.probe_successes(Percent::new(60));
     assert_eq!(orders.reset(), reset.lease(secs(4)).call_timeout(secs(2)));
     let trip = AnyTrip::time_window(secs(10), sized(10), Percent::try_from_permille(25).unwrap());
     assert_eq!(settings.breakers["search"].trip(), trip.min_calls(50.try_into().unwrap()));
@@ -96,12 +97,15 @@ fn the_documented_file_shows_every_setting() {
     shown(&["cached_limits", "pings"], &["rate", "burst", "lease", "capacity", "on_full"]);
     shown(&["breakers", "orders"], &["trip", "reset", "call_timeout", "on_drop", "on_panic", "capacity"]);
     shown(&["breakers", "orders", "trip"], &["window", "failures", "min_calls", "slow"]);
-    shown(&["breakers", "orders", "reset"], &["after", "up_to", "doubling", "jitter", "probes", "lease"]);
+    shown(
+        &["breakers", "orders", "reset"],
+        &["after", "up_to", "doubling", "jitter", "probes", "probe_successes", "lease"],
+    );
     shown(&["breakers", "search", "trip"], &["buckets"]);
     shown(&["breakers", "mail", "trip"], &["consecutive"]);
     shown(
         &["retry", "orders"],
-        &["exponential", "max_delay", "max_retries", "max_elapsed", "attempt_timeout", "jitter"],
+        &["exponential", "factor_percent", "max_delay", "max_retries", "max_elapsed", "attempt_timeout", "jitter"],
     );
     shown(&["retry_budgets", "orders"], &["share", "floor_per_second", "burst"]);
     shown(&["dedup", "events"], &["ttl", "on_full", "lease", "capacity"]);
@@ -331,6 +335,14 @@ fn impossible_breakers_are_refused_by_name() {
         (reset(json!({ "after": "30s", "up_to": "10s" })), "reset.up_to: is shorter than `reset.after`"),
         (reset(json!({ "after": "30s", "doubling": true })), "reset.up_to: expected the longest open time"),
         (reset(json!({ "after": "30s", "doubling": 1 })), "reset.doubling: expected true or false, found 1"),
+        (
+            reset(json!({ "after": "30s", "probe_successes": "60%" })),
+            "reset.probe_successes: is a share of several probes",
+        ),
+        (
+            reset(json!({ "after": "30s", "probes": 3, "probe_successes": 60 })),
+            "reset.probe_successes: expected a share",
+        ),
         (reset(json!({ "after": "30s", "probes": 0 })), "reset.probes: expected a whole number from 1 to 255, found 0"),
         (
             reset(json!({ "after": "30s", "probes": 256 })),
@@ -361,6 +373,14 @@ fn other_impossible_settings_are_refused_by_name() {
         (
             json!({ "exponential": "1s", "max_retires": 3 }),
             "max_retires: no such setting; there are `constant`, `exponential`",
+        ),
+        (
+            json!({ "exponential": "1s", "factor_percent": 99 }),
+            "factor_percent: expected a whole number from 100 to 65535",
+        ),
+        (
+            json!({ "linear": "1s", "factor_percent": 150 }),
+            "factor_percent: is a setting of `exponential`, not of `linear`",
         ),
         (json!({ "exponential": "1s", "max_delay": "10ms" }), "max_delay: is shorter than `exponential`"),
         (json!({ "exponential": "0s" }), "exponential: expected a duration"),

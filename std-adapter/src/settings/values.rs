@@ -73,6 +73,10 @@ impl<const MIN: u64, const MAX: u64> Count<MIN, MAX> {
         u8::try_from(self.0).unwrap_or(u8::MAX)
     }
 
+    pub(super) fn to_u16(self) -> u16 {
+        u16::try_from(self.0).unwrap_or(u16::MAX)
+    }
+
     pub(super) fn to_u32(self) -> u32 {
         u32::try_from(self.0).unwrap_or(u32::MAX)
     }

@@ -42,7 +42,7 @@ fn tables(budgets: &Budgets) -> Vec<Table> {
         [name, row.operation.clone()].into_iter().chain(figures).chain([goal(row.goal, row.typical)]).collect()
     });
     let calls = Table {
-        header: vec!["machine", "operation", "instructions, typical", "worst", "stack, B", "goal, typical"],
+        header: vec!["utility", "operation", "instructions, typical", "worst", "stack, B", "goal, typical"],
         rows: calls.collect(),
     };
     vec![

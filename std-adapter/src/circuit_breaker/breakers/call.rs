@@ -29,8 +29,8 @@ impl<K: Eq + Hash, P: TripPolicy, T: Timer> Breakers<K, P, T> {
     ///
     /// # Errors
     ///
-    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed, [`BreakerError::TimedOut`] if
-    /// it was cut off.
+    /// [`BreakerError::Open`] if the call was not made, [`BreakerError::Inner`] if it failed,
+    /// [`BreakerError::TimedOut`] if it was cut off.
     pub fn call<'a, Q, V, E, F>(&'a self, key: &'a Q, call: F) -> GuardedCall<KeyReporter<'a, K, Q, P, T>, F>
     where
         K: Borrow<Q>,
@@ -91,8 +91,8 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         KeyReporter::new(self, key).acquire()?.call_blocking(call).map_err(BreakerError::Inner)
     }
 
-    /// A permit for one call to `key` that is made elsewhere; it reports the outcome, at the latest when it is dropped, and
-    /// may be moved into a task or kept in a struct. It keeps a key of its own.
+    /// A permit for one call to `key` that is made elsewhere; it reports the outcome, at the latest when it is dropped,
+    /// and may be moved into a task or kept in a struct. It keeps a key of its own.
     ///
     /// # Errors
     ///

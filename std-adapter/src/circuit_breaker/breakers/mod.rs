@@ -74,7 +74,16 @@ impl<K, P: TripPolicy, T> Watched<K, P, T> {
 type KeyedMachine<K, P> = BreakersIn<K, P, Heap, KeyHasher>;
 type Keyed<K, P, T> = Shared<KeyedMachine<K, P>, Mutex<KeyedMachine<K, P>>, T>;
 
-/// Builds [`Breakers`]: their capacity and clock.
+/// Builds [`Breakers`]: their capacity and timer.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast::{Breakers, Reset, Trip};
+///
+/// let reset = Reset::after(Duration::from_secs(30));
+/// let breakers = Breakers::<String>::builder(Trip::consecutive(3), reset).capacity(1_000).build();
+/// assert!(breakers.capacity() >= 1_000 && breakers.allow_request("10.0.0.7"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct BreakersBuilder<K, P = Consecutive, T = SystemTimer> {
     trip: P,
@@ -121,8 +130,8 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock + Clone> BreakersBuilder<K, P, T> {
 }
 
 impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
-    /// True if a call to `key` may be made, for callers that tell its end by [`record_success`](Self::record_success) or
-    /// [`record_failure`](Self::record_failure). If they do not, a probe's slot is lost for [`Reset::lease`].
+    /// True if a call to `key` may be made, for callers that tell its end by [`record_success`](Self::record_success)
+    /// or [`record_failure`](Self::record_failure). If they do not, a probe's slot is lost for [`Reset::lease`].
     #[must_use]
     pub fn allow_request<Q>(&self, key: &Q) -> bool
     where
@@ -186,8 +195,8 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         has_entry
     }
 
-    /// Opens the breaker of `key` for the open time that its [`Reset`] says; calls that are under way no longer count. False,
-    /// and nothing done, if it has no entry and there is none to be had.
+    /// Opens the breaker of `key` for the open time that its [`Reset`] says; calls that are under way no longer count.
+    /// False, and nothing done, if it has no entry and there is none to be had.
     ///
     /// ```
     /// use core::time::Duration;
@@ -219,9 +228,9 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
 
     /// Calls `hook` at each change of a key's state, from now on and in place of an earlier hook.
     ///
-    /// It runs on the thread whose call brought the change, outside the lock, and may use these breakers; keep it short.
-    /// Two changes on two threads may be told in either order; of one key, [`Transition::number`] says which came first. A
-    /// panic in it is caught. What a full table forgets is not told.
+    /// It runs on the thread whose call brought the change, outside the lock, and may use these breakers; keep it
+    /// short. Two changes on two threads may be told in either order; of one key, [`Transition::number`] says which
+    /// came first. A panic in it is caught. What a full table forgets is not told.
     ///
     /// ```
     /// use core::time::Duration;
@@ -259,18 +268,26 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// Every breaker decides by other settings from now on, as
     /// [`CircuitBreaker::set_settings`](crate::CircuitBreaker::set_settings) says.
     ///
-    /// Each shard is locked for O(its capacity), one after the other: of one key all calls are decided by the former settings
-    /// until one moment, and by these after it. What opens or closes by this alone is not told to
-    /// [`on_transition`](Self::on_transition).
-    pub fn set_settings(&self, trip: P, reset: Reset) {
+    /// Each shard is locked for O(its capacity), one after the other: of one key all calls are decided by the former
+    /// settings until one moment, and by these after it. What opens or closes by this is told to
+    /// [`on_transition`](Self::on_transition) when the shard is unlocked again. Such keys are cloned while it is
+    /// locked: their `clone` must not use these breakers.
+    pub fn set_settings(&self, trip: P, reset: Reset)
+    where
+        K: Clone,
+    {
         for shard in self.0.shards.iter() {
-            let trip = trip.clone();
-            shard.with(|breakers, now| breakers.set_settings(trip, reset, now));
+            let (trip, mut changed) = (trip.clone(), Vec::new());
+            let note = |key: &K, transitions| changed.push((key.clone(), transitions));
+            shard.with(|breakers, now| breakers.set_settings_telling(trip, reset, now, note));
+            for (key, transitions) in changed {
+                self.0.tell(&key, transitions);
+            }
         }
     }
 
-    /// The keys whose breaker is not closed. Each shard is locked for O(its capacity), and keys are cloned meanwhile: their
-    /// `clone` must not use these breakers.
+    /// The keys whose breaker is not closed. Each shard is locked for O(its capacity), and keys are cloned meanwhile:
+    /// their `clone` must not use these breakers.
     #[must_use]
     pub fn tripped(&self) -> Vec<(K, BreakerState)>
     where
@@ -286,11 +303,11 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         tripped
     }
 
-    /// Forgets every key whose breaker is as good as new, and tells how many; never needed, but it frees the memory of the
-    /// keys themselves. It blinds no breaker, however often it is called.
+    /// Forgets every key whose breaker is as good as new, and tells how many; never needed, but it frees the memory of
+    /// the keys themselves. It blinds no breaker, however often it is called.
     ///
-    /// As good as new is a breaker that has never opened and in which no call counts, and one that nobody has told anything
-    /// for ten minutes, the longest open time, the window's span, and two [leases](Reset::lease).
+    /// As good as new is a breaker that has never opened and in which no call counts, and one that nobody has told
+    /// anything for ten minutes, the longest open time, the window's span, and two [leases](Reset::lease).
     /// Each shard is locked for O(its capacity). Keys are dropped outside the lock.
     pub fn cleanup(&self) -> usize {
         let mut forgotten = 0_usize;

@@ -1,7 +1,7 @@
 //! Every interleaving of threads at the lanes, by loom: preemption bound 3, or `LOOM_MAX_PREEMPTIONS`.
 //!
-//! Each model also says by which ways its calls have to have gone in some order or other, so that none passes because the
-//! lanes were never used.
+//! Each model also says by which ways its calls have to have gone in some order or other, so that none passes because
+//! the lanes were never used.
 
 use core::{cell::Cell, time::Duration};
 use std::{collections::BTreeSet, sync};

@@ -1,8 +1,8 @@
 //! One breaker for many threads.
 //!
-//! While the other side is well, a call changes nothing but counts. So each thread then counts in a lane of its own, in one
-//! atomic step when the call has succeeded, without lock and clock. Anything else takes the lock, closes the lanes, and
-//! tells the machine what has passed; the machine is never asked before it knows all.
+//! While the other side is well, a call changes nothing but counts. So each thread then counts in a lane of its own, in
+//! one atomic step when the call has succeeded, without lock and clock. Anything else takes the lock, closes the lanes,
+//! and tells the machine what has passed; the machine is never asked before it knows all.
 
 use core::{
     ops::Deref,
@@ -83,8 +83,8 @@ where
 /// Enough that few threads meet in one.
 const LANES: usize = 8;
 
-/// What has passed in one lane: the generation of the breaker (0 if the lane is closed), how many calls were admitted, and
-/// how many succeeded, in 32, 16 and 16 bits. Two cache lines, because processors fetch them in pairs.
+/// What has passed in one lane: the generation of the breaker (0 if the lane is closed), how many calls were admitted,
+/// and how many succeeded, in 32, 16 and 16 bits. Two cache lines, because processors fetch them in pairs.
 #[derive(Default)]
 #[repr(align(128))]
 pub(super) struct Lane<W>(W);

@@ -1,6 +1,10 @@
 //! Settings that change while calls are under way.
 
-use core::num::{NonZeroU16, NonZeroU32};
+use core::{
+    mem,
+    num::{NonZeroU16, NonZeroU32},
+};
+use std::sync::Mutex;
 
 use super::*;
 
@@ -58,8 +62,20 @@ fn every_key_goes_by_the_new_settings() {
     let breakers = Breakers::<u64, AnyTrip>::builder(consecutive(3), RESET).capacity(1_000).build();
     (0..100).for_each(|key| (0..2).for_each(|_| breakers.record_failure(&key)));
     assert!(breakers.tripped().is_empty());
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (heard, asked) = (told.clone(), breakers.clone());
+    breakers.on_transition(move |key, change| {
+        // It may ask the breakers themselves.
+        heard.lock().unwrap().push((*key, change.to, asked.state(key)));
+    });
     breakers.set_settings(consecutive(2), RESET);
     assert_eq!(breakers.tripped().len(), 100);
+    let mut opened = mem::take(&mut *told.lock().unwrap());
+    opened.sort_unstable_by_key(|(key, ..)| *key);
+    assert!(opened.into_iter().eq((0..100).map(|key| (key, BreakerState::Open, BreakerState::Open))));
+    breakers.set_settings(consecutive(2), RESET);
+    assert!(told.lock().unwrap().is_empty(), "nothing changed");
+    breakers.on_transition(|_, _| ()); // it held them
     breakers.set_settings(window(4), Reset::after(Duration::ZERO));
     assert!((0..100).all(|key| breakers.call_blocking(&key, || Ok::<_, ()>(())).is_ok()));
     assert!(breakers.tripped().is_empty());

@@ -83,7 +83,8 @@ fn found_b10_changes_of_a_key_are_told_with_it() {
     assert_eq!(breakers.window("never").calls, 0);
 }
 
-/// Two wait; the first is let through at the end of the open time, the second when the first has succeeded, and not before.
+/// Two wait; the first is let through at the end of the open time, the second when the first has succeeded, and not
+/// before.
 #[test]
 fn found_b10_whoever_waits_is_let_through_when_the_breaker_lets_calls_through() {
     let timer = VirtualTimer::default();

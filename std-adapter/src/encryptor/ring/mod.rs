@@ -15,8 +15,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// What [`steadfast_core::Encryptor`] does, with the same bytes and the same errors.
 ///
-/// ring never sees the key itself. What it copies of a message's own key stays on the stack unwiped, as all that compilers
-/// copy there; it opens nothing but that message.
+/// ring never sees the key itself. What it copies of a message's own key stays on the stack unwiped, as all that
+/// compilers copy there; it opens nothing but that message.
 pub(super) struct Cipher {
     key: Zeroizing<[u8; 32]>,
 }

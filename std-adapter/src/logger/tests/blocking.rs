@@ -1,6 +1,8 @@
 //! Sinks that are slow, hang, panic or call back, and who may not wait for them.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+#[cfg(feature = "tokio")]
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::{sync::mpsc::RecvTimeoutError, time::Instant};
 
 use super::*;

@@ -14,8 +14,8 @@ use ahash::RandomState;
 use slab::Slab;
 use steadfast::{
     Correlator, KeyedCorrelator,
-    correlator::CallId,
-    runtime::{Clock, SystemTimer},
+    correlator::{CallId, SweptTimer},
+    runtime::{Clock, SystemTimer, Timer},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -39,9 +39,10 @@ const AT_ONCE: u64 = 64;
 pub(super) fn rows() -> Vec<Plan> {
     vec![
         Plan::new("correlator, one task, own clocks", || {
-            Row::new(ours())
+            Row::new(ours(swept()))
                 .peer("hash map, oneshot, timeout", Faster(2.2), by_hand())
                 .hashing(AHASH)
+                .peer("ours, a sleep a call", None, ours(Correlator::new(1_024)))
                 .floor("slab, one lock", None, slab())
                 .floor("oneshot", None, repeat_async(async || one_shot().await))
                 .floor("three locks, two clocks", None, locks_and_clocks())
@@ -57,9 +58,10 @@ pub(super) fn rows() -> Vec<Plan> {
             Row::new(ours_given()).floor("slab, one lock", None, slab())
         }),
         Plan::new("correlator, 64 at once, responder task, own clocks", || {
-            Row::new(ours_at_once())
+            Row::new(ours_at_once(swept()))
                 .peer("hash map, oneshot, timeout", Faster(2.0), by_hand_at_once())
                 .hashing(AHASH)
+                .peer("ours, a sleep a call", None, ours_at_once(Correlator::new(1_024)))
                 .floor("oneshot in the message", None, one_shot_at_once(async |waiting| waiting.await.ok()))
                 .floor("oneshot in the message, timeout", None, one_shot_at_once(in_time))
                 .step(AT_ONCE)
@@ -67,8 +69,12 @@ pub(super) fn rows() -> Vec<Plan> {
     ]
 }
 
-fn ours() -> Work {
-    let calls: Correlator<u32, u64> = Correlator::new(1_024);
+/// One timer for all calls.
+fn swept() -> Correlator<u32, u64, SweptTimer> {
+    Correlator::builder(1_024).build_swept()
+}
+
+fn ours(calls: Correlator<u32, u64, impl Timer + 'static>) -> Work {
     repeat_async(async move || {
         let send = |id| {
             assert!(calls.resolve(id, PEER, REPLY).is_matched());
@@ -84,7 +90,7 @@ fn ids() -> Vec<String> {
 }
 
 fn ours_text() -> Work {
-    let (calls, ids) = (KeyedCorrelator::<String, u64>::new(1_024), ids());
+    let (calls, ids) = (KeyedCorrelator::<String, u64, _>::builder(1_024).build_swept(), ids());
     on_runtime(async move |n| {
         for id in ids.iter().cycle().take(n as usize) {
             let send = || {
@@ -177,9 +183,9 @@ async fn one_shot() {
     assert_eq!(wait.await, Ok(REPLY));
 }
 
-fn ours_at_once() -> Work {
-    on_runtime(async |n| {
-        let calls: Correlator<u32, u64> = Correlator::new(1_024);
+fn ours_at_once(calls: Correlator<u32, u64, impl Timer<Sleep: Send> + Send + Sync + 'static>) -> Work {
+    on_runtime(async move |n| {
+        let calls = calls.clone();
         let (wire, mut requests) = mpsc::unbounded_channel::<CallId>();
         let receiver = calls.clone();
         let responder = tokio::spawn(async move {

@@ -132,6 +132,9 @@ fn breakers<P: TripPolicy>(trip: P) {
         breakers.record_failure(&key, now());
         breakers.set_mode(mode());
         breakers.set_settings(trip.clone(), reset(), now());
+        breakers.set_settings_telling(trip.clone(), reset(), now(), |key, changes| {
+            see((*key, changes.map(|one| one.is_some())))
+        });
         see((breakers.state(&key), breakers.close(&key), breakers.cleanup(now()), breakers.mode()));
         see((breakers.stats(), breakers.untracked(), breakers.reused()));
         see((

@@ -2,7 +2,7 @@
 
 use core::{
     cell::UnsafeCell,
-    future::{Future, poll_fn},
+    future::{Future, Ready, poll_fn, ready},
     hint::black_box,
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
@@ -13,7 +13,7 @@ use steadfast_core::{
     Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList, aggregate,
     batch_collector::{AddError, FlushOutcome},
     circuit_breaker::{GuardedCall, OkOrErr, Outcome},
-    correlator::CallId,
+    correlator::{CallId, CallOn, PendingCall},
     dedup_cache::{Claim, OnFull},
     logger::{Level, NotWritten, ServiceLog, Show, Sink},
     quorum::BallotId,
@@ -194,6 +194,11 @@ fn breakers() {
     }
 }
 
+/// A request that is on its way at once, or cannot be sent.
+fn sending() -> Ready<Result<(), u8>> {
+    ready(if any() { Ok(()) } else { Err(any()) })
+}
+
 #[inline(never)]
 fn calls() {
     let calls = shared(Correlator::<u32, [u8; 8], 16>::new(any()));
@@ -202,11 +207,17 @@ fn calls() {
         let id = CallId::from_u64(any());
         see((calls.begin(any(), span()), calls.resolve(id, any(), any()), calls.resolve_at(id, any(), any(), now())));
         see((calls.take(id), calls.cancel(id), calls.next_deadline(), calls.on_timeout()));
-        see((calls.stats(), calls.round_trips()));
+        see((calls.stats(), calls.round_trips(), calls.now()));
+        see((calls.is_closed(), calls.len(), calls.is_empty(), calls.capacity()));
+        poll(calls.call(any(), span(), |_| sending()));
+        poll(PendingCall::new(&calls, any(), span(), |_| sending()));
+        see((CallOn::time_out_due(&&calls), CallOn::time_out_due(&&keyed)));
         let id: u64 = any();
         see((keyed.begin(id, span()), keyed.resolve(&id, any()), keyed.resolve_at(&id, any(), now())));
         see((keyed.take(&id), keyed.cancel(&id), keyed.next_deadline(), keyed.on_timeout()));
         see((keyed.stats(), keyed.round_trips()));
+        see((keyed.is_closed(), keyed.len(), keyed.is_empty(), keyed.capacity()));
+        poll(keyed.call(any(), span(), sending));
         calls.close();
         keyed.close();
         calls.reopen();

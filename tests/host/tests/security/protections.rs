@@ -295,7 +295,7 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "A caller that goes away keeps a slot, a place or a wake-up",
         "core/src/correlator/wait.rs",
-        ["        if self.call.is_some() {\n            self.finish(Ending::Cancelled);\n        }", ""],
+        ["            self.on.give_up(call);", "            let _ = call;"],
         &["a_call_can_be_dropped_at_every_await"],
     ),
     protection(
