@@ -21,7 +21,6 @@ pub(crate) fn exit(status: usize) -> ! {
     loop {}
 }
 
-#[cfg(any(target_arch = "x86", target_arch = "powerpc", target_arch = "s390x"))]
 const EXIT: usize = NUMBERS[0];
 const READ: usize = NUMBERS[1];
 const WRITE: usize = NUMBERS[2];
