@@ -145,6 +145,35 @@ fn found_a10_ids_may_come_back_for_the_cache() {
 }
 
 #[test]
+fn answers_may_come_back_for_the_cache_that_kept_them() {
+    type Answers = DedupCache<u64, Option<Arc<Nosy>>>;
+    ends(|| {
+        let (cell, back) = back_into::<Answers>(|cache| _ = (cache.len(), cache.stats(), cache.seen(&0)));
+        let dropped = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let builder = DedupCache::<u64>::builder(TTL, OnFull::ForgetOldest).capacity(2);
+        let cache: Answers = builder.keeping().build();
+        assert!(cell.set(cache.clone()).is_ok());
+        let counting: Back = {
+            let (back, dropped) = (back.clone(), dropped.clone());
+            Arc::new(move || {
+                dropped.fetch_add(1, Ordering::Relaxed);
+                back();
+            })
+        };
+        for number in 10..20 {
+            let Claim::Fresh(claim) = cache.claim(&number) else { panic!("it is new") };
+            claim.commit_with(Some(Arc::new(Nosy(number, counting.clone())))).unwrap();
+            assert!(matches!(cache.claim(&number), Claim::Duplicate { value: Some(_), .. }));
+        }
+        assert!(cache.forget(&19));
+        let Claim::Fresh(late) = cache.claim(&30) else { panic!("it is new") };
+        assert!(cache.forget(&30));
+        assert!(late.commit_with(Some(Arc::new(Nosy(30, counting.clone())))).is_err(), "and its answer is dropped");
+        assert_eq!(dropped.load(Ordering::Relaxed), 10);
+    });
+}
+
+#[test]
 fn found_a10_votes_and_voters_may_come_back_for_the_quorum() {
     ends(|| {
         type Votes = Quorum<NosyVoter, Nosy>;

@@ -3,12 +3,13 @@
 use core::{
     borrow::Borrow,
     hash::{BuildHasher, Hash},
+    mem,
 };
 
-use super::{Claim, ClaimLost, ClaimTicket, DedupCacheIn, Entered, Seen, own, repeat, state::State};
+use super::{Claim, ClaimLost, ClaimTicket, DedupCacheIn, Entered, ask::own, repeat, state::State};
 use crate::foundation::{storage::Storage, time::Instant};
 
-impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
+impl<K: Eq + Hash, S: Storage, H: BuildHasher, V> DedupCacheIn<K, S, H, V> {
     /// Claims `key` for work that may fail; end the claim by [`commit`](Self::commit) or [`abort`](Self::abort).
     ///
     /// Abort only what surely did not happen. Where it is not known how work ended that must not run twice, commit.
@@ -26,76 +27,116 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
     ///
     /// let Claim::Fresh(second) = orders.claim(&7, now) else { unreachable!() };
     /// orders.commit(second, now)?;
-    /// assert_eq!(orders.claim(&7, now), Claim::Duplicate { first_seen_at: now, count: 1 });
+    /// assert_eq!(orders.claim(&7, now), Claim::Duplicate { first_seen_at: now, count: 1, value: () });
     /// # Ok::<(), steadfast_core::dedup_cache::ClaimLost>(())
     /// ```
-    pub fn claim(&mut self, key: &K, now: Instant) -> Claim
+    pub fn claim(&mut self, key: &K, now: Instant) -> Claim<ClaimTicket, V>
     where
         K: Clone,
+        V: Clone + Default,
     {
         let hash = self.hash(key);
-        self.claim_or(hash, key, &mut None, own, now).unwrap_or(Claim::Full)
+        let claim = self.claim_or(hash, key, &mut None, || own(key), now).unwrap_or(Claim::Full);
+        claim.map_value(V::clone)
     }
 
-    /// [`claim`](Self::claim) of a borrowed form of the key; see [`check_with`](Self::check_with).
-    pub fn claim_with<Q>(&mut self, hash: u64, key: &Q, spare: &mut Option<K>, now: Instant) -> Option<Claim>
+    /// [`claim`](Self::claim) of a borrowed form of the key, which lends the value; see [`check_with`](Self::check_with).
+    pub fn claim_with<Q>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        spare: &mut Option<(K, V)>,
+        now: Instant,
+    ) -> Option<Claim<ClaimTicket, &V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.claim_or(hash, key, spare, |_| None, now)
+        self.claim_or(hash, key, spare, || None, now)
     }
 
     fn claim_or<Q>(
         &mut self,
         hash: u64,
         key: &Q,
-        spare: &mut Option<K>,
-        own: impl FnOnce(&Q) -> Option<K>,
+        spare: &mut Option<(K, V)>,
+        own: impl FnOnce() -> Option<(K, V)>,
         now: Instant,
-    ) -> Option<Claim>
+    ) -> Option<Claim<ClaimTicket, &V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        let oldest = self.ids.cell_in_advance(self.marked.oldest_place());
         let time = self.observe(now);
-        let known = self.table.find(hash, key);
-        if let Some(slot) = known
-            && self.is_alive(slot, time)
+        let known = self.ids.find(hash, key);
+        if let Some(place) = known
+            && self.is_alive(place, time)
         {
-            return Some(self.claim_known(slot));
+            return Some(self.claim_known(place));
         }
         let state = State::claimed(self.next_claim);
-        match self.enter(known, hash, spare, || own(key), state, (now, time)) {
-            Entered::At(slot) => {
+        match self.enter((known, oldest), hash, spare, own, state, (now, time)) {
+            Entered::At(place) => {
                 self.next_claim = self.next_claim.wrapping_add(1);
                 self.stats.claimed = self.stats.claimed.saturating_add(1);
-                Some(Claim::Fresh(ClaimTicket { slot: slot as u32, state }))
+                Some(Claim::Fresh(ClaimTicket { place: place as u32, state }))
             }
             Entered::Full => Some(Claim::Full),
             Entered::NoKey => None,
         }
     }
 
-    /// Ends a claim whose work is done: the TTL of its id begins now.
+    /// Ends a claim whose work is done: the TTL of its id begins now. A value is kept by
+    /// [`commit_with`](Self::commit_with).
     ///
     /// # Errors
     ///
     /// [`ClaimLost`] if the claim was over; nothing is changed.
     pub fn commit(&mut self, ticket: ClaimTicket, now: Instant) -> Result<(), ClaimLost> {
         let time = self.observe(now);
-        let slot = self.slot_of(&ticket, time).ok_or(ClaimLost)?;
-        self.confirm(slot, now);
+        let place = self.place_of(&ticket, time).ok_or(ClaimLost)?;
+        self.confirm(place, now);
         Ok(())
     }
 
-    /// Ends a claim whose work failed, and gives back its id, which is not known any more. `None` if the claim was over;
-    /// nothing is changed.
-    pub fn abort(&mut self, ticket: ClaimTicket, now: Instant) -> Option<K> {
+    /// [`commit`](Self::commit), and keeps a value with the id, for whoever claims it again. In its place comes what the id
+    /// had so far, to be dropped where no lock is held.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_core::{DedupCache, HashSeed, Instant, dedup_cache::{Claim, OnFull}};
+    ///
+    /// // By the number of a request, with the answer that was given to it.
+    /// let mut answers: DedupCache<u32, 8, HashSeed, Option<u8>> =
+    ///     DedupCache::with_hasher(Duration::from_secs(60), OnFull::Refuse, HashSeed::FIXED);
+    /// let now = Instant::from_secs(1);
+    /// let Claim::Fresh(ticket) = answers.claim(&7, now) else { unreachable!() };
+    /// answers.commit_with(ticket, &mut Some(42), now)?;
+    /// assert_eq!(answers.claim(&7, now), Claim::Duplicate { first_seen_at: now, count: 1, value: Some(42) });
+    /// # Ok::<(), steadfast_core::dedup_cache::ClaimLost>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimLost`] if the claim was over; nothing is changed.
+    pub fn commit_with(&mut self, ticket: ClaimTicket, value: &mut V, now: Instant) -> Result<(), ClaimLost> {
+        let time = self.observe(now);
+        let place = self.place_of(&ticket, time).ok_or(ClaimLost)?;
+        if let Some(held) = self.ids.get_mut(place) {
+            mem::swap(&mut held.value, value);
+        }
+        self.confirm(place, now);
+        Ok(())
+    }
+
+    /// Ends a claim whose work failed, and gives back its id, which is not known any more, and the value that it had.
+    /// `None` if the claim was over; nothing is changed.
+    pub fn abort(&mut self, ticket: ClaimTicket, now: Instant) -> Option<(K, V)> {
         let now = self.observe(now);
-        let slot = self.slot_of(&ticket, now)?;
+        let place = self.place_of(&ticket, now)?;
         self.stats.aborted = self.stats.aborted.saturating_add(1);
-        self.remove(slot)
+        self.remove(place, None)
     }
 
     /// When the lease of a claim of `key` ends that is neither committed nor aborted; `None` if there is none. Whoever is told
@@ -115,26 +156,24 @@ impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
         Q: Eq + ?Sized,
     {
         let now = self.observe(now);
-        let (_, entry) = self.table.find(hash, key).and_then(|slot| self.table.get(slot))?;
-        Some(self.lives.end(entry)).filter(|end| entry.value.is_claimed() && now < *end)
+        let held = self.ids.find(hash, key).and_then(|place| self.ids.get(place))?;
+        Some(self.lives.end(held)).filter(|end| held.state.is_claimed() && now < *end)
     }
 
-    fn claim_known(&mut self, slot: usize) -> Claim {
-        let Some(entry) = self.table.get_mut(slot) else { return Claim::Full };
-        if entry.value.is_claimed() {
+    fn claim_known(&mut self, place: usize) -> Claim<ClaimTicket, &V> {
+        let Some(held) = self.ids.get_mut(place) else { return Claim::Full };
+        if held.state.is_claimed() {
             self.stats.in_flight = self.stats.in_flight.saturating_add(1);
             return Claim::InFlight;
         }
-        match repeat(entry, &mut self.stats) {
-            Seen::Duplicate { first_seen_at, count } => Claim::Duplicate { first_seen_at, count },
-            Seen::Fresh | Seen::Full => Claim::Full,
-        }
+        let (first_seen_at, count) = repeat(held, &mut self.stats);
+        Claim::Duplicate { first_seen_at, count, value: &held.value }
     }
 
-    /// The slot of a claim that is not over.
-    fn slot_of(&self, ticket: &ClaimTicket, now: Instant) -> Option<usize> {
-        let slot = ticket.slot as usize;
-        let (_, entry) = self.table.get(slot)?;
-        (entry.value == ticket.state && now < self.lives.end(entry)).then_some(slot)
+    /// The place of a claim that is not over.
+    fn place_of(&self, ticket: &ClaimTicket, now: Instant) -> Option<usize> {
+        let place = ticket.place as usize;
+        let held = self.ids.get(place)?;
+        (held.state == ticket.state && now < self.lives.end(held)).then_some(place)
     }
 }

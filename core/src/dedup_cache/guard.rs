@@ -15,27 +15,27 @@ use crate::foundation::{
 ///
 /// `L` and `T` are the lock and the clock of the [`Shared`] that gave it out.
 #[must_use = "dropping it aborts the claim"]
-pub struct ClaimGuard<'a, K, S, H, L, T>
+pub struct ClaimGuard<'a, K, S, H, V, L, T>
 where
     K: Eq + Hash,
     S: Storage,
     H: BuildHasher,
-    L: Lock<Target = DedupCacheIn<K, S, H>>,
+    L: Lock<Target = DedupCacheIn<K, S, H, V>>,
     T: Clock,
 {
-    cache: &'a Shared<DedupCacheIn<K, S, H>, L, T>,
+    cache: &'a Shared<DedupCacheIn<K, S, H, V>, L, T>,
     ticket: Option<ClaimTicket>,
 }
 
-impl<'a, K, S, H, L, T> ClaimGuard<'a, K, S, H, L, T>
+impl<'a, K, S, H, V, L, T> ClaimGuard<'a, K, S, H, V, L, T>
 where
     K: Eq + Hash,
     S: Storage,
     H: BuildHasher,
-    L: Lock<Target = DedupCacheIn<K, S, H>>,
+    L: Lock<Target = DedupCacheIn<K, S, H, V>>,
     T: Clock,
 {
-    pub(super) const fn new(cache: &'a Shared<DedupCacheIn<K, S, H>, L, T>, ticket: ClaimTicket) -> Self {
+    pub(super) const fn new(cache: &'a Shared<DedupCacheIn<K, S, H, V>, L, T>, ticket: ClaimTicket) -> Self {
         Self { cache, ticket: Some(ticket) }
     }
 
@@ -49,6 +49,17 @@ where
         self.cache.with(|cache, now| cache.commit(ticket, now))
     }
 
+    /// [`commit`](Self::commit), and keeps a value with the id, for whoever claims it again. What the id had so far is
+    /// dropped outside the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimLost`] if the claim was over; nothing is kept.
+    pub fn commit_with(mut self, mut value: V) -> Result<(), ClaimLost> {
+        let ticket = self.ticket.take().ok_or(ClaimLost)?;
+        self.cache.with(|cache, now| cache.commit_with(ticket, &mut value, now))
+    }
+
     /// Neither commits nor aborts: it is not known how the work ended. The id stays in flight until the lease ends, and may
     /// come again then; to keep it out for a TTL, commit.
     #[doc(alias("leak", "disarm"))]
@@ -57,28 +68,28 @@ where
     }
 }
 
-impl<K, S, H, L, T> Drop for ClaimGuard<'_, K, S, H, L, T>
+impl<K, S, H, V, L, T> Drop for ClaimGuard<'_, K, S, H, V, L, T>
 where
     K: Eq + Hash,
     S: Storage,
     H: BuildHasher,
-    L: Lock<Target = DedupCacheIn<K, S, H>>,
+    L: Lock<Target = DedupCacheIn<K, S, H, V>>,
     T: Clock,
 {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            // The id is dropped outside the lock.
+            // The id and its value are dropped outside the lock.
             let _id = self.cache.with(|cache, now| cache.abort(ticket, now));
         }
     }
 }
 
-impl<K, S, H, L, T> fmt::Debug for ClaimGuard<'_, K, S, H, L, T>
+impl<K, S, H, V, L, T> fmt::Debug for ClaimGuard<'_, K, S, H, V, L, T>
 where
     K: Eq + Hash,
     S: Storage,
     H: BuildHasher,
-    L: Lock<Target = DedupCacheIn<K, S, H>>,
+    L: Lock<Target = DedupCacheIn<K, S, H, V>>,
     T: Clock,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,36 +6,32 @@
 //! **Outcomes**: [`Seen`] of a check, [`Claim`] of a claim, both with `Full`. **Errors**: [`ClaimLost`] of a commit
 //! that came too late. **Counts**: [`DedupStats`].
 
+mod ask;
 mod claim;
 mod guard;
+mod ids;
+mod index;
+mod order;
 mod outcome;
 mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use core::{
-    borrow::Borrow,
-    fmt,
-    hash::{BuildHasher, Hash},
-    time::Duration,
-};
+use core::{borrow::Borrow, fmt, mem, time::Duration};
 
 pub use guard::ClaimGuard;
 pub use outcome::{Claim, ClaimLost, ClaimTicket, DedupStats, OnFull, Seen};
 
 use crate::foundation::{
-    age::{AgeList, Aged},
     hash::HashSeed,
     readings::Readings,
     storage::{Allocate, Inline, Link, Storage},
-    table::Table,
     time::{Instant, Span, earliest},
 };
+use ids::{Held, Ids};
+use order::Order;
 use state::State;
-
-/// An id's age and state.
-type Entry<L> = Aged<L, State>;
 
 /// A deduplication cache with a TTL, with room for `N` ids. It never forgets an id early without saying so: see
 /// [When it is full](#when-it-is-full).
@@ -61,6 +57,13 @@ type Entry<L> = Aged<L, State>;
 /// commit or abort. Until then, others are told that it is in flight. A ticket that was lost is given up when the lease
 /// ends.
 ///
+/// # An answer that is given again
+///
+/// With `V`, [`commit_with`](DedupCacheIn::commit_with) keeps a value with the id, and [`Claim::Duplicate`] shows it: the
+/// answer to a request that comes twice. It lives as long as its id. An id that was marked without one has `V::default()`, so
+/// `V` is an `Option` as a rule; who comes while the first is in flight sees none. Values leave the cache with their keys:
+/// neither is dropped inside a lock. `()`, which is the default, takes no room.
+///
 /// # Not a replay window
 ///
 /// An id is known for one TTL, and not across a restart. A message that is sent again after that is `Fresh`. Where that
@@ -81,17 +84,20 @@ type Entry<L> = Aged<L, State>;
 ///
 /// # Cost
 ///
-/// Every call is O(1) expected, unless it says otherwise. That is so because all ids of a cache have one TTL, and so expire in
-/// the order in which they came: for ids with another TTL, take another cache.
+/// Every call is O(1) expected, unless it says otherwise: in a full cache a look-up meets 1.5 cells of the index for an id
+/// that is there, and 2.5 for one that is not. Ids whose hashes share their upper bits (16 of them; 32 in storage of run-time
+/// size) cost one comparison for each that is there, which takes who knows the secret. All ids of a
+/// cache have one TTL, and so expire in the order in which they came: for ids with another TTL, take another cache.
 #[doc(alias("Cache", "TTL cache", "at least once", "time_to_live"))]
-pub type DedupCache<K, const N: usize, H = HashSeed> = DedupCacheIn<K, Inline<N>, H>;
+pub type DedupCache<K, const N: usize, H = HashSeed, V = ()> = DedupCacheIn<K, Inline<N>, H, V>;
 
 /// A [`DedupCache`] in any [`Storage`].
-pub struct DedupCacheIn<K, S: Storage, H = HashSeed> {
-    table: Table<K, Entry<S::Link>, S, H>,
-    /// Every entry is in one of these two lists: its state tells in which.
-    marked: AgeList<S::Link>,
-    claimed: AgeList<S::Link>,
+pub struct DedupCacheIn<K, S: Storage, H = HashSeed, V = ()> {
+    ids: Ids<K, V, S>,
+    hasher: H,
+    /// Every id is in one of these two orders: its state tells in which.
+    marked: Order<S::Link>,
+    claimed: Order<S::Link>,
     lives: Lives,
     on_full: OnFull,
     next_claim: u32,
@@ -111,8 +117,8 @@ struct Lives {
 
 impl Lives {
     /// When the life or the lease of an entry ends.
-    const fn end<L: Link>(&self, entry: &Entry<L>) -> Instant {
-        entry.at().after(if entry.value.is_claimed() { self.lease } else { self.ttl })
+    const fn end<K, V, L: Link>(&self, held: &Held<K, V, L>) -> Instant {
+        held.at().after(if held.state.is_claimed() { self.lease } else { self.ttl })
     }
 
     /// For how long readings are taken for late: nothing is to last longer than its own span after a step back.
@@ -133,27 +139,28 @@ impl<K, const N: usize> DedupCache<K, N> {
     }
 }
 
-impl<K, H, const N: usize> DedupCache<K, N, H> {
-    /// An empty cache with a hasher of the caller's choice.
+impl<K, H, V, const N: usize> DedupCache<K, N, H, V> {
+    /// An empty cache with a hasher of the caller's choice, which keeps values of any type.
     #[must_use]
     pub const fn with_hasher(ttl: Duration, on_full: OnFull, hasher: H) -> Self {
-        Self::on(Table::new(hasher), ttl, on_full)
+        Self::on(Ids::<K, V, Inline<N>>::new(), ttl, on_full, hasher)
     }
 }
 
-impl<K, S: Allocate, H> DedupCacheIn<K, S, H> {
+impl<K, S: Allocate, H, V> DedupCacheIn<K, S, H, V> {
     /// An empty cache for `capacity` ids, at least one, in storage of run-time size.
     pub fn allocate(ttl: Duration, on_full: OnFull, capacity: usize, hasher: H) -> Self {
-        Self::on(Table::allocate(capacity, hasher), ttl, on_full)
+        Self::on(Ids::allocate(capacity), ttl, on_full, hasher)
     }
 }
 
-impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
-    const fn on(table: Table<K, Entry<S::Link>, S, H>, ttl: Duration, on_full: OnFull) -> Self {
+impl<K, S: Storage, H, V> DedupCacheIn<K, S, H, V> {
+    const fn on(ids: Ids<K, V, S>, ttl: Duration, on_full: OnFull, hasher: H) -> Self {
         Self {
-            table,
-            marked: AgeList::new(),
-            claimed: AgeList::new(),
+            ids,
+            hasher,
+            marked: Order::new(),
+            claimed: Order::new(),
             lives: Lives { ttl: Span::new(ttl), lease: Span::new(ttl) },
             on_full,
             next_claim: 0,
@@ -196,17 +203,17 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
 
     /// How many ids have an entry; those whose TTL ended may be among them until their entry is needed.
     pub const fn len(&self) -> usize {
-        self.table.len()
+        self.ids.len()
     }
 
     /// True if no id has an entry.
     pub const fn is_empty(&self) -> bool {
-        self.table.len() == 0
+        self.ids.len() == 0
     }
 
     /// The most ids that are held at once.
     pub fn capacity(&self) -> usize {
-        self.table.capacity()
+        self.ids.capacity()
     }
 
     /// The window that is really held: every id that was marked less than this ago is known.
@@ -225,7 +232,7 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
         let mut stats = self.stats;
         let over = stats.committed.saturating_add(stats.aborted).saturating_add(stats.given_up);
         stats.pending = stats.claimed.saturating_sub(over);
-        stats.held = self.table.len() as u64;
+        stats.held = self.ids.len() as u64;
         stats
     }
 
@@ -235,15 +242,15 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
     /// Changed by every call that takes `&mut self`.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        let marked = self.marked.oldest(&self.table).map(|(_, entry)| self.lives.end(entry));
-        let claimed = self.claimed.oldest(&self.table).map(|(_, entry)| self.lives.end(entry));
+        let marked = self.marked.oldest(&self.ids).map(|(_, held)| self.lives.end(held));
+        let claimed = self.claimed.oldest(&self.ids).map(|(_, held)| self.lives.end(held));
         let first = earliest([marked, claimed])?;
         let noticed = self.readings.behind().map(|at| at.after(self.lives.patience()));
         Some(noticed.map_or(first, |at| at.earlier(first)))
     }
 
-    fn is_alive(&self, slot: usize, now: Instant) -> bool {
-        self.table.get(slot).is_some_and(|(_, entry)| now < self.lives.end(entry))
+    fn is_alive(&self, place: usize, now: Instant) -> bool {
+        self.ids.get(place).is_some_and(|held| now < self.lives.end(held))
     }
 
     /// Takes note of the time, and tells by what time to go.
@@ -255,303 +262,160 @@ impl<K, S: Storage, H> DedupCacheIn<K, S, H> {
     #[cold]
     fn fall_behind(&mut self, now: Instant) -> Instant {
         if let Some(step) = self.readings.fall_behind(now, self.lives.patience()) {
-            self.marked.step_back(&mut self.table, step);
-            self.claimed.step_back(&mut self.table, step);
+            self.marked.step_back(&mut self.ids, step);
+            self.claimed.step_back(&mut self.ids, step);
             self.forgotten_at = self.forgotten_at.map(|at| at.earlier(step.noticed()));
         }
         self.readings.now()
     }
 
-    /// Takes an entry out of its list.
-    fn unlink(&mut self, slot: usize) {
-        if self.table.get(slot).is_some_and(|(_, entry)| entry.value.is_claimed()) {
-            self.claimed.unlink(&mut self.table, slot);
-        } else {
-            self.marked.unlink(&mut self.table, slot);
-        }
+    /// Takes an id out of its order.
+    fn unlink(&mut self, place: usize) {
+        let is_claimed = self.ids.get(place).is_some_and(|held| held.state.is_claimed());
+        let order = if is_claimed { &mut self.claimed } else { &mut self.marked };
+        order.unlink(&mut self.ids, place);
     }
 
-    /// Begins the life or the lease of an entry that is in no list.
-    fn begin(&mut self, slot: usize, state: State, now: Instant) {
-        if let Some(entry) = self.table.get_mut(slot) {
-            entry.value = state;
+    /// Begins the life or the lease of an id that is in no order.
+    fn begin(&mut self, place: usize, state: State, now: Instant) {
+        if let Some(held) = self.ids.get_mut(place) {
+            held.state = state;
         }
-        let (list, span) =
+        let (order, span) =
             if state.is_claimed() { (&mut self.claimed, self.lives.lease) } else { (&mut self.marked, self.lives.ttl) };
-        let at = self.readings.begin(now, span, || list.newest_at(&self.table));
-        list.push(&mut self.table, slot, at);
+        let at = self.readings.begin(now, span, || order.newest_at(&self.ids));
+        order.push(&mut self.ids, place, at);
     }
 
-    /// Counts that an entry came to the end of its life or lease.
+    /// Counts that an id came to the end of its life or lease.
     const fn count_end(&mut self, state: State) {
         let counter = if state.is_claimed() { &mut self.stats.given_up } else { &mut self.stats.expired };
         *counter = counter.saturating_add(1);
     }
 }
 
-impl<K: Eq + Hash, S: Storage, H: BuildHasher> DedupCacheIn<K, S, H> {
-    /// Tells whether `key` was seen, and marks it if it was not.
-    #[doc(alias = "Check")]
-    pub fn check(&mut self, key: &K, now: Instant) -> Seen
-    where
-        K: Clone,
-    {
-        let hash = self.hash(key);
-        self.check_or(hash, key, &mut None, own, || now).unwrap_or(Seen::Full)
-    }
-
-    /// [`check`](Self::check) of a borrowed form of the key, for callers that have hashed it already and hold a lock.
-    ///
-    /// `hash` is what this cache's [`hash`](Self::hash) returns. `spare` is the key of a new entry: `None` comes back, and
-    /// nothing was changed, if one is needed and is not there. After the call it holds a key that is not needed any more,
-    /// if there is one: so neither `Clone` nor `Drop` of a key has to run inside the lock. `now` is asked for after the
-    /// look-up, so that reading a processor's counter does not wait for memory.
-    pub fn check_with<Q>(
-        &mut self,
-        hash: u64,
-        key: &Q,
-        spare: &mut Option<K>,
-        now: impl FnOnce() -> Instant,
-    ) -> Option<Seen>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        self.check_or(hash, key, spare, |_| None, now)
-    }
-
-    /// [`check_with`](Self::check_with), where `own` makes a key if there is none to spare.
+/// What becomes of keys that were hashed already, and have no place yet.
+impl<K: Eq, S: Storage, H, V> DedupCacheIn<K, S, H, V> {
+    /// [`check_with`](Self::check_with), where `own` makes what a new id needs if there is none to spare.
     fn check_or<Q>(
         &mut self,
         hash: u64,
         key: &Q,
-        spare: &mut Option<K>,
-        own: impl FnOnce(&Q) -> Option<K>,
+        spare: &mut Option<(K, V)>,
+        own: impl FnOnce() -> Option<(K, V)>,
         now: impl FnOnce() -> Instant,
     ) -> Option<Seen>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let known = self.table.find(hash, key);
+        // Both before the time, so that what is missing of them in the caches is fetched together.
+        let oldest = self.ids.cell_in_advance(self.marked.oldest_place());
+        let known = self.ids.find(hash, key);
         let now = now();
         let time = self.observe(now);
-        if let Some(entry) = known.and_then(|slot| self.table.get_mut(slot))
-            && time < self.lives.end(entry)
+        if let Some(held) = known.and_then(|place| self.ids.get_mut(place))
+            && time < self.lives.end(held)
         {
-            return Some(repeat(entry, &mut self.stats));
+            let (first_seen_at, count) = repeat(held, &mut self.stats);
+            return Some(Seen::Duplicate { first_seen_at, count });
         }
-        match self.enter(known, hash, spare, || own(key), State::MARKED, (now, time)) {
+        match self.enter((known, oldest), hash, spare, own, State::MARKED, (now, time)) {
             Entered::At(_) => Some(Seen::Fresh),
             Entered::Full => Some(Seen::Full),
             Entered::NoKey => None,
         }
     }
 
-    /// True if `key` is marked or claimed; changes nothing but what the clock tells.
-    #[doc(alias = "Seen")]
-    pub fn seen<Q>(&mut self, key: &Q, now: Instant) -> bool
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        self.seen_with(self.hash(key), key, now)
-    }
-
-    /// [`seen`](Self::seen), for callers that have hashed the key already.
-    pub fn seen_with<Q>(&mut self, hash: u64, key: &Q, now: Instant) -> bool
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let now = self.observe(now);
-        self.table.find(hash, key).is_some_and(|slot| self.is_alive(slot, now))
-    }
-
-    /// Begins the TTL of `key` now, whether or not it was seen, and tells what it was.
-    ///
-    /// A claim of it is over, as if it were committed.
-    #[doc(alias = "Mark")]
-    pub fn mark(&mut self, key: &K, now: Instant) -> Seen
-    where
-        K: Clone,
-    {
-        let hash = self.hash(key);
-        let seen = self.check_or(hash, key, &mut None, own, || now).unwrap_or(Seen::Full);
-        self.renew(seen, hash, key, now);
-        seen
-    }
-
-    /// [`mark`](Self::mark) of a borrowed form of the key; see [`check_with`](Self::check_with).
-    pub fn mark_with<Q>(&mut self, hash: u64, key: &Q, spare: &mut Option<K>, now: Instant) -> Option<Seen>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let seen = self.check_with(hash, key, spare, || now)?;
-        self.renew(seen, hash, key, now);
-        Some(seen)
-    }
-
-    /// Forgets one id before its TTL ends, and gives it back: it may come again. `None` if it is not known.
-    ///
-    /// A claim of it is over, as if it were aborted: its commit is told [`ClaimLost`].
-    #[doc(alias("invalidate", "remove", "del"))]
-    pub fn forget<Q>(&mut self, key: &Q, now: Instant) -> Option<K>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-    {
-        self.forget_with(self.hash(key), key, now)
-    }
-
-    /// [`forget`](Self::forget), for callers that have hashed the key already.
-    pub fn forget_with<Q>(&mut self, hash: u64, key: &Q, now: Instant) -> Option<K>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let now = self.observe(now);
-        let slot = self.table.find(hash, key).filter(|slot| self.is_alive(*slot, now))?;
-        let is_claimed = self.table.get(slot).is_some_and(|(_, entry)| entry.value.is_claimed());
-        let counter = if is_claimed { &mut self.stats.aborted } else { &mut self.stats.removed };
-        *counter = counter.saturating_add(1);
-        self.remove(slot)
-    }
-
-    /// Forgets every id whose TTL or lease has ended, and tells how many. O(those).
-    ///
-    /// Never needed: they count as forgotten anyhow, and their entries are used when there is no other.
-    #[doc(alias = "Cleanup")]
-    pub fn cleanup(&mut self, now: Instant) -> usize {
-        self.cleanup_some(usize::MAX, drop, now)
-    }
-
-    /// [`cleanup`](Self::cleanup) of at most so many, the oldest first, for callers that hold a lock: `gone` gets their
-    /// keys, to be dropped outside it. O(`limit`).
-    pub fn cleanup_some(&mut self, limit: usize, gone: impl FnMut(K), now: Instant) -> usize {
-        // What has not ended by a late reading may wait for the next one.
-        let now = self.observe(now).earlier(now);
-        (0..limit).map_while(|_| self.remove_ended(now)).map(gone).count()
-    }
-
-    /// [`cleanup`](Self::cleanup) for a loop over deadlines. Early it ends nothing; late is enough.
-    pub fn on_timeout(&mut self, now: Instant) {
-        self.cleanup(now);
-    }
-
-    /// The hash of a key, as [`check_with`](Self::check_with) wants it.
-    pub fn hash<Q>(&self, key: &Q) -> u64
-    where
-        K: Borrow<Q>,
-        Q: Hash + ?Sized,
-    {
-        self.table.hash(key)
-    }
-
-    /// Replaces the hash's secret and keeps every entry. O(capacity).
-    pub fn reseed(&mut self, hasher: H) {
-        self.table.rehash(hasher);
-    }
-
-    /// Begins the life of a key that has come again anew.
-    fn renew<Q>(&mut self, seen: Seen, hash: u64, key: &Q, now: Instant)
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        if matches!(seen, Seen::Duplicate { .. })
-            && let Some(slot) = self.table.find(hash, key)
-        {
-            self.confirm(slot, now);
-        }
-    }
-
-    /// Puts in a key that is not alive: into the slot that it still has, or a free one. `now` was read, `time` is what
-    /// it is.
+    /// Puts in a key that is not alive: into the place that it still has, or another. `now` was read, `time` is what it is.
     fn enter(
         &mut self,
-        over: Option<usize>,
+        (over, oldest): (Option<usize>, Option<usize>),
         hash: u64,
-        spare: &mut Option<K>,
-        own: impl FnOnce() -> Option<K>,
+        spare: &mut Option<(K, V)>,
+        own: impl FnOnce() -> Option<(K, V)>,
         state: State,
         (now, time): (Instant, Instant),
     ) -> Entered {
-        let slot = match over {
-            Some(slot) => {
-                if let Some((_, entry)) = self.table.get(slot) {
-                    self.count_end(entry.value);
+        let place = match over {
+            Some(place) => {
+                let Some(held) = self.ids.get_mut(place) else { return Entered::Full };
+                // What was kept with it ends with its life.
+                if keeps::<V>() {
+                    let Some(new) = spare.take().or_else(own) else { return Entered::NoKey };
+                    *spare = Some((mem::replace(&mut held.key, new.0), mem::replace(&mut held.value, new.1)));
                 }
-                self.unlink(slot);
-                slot
+                let former = held.state;
+                self.count_end(former);
+                self.unlink(place);
+                place
             }
             None => {
-                if self.table.is_full() && !self.has_room(time) {
+                let gone = if self.ids.is_full() { self.needed_least(time) } else { None };
+                if gone.is_none() && self.ids.is_full() {
                     self.stats.refused = self.stats.refused.saturating_add(1);
                     return Entered::Full;
                 }
-                let Some(key) = spare.take().or_else(own) else { return Entered::NoKey };
-                if self.table.is_full() {
-                    *spare = self.make_room(time);
+                let Some((key, value)) = spare.take().or_else(own) else { return Entered::NoKey };
+                if let Some(gone) = gone {
+                    let cell = oldest.filter(|_| gone == self.marked.oldest_place());
+                    *spare = self.make_room(gone, cell, time);
                 }
-                match self.table.insert(hash, key, Entry::new(state)) {
-                    Ok(slot) => slot,
-                    Err((key, _)) => {
-                        *spare = Some(key);
+                match self.ids.insert(hash, key, value, state) {
+                    Ok(place) => place,
+                    Err(new) => {
+                        *spare = Some(new);
                         return Entered::Full;
                     }
                 }
             }
         };
-        self.begin(slot, state, now);
+        self.begin(place, state, now);
         self.stats.fresh = self.stats.fresh.saturating_add(1);
-        Entered::At(slot)
+        Entered::At(place)
     }
+}
 
-    /// Begins the life of an entry anew; a claim is committed by it.
-    fn confirm(&mut self, slot: usize, now: Instant) {
-        if self.table.get(slot).is_some_and(|(_, entry)| entry.value.is_claimed()) {
+impl<K, S: Storage, H, V> DedupCacheIn<K, S, H, V> {
+    /// Begins the life of an id anew; a claim is committed by it.
+    fn confirm(&mut self, place: usize, now: Instant) {
+        if self.ids.get(place).is_some_and(|held| held.state.is_claimed()) {
             self.stats.committed = self.stats.committed.saturating_add(1);
         }
-        self.unlink(slot);
-        self.begin(slot, State::MARKED, now);
+        self.unlink(place);
+        self.begin(place, State::MARKED, now);
     }
 
-    /// True if a full cache can make room for one more.
-    fn has_room(&self, now: Instant) -> bool {
-        self.ended(now).is_some() || self.on_full == OnFull::ForgetOldest && self.marked.oldest(&self.table).is_some()
+    /// The place that a full cache can make free.
+    fn needed_least(&self, now: Instant) -> Option<usize> {
+        let may_forget = self.on_full == OnFull::ForgetOldest;
+        self.ended(now).or_else(|| self.marked.oldest(&self.ids).map(|(place, _)| place).filter(|_| may_forget))
     }
 
-    /// Removes the entry that is needed least, and gives back its key.
-    fn make_room(&mut self, now: Instant) -> Option<K> {
-        if let Some(key) = self.remove_ended(now) {
-            return Some(key);
+    /// Makes that place free, and gives back what was there.
+    fn make_room(&mut self, place: usize, cell: Option<usize>, now: Instant) -> Option<(K, V)> {
+        let held = self.ids.get(place)?;
+        let (state, at) = (held.state, held.at());
+        if now >= self.lives.end(held) {
+            self.count_end(state);
+        } else {
+            // Later than another before, unless the clock has stepped back.
+            self.forgotten_at = self.forgotten_at.max(Some(at));
+            self.stats.forgotten = self.stats.forgotten.saturating_add(1);
         }
-        let (slot, entry) = self.marked.oldest(&self.table)?;
-        // Later than another before, unless the clock has stepped back.
-        self.forgotten_at = self.forgotten_at.max(Some(entry.at()));
-        self.stats.forgotten = self.stats.forgotten.saturating_add(1);
-        self.remove(slot)
+        self.remove(place, cell)
     }
 
-    /// An entry whose life or lease has ended.
-    fn ended(&self, now: Instant) -> Option<(usize, State)> {
-        let oldest = [self.marked.oldest(&self.table), self.claimed.oldest(&self.table)];
-        let ended = oldest.into_iter().flatten().find(|(_, entry)| now >= self.lives.end(entry));
-        ended.map(|(slot, entry)| (slot, entry.value))
+    /// The place of an id whose life or lease has ended.
+    fn ended(&self, now: Instant) -> Option<usize> {
+        let oldest = [self.marked.oldest(&self.ids), self.claimed.oldest(&self.ids)];
+        let ended = oldest.into_iter().flatten().find(|(_, held)| now >= self.lives.end(held));
+        ended.map(|(place, _)| place)
     }
 
-    /// Removes one entry whose life or lease has ended.
-    fn remove_ended(&mut self, now: Instant) -> Option<K> {
-        let (slot, state) = self.ended(now)?;
-        self.count_end(state);
-        self.remove(slot)
-    }
-
-    fn remove(&mut self, slot: usize) -> Option<K> {
-        self.unlink(slot);
-        self.table.remove(slot).map(|(key, _)| key)
+    fn remove(&mut self, place: usize, cell: Option<usize>) -> Option<(K, V)> {
+        self.unlink(place);
+        self.ids.remove(place, cell)
     }
 }
 
@@ -563,26 +427,26 @@ enum Entered {
     NoKey,
 }
 
-/// What makes the key of a new entry where no lock is held.
-fn own<K: Clone>(key: &K) -> Option<K> {
-    Some(key.clone())
+/// True if there is anything in a value that must not outlive its id.
+const fn keeps<V>() -> bool {
+    size_of::<V>() > 0 || mem::needs_drop::<V>()
 }
 
-/// Counts a duplicate, and tells of it.
-fn repeat<L: Link>(entry: &mut Entry<L>, stats: &mut DedupStats) -> Seen {
-    entry.value = entry.value.repeated();
+/// Counts a duplicate, and tells when its life began and how often it has come.
+fn repeat<K, V, L: Link>(held: &mut Held<K, V, L>, stats: &mut DedupStats) -> (Instant, u32) {
+    held.state = held.state.repeated();
     stats.duplicates = stats.duplicates.saturating_add(1);
-    Seen::Duplicate { first_seen_at: entry.at(), count: entry.value.repeats() }
+    (held.at(), held.state.repeats())
 }
 
-impl<K: Clone, H: Clone, const N: usize> Clone for DedupCache<K, N, H> {
+impl<K: Clone, H: Clone, V: Clone, const N: usize> Clone for DedupCache<K, N, H, V> {
     fn clone(&self) -> Self {
-        Self { table: self.table.clone(), ..*self }
+        Self { ids: self.ids.clone(), hasher: self.hasher.clone(), ..*self }
     }
 }
 
 /// Shows counts only: ids may be secrets.
-impl<K, S: Storage, H> fmt::Debug for DedupCacheIn<K, S, H> {
+impl<K, S: Storage, H, V> fmt::Debug for DedupCacheIn<K, S, H, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { lives: Lives { ttl, lease }, on_full, .. } = self;
         f.debug_struct("DedupCache")

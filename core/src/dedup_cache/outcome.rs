@@ -32,17 +32,19 @@ impl Seen {
     }
 }
 
-/// Whether an id (an idempotency key) may be worked on. `T` ends the claim.
+/// Whether an id (an idempotency key) may be worked on. `T` ends the claim, `V` is what is kept with an id.
 #[must_use = "a claim ends by commit or abort"]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug, Eq, PartialEq)]
-pub enum Claim<T = ClaimTicket> {
+pub enum Claim<T = ClaimTicket, V = ()> {
     /// It was seen and the work on it is done; its TTL is not prolonged.
     Duplicate {
         /// When its TTL began.
         first_seen_at: Instant,
         /// How often it has come since, this time included.
         count: u32,
+        /// What its commit kept: the answer to give again. The default of `V` if it kept none.
+        value: V,
     },
     /// It was not seen, and there is no room to claim it.
     Full,
@@ -52,13 +54,25 @@ pub enum Claim<T = ClaimTicket> {
     InFlight,
 }
 
-impl<T> Claim<T> {
+impl<T, V> Claim<T, V> {
     /// The same answer with another end of the claim.
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Claim<U> {
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Claim<U, V> {
         match self {
-            Self::Duplicate { first_seen_at, count } => Claim::Duplicate { first_seen_at, count },
+            Self::Duplicate { first_seen_at, count, value } => Claim::Duplicate { first_seen_at, count, value },
             Self::Full => Claim::Full,
             Self::Fresh(ticket) => Claim::Fresh(f(ticket)),
+            Self::InFlight => Claim::InFlight,
+        }
+    }
+
+    /// The same answer with another value: [`claim_with`](crate::dedup_cache::DedupCacheIn::claim_with) lends it.
+    pub fn map_value<W>(self, f: impl FnOnce(V) -> W) -> Claim<T, W> {
+        match self {
+            Self::Duplicate { first_seen_at, count, value } => {
+                Claim::Duplicate { first_seen_at, count, value: f(value) }
+            }
+            Self::Full => Claim::Full,
+            Self::Fresh(ticket) => Claim::Fresh(ticket),
             Self::InFlight => Claim::InFlight,
         }
     }
@@ -71,7 +85,7 @@ impl<T> Claim<T> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Debug, Eq, PartialEq)]
 pub struct ClaimTicket {
-    pub(super) slot: u32,
+    pub(super) place: u32,
     pub(super) state: State,
 }
 

@@ -17,12 +17,14 @@ use crate::foundation::{
 /// How many ids leave the lock at once: it bounds how long the lock is held and how much stack that takes.
 const CLEANED_AT_ONCE: usize = 8;
 
-impl<K, S, H, L, T> Shared<DedupCacheIn<K, S, H>, L, T>
+/// Values are copied out of the lock: so they are small, and no code of `V` runs inside.
+impl<K, S, H, V, L, T> Shared<DedupCacheIn<K, S, H, V>, L, T>
 where
     K: Clone + Eq + Hash,
+    V: Copy + Default,
     S: Storage,
     H: BuildHasher,
-    L: Lock<Target = DedupCacheIn<K, S, H>>,
+    L: Lock<Target = DedupCacheIn<K, S, H, V>>,
     T: Clock,
 {
     /// [`DedupCacheIn::set_settings`] now.
@@ -75,8 +77,11 @@ where
     /// assert!(orders.seen(&7));
     /// # Ok::<(), steadfast_core::dedup_cache::ClaimLost>(())
     /// ```
-    pub fn claim(&self, key: &K) -> Claim<ClaimGuard<'_, K, S, H, L, T>> {
-        let claim = self.with_spare(key, |cache, spare, now| cache.claim_with(cache.hash(key), key, spare, now));
+    pub fn claim(&self, key: &K) -> Claim<ClaimGuard<'_, K, S, H, V, L, T>, V> {
+        let claim = self.with_spare(key, |cache, spare, now| {
+            let claim = cache.claim_with(cache.hash(key), key, spare, now);
+            claim.map(|claim| claim.map_value(|value| *value))
+        });
         claim.map(|ticket| ClaimGuard::new(self, ticket))
     }
 
@@ -102,9 +107,9 @@ where
     pub fn cleanup(&self) -> usize {
         let mut removed = 0_usize;
         loop {
-            let mut gone = heapless::Vec::<K, CLEANED_AT_ONCE>::new();
-            let keep = |key| {
-                let _ = gone.push(key); // as many as there are places
+            let mut gone = heapless::Vec::<(K, V), CLEANED_AT_ONCE>::new();
+            let keep = |id| {
+                let _ = gone.push(id); // as many as there are places
             };
             let some = self.with(|cache, now| cache.cleanup_some(CLEANED_AT_ONCE, keep, now));
             removed = removed.saturating_add(some);
@@ -128,15 +133,15 @@ where
     fn with_spare<A>(
         &self,
         key: &K,
-        f: impl Fn(&mut DedupCacheIn<K, S, H>, &mut Option<K>, Instant) -> Option<A>,
+        f: impl Fn(&mut DedupCacheIn<K, S, H, V>, &mut Option<(K, V)>, Instant) -> Option<A>,
     ) -> A {
         // To copy what needs no drop costs less than a second look.
-        let mut spare = (!needs_drop::<K>()).then(|| key.clone());
+        let mut spare = (!needs_drop::<K>()).then(|| (key.clone(), V::default()));
         loop {
             if let Some(answer) = self.with(|cache, now| f(cache, &mut spare, now)) {
                 return answer;
             }
-            spare = Some(key.clone());
+            spare = Some((key.clone(), V::default()));
         }
     }
 }

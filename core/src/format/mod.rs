@@ -44,8 +44,8 @@ macro_rules! format_as_debug {
 }
 
 format_as_debug! {
-    ['a, K: Eq + Hash, S: Storage, H: BuildHasher, L: Lock<Target = DedupCacheIn<K, S, H>>, T: Clock]
-        ClaimGuard<'a, K, S, H, L, T>;
+    ['a, K: Eq + Hash, S: Storage, H: BuildHasher, V, L: Lock<Target = DedupCacheIn<K, S, H, V>>, T: Clock]
+        ClaimGuard<'a, K, S, H, V, L, T>;
     ['q, B: BatchBuffer, W: Storage, L: Lock<Target = BatchQueueIn<B, W>>, T: Clock] BatchWorker<'q, B, W, L, T>;
     ['a] Actors<'a>;
     ['a] Group<'a>;
@@ -55,7 +55,7 @@ format_as_debug! {
     [Id, R, S: Storage, H] KeyedCorrelatorIn<Id, R, S, H>;
     [K, A: Quota, S: Storage, H] RateLimiterIn<K, A, S, H>;
     [K, P: TripPolicy, S: Storage, H] BreakersIn<K, P, S, H>;
-    [K, S: Storage, H] DedupCacheIn<K, S, H>;
+    [K, S: Storage, H, V] DedupCacheIn<K, S, H, V>;
     [K, V, A: Quota, S: Storage, H] CachedRateLimiterIn<K, V, A, S, H>;
     ['a, M, L, T: Timer, Q, C: WaitQueue, O] UntilAllowed<'a, M, L, T, Q, C, O>;
     ['a, Q: ?Sized, F] WaitRequest<'a, Q, F>;

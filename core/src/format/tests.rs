@@ -46,7 +46,7 @@ const _: () = {
     format::<(CorrelatorIn<u8, u8, Inline<4>>, KeyedCorrelatorIn<u8, u8, Inline<4>>, RoundTrips)>();
 
     format::<(Claim<ClaimTicket>, ClaimLost, ClaimTicket)>();
-    format::<ClaimGuard<'_, u8, Inline<4>, HashSeed, RefCell<Heard>, test_util::ManualClock>>();
+    format::<ClaimGuard<'_, u8, Inline<4>, HashSeed, (), RefCell<Heard>, test_util::ManualClock>>();
     format::<(DedupCacheIn<u8, Inline<4>>, DedupStats, Seen, dedup_cache::OnFull)>();
 
     format::<(Actors<'_>, Entry<64, 64>, Event<'_>, FormattersFull, Group<'_>, Level, Logger<4>, LoggerStats)>();

@@ -41,8 +41,14 @@ pub trait Link: Copy + Eq + fmt::Debug {
     /// As many bits of a key's hash as a link has. Never zero, so that it also tells that a slot is occupied.
     type Fingerprint: Copy + Eq + fmt::Debug;
 
+    /// What an index keeps of a fingerprint beside the link: all of it where there may be so many slots that each is a miss
+    /// in the caches; nothing on a microcontroller, which has none.
+    type Hint: Copy + Eq + fmt::Debug;
+
     /// No slot.
     const NONE: Self;
+    /// What stands beside [`NONE`](Self::NONE).
+    const NO_HINT: Self::Hint;
 
     /// The link to slot `index`, [`NONE`](Self::NONE) if it is out of range.
     fn to(index: usize) -> Self;
@@ -55,12 +61,23 @@ pub trait Link: Copy + Eq + fmt::Debug {
 
     /// The fingerprint scaled to the numbers below `count`, without a division.
     fn scale(fingerprint: Self::Fingerprint, count: usize) -> usize;
+
+    /// What an index keeps of a fingerprint.
+    fn hint(fingerprint: Self::Fingerprint) -> Self::Hint;
+
+    /// The fingerprint, if the hint tells it.
+    fn hinted(hint: Self::Hint) -> Option<Self::Fingerprint>;
+
+    /// The lowest bit of a fingerprint, of which [`scale`](Self::scale) makes least.
+    fn is_odd(fingerprint: Self::Fingerprint) -> bool;
 }
 
 impl Link for u16 {
     type Fingerprint = NonZero<Self>;
+    type Hint = ();
 
     const NONE: Self = Self::MAX;
+    const NO_HINT: () = ();
 
     fn to(index: usize) -> Self {
         Self::try_from(index).unwrap_or(Self::NONE)
@@ -77,12 +94,24 @@ impl Link for u16 {
     fn scale(fingerprint: NonZero<Self>, count: usize) -> usize {
         (u32::from(fingerprint.get()).wrapping_mul(count as u32) >> Self::BITS) as usize
     }
+
+    fn hint(_: NonZero<Self>) {}
+
+    fn hinted((): ()) -> Option<NonZero<Self>> {
+        None
+    }
+
+    fn is_odd(fingerprint: NonZero<Self>) -> bool {
+        fingerprint.get() & 1 == 1
+    }
 }
 
 impl Link for u32 {
     type Fingerprint = NonZero<Self>;
+    type Hint = Self;
 
     const NONE: Self = Self::MAX;
+    const NO_HINT: Self = 0;
 
     fn to(index: usize) -> Self {
         Self::try_from(index).unwrap_or(Self::NONE)
@@ -98,6 +127,18 @@ impl Link for u32 {
 
     fn scale(fingerprint: NonZero<Self>, count: usize) -> usize {
         (u64::from(fingerprint.get()).wrapping_mul(count as u64) >> Self::BITS) as usize
+    }
+
+    fn hint(fingerprint: NonZero<Self>) -> Self {
+        fingerprint.get()
+    }
+
+    fn hinted(hint: Self) -> Option<NonZero<Self>> {
+        NonZero::new(hint)
+    }
+
+    fn is_odd(fingerprint: NonZero<Self>) -> bool {
+        fingerprint.get() & 1 == 1
     }
 }
 
@@ -138,6 +179,7 @@ mod tests {
             assert_eq!(L::scale(L::fingerprint(0), count), 0);
             assert_eq!(L::scale(fingerprints[2], count), count / 2, "half way up");
             assert_eq!(L::scale(L::fingerprint(u64::MAX), count), count - 1);
+            assert!(L::is_odd(L::fingerprint(u64::MAX)) && !L::is_odd(fingerprints[2]));
         }
     }
 

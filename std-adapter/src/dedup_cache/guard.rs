@@ -16,14 +16,14 @@ use crate::runtime::SystemTimer;
 /// Cancellation: dropping the future that holds it aborts the claim, and another caller may run the work again. For
 /// work that must not run twice, move the claim into a spawned task and commit there.
 #[must_use = "dropping it aborts the claim"]
-pub struct ClaimGuard<K: Eq + Hash, T: Clock = SystemTimer> {
-    cache: Arc<Cache<K, T>>,
+pub struct ClaimGuard<K: Eq + Hash, V = (), T: Clock = SystemTimer> {
+    cache: Arc<Cache<K, V, T>>,
     hash: u64,
     ticket: Option<ClaimTicket>,
 }
 
-impl<K: Eq + Hash, T: Clock> ClaimGuard<K, T> {
-    pub(super) const fn new(cache: Arc<Cache<K, T>>, hash: u64, ticket: ClaimTicket) -> Self {
+impl<K: Eq + Hash, V, T: Clock> ClaimGuard<K, V, T> {
+    pub(super) const fn new(cache: Arc<Cache<K, V, T>>, hash: u64, ticket: ClaimTicket) -> Self {
         Self { cache, hash, ticket: Some(ticket) }
     }
 
@@ -39,6 +39,19 @@ impl<K: Eq + Hash, T: Clock> ClaimGuard<K, T> {
         committed
     }
 
+    /// [`commit`](Self::commit), and keeps a value with the id for whoever claims it again, as long as the id is known.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimLost`] if the claim was over; nothing is kept.
+    pub fn commit_with(mut self, mut value: V) -> Result<(), ClaimLost> {
+        let ticket = self.ticket.take().ok_or(ClaimLost)?;
+        let shard = self.cache.shards.of(self.hash);
+        let committed = shard.with(|cache, now| cache.commit_with(ticket, &mut value, now));
+        self.cache.waiters.wake(self.hash);
+        committed
+    }
+
     /// Neither commits nor aborts: it is not known how the work ended. The id stays in flight until the lease ends, and may
     /// come again then; to keep it out for a TTL, commit.
     #[doc(alias("leak", "disarm"))]
@@ -47,17 +60,17 @@ impl<K: Eq + Hash, T: Clock> ClaimGuard<K, T> {
     }
 }
 
-impl<K: Eq + Hash, T: Clock> Drop for ClaimGuard<K, T> {
+impl<K: Eq + Hash, V, T: Clock> Drop for ClaimGuard<K, V, T> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            // The id is dropped outside the lock.
+            // The id and its value are dropped outside the lock.
             let _id = self.cache.shards.of(self.hash).with(|cache, now| cache.abort(ticket, now));
             self.cache.waiters.wake(self.hash);
         }
     }
 }
 
-impl<K: Eq + Hash, T: Clock> fmt::Debug for ClaimGuard<K, T> {
+impl<K: Eq + Hash, V, T: Clock> fmt::Debug for ClaimGuard<K, V, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClaimGuard").finish_non_exhaustive()
     }

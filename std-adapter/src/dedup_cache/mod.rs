@@ -9,11 +9,13 @@
 //! Next: [`batch_collector`](crate::batch_collector), to write what is fresh.
 
 mod guard;
+mod kept;
 
 use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, mem::needs_drop, time::Duration};
 use std::sync::Arc;
 
 pub use guard::ClaimGuard;
+pub use kept::Kept;
 use steadfast_core::{Clock, Instant, Shared, Timer, dedup_cache::DedupCacheIn};
 
 use crate::{
@@ -97,15 +99,56 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 /// # }
 /// ```
 ///
+/// # An answer that is given again
+///
+/// To a request that comes twice, give the answer of the first: [`commit_with`](ClaimGuard::commit_with) keeps it with the
+/// id, and [`Claim::Duplicate`] shows it. Whoever comes while the first is in flight is told so, and sees no answer;
+/// [`until_claimed`](Self::until_claimed) waits for it. An answer lives as long as its id: for one TTL, unless it is forgotten
+/// before. After that its memory is given back when the place is needed, or by a [`cleanup`](Self::cleanup).
+///
+/// ```
+/// # use core::time::Duration;
+/// use std::sync::Arc;
+/// use steadfast::{DedupCache, dedup_cache::{Claim, OnFull}};
+///
+/// struct Answer {
+///     status: u16,
+///     body: String,
+/// }
+/// # async fn charge(_: &str) -> Answer { Answer { status: 201, body: "paid".into() } }
+///
+/// /// The answer to the request with this key, which is worked on once. `None`: ask to try again later.
+/// async fn pay(answers: &DedupCache<String, Option<Arc<Answer>>>, key: &str) -> Option<Arc<Answer>> {
+///     match answers.until_claimed(key).await {
+///         Claim::Fresh(claim) => {
+///             let answer = Some(Arc::new(charge(key).await));
+///             claim.commit_with(answer.clone()).ok()?;
+///             answer
+///         }
+///         Claim::Duplicate { value, .. } => value,
+///         Claim::InFlight | Claim::Full => None,
+///     }
+/// }
+///
+/// # steadfast::block_on(async {
+/// let answers = DedupCache::<String>::builder(Duration::from_secs(86_400), OnFull::Refuse).keeping().build();
+/// let first = pay(&answers, "order 7").await.unwrap();
+/// let again = pay(&answers, "order 7").await.unwrap();
+/// assert!(Arc::ptr_eq(&first, &again), "it was charged once");
+/// # assert_eq!((first.status, first.body.as_str()), (201, "paid"));
+/// # });
+/// ```
+///
 /// # Not a replay window
 ///
 /// An id is known for one TTL, and not across a restart. A message that is sent again after that is `Fresh`. Where that
 /// does harm, put a timestamp or a counter under the message's authentication, and refuse what is older than a TTL, or
 /// than the start of this process.
 ///
-/// # Code of the key
+/// # Your code
 ///
-/// Inside a lock only `Eq` runs, of keys with the same hash. Keys are hashed, made and dropped outside.
+/// Inside a lock only `Eq` runs, of keys with the same hash. Keys are hashed, made and dropped outside, and answers are dropped
+/// there: in the call that forgets them. A panic of a `Drop` ends that call, and what it did stays done.
 ///
 /// # When it is full
 ///
@@ -124,16 +167,16 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 /// A call is O(1) expected and takes the lock of one shard. That is so because all ids of a cache have one TTL, and so expire
 /// in the order in which they came: for ids with another TTL, take another cache.
 #[doc(alias("Cache", "TTL cache", "at least once", "time_to_live"))]
-pub struct DedupCache<K, T = SystemTimer>(Arc<Cache<K, T>>);
+pub struct DedupCache<K, V = (), T = SystemTimer>(Arc<Cache<K, V, T>>);
 
 /// The shards, and those who wait for a claim of another to end, by its hash.
-struct Cache<K, T> {
-    shards: Shards<Shard<K, T>>,
+struct Cache<K, V, T> {
+    shards: Shards<Shard<K, V, T>>,
     waiters: Waiters,
 }
 
-type Machine<K> = DedupCacheIn<K, Heap, KeyHasher>;
-type Shard<K, T> = Shared<Machine<K>, Mutex<Machine<K>>, T>;
+type Machine<K, V> = DedupCacheIn<K, Heap, KeyHasher, V>;
+type Shard<K, V, T> = Shared<Machine<K, V>, Mutex<Machine<K, V>>, T>;
 
 /// How many ids a cleanup removes before it leaves the lock for a moment.
 const CLEANUP_STEP: usize = 256;
@@ -152,13 +195,13 @@ const CLEANUP_STEP: usize = 256;
 /// assert!(orders.is_empty());
 /// ```
 #[derive(Clone, Debug)]
-pub struct DedupCacheBuilder<K, T = SystemTimer> {
+pub struct DedupCacheBuilder<K, V = (), T = SystemTimer> {
     ttl: Duration,
     lease: Duration,
     on_full: OnFull,
     capacity: usize,
     clock: T,
-    key: PhantomData<fn() -> K>,
+    id: PhantomData<fn() -> (K, V)>,
 }
 
 impl<K: Eq + Hash> DedupCache<K> {
@@ -166,11 +209,11 @@ impl<K: Eq + Hash> DedupCache<K> {
     #[doc(alias = "NewDedupCache")]
     #[must_use]
     pub const fn builder(ttl: Duration, on_full: OnFull) -> DedupCacheBuilder<K> {
-        DedupCacheBuilder { ttl, lease: ttl, on_full, capacity: 65_536, clock: SystemTimer, key: PhantomData }
+        DedupCacheBuilder { ttl, lease: ttl, on_full, capacity: 65_536, clock: SystemTimer, id: PhantomData }
     }
 }
 
-impl<K: Eq + Hash, T: Clock + Clone> DedupCacheBuilder<K, T> {
+impl<K: Eq + Hash, V: Kept, T: Clock + Clone> DedupCacheBuilder<K, V, T> {
     /// For how many ids there is room, at least one and at most 4,294,967,294.
     ///
     /// Up to 255 the cache holds exactly so many. A larger one consists of shards that share the ids by their hash, up to
@@ -194,22 +237,29 @@ impl<K: Eq + Hash, T: Clock + Clone> DedupCacheBuilder<K, T> {
 
     /// Another clock than the system's.
     #[must_use]
-    pub fn clock<U: Clock + Clone>(self, clock: U) -> DedupCacheBuilder<K, U> {
-        let Self { ttl, lease, on_full, capacity, key, .. } = self;
-        DedupCacheBuilder { ttl, lease, on_full, capacity, clock, key }
+    pub fn clock<U: Clock + Clone>(self, clock: U) -> DedupCacheBuilder<K, V, U> {
+        let Self { ttl, lease, on_full, capacity, .. } = self;
+        DedupCacheBuilder { ttl, lease, on_full, capacity, clock, id: PhantomData }
+    }
+
+    /// A cache that keeps [answers](DedupCache#an-answer-that-is-given-again) with its ids: `W` is an `Option<Arc<_>>`.
+    #[must_use]
+    pub fn keeping<W: Kept>(self) -> DedupCacheBuilder<K, W, T> {
+        let Self { ttl, lease, on_full, capacity, clock, .. } = self;
+        DedupCacheBuilder { ttl, lease, on_full, capacity, clock, id: PhantomData }
     }
 
     /// The cache. Allocates all its memory; nothing else does later, but the ids themselves.
-    pub fn build(self) -> DedupCache<K, T> {
+    pub fn build(self) -> DedupCache<K, V, T> {
         let shards = Shards::new(self.capacity, Spread::Wide, |room, hasher| {
-            let machine = Machine::allocate(self.ttl, self.on_full, room, hasher).with_lease(self.lease);
+            let machine = Machine::<K, V>::allocate(self.ttl, self.on_full, room, hasher).with_lease(self.lease);
             Shared::new(Mutex::new(machine), self.clock.clone())
         });
         DedupCache(Arc::new(Cache { shards, waiters: Waiters::default() }))
     }
 }
 
-impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
+impl<K: Eq + Hash, V: Kept, T: Clock> DedupCache<K, V, T> {
     /// Other settings from now on, for every id that is held: it is known until `ttl` after it was marked, a claim is given
     /// up `lease` after it began. The shards change one after the other.
     ///
@@ -257,7 +307,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
 
     /// Begins the TTL of `key` now, whether or not it was seen, and tells what it was.
     ///
-    /// A claim of it is over, as if it were committed.
+    /// A claim of it is over, as if it were committed. An answer that is kept with it stays.
     pub fn mark<Q>(&self, key: &Q) -> Seen
     where
         K: Borrow<Q>,
@@ -301,31 +351,35 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
     /// It may be moved into a task: do so with [work that must not run twice](Self#work-that-must-not-run-twice), or a
     /// client that hangs up lets the id come again while the work goes on.
     #[doc(alias("SETNX", "exactly once", "idempotency key"))]
-    pub fn claim<Q>(&self, key: &Q) -> Claim<ClaimGuard<K, T>>
+    pub fn claim<Q>(&self, key: &Q) -> Claim<ClaimGuard<K, V, T>, V>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        let claim =
-            self.with_spare(key, |shard, hash, spare| shard.with(|cache, now| cache.claim_with(hash, key, spare, now)));
+        let claim = self.with_spare(key, |shard, hash, spare| {
+            let claim = |cache: &mut Machine<K, V>, now| {
+                cache.claim_with(hash, key, spare, now).map(|claim| claim.map_value(V::clone))
+            };
+            shard.with(claim)
+        });
         claim.map(|ticket| ClaimGuard::new(Arc::clone(&self.0), hash, ticket))
     }
 
     /// Runs `f` with a key to spare, if it asks for one: it is made and dropped outside the lock.
-    fn with_spare<Q, A>(&self, key: &Q, f: impl Fn(&Shard<K, T>, u64, &mut Option<K>) -> Option<A>) -> A
+    fn with_spare<Q, A>(&self, key: &Q, f: impl Fn(&Shard<K, V, T>, u64, &mut Option<(K, V)>) -> Option<A>) -> A
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
         // To copy what needs no drop costs less than a second look.
-        let mut spare = (!needs_drop::<K>()).then(|| key.to_owned());
+        let mut spare = (!needs_drop::<K>()).then(|| (key.to_owned(), V::default()));
         loop {
             if let Some(answer) = f(self.0.shards.of(hash), hash, &mut spare) {
                 return answer;
             }
-            spare = Some(key.to_owned());
+            spare = Some((key.to_owned(), V::default()));
         }
     }
 
@@ -336,7 +390,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
         let mut gone = Vec::with_capacity(CLEANUP_STEP);
         for shard in self.0.shards.iter() {
             loop {
-                let some = shard.with(|cache, now| cache.cleanup_some(CLEANUP_STEP, |key| gone.push(key), now));
+                let some = shard.with(|cache, now| cache.cleanup_some(CLEANUP_STEP, |id| gone.push(id), now));
                 gone.clear();
                 removed = removed.saturating_add(some);
                 if some < CLEANUP_STEP {
@@ -381,7 +435,7 @@ impl<K: Eq + Hash, T: Clock> DedupCache<K, T> {
     }
 }
 
-impl<K: Eq + Hash, T: Timer> DedupCache<K, T> {
+impl<K: Eq + Hash, V: Kept, T: Timer> DedupCache<K, V, T> {
     /// [`claim`](Self::claim), but where another claim is in flight it waits until that is committed, aborted or over: the
     /// answer is never [`Claim::InFlight`].
     ///
@@ -411,7 +465,7 @@ impl<K: Eq + Hash, T: Timer> DedupCache<K, T> {
     /// # }).unwrap();
     /// ```
     #[doc(alias("single flight", "get_or_insert_with"))]
-    pub async fn until_claimed<Q>(&self, key: &Q) -> Claim<ClaimGuard<K, T>>
+    pub async fn until_claimed<Q>(&self, key: &Q) -> Claim<ClaimGuard<K, V, T>, V>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
@@ -429,13 +483,13 @@ impl<K: Eq + Hash, T: Timer> DedupCache<K, T> {
     }
 }
 
-impl<K, T> Clone for DedupCache<K, T> {
+impl<K, V, T> Clone for DedupCache<K, V, T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K, T> fmt::Debug for DedupCache<K, T> {
+impl<K, V, T> fmt::Debug for DedupCache<K, V, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DedupCache").finish_non_exhaustive()
     }

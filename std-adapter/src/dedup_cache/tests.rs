@@ -128,6 +128,34 @@ async fn ids_end_with_the_clock_and_a_cancelled_task_aborts() {
 }
 
 #[test]
+fn of_many_threads_one_works_and_all_are_given_its_answer() {
+    let answers = DedupCache::<String>::builder(TTL, OnFull::Refuse).keeping::<Option<Arc<usize>>>().build();
+    is_shared(&answers);
+    let worked = AtomicUsize::new(0);
+    let ask = || match crate::block_on(answers.until_claimed("a")) {
+        Claim::Fresh(claim) => {
+            let answer = Some(Arc::new(40 + worked.fetch_add(1, Ordering::Relaxed)));
+            claim.commit_with(answer.clone()).unwrap();
+            answer
+        }
+        Claim::Duplicate { value, .. } => value,
+        Claim::InFlight | Claim::Full => None,
+    };
+    let given: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(given.iter().all(|answer| answer.as_deref() == Some(&40)), "{given:?}");
+    assert!(!answers.check("a").is_fresh() && answers.check("b").is_fresh());
+    assert!(matches!(answers.claim("b"), Claim::Duplicate { value: None, .. }), "it was marked without one");
+    let kept = Arc::downgrade(given[0].as_ref().unwrap());
+    drop(given);
+    assert_eq!(kept.strong_count(), 1, "the cache's own");
+    assert!(answers.forget("a"));
+    assert_eq!(kept.strong_count(), 0);
+}
+
+#[test]
 fn other_settings_hold_in_every_shard() {
     let ids = DedupCache::<u64>::builder(Duration::from_secs(600), OnFull::Refuse).capacity(1_000).build();
     assert!((0..100).all(|id| ids.check(&id).is_fresh()));
@@ -145,12 +173,12 @@ mod waiting {
 
     use super::*;
 
-    fn orders(timer: &VirtualTimer) -> DedupCache<String, VirtualTimer> {
+    fn orders(timer: &VirtualTimer) -> DedupCache<String, (), VirtualTimer> {
         let builder = DedupCache::<String>::builder(TTL, OnFull::Refuse).lease(Duration::from_secs(60));
         builder.clock(timer.clone()).build()
     }
 
-    fn fresh<T>(claim: Claim<T>) -> T {
+    fn fresh<T, V>(claim: Claim<T, V>) -> T {
         match claim {
             Claim::Fresh(claim) => claim,
             _ => panic!("not fresh"),

@@ -15,6 +15,7 @@ fn ops() -> impl Strategy<Value = Vec<(Op, Instant)>> {
         2 => key().prop_map(Op::Mark),
         3 => key().prop_map(Op::Claim),
         2 => (0..3_usize).prop_map(Op::Commit),
+        2 => (0..3_usize, any::<u16>()).prop_map(|(index, value)| Op::CommitWith(index, value)),
         2 => (0..3_usize).prop_map(Op::Abort),
         1 => Just(Op::Cleanup),
         1 => key().prop_map(Op::Forget),

@@ -19,6 +19,8 @@ pub const TTL: Duration = Duration::from_secs(10);
 const LEASE: Duration = Duration::from_secs(3);
 
 pub type Cache = DedupCache<u8, CAPACITY>;
+/// One that keeps a value with each id that is committed so.
+type Keeping = DedupCache<u8, CAPACITY, HashSeed, u16>;
 
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -27,6 +29,7 @@ pub enum Op {
     Claim(u8),
     /// One of the tickets that are out, the newest first; some are lost for good by never being chosen.
     Commit(usize),
+    CommitWith(usize, u16),
     Abort(usize),
     Forget(u8),
     Cleanup,
@@ -46,7 +49,7 @@ pub fn fuzz(bytes: &[u8]) {
 fn ops(script: &mut Script<'_>, most: usize) -> Vec<(Op, Instant)> {
     let mut now = Instant::from_secs(1_000);
     script.list(most, |script| {
-        let op = match script.weighted(&[(5, 0), (2, 1), (3, 2), (2, 3), (2, 4), (1, 5), (1, 6), (1, 7)]) {
+        let op = match script.weighted(&[(5, 0), (2, 1), (3, 2), (2, 3), (2, 4), (1, 5), (1, 6), (1, 7), (2, 8)]) {
             0 => Op::Check(script.below(9) as u8),
             1 => Op::Mark(script.below(9) as u8),
             2 => Op::Claim(script.below(9) as u8),
@@ -54,6 +57,7 @@ fn ops(script: &mut Script<'_>, most: usize) -> Vec<(Op, Instant)> {
             4 => Op::Abort(script.below(3) as usize),
             5 => Op::Cleanup,
             7 => Op::Forget(script.below(9) as u8),
+            8 => Op::CommitWith(script.below(3) as usize, script.any() as u16),
             _ => Op::Reseed(script.any()),
         };
         now = match script.weighted(&[(8, 0), (4, 1), (1, 2), (2, 3), (1, 4)]) {
@@ -72,6 +76,8 @@ fn ops(script: &mut Script<'_>, most: usize) -> Vec<(Op, Instant)> {
 struct Model {
     on_full: OnFull,
     marked: Vec<(u8, Instant, u32)>,
+    /// The last that was committed with each of those; 0 where there is none.
+    kept: [u16; 256],
     claimed: Vec<(u8, Instant, usize)>,
     claims: usize,
     asked: u64,
@@ -88,7 +94,17 @@ const fn lives(at: Instant, now: Instant, length: Duration) -> bool {
 impl Model {
     const fn new(on_full: OnFull) -> Self {
         let (latest, behind) = (Instant::ZERO, None);
-        Self { on_full, marked: vec![], claimed: vec![], claims: 0, asked: 0, lost: vec![], latest, behind }
+        Self {
+            on_full,
+            marked: vec![],
+            kept: [0; 256],
+            claimed: vec![],
+            claims: 0,
+            asked: 0,
+            lost: vec![],
+            latest,
+            behind,
+        }
     }
 
     /// Tells late readings from a clock that has stepped back, and by what time to go.
@@ -128,6 +144,11 @@ impl Model {
         let latest = self.latest.saturating_sub(Duration::from_nanos(u64::from(self.behind.is_some())));
         let in_order = last.is_none_or(|last| last <= now) && now.saturating_add(span) > latest;
         if in_order || now >= self.latest { now } else { self.latest }
+    }
+
+    /// What is kept with `key`, if it is marked.
+    fn kept(&self, key: u8) -> u16 {
+        self.kept[usize::from(key)]
     }
 
     fn mark_new(&mut self, key: u8, now: Instant) {
@@ -185,6 +206,7 @@ impl Model {
         if !self.has_room(now) {
             return Seen::Full;
         }
+        self.kept[usize::from(key)] = 0;
         self.mark_new(key, read);
         Seen::Fresh
     }
@@ -192,20 +214,25 @@ impl Model {
     fn mark(&mut self, key: u8, now: Instant) -> Seen {
         let seen = self.check(key, now);
         if matches!(seen, Seen::Duplicate { .. }) {
+            if self.claimed.iter().any(|(other, ..)| *other == key) {
+                self.kept[usize::from(key)] = 0;
+            }
             self.remove(key);
             self.mark_new(key, now);
         }
         seen
     }
 
-    fn claim(&mut self, key: u8, read: Instant) -> Claim<usize> {
+    fn claim(&mut self, key: u8, read: Instant) -> Claim<usize, u16> {
         let now = self.observe(read);
         if self.claimed.iter().any(|(other, at, _)| *other == key && lives(*at, now, LEASE)) {
             self.asked += 1;
             return Claim::InFlight;
         }
         match self.check(key, read) {
-            Seen::Duplicate { first_seen_at, count } => Claim::Duplicate { first_seen_at, count },
+            Seen::Duplicate { first_seen_at, count } => {
+                Claim::Duplicate { first_seen_at, count, value: self.kept(key) }
+            }
             Seen::Full => Claim::Full,
             Seen::Fresh => {
                 self.marked.pop();
@@ -224,8 +251,9 @@ impl Model {
         Some(self.claimed.remove(place).0)
     }
 
-    fn commit(&mut self, claim: usize, now: Instant) -> Result<(), ClaimLost> {
+    fn commit(&mut self, claim: usize, value: u16, now: Instant) -> Result<(), ClaimLost> {
         let key = self.end(claim, now).ok_or(ClaimLost)?;
+        self.kept[usize::from(key)] = value;
         self.mark_new(key, now);
         Ok(())
     }
@@ -250,7 +278,7 @@ impl Model {
 }
 
 pub fn beside_the_naive_one(on_full: OnFull, ops: Vec<(Op, Instant)>) {
-    let mut cache: Cache = DedupCache::new(TTL, on_full).with_lease(LEASE);
+    let mut cache: Keeping = DedupCache::with_hasher(TTL, on_full, HashSeed::FIXED).with_lease(LEASE);
     let mut model = Model::new(on_full);
     let mut tickets: Vec<(ClaimTicket, usize)> = vec![];
     for (step, (op, now)) in ops.into_iter().enumerate() {
@@ -261,30 +289,41 @@ pub fn beside_the_naive_one(on_full: OnFull, ops: Vec<(Op, Instant)>) {
                 (Claim::Fresh(ticket), Claim::Fresh(number)) => tickets.insert(0, (ticket, number)),
                 (Claim::InFlight, Claim::InFlight) | (Claim::Full, Claim::Full) => {}
                 (
-                    Claim::Duplicate { first_seen_at, count },
-                    Claim::Duplicate { first_seen_at: expected_at, count: expected },
+                    Claim::Duplicate { first_seen_at, count, value },
+                    Claim::Duplicate { first_seen_at: expected_at, count: expected, value: kept },
                 ) => {
-                    assert_eq!((first_seen_at, count), (expected_at, expected));
+                    assert_eq!((first_seen_at, count, value), (expected_at, expected, kept));
                 }
                 (got, expected) => panic!("{got:?} instead of {expected:?}"),
             },
             Op::Commit(index) if index < tickets.len() => {
                 let (ticket, number) = tickets.remove(index);
-                assert_eq!(cache.commit(ticket, now), model.commit(number, now));
+                assert_eq!(cache.commit(ticket, now), model.commit(number, 0, now));
+            }
+            Op::CommitWith(index, value) if index < tickets.len() => {
+                let (ticket, number) = tickets.remove(index);
+                let mut given = value;
+                let committed = cache.commit_with(ticket, &mut given, now);
+                assert_eq!(committed, model.commit(number, value, now));
+                assert_eq!(given, if committed.is_ok() { 0 } else { value }, "what is not kept comes back");
             }
             Op::Abort(index) if index < tickets.len() => {
                 let (ticket, number) = tickets.remove(index);
-                assert_eq!(cache.abort(ticket, now), model.end(number, now));
+                assert_eq!(cache.abort(ticket, now), model.end(number, now).map(|key| (key, 0)));
             }
-            Op::Commit(_) | Op::Abort(_) => {}
+            Op::Commit(_) | Op::CommitWith(..) | Op::Abort(_) => {}
             Op::Cleanup => {
                 cache.cleanup(now);
                 model.cleanup(now);
             }
             Op::Forget(key) => {
-                let expected = model.seen(key, now).then_some(key);
+                let is_marked = |model: &Model| model.marked.iter().any(|(other, ..)| *other == key);
+                let kept = |model: &Model| if is_marked(model) { model.kept(key) } else { 0 };
+                let expected = model.seen(key, now).then(|| (key, kept(&model)));
                 assert_eq!(cache.forget(&key, now), expected);
-                expected.into_iter().for_each(|key| model.remove(key));
+                if expected.is_some() {
+                    model.remove(key);
+                }
             }
             Op::Reseed(seed) => cache.reseed(HashSeed::new(seed, !seed)),
         }
@@ -344,8 +383,8 @@ pub fn keep_deadlines(on_full: OnFull, ops: Vec<(Op, Instant)>) {
             Op::Check(key) => drop(cache.check(&key, now)),
             Op::Mark(key) => drop(cache.mark(&key, now)),
             Op::Claim(key) => drop(cache.claim(&key, now)),
-            Op::Forget(key) => assert!(cache.forget(&key, now).is_none_or(|gone| gone == key)),
-            Op::Commit(_) | Op::Abort(_) | Op::Cleanup => drop(cache.cleanup(now)),
+            Op::Forget(key) => assert!(cache.forget(&key, now).is_none_or(|(gone, ())| gone == key)),
+            Op::Commit(_) | Op::CommitWith(..) | Op::Abort(_) | Op::Cleanup => drop(cache.cleanup(now)),
             Op::Reseed(seed) => cache.reseed(HashSeed::new(seed, seed)),
         }
         // Whether the clock has stepped back is for later readings to tell: one late drain cannot leave what drains on time

@@ -1,3 +1,5 @@
+mod list;
+mod values;
 mod vectors;
 
 use core::{
@@ -35,7 +37,7 @@ fn claim<const N: usize>(cache: &mut Cache<N>, key: &'static str, now: Instant) 
     }
 }
 
-fn conserves<K, S: Storage, H>(cache: &DedupCacheIn<K, S, H>) {
+fn conserves<K, S: Storage, H, V>(cache: &DedupCacheIn<K, S, H, V>) {
     let stats = cache.stats();
     assert_eq!(
         stats.fresh,
@@ -323,7 +325,7 @@ fn a_text_is_looked_up_without_owning_it() {
     let mut spare = None;
     assert_eq!(cache.check_with(hash, "a", &mut spare, || at(0)), None, "a new one needs a key");
     assert!(cache.is_empty());
-    spare = Some("a".into());
+    spare = Some(("a".into(), ()));
     assert_eq!(cache.check_with(hash, "a", &mut spare, || at(0)), Some(Seen::Fresh));
     assert_eq!(spare, None);
     assert_eq!(cache.check_with(hash, "a", &mut spare, || at(0)), Some(dup(0, 1)));
@@ -336,9 +338,9 @@ fn a_refused_id_is_not_owned_and_a_forgotten_one_is_given_back() {
     assert!(cache.check(&"a".into(), at(0)).is_fresh());
     let hash = cache.hash("b");
     assert_eq!(cache.check_with(hash, "b", &mut None, || at(0)), Some(Seen::Full));
-    let mut spare = Some("b".into());
+    let mut spare = Some(("b".into(), ()));
     assert_eq!(cache.check_with(hash, "b", &mut spare, || at(10_000)), Some(Seen::Fresh));
-    assert_eq!(spare.as_deref(), Some("a"));
+    assert_eq!(spare, Some(("a".into(), ())));
 }
 
 #[test]
@@ -359,12 +361,16 @@ fn a_static_cache_works() {
 }
 
 #[test]
-fn an_id_costs_its_key_its_instant_its_state_and_five_links() {
-    // Head, chain, the print of the hash, which is also the table's tag, older and newer.
-    assert_eq!(size_of::<Entry<u32>>(), 20);
-    assert_eq!(size_of::<Entry<u16>>(), 16);
-    let fixed = size_of::<DedupCache<[u8; 16], 1>>();
-    assert_eq!(size_of::<DedupCache<[u8; 16], 65>>() - fixed, 64 * 38);
+fn an_id_costs_its_key_its_instant_its_state_a_tag_two_links_and_two_cells() {
+    fn of_one_id<V>() -> usize {
+        type Cache<const N: usize, V> = DedupCache<[u8; 16], N, HashSeed, V>;
+        (size_of::<Cache<65, V>>() - size_of::<Cache<1, V>>()) / 64
+    }
+    assert_eq!(of_one_id::<()>(), 16 + 8 + 4 + 2 + 2 + 2 * 2 + 2 * 2, "with two bytes of padding");
+    assert_eq!(of_one_id::<u16>(), of_one_id::<()>(), "a value of two bytes lies in the padding");
+    // On a server: two cells of eight bytes and two links of four beside what is held.
+    assert_eq!(size_of::<Option<Held<u64, (), u32>>>() + 2 * 8 + 2 * 4, 48);
+    assert_eq!(size_of::<Option<Held<u128, (), u32>>>() + 2 * 8 + 2 * 4, 56);
 }
 
 #[test]
@@ -374,7 +380,7 @@ fn the_claim_number_may_wrap() {
     for _ in 0..3 {
         let ticket = claim(&mut cache, "a", at(0));
         assert_eq!(cache.claim(&"a", at(0)), Claim::InFlight);
-        assert_eq!(cache.abort(ticket, at(0)), Some("a"));
+        assert_eq!(cache.abort(ticket, at(0)), Some(("a", ())));
     }
     conserves(&cache);
 }
@@ -549,12 +555,12 @@ fn found_b10_an_id_can_be_forgotten_and_a_claim_of_it_with_it() {
     let now = Instant::from_secs(1);
     assert_eq!(cache.forget("a", now), None);
     assert!(cache.check(&"a", now).is_fresh());
-    assert_eq!(cache.forget("a", now), Some("a"));
+    assert_eq!(cache.forget("a", now), Some(("a", ())));
     assert!(cache.check(&"a", now).is_fresh(), "it may come again");
 
     let ticket = claim(&mut cache, "b", now);
     assert_eq!(cache.in_flight_until("b", now), Some(Instant::from_secs(61)));
-    assert_eq!(cache.forget("b", now), Some("b"));
+    assert_eq!(cache.forget("b", now), Some(("b", ())));
     assert_eq!((cache.commit(ticket, now), cache.in_flight_until("b", now)), (Err(ClaimLost), None));
     assert_eq!((cache.stats().removed, cache.stats().aborted), (1, 1));
     conserves(&cache);

@@ -108,7 +108,7 @@ fn vector_13_what_failed_may_come_again() {
     assert!(!cache.seen("a", at(2)));
     let ticket = claim(&mut cache, "a", at(3));
     assert_eq!(cache.commit(ticket, at(4)), Ok(()));
-    assert_eq!(cache.claim(&"a", at(5)), Claim::Duplicate { first_seen_at: at(4), count: 1 });
+    assert_eq!(cache.claim(&"a", at(5)), Claim::Duplicate { first_seen_at: at(4), count: 1, value: () });
     assert!(cache.seen("a", at(10_003)) && !cache.seen("a", at(10_004)));
     conserves(&cache);
 }

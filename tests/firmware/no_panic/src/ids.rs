@@ -1,6 +1,6 @@
 use steadfast_core::{
-    DedupCache,
-    dedup_cache::{Claim, OnFull},
+    DedupCache, HashSeed,
+    dedup_cache::{Claim, ClaimTicket, OnFull},
 };
 
 use crate::{any, now, see, seed, span};
@@ -12,7 +12,9 @@ pub fn probe() {
 
 #[inline(never)]
 fn dedup_cache(on_full: OnFull) {
-    let mut cache: DedupCache<[u8; 16], 64> = DedupCache::with_hasher(span(), on_full, seed()).with_lease(span());
+    let cache: DedupCache<[u8; 16], 64, HashSeed, u32> = DedupCache::with_hasher(span(), on_full, seed());
+    let mut cache = cache.with_lease(span());
+    see(DedupCache::<u32, 4>::new(span(), on_full).check(&any(), now()));
     cache.reseed(seed());
     for _ in 0..any::<u32>() {
         let key = any();
@@ -24,12 +26,16 @@ fn dedup_cache(on_full: OnFull) {
         see(cache.check_with(hash, &key, &mut spare, now));
         see(cache.seen_with(hash, &key, now()));
         see(cache.mark_with(hash, &key, &mut spare, now()));
-        for claim in [Some(cache.claim(&key, now())), cache.claim_with(hash, &key, &mut spare, now())] {
-            if let Some(Claim::Fresh(ticket)) = claim.map(|claim| claim.map(|ticket| ticket)) {
-                match any::<u8>() {
-                    0 => see(cache.commit(ticket, now())),
-                    _ => see(cache.abort(ticket, now())),
-                }
+        let ticket =
+            |claim: Claim<ClaimTicket, u32>| if let Claim::Fresh(ticket) = claim { Some(ticket) } else { None };
+        let mine = ticket(cache.claim(&key, now()));
+        let lent = cache.claim_with(hash, &key, &mut spare, now());
+        let lent = lent.map(|claim| claim.map(|ticket| ticket).map_value(|value| *value));
+        for ticket in [mine, lent.and_then(ticket)].into_iter().flatten() {
+            match any::<u8>() {
+                0 => see(cache.commit(ticket, now())),
+                1 => see(cache.commit_with(ticket, &mut any(), now())),
+                _ => see(cache.abort(ticket, now())),
             }
         }
         see((cache.cleanup(now()), cache.cleanup_some(any(), see, now()), cache.horizon(now()), cache.next_deadline()));

@@ -10,7 +10,8 @@ use core::{
 
 use steadfast_core::{
     BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CircuitBreaker, Clock, Correlator, DedupCache, Gcra,
-    Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList, aggregate,
+    HashSeed, Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList,
+    aggregate,
     batch_collector::{AddError, FlushOutcome},
     circuit_breaker::{GuardedCall, OkOrErr, Outcome},
     correlator::{CallId, CallOn, PendingCall},
@@ -24,7 +25,7 @@ use crate::{
     any,
     breakers::{outcome, reset},
     limiters::cost,
-    now, see, span, text,
+    now, see, seed, span, text,
 };
 
 /// Keeps nobody out, since there is nobody.
@@ -227,7 +228,8 @@ fn calls() {
 
 #[inline(never)]
 fn others() {
-    let cache = shared(DedupCache::<[u8; 16], 64>::new(span(), OnFull::ForgetOldest));
+    let cache: DedupCache<[u8; 16], 64, HashSeed, u32> = DedupCache::with_hasher(span(), OnFull::ForgetOldest, seed());
+    let cache = shared(cache);
     let votes = shared(Quorum::<u32, i64, 8>::new::<5>(now()));
     let queue = BatchQueue::<u32, 8, 4>::new(BatchSettings::new(span())).retry(any(), span());
     let queue = shared(queue.stall_timeout(span()).gather_in(heapless::Vec::new()));
@@ -238,6 +240,7 @@ fn others() {
             match any::<u8>() {
                 0 => see(claim.commit()),
                 1 => claim.keep(),
+                2 => see(claim.commit_with(any())),
                 _ => drop(claim),
             }
         }

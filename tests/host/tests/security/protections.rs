@@ -92,27 +92,27 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "A flood of ids flushes the dedup cache, then old messages are sent again",
         "core/src/dedup_cache/mod.rs",
-        ["|| self.on_full == OnFull::ForgetOldest && self.marked", "|| self.marked"],
+        ["let may_forget = self.on_full == OnFull::ForgetOldest;", "let may_forget = true;"],
         &["a_flood_cannot_make_a_replay_guard_forget", "a_replay_guard_refuses_and_forgets_nothing"],
     ),
     protection(
         "A flood of ids flushes the dedup cache, then old messages are sent again",
         "core/src/dedup_cache/mod.rs",
-        ["self.forgotten_at = self.forgotten_at.max(Some(entry.at()));", "let _ = entry;"],
+        ["self.forgotten_at = self.forgotten_at.max(Some(at));", "let _ = at;"],
         &["a_flood_shortens_what_a_gossip_filter_knows_and_it_says_so"],
     ),
     protection(
         "One message at the same time on many threads",
         "core/src/dedup_cache/claim.rs",
-        ["&& self.is_alive(slot, time)", "&& self.is_alive(slot, time) && false"],
+        ["&& self.is_alive(place, time)", "&& self.is_alive(place, time) && false"],
         &["the_work_is_done_once"],
     ),
     protection(
         "A message at the end of its life",
         "core/src/dedup_cache/mod.rs",
         [
-            "self.table.get(slot).is_some_and(|(_, entry)| now < self.lives.end(entry))",
-            "self.table.get(slot).is_some_and(|(_, entry)| now <= self.lives.end(entry))",
+            "self.ids.get(place).is_some_and(|held| now < self.lives.end(held))",
+            "self.ids.get(place).is_some_and(|held| now <= self.lives.end(held))",
         ],
         &["vector_03_expiry_holds_on_a_read"],
     )
@@ -126,8 +126,14 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "A message whose handler fails is lost, or done twice",
         "core/src/dedup_cache/claim.rs",
-        ["(entry.value == ticket.state && now < self.lives.end(entry))", "(now < self.lives.end(entry))"],
+        ["(held.state == ticket.state && now < self.lives.end(held))", "(now < self.lives.end(held))"],
         &["of_an_abandoned_claim_and_its_successor_one_commits"],
+    ),
+    protection(
+        "An id that comes again after its end is given the answer of its former life",
+        "core/src/dedup_cache/mod.rs",
+        ["if keeps::<V>() {", "if keeps::<V>() && false {"],
+        &["a_new_life_shows_no_answer_of_the_former_one", "it_does_what_a_list_does_at_every_capacity"],
     ),
     protection(
         "A step back resets a quota, or locks out",
@@ -141,7 +147,7 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "It keeps ids, calls, ballots, batches, groups or breakers for ever",
         "core/src/dedup_cache/mod.rs",
-        ["self.marked.step_back(&mut self.table, step);", ""],
+        ["self.marked.step_back(&mut self.ids, step);", ""],
         &["after_a_step_back_no_id_outlives_one_life"],
     ),
     protection(

@@ -15,7 +15,7 @@ const LEASE: Duration = Duration::from_millis(5);
 
 pub(crate) struct Dedup {
     of: String,
-    cache: DedupCache<u64, SoakClock>,
+    cache: DedupCache<u64, (), SoakClock>,
     is_steady: bool,
     asked: Counter,
     committed: Counter,
