@@ -16,7 +16,8 @@ pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
     rounds(operations, |round, operations| {
         let (ttl, lease) = (Duration::from_secs(2), Duration::from_millis(300));
         let on_full = ON_FULL[round as usize % 2];
-        let mut cache: DedupCache<u32, 32, _> = DedupCache::with_hasher(ttl, on_full, SameEverywhere).with_lease(lease);
+        let mut cache: DedupCache<u32, 32, _, u32> =
+            DedupCache::with_hasher(ttl, on_full, SameEverywhere).with_lease(lease);
         let mut tickets: Vec<ClaimTicket, 8> = Vec::new();
         let mut clock = HostileClock::new(Duration::from_millis(20));
         for _ in 0..operations {
@@ -27,7 +28,7 @@ pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
                 24..30 => fold.answer(&cache.seen(&id, now)),
                 30..34 => fold.answer(&cache.mark(&id, now)),
                 34..46 => match cache.claim(&id, now) {
-                    Claim::Duplicate { first_seen_at, count, .. } => fold.answer(&(first_seen_at, count)),
+                    Claim::Duplicate { first_seen_at, count, value } => fold.answer(&(first_seen_at, count, value)),
                     Claim::Fresh(ticket) => {
                         fold.number(1);
                         let _lost = tickets.push(ticket);
@@ -37,7 +38,8 @@ pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
                 },
                 46..53 => {
                     if let Some(ticket) = take(&mut tickets, script) {
-                        fold.answer(&cache.commit(ticket, now).is_ok());
+                        let mut value = script.any() as u32;
+                        fold.answer(&(cache.commit_with(ticket, &mut value, now).is_ok(), value));
                     }
                 }
                 53..56 => {
