@@ -41,7 +41,9 @@ const NUMBERS: [usize; 3] = [4001, 4003, 4004];
 unsafe fn call(number: usize, a: usize, b: usize, c: usize) -> usize {
     let result;
     // SAFETY: the caller's; no register is changed but the one that is named.
-    unsafe { asm!("int $0x80", inlateout("eax") number => result, in("ebx") a, in("ecx") b, in("edx") c, options(att_syntax)) };
+    unsafe {
+        asm!("int $0x80", inlateout("eax") number => result, in("ebx") a, in("ecx") b, in("edx") c, options(att_syntax))
+    };
     result
 }
 
@@ -87,6 +89,7 @@ unsafe fn call(number: usize, a: usize, b: usize, c: usize) -> usize {
 /// What the page, or `node`, answers instead of a system.
 #[cfg(target_arch = "wasm32")]
 unsafe fn call(number: usize, a: usize, b: usize, c: usize) -> usize {
+    #[link(wasm_import_module = "env")]
     unsafe extern "C" {
         fn system(number: usize, a: usize, b: usize, c: usize) -> usize;
     }
