@@ -2,7 +2,7 @@
 //! every processor, so that it needs no operating system, no C library and no board.
 #![no_std]
 #![no_main]
-#![cfg_attr(any(target_arch = "mips", target_arch = "powerpc"), feature(asm_experimental_arch))]
+#![cfg_attr(target_arch = "mips", feature(asm_experimental_arch))]
 
 #[cfg(not(target_arch = "wasm32"))]
 use core::arch::global_asm;
@@ -18,8 +18,6 @@ use system::{exit, read, write};
 global_asm!(".globl _start", "_start:", "and $-16, %esp", "call answers", options(att_syntax));
 #[cfg(target_arch = "riscv32")]
 global_asm!(".globl _start", "_start:", "andi sp, sp, -16", "j answers");
-#[cfg(target_arch = "powerpc")]
-global_asm!(".globl _start", "_start:", "li 0, 0", "stwu 0, -16(1)", "b answers");
 #[cfg(target_arch = "mips")]
 global_asm!(".globl _start", "_start:", "addiu $sp, $sp, -32", "j answers", "nop");
 #[cfg(target_arch = "s390x")]

@@ -25,7 +25,7 @@ const EXIT: usize = NUMBERS[0];
 const READ: usize = NUMBERS[1];
 const WRITE: usize = NUMBERS[2];
 
-#[cfg(any(target_arch = "x86", target_arch = "powerpc", target_arch = "s390x", target_arch = "wasm32"))]
+#[cfg(any(target_arch = "x86", target_arch = "s390x", target_arch = "wasm32"))]
 const NUMBERS: [usize; 3] = [1, 3, 4];
 #[cfg(target_arch = "riscv32")]
 const NUMBERS: [usize; 3] = [93, 63, 64];
@@ -52,17 +52,6 @@ unsafe fn call(number: usize, a: usize, b: usize, c: usize) -> usize {
     let result;
     // SAFETY: as above.
     unsafe { asm!("ecall", in("a7") number, inlateout("a0") a => result, in("a1") b, in("a2") c) };
-    result
-}
-
-#[cfg(target_arch = "powerpc")]
-unsafe fn call(number: usize, a: usize, b: usize, c: usize) -> usize {
-    let result;
-    // SAFETY: as above; what a call may change is named.
-    unsafe {
-        asm!("sc", inlateout("r0") number => _, inlateout("r3") a => result, inlateout("r4") b => _, inlateout("r5") c => _,
-            out("r6") _, out("r7") _, out("r8") _, out("r9") _, out("r10") _, out("r11") _, out("r12") _, out("cr0") _);
-    }
     result
 }
 
