@@ -19,7 +19,7 @@ global_asm!(".globl _start", "_start:", "and $-16, %esp", "call answers", option
 #[cfg(target_arch = "riscv32")]
 global_asm!(".globl _start", "_start:", "andi sp, sp, -16", "j answers");
 #[cfg(target_arch = "mips")]
-global_asm!(".globl _start", "_start:", "addiu $sp, $sp, -32", "j answers", "nop");
+global_asm!(".globl __start", "__start:", "addiu $sp, $sp, -32", "j answers", "nop");
 #[cfg(target_arch = "s390x")]
 global_asm!(".globl _start", "_start:", "aghi %r15, -160", "jg answers");
 
