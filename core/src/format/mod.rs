@@ -8,11 +8,11 @@ use core::{
 #[cfg(any(test, feature = "test-util"))]
 use crate::test_util;
 use crate::{
-    batch_collector::{BatchBuffer, BatchQueueIn, BatchWorker},
+    batch_collector::{AddTo, BatchAdd, BatchBuffer, BatchQueueIn, BatchWorker},
     circuit_breaker::{
         Admit, AnyWindow, BreakersIn, CallGuard, CircuitBreaker, GuardedCall, ReportOutcome, TripPolicy, TripWhen,
     },
-    correlator::{CorrelatorIn, KeyedCorrelatorIn},
+    correlator::{CallOn, CorrelatorIn, KeyedCorrelatorIn, PendingCall, SendRequest},
     dedup_cache::{ClaimGuard, DedupCacheIn},
     foundation::{
         hash::{HashSeed, SeededHasher},
@@ -47,6 +47,8 @@ format_as_debug! {
     ['a, K: Eq + Hash, S: Storage, H: BuildHasher, V, L: Lock<Target = DedupCacheIn<K, S, H, V>>, T: Clock]
         ClaimGuard<'a, K, S, H, V, L, T>;
     ['q, B: BatchBuffer, W: Storage, L: Lock<Target = BatchQueueIn<B, W>>, T: Clock] BatchWorker<'q, B, W, L, T>;
+    [C: AddTo] BatchAdd<C>;
+    [C: CallOn, S: SendRequest<C::Arg>] PendingCall<C, S>;
     ['a] Actors<'a>;
     ['a] Group<'a>;
     [] HashSeed;

@@ -21,6 +21,7 @@ const fn format<T: defmt::Format>() {}
 
 type Queue = BatchQueue<u8, 4, 2>;
 type Log = Shared<Logger<4>, RefCell<Logger<4>>, test_util::ManualClock>;
+type Calls = Shared<Correlator<u8, u8, 4>, RefCell<Correlator<u8, u8, 4>>, test_util::VirtualTimer>;
 type Heard = DedupCache<u8, 4>;
 type OnAttempt = fn(FlightEnd<u8>) -> Result<(), FlightLost<u8>>;
 type Peers = Shared<Breakers<u8, 4>, RefCell<Breakers<u8, 4>>, test_util::VirtualTimer>;
@@ -34,6 +35,7 @@ const _: () = {
     format::<(AddError<u8>, FlushOutcome, FlushReason, WorkerRuns)>();
     format::<(Batch<'_, u8>, BatchCollector<u8, 4>, BatchIntoIter<'_, u8>, BatchSettings, BatchStats)>();
     format::<(BatchQueueIn<u8, Inline<2>>, BatchQueueStats)>();
+    format::<BatchAdd<&'static Shared<Queue, RefCell<Queue>, test_util::VirtualTimer>>>();
     format::<BatchWorker<'_, heapless::Vec<u8, 4>, Inline<2>, RefCell<Queue>, test_util::ManualClock>>();
 
     format::<(BreakerError<u8>, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset)>();
@@ -44,6 +46,7 @@ const _: () = {
 
     format::<(Asked<u8>, BeginError, Call, CallError<u8>, CallId, CorrelatorStats, Expired<u8>, Resolution<u8>)>();
     format::<(CorrelatorIn<u8, u8, Inline<4>>, KeyedCorrelatorIn<u8, u8, Inline<4>>, RoundTrips)>();
+    format::<PendingCall<&'static Calls, fn(CallId) -> Ready<Result<(), u8>>>>();
 
     format::<(Claim<ClaimTicket>, ClaimLost, ClaimTicket)>();
     format::<ClaimGuard<'_, u8, Inline<4>, HashSeed, (), RefCell<Heard>, test_util::ManualClock>>();

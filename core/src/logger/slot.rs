@@ -153,8 +153,9 @@ mod tests {
     use super::*;
     use crate::foundation::hash::HashSeed;
 
+    /// In words of 32 bits on every target, so what holds here holds there.
     #[test]
-    fn names_that_differ_in_a_little_have_other_hashes() {
+    fn found_a15_names_that_differ_in_a_little_have_other_hashes_on_every_target() {
         let seed = HashSeed::FIXED;
         let hash =
             |target: &str| Key { service: ServiceId(0), kind: "store", target: Name::new(target, 64, &seed) }.hash();

@@ -449,7 +449,6 @@ fn the_largest_settings_of_a_budget_do_not_overflow() {
 }
 
 #[test]
-#[cfg_attr(target_arch = "x86", ignore = "all is smaller where a `u64` is aligned to four bytes")]
 fn everything_fits_in_a_static_and_is_small() {
     static POLICY: RetryPolicy = STASH;
     static RETRY: Retry<'static> = POLICY.start(START);

@@ -12,7 +12,8 @@ mod half_sip;
 /// random seed: a `static` starts with [`FIXED`](Self::FIXED) and is reseeded at boot, the std adapter takes one from the
 /// system. Keys that no stranger chooses may use any other [`BuildHasher`].
 ///
-/// Hashes are for tables in memory: they differ between targets, so they are neither stored nor sent.
+/// Hashes are for tables in memory: they differ between targets, so they are neither stored nor sent. Decisions do not
+/// differ, except for who has to go where a table is full.
 ///
 /// Source: Aumasson and Bernstein, "`SipHash`: a fast short-input PRF", 2012.
 ///
