@@ -18,6 +18,7 @@ pub struct Heap;
 
 impl Storage for Heap {
     type Of<T> = Box<[T]>;
+    type Lines<T> = Lines<T>;
     type Link = u32;
 }
 
@@ -25,22 +26,39 @@ impl Allocate for Heap {
     fn allocate<T>(len: usize, mut fill: impl FnMut() -> T) -> Box<[T]> {
         (0..len).map(|_| fill()).collect()
     }
+
+    fn allocate_lines<T>(len: usize, mut fill: impl FnMut() -> T) -> Lines<T> {
+        // Room for as many before the first as may lie before the next line.
+        let most = CACHE_LINE.checked_div(size_of::<T>()).unwrap_or(0);
+        let mut slots: Vec<T> = Vec::with_capacity(len.saturating_add(most));
+        // `usize::MAX` if none begins where a line does.
+        let first = Some(slots.as_ptr().align_offset(CACHE_LINE)).filter(|first| *first <= most).unwrap_or(0);
+        slots.extend((0..first.saturating_add(len)).map(|_| fill()));
+        Lines { slots, first }
+    }
 }
 
-/// [`Heap`] for what is looked up much more than it is put in: a third more slots, and a miss of the caches less.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SparseHeap;
+/// On most processors; on others the next smaller power of two that matters.
+const CACHE_LINE: usize = 64;
 
-impl Storage for SparseHeap {
-    type Of<T> = Box<[T]>;
-    type Link = u32;
-
-    const WINDOW: usize = 8;
+/// Slots of [`Heap`] that begin where a line of the caches does.
+#[derive(Debug)]
+pub struct Lines<T> {
+    slots: Vec<T>,
+    first: usize,
 }
 
-impl Allocate for SparseHeap {
-    fn allocate<T>(len: usize, fill: impl FnMut() -> T) -> Box<[T]> {
-        Heap::allocate(len, fill)
+impl<T> AsRef<[T]> for Lines<T> {
+    #[inline]
+    fn as_ref(&self) -> &[T] {
+        self.slots.get(self.first..).unwrap_or_default()
+    }
+}
+
+impl<T> AsMut<[T]> for Lines<T> {
+    #[inline]
+    fn as_mut(&mut self) -> &mut [T] {
+        self.slots.get_mut(self.first..).unwrap_or_default()
     }
 }
 
@@ -166,6 +184,12 @@ impl<M> Shards<M> {
     }
 }
 
+/// How many shards there are for any `capacity` keys together.
+pub(crate) fn count(capacity: usize, spread: Spread) -> usize {
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    plan(capacity.max(1), spread, threads).0
+}
+
 /// How many shards, and for how many keys each has room, so that any `capacity` keys find some.
 ///
 /// A shard's share of keys that were not chosen by its secret hash is close to Poisson's. Room for six standard
@@ -232,6 +256,21 @@ mod tests {
         let plans = |spread| [256, 1_000, 65_536, 1_000_000].map(|capacity| plan(capacity, spread, 2));
         assert_eq!(plans(Spread::Wide), [(4, 118), (16, 116), (32, 2_325), (32, 32_316)]);
         assert_eq!(plans(Spread::Fine), [(8, 71), (32, 71), (128, 653), (128, 8_349)]);
+    }
+
+    #[test]
+    fn lines_begin_where_those_of_the_caches_do() {
+        #[repr(align(16))]
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        struct Slot([u64; 2]);
+        for len in (1..100).chain([1_000, 100_000]) {
+            let mut lines = Heap::allocate_lines(len, || Slot([7, 7]));
+            assert_eq!(lines.as_ref().as_ptr().align_offset(CACHE_LINE), 0);
+            lines.as_mut()[len - 1] = Slot([8, 8]);
+            assert_eq!((lines.as_ref().len(), lines.as_ref()[len - 1]), (len, Slot([8, 8])));
+            assert!(lines.slots.len() <= len + 4);
+        }
+        assert_eq!(Heap::allocate_lines(3, || [0_u8; 3]).as_ref().len(), 3);
     }
 
     #[test]

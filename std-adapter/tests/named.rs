@@ -5,18 +5,22 @@
 use core::{
     future::{Future, IntoFuture, Ready, ready},
     num::NonZeroU32,
+    pin::Pin,
     task::{Context, Waker},
     time::Duration,
 };
 
 use steadfast::{
-    Breakers, CachedRateLimiter, CircuitBreaker, Correlator, DedupCache, Gcra, KeyedCorrelator, RateLimiter, Reset,
-    RetryExt, RetryPolicy, Trip, block_on,
+    BatchCollector, Breakers, CachedRateLimiter, CircuitBreaker, Correlator, DedupCache, Gcra, KeyedCorrelator,
+    RateLimiter, Reset, RetryExt, RetryPolicy, Trip,
+    batch_collector::{AddError, Batch, BatchAddOwned},
+    block_on,
     circuit_breaker::{
         BreakerCall, BreakerError, BreakerGuard, BreakersCall, BreakersGuard, Classify, OkOrErr, Outcome,
+        UntilPermitted,
     },
     correlator::{CallError, CallId, PendingCall, SendRequest},
-    dedup_cache::{Claim, ClaimGuard, OnFull},
+    dedup_cache::{Claim, ClaimGuard, OnFull, UntilClaimedOwned},
     rate_limiter::{AllowOrCached, CachedGuard, UntilAllowedOwned, WaitError},
     retry::{Operation, Plain, RetryError, RetryFuture},
     runtime::{JitterRng, SystemTimer},
@@ -261,4 +265,59 @@ fn a_call_is_a_service_without_a_box_and_frees_its_slot() {
         ready(Ok::<_, ()>(()))
     });
     assert_eq!(block_on(call), Ok(42));
+}
+
+/// Writes each row with others.
+struct Rows(BatchCollector<u32>);
+
+impl Service<u32> for Rows {
+    type Response = ();
+    type Error = AddError<u32>;
+    type Future = BatchAddOwned<u32>;
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        self.0.add_owned(request)
+    }
+}
+
+#[test]
+fn adding_to_a_batch_is_a_service_without_a_box() {
+    let (rows, written) = std::sync::mpsc::channel();
+    let collector = BatchCollector::builder(2, Duration::from_secs(3_600)).build(move |batch: Batch<u32>| {
+        let _ = rows.send(batch.to_vec());
+        async {}
+    });
+    let mut service = Rows(collector.unwrap());
+    let dropped = service.call(7);
+    drop(dropped);
+    assert_eq!((block_on(service.call(1)), block_on(service.call(2))), (Ok(()), Ok(())));
+    assert_eq!(written.recv(), Ok(vec![1, 2]), "what was dropped was not added");
+    let late = service.call(3);
+    block_on(service.0.stop());
+    assert_eq!(block_on(late), Err(AddError::Stopped(3)), "it is added when it is polled");
+}
+
+/// What waits for a database that is down, and for another that does the same.
+struct Waits {
+    permit: Pin<Box<UntilPermitted>>,
+    claim: Pin<Box<UntilClaimedOwned<String>>>,
+}
+
+#[test]
+fn what_waits_for_a_permit_or_a_claim_stands_in_a_struct() {
+    let breaker = CircuitBreaker::new(Trip::consecutive(1), Reset::after(Duration::from_secs(3_600)));
+    let orders = DedupCache::<String>::builder(Duration::from_secs(3_600), OnFull::Refuse).build();
+    breaker.record_failure();
+    let Claim::Fresh(first) = orders.claim("order 7") else { panic!("it is new") };
+    let mut waits = Waits {
+        permit: Box::pin(breaker.until_permitted()),
+        claim: Box::pin(orders.until_claimed_owned("order 7".into())),
+    };
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut are_ready =
+        || [waits.permit.as_mut().poll(&mut cx).is_ready(), waits.claim.as_mut().poll(&mut cx).is_ready()];
+    assert_eq!(are_ready(), [false, false]);
+    breaker.close();
+    drop(first);
+    assert_eq!(are_ready(), [true, true]);
 }

@@ -78,10 +78,11 @@ fn every_future_may_be_spawned() -> Result<(), QuorumError> {
     Ok(())
 }
 
-/// The key's type comes from the first look-up, as it does for the standard library's maps.
+/// The key's type comes from the first look-up, as it does for the standard library's maps. A rate limiter that keeps no
+/// keys has to be told.
 #[test]
 fn builders_need_no_turbofish() {
-    let limiter = RateLimiter::builder(Gcra::per_hour(1)).build();
+    let limiter = RateLimiter::builder(Gcra::per_hour(1)).keep_keys().build();
     assert!(limiter.allow("bob").is_allowed());
     assert_eq!(limiter.usage(), [(String::from("bob"), 0)]);
     let heard = DedupCache::builder(Duration::from_secs(60), steadfast::dedup_cache::OnFull::Refuse).build();

@@ -2,7 +2,7 @@ use alloc::{collections::VecDeque, sync::Arc, task::Wake, vec::Vec};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::{foundation::table::tests::Window, test_util::Simulator};
+use crate::{foundation::storage::Heap, test_util::Simulator};
 
 #[derive(Default)]
 struct Count(AtomicU32);
@@ -108,7 +108,7 @@ fn compare<S: Storage>(mut line: Line<S>, most: usize, seed: u64) {
 fn a_line_does_what_a_naive_one_does() {
     for seed in 0..1_000 {
         compare(Line::<Inline<5>>::new(), 5, seed);
-        compare(Line::<Window<0>>::growing(), usize::MAX, seed);
+        compare(Line::<Heap>::growing(), usize::MAX, seed);
     }
     compare(Line::<Inline<0>>::new(), 0, 0);
 }

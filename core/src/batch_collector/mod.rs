@@ -6,6 +6,7 @@
 //! **Outcomes**: [`Batch`] with its [`FlushReason`]; [`FlushOutcome`] of a flush. **Errors**: [`AddError`], which gives
 //! the item back. **Counts**: [`BatchStats`], [`BatchQueueStats`].
 
+mod add;
 mod buffer;
 mod line;
 mod outcome;
@@ -28,6 +29,7 @@ use core::{
 use heapless::{Vec, VecView};
 
 use crate::foundation::time::Instant;
+pub use add::{AddTo, BatchAdd};
 pub use buffer::BatchBuffer;
 pub use outcome::{AddError, BatchQueueStats, FlushOutcome, WorkerRuns};
 pub use queue::{BatchQueue, BatchQueueIn};

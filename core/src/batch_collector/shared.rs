@@ -2,17 +2,17 @@
 
 use core::{
     future::poll_fn,
-    mem,
     pin::pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
 };
 
 use super::{
-    AddError, BatchBuffer, BatchQueueIn, BatchQueueStats, BatchSettings, FlushOutcome, FlushReason, WorkerRuns,
+    AddError, BatchAdd, BatchBuffer, BatchQueueIn, BatchQueueStats, BatchSettings, FlushOutcome, FlushReason,
+    WorkerRuns,
+    add::{InLine, LineSleep},
     queue::Push,
-    sleep::{Queue, poll_sleep},
+    sleep::Queue,
     turns::{Waiter, Wake},
-    waiting::CROWDED,
     worker::{BatchWorker, poll_flush},
 };
 use crate::foundation::{
@@ -106,7 +106,7 @@ where
     }
 
     /// Offers an item, with the time only if that makes a difference: the clock can cost more than all the rest.
-    fn offer(
+    pub(super) fn offer(
         &self,
         mut item: B::Item,
         mut push: impl FnMut(&mut BatchQueueIn<B, W>, B::Item, Option<Instant>) -> Push<B::Item>,
@@ -155,8 +155,8 @@ where
     /// [`AddError::Stopped`] with the item, once the queue is stopped. [`AddError::Full`] with the item, if there is no
     /// room, inside the flush itself, and anywhere once a flush has [stalled](BatchQueueIn::stall_timeout).
     #[doc(alias = "Add")]
-    pub async fn add(&self, item: B::Item) -> Result<(), AddError<B::Item>> {
-        self.add_weighted(item, 1).await
+    pub const fn add(&self, item: B::Item) -> BatchAdd<&Self> {
+        self.add_weighted(item, 1)
     }
 
     /// [`add`](Self::add) of an item of this weight.
@@ -164,9 +164,8 @@ where
     /// # Errors
     ///
     /// Those of [`add`](Self::add).
-    pub async fn add_weighted(&self, item: B::Item, weight: u32) -> Result<(), AddError<B::Item>> {
-        let mut item = Some(item);
-        self.wait_in_line(|in_line, cx| in_line.poll_add(&mut item, weight, cx)).await
+    pub const fn add_weighted(&self, item: B::Item, weight: u32) -> BatchAdd<&Self> {
+        BatchAdd::new(self, item, weight)
     }
 
     /// Takes no more items from now on, and waits until what is pending has been flushed.
@@ -176,7 +175,8 @@ where
     #[doc(alias = "Stop")]
     pub async fn stop(&self) {
         self.close();
-        self.wait_in_line(|in_line, cx| in_line.poll_stop(cx)).await;
+        let (mut in_line, mut sleep) = (InLine::new(self), pin!(LineSleep::new()));
+        poll_fn(|cx| in_line.poll(sleep.as_mut(), cx, InLine::poll_stop)).await;
     }
 
     /// Flushes batches, in order and one at a time, until the queue is stopped and empty.
@@ -216,122 +216,6 @@ where
     pub fn worker(&self) -> Result<BatchWorker<'_, B, W, L, T>, WorkerRuns> {
         let size = self.with_lock(|queue| queue.start_work().then(|| queue.batch_size())).ok_or(WorkerRuns)?;
         Ok(BatchWorker::new(self, size))
-    }
-
-    /// Asks until there is an answer, instead of which `poll` may say when to ask again without being woken.
-    async fn wait_in_line<'a, R>(
-        &'a self,
-        mut poll: impl FnMut(&mut InLine<'a, B, W, L, T>, &Context<'_>) -> Result<R, Option<Instant>>,
-    ) -> R {
-        let mut in_line = InLine { queue: self, waiter: Waiter::default() };
-        let (mut sleep, mut sleeps_until) = (pin!(None), None);
-        poll_fn(|cx| {
-            let mut was_asleep = false;
-            loop {
-                let until = match poll(&mut in_line, cx) {
-                    Ok(result) => return Poll::Ready(result),
-                    Err(until) => until,
-                };
-                let slept = poll_sleep(self.timer(), sleep.as_mut(), &mut sleeps_until, until, cx);
-                if slept.is_pending() {
-                    return Poll::Pending;
-                }
-                if mem::replace(&mut was_asleep, true) {
-                    cx.waker().wake_by_ref(); // a timer that is always early must not keep the executor
-                    return Poll::Pending;
-                }
-            }
-        })
-        .await
-    }
-}
-
-/// Somebody in line, who leaves when this is dropped.
-struct InLine<'a, B, W, L, T>
-where
-    B: BatchBuffer,
-    W: Storage,
-    L: Lock<Target = BatchQueueIn<B, W>>,
-    T: Clock,
-{
-    queue: &'a Queue<B, W, L, T>,
-    waiter: Waiter,
-}
-
-impl<B, W, L, T> InLine<'_, B, W, L, T>
-where
-    B: BatchBuffer,
-    W: Storage,
-    L: Lock<Target = BatchQueueIn<B, W>>,
-    T: Clock,
-{
-    /// What became of the item; else when to ask again without being woken.
-    fn poll_add(
-        &mut self,
-        item: &mut Option<B::Item>,
-        weight: u32,
-        cx: &Context<'_>,
-    ) -> Result<Result<(), AddError<B::Item>>, Option<Instant>> {
-        let (queue, waiter) = (self.queue, &mut self.waiter);
-        let Some(offered) = item.take() else { return Err(None) };
-        let mut push = queue.offer(offered, |queue, item, now| queue.push(item, weight, now, waiter));
-        if let Push::Refused(AddError::Full(back)) = push {
-            let (now, context) = (queue.timer().now(), queue.lock().context());
-            let mut waker = Some(cx.waker().clone());
-            push = queue.offer(back, |queue, item, pushed_at| match queue.push(item, weight, pushed_at, waiter) {
-                Push::Refused(AddError::Full(item)) if !queue.is_inside(cx.waker(), context) => {
-                    queue.wait_for_room(item, now, waiter, &mut waker)
-                }
-                other => other,
-            });
-        }
-        self.waiter.former = None;
-        match push {
-            Push::Accepted(wake) => {
-                queue.wake(wake);
-                Ok(Ok(()))
-            }
-            Push::Refused(error) => Ok(Err(error)),
-            Push::Untimed(back) => {
-                *item = Some(back);
-                Err(None)
-            }
-            Push::Waiting(back, until) => {
-                *item = Some(back);
-                Err(until)
-            }
-        }
-    }
-
-    /// Whether there is nothing to wait for any more; else when to ask again without being woken.
-    fn poll_stop(&mut self, cx: &Context<'_>) -> Result<(), Option<Instant>> {
-        let context = self.queue.lock().context();
-        let mut waker = Some(cx.waker().clone());
-        let waiter = &mut self.waiter;
-        let waits = self.queue.with_lock(|queue| {
-            let is_over = queue.is_over() || queue.is_inside(cx.waker(), context);
-            (!is_over).then(|| queue.wait(waiter, &mut waker))
-        });
-        match waits {
-            None => Ok(()),
-            Some(true) => Err(None),
-            Some(false) => Err(Some(self.queue.timer().now().after(CROWDED))),
-        }
-    }
-}
-
-impl<B, W, L, T> Drop for InLine<'_, B, W, L, T>
-where
-    B: BatchBuffer,
-    W: Storage,
-    L: Lock<Target = BatchQueueIn<B, W>>,
-    T: Clock,
-{
-    fn drop(&mut self) {
-        if self.waiter.ticket.is_some() {
-            let wake = self.queue.with_lock(|queue| queue.leave(&mut self.waiter));
-            self.queue.wake(wake);
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::foundation::{
     hash::HashSeed,
     storage::{Allocate, Inline, Storage},
-    table::{Table, slots_for},
+    table::Table,
     time::Instant,
 };
 
@@ -468,7 +468,7 @@ impl<K: Eq + Hash, P: TripPolicy, S: Storage, H: BuildHasher> BreakersIn<K, P, S
         if !self.table.is_full() {
             return Ok(None);
         }
-        for _ in 0..self.table.slots().min(slots_for::<S>(SEARCH)) {
+        for _ in 0..self.table.slots().min(SEARCH) {
             let slot = self.hand;
             self.hand = slot.saturating_add(1);
             if self.hand >= self.table.slots() {

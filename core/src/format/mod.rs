@@ -23,8 +23,8 @@ use crate::{
     logger::{Actors, Entry, Group, Logger},
     quorum::{ListStorage, QuorumIn},
     rate_limiter::{
-        CachedRateLimiterIn, EndFlight, FlightGuard, Quota, RateLimiterIn, SlidingLogStateIn, UntilAllowed,
-        WaitRequest, WaitState,
+        CachedRateLimiterIn, EndFlight, FlightGuard, Held, Keys, Naming, Prints, Quota, RateLimiterIn,
+        SlidingLogStateIn, UntilAllowed, WaitRequest, WaitState,
     },
     retry::{Operation, RetryBudget, RetryFuture, Retrying},
 };
@@ -53,12 +53,15 @@ format_as_debug! {
     [] SeededHasher;
     [B, W: Storage] BatchQueueIn<B, W>;
     [Id, R, S: Storage, H] KeyedCorrelatorIn<Id, R, S, H>;
-    [K, A: Quota, S: Storage, H] RateLimiterIn<K, A, S, H>;
+    [K, A: Quota, S: Storage, H, P: Naming<K>] RateLimiterIn<K, A, S, H, P>;
+    ['a, A: Quota] Held<'a, A>;
+    [] Keys;
+    [] Prints;
     [K, P: TripPolicy, S: Storage, H] BreakersIn<K, P, S, H>;
     [K, S: Storage, H, V] DedupCacheIn<K, S, H, V>;
-    [K, V, A: Quota, S: Storage, H] CachedRateLimiterIn<K, V, A, S, H>;
+    [K, V, A: Quota, S: Storage, H, P: Naming<K>] CachedRateLimiterIn<K, V, A, S, H, P>;
     ['a, M, L, T: Timer, Q, C: WaitQueue, O] UntilAllowed<'a, M, L, T, Q, C, O>;
-    ['a, Q: ?Sized, F] WaitRequest<'a, Q, F>;
+    ['a, Q: ?Sized] WaitRequest<'a, Q>;
     [M, L, T] Shared<M, L, T>;
     [S] WaitState<S>;
     [P, R, S: Storage] CorrelatorIn<P, R, S>;

@@ -58,7 +58,6 @@ const _: () = {
     format::<(
         Decision,
         Gcra,
-        GcraState,
         CostExceedsBurst,
         OnFullOfLimiter,
         SlidingLog<5>,
@@ -68,10 +67,11 @@ const _: () = {
         Verdict,
         WaitError,
     )>();
+    format::<(Held<'_, Gcra>, Keys, Prints)>();
     format::<(RateLimiterIn<u8, Gcra, Inline<4>>, RateLimiterIn<u8, SlidingLog<5>, Inline<4>>, RateLimiterStats)>();
     format::<(AllowOrCached<FlightPermit, u8>, FlightEnd<u8>, FlightGuard<u8, OnAttempt>, FlightLost<u8>)>();
     format::<UntilAllowed<'_, u8, u8, test_util::VirtualTimer, u8, RefCell<WaitList<2>>>>();
-    format::<(WaitRequest<'_, u8, u8>, WaitState<u8>)>();
+    format::<(WaitRequest<'_, u8>, WaitState<u8>)>();
     format::<(FlightPermit, CachedRateLimiterIn<u8, u8, Gcra, Inline<4>>, CachedRateLimiterStats)>();
 
     format::<(Failure, Jitter, Reason, Retry<'_>, RetryBudget, RetryBudgetStats, RetryError<u8>, RetryPolicy, Step)>();

@@ -7,15 +7,10 @@ use core::{fmt, num::NonZero};
 /// [`Inline`] is the one of the core: arrays inside the state machine, so that it can be a `static`. An adapter may bring
 /// another whose size is chosen at run time.
 pub trait Storage {
-    /// In how many slots, from the one that its hash names on, a key is looked for before its chain is walked.
-    ///
-    /// 0, as on a microcontroller: every slot is used, and every key is in a chain, which leads from a head to its slot.
-    /// More: a third of the slots stay empty, and most keys are found without that step, which on a server is a miss in
-    /// the caches.
-    const WINDOW: usize = 0;
-
     /// The memory of the slots of one type; its length never changes.
     type Of<T>: AsRef<[T]> + AsMut<[T]>;
+    /// The same, beginning where a line of the caches does, where there are caches.
+    type Lines<T>: AsRef<[T]> + AsMut<[T]>;
     /// How slots refer to each other.
     type Link: Link;
 }
@@ -24,6 +19,9 @@ pub trait Storage {
 pub trait Allocate: Storage {
     /// `len` slots, each made by `fill`.
     fn allocate<T>(len: usize, fill: impl FnMut() -> T) -> Self::Of<T>;
+
+    /// The same for [`Lines`](Storage::Lines).
+    fn allocate_lines<T>(len: usize, fill: impl FnMut() -> T) -> Self::Lines<T>;
 }
 
 /// `N` slots inside the state machine, at most 65,535.
@@ -33,6 +31,7 @@ pub struct Inline<const N: usize>;
 
 impl<const N: usize> Storage for Inline<N> {
     type Of<T> = [T; N];
+    type Lines<T> = [T; N];
     type Link = u16;
 }
 
@@ -150,6 +149,7 @@ pub(crate) struct Heap;
 #[cfg(test)]
 impl Storage for Heap {
     type Of<T> = std::boxed::Box<[T]>;
+    type Lines<T> = std::boxed::Box<[T]>;
     type Link = u32;
 }
 
@@ -157,6 +157,10 @@ impl Storage for Heap {
 impl Allocate for Heap {
     fn allocate<T>(len: usize, mut fill: impl FnMut() -> T) -> std::boxed::Box<[T]> {
         (0..len).map(|_| fill()).collect()
+    }
+
+    fn allocate_lines<T>(len: usize, fill: impl FnMut() -> T) -> Self::Lines<T> {
+        Self::allocate(len, fill)
     }
 }
 

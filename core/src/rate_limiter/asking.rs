@@ -1,14 +1,13 @@
 //! The limiter behind a lock: decisions, with keys made and dropped outside it.
 
 use core::{
-    borrow::Borrow,
     hash::{BuildHasher, Hash},
     num::NonZeroU32,
 };
 
 use super::{
-    CostExceedsBurst, Decision, ONE, OnFull, Quota, RateLimiterIn, Verdict,
-    decide::{Request, plain},
+    CostExceedsBurst, Decision, Names, Naming, ONE, OnFull, Quota, RateLimiterIn, Verdict,
+    decide::{Request, State, plain},
 };
 use crate::foundation::{
     shared::{Clock, Lock, Shared},
@@ -16,19 +15,20 @@ use crate::foundation::{
     time::Instant,
 };
 
-impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
+impl<K, A, S, H, P, L, T> Shared<RateLimiterIn<K, A, S, H, P>, L, T>
 where
-    K: Eq + Hash,
     A: Quota,
     S: Storage,
     H: BuildHasher,
-    L: Lock<Target = RateLimiterIn<K, A, S, H>>,
+    P: Naming<K>,
+    L: Lock<Target = RateLimiterIn<K, A, S, H, P>>,
     T: Clock,
 {
     /// [`RateLimiterIn::allow`] now.
-    pub fn allow(&self, key: &K) -> Decision
+    pub fn allow<Q>(&self, key: &Q) -> Decision
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.allow_n(key, ONE).unwrap_or(Decision::Deny { retry_at: Instant::MAX })
     }
@@ -38,11 +38,12 @@ where
     /// # Errors
     ///
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
-    pub fn allow_n(&self, key: &K, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
+    pub fn allow_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        self.decide_now(|limiter| limiter.hash(key), key, K::clone, cost, plain)
+        self.decide_now(|limiter| limiter.hash(key), key, cost, plain)
     }
 
     /// [`RateLimiterIn::allow_verdict`] now.
@@ -50,11 +51,12 @@ where
     /// # Errors
     ///
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
-    pub fn allow_verdict(&self, key: &K, cost: NonZeroU32) -> Result<Verdict, CostExceedsBurst>
+    pub fn allow_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, CostExceedsBurst>
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        self.decide_now(|limiter| limiter.hash(key), key, K::clone, cost, Verdict::of)
+        self.decide_now(|limiter| limiter.hash(key), key, cost, Verdict::of)
     }
 
     /// [`RateLimiterIn::allow`] at a time that the caller has read from this clock before.
@@ -62,11 +64,12 @@ where
     /// A reading that is older than the latest one is late, not a clock that stepped back: the clock is read anew, so
     /// nothing is given back, and nobody else's quota is touched, however late it is. Where the clock itself shows a time
     /// that is up to a second older than the latest reading, that reading is the time.
-    pub fn allow_at(&self, key: &K, now: Instant) -> Decision
+    pub fn allow_at<Q>(&self, key: &Q, now: Instant) -> Decision
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        self.decide_at(|limiter| limiter.hash(key), key, K::clone, now)
+        self.decide_at(|limiter| limiter.hash(key), key, now)
     }
 
     /// [`RateLimiterIn::check_n`] now.
@@ -76,8 +79,8 @@ where
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
     pub fn check_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.with(|limiter, now| limiter.check_n(key, cost, now))
     }
@@ -89,8 +92,8 @@ where
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
     pub fn check_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.with(|limiter, now| limiter.check_verdict(key, cost, now))
     }
@@ -106,26 +109,26 @@ where
         self.with_lock(|limiter| limiter.set_on_full(on_full));
     }
 
-    /// [`RateLimiterIn::reset`]; false if `key` has no entry of its own. Those who wait for it notice within a second;
+    /// [`RateLimiterIn::reset`] now; false if `key` has no entry of its own. Those who wait for it notice within a second;
     /// [`reset_and_wake`](Self::reset_and_wake) tells them at once.
     pub fn reset<Q>(&self, key: &Q) -> bool
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         // Dropped here, outside the lock.
-        let forgotten = self.with_lock(|limiter| limiter.reset(key));
+        let forgotten = self.with(|limiter, now| limiter.forget(key, now));
         forgotten.is_some()
     }
 
     /// [`RateLimiterIn::allow_with`] now.
     #[inline]
-    pub fn allow_with<Q>(&self, hash: u64, key: &Q, own: impl Fn(&Q) -> K) -> Decision
+    pub fn allow_with<Q>(&self, hash: u64, key: &Q) -> Decision
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
-        self.allow_n_with(hash, key, own, ONE).unwrap_or(Decision::Deny { retry_at: Instant::MAX })
+        self.allow_n_with(hash, key, ONE).unwrap_or(Decision::Deny { retry_at: Instant::MAX })
     }
 
     /// [`RateLimiterIn::allow_n_with`] now.
@@ -134,47 +137,35 @@ where
     ///
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
     #[inline]
-    pub fn allow_n_with<Q>(
-        &self,
-        hash: u64,
-        key: &Q,
-        own: impl Fn(&Q) -> K,
-        cost: NonZeroU32,
-    ) -> Result<Decision, CostExceedsBurst>
+    pub fn allow_n_with<Q>(&self, hash: u64, key: &Q, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
-        self.decide_now(|_| hash, key, own, cost, plain)
+        self.decide_now(|_| hash, key, cost, plain)
     }
 
-    /// [`allow_at`](Self::allow_at) for a borrowed form of the key; see [`RateLimiterIn::allow_with`].
+    /// [`allow_at`](Self::allow_at) for a key that was hashed already; see [`RateLimiterIn::allow_with`].
     #[inline]
-    pub fn allow_at_with<Q>(&self, hash: u64, key: &Q, own: impl Fn(&Q) -> K, now: Instant) -> Decision
+    pub fn allow_at_with<Q>(&self, hash: u64, key: &Q, now: Instant) -> Decision
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
-        self.decide_at(|_| hash, key, own, now)
+        self.decide_at(|_| hash, key, now)
     }
 
-    /// [`allow_verdict`](Self::allow_verdict) for a borrowed form of the key; see [`RateLimiterIn::allow_with`].
+    /// [`allow_verdict`](Self::allow_verdict) for a key that was hashed already; see [`RateLimiterIn::allow_with`].
     ///
     /// # Errors
     ///
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
-    pub fn allow_verdict_with<Q>(
-        &self,
-        hash: u64,
-        key: &Q,
-        own: impl Fn(&Q) -> K,
-        cost: NonZeroU32,
-    ) -> Result<Verdict, CostExceedsBurst>
+    pub fn allow_verdict_with<Q>(&self, hash: u64, key: &Q, cost: NonZeroU32) -> Result<Verdict, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
-        self.decide_now(|_| hash, key, own, cost, Verdict::of)
+        self.decide_now(|_| hash, key, cost, Verdict::of)
     }
 
     /// [`allow_n_with`](Self::allow_n_with) for one who waits if it is denied: counted only when it is allowed.
@@ -182,72 +173,58 @@ where
     /// # Errors
     ///
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota; that is not counted either.
-    pub fn allow_n_waiting_with<Q>(
-        &self,
-        hash: u64,
-        key: &Q,
-        own: impl Fn(&Q) -> K,
-        cost: NonZeroU32,
-    ) -> Result<Decision, CostExceedsBurst>
+    pub fn allow_n_waiting_with<Q>(&self, hash: u64, key: &Q, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
-        self.decide_waiting(|_| hash, key, own, cost, None)
+        self.decide_waiting(|_| hash, key, cost, None)
     }
 
     /// The same for one who has been waiting since `since`. The key is hashed anew: the limiter may have been reseeded.
     pub(super) fn allow_since<Q>(
         &self,
         key: &Q,
-        own: impl Fn(&Q) -> K,
         cost: NonZeroU32,
         since: Option<Instant>,
     ) -> Result<Decision, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        self.decide_waiting(|limiter| limiter.hash(key), key, own, cost, since)
+        self.decide_waiting(|limiter| limiter.hash(key), key, cost, since)
     }
 
     /// Asks now, for a key whose hash `hash` finds.
     #[inline]
     fn decide_now<Q, R>(
         &self,
-        hash: impl Fn(&RateLimiterIn<K, A, S, H>) -> u64,
+        hash: impl Fn(&RateLimiterIn<K, A, S, H, P>) -> u64,
         key: &Q,
-        own: impl Fn(&Q) -> K,
         cost: NonZeroU32,
-        told: impl Fn(Result<Decision, CostExceedsBurst>, &A, Option<&A::State>, Instant) -> R,
+        told: impl Fn(Result<Decision, CostExceedsBurst>, &A, State<'_, A>, Instant) -> R,
     ) -> R
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
-        self.outside(key, own, |limiter, own, left| {
+        self.outside(key, |limiter, name| {
             let request = Request { hash: hash(limiter), key, cost, since: None };
-            limiter.decide(request, |_| own.take(), |key, _| left.push(key), || self.timer().now(), &told)
+            limiter.decide(request, name, || self.timer().now(), &told)
         })
     }
 
     /// Asks at a time that was read before.
     #[inline]
-    fn decide_at<Q>(
-        &self,
-        hash: impl Fn(&RateLimiterIn<K, A, S, H>) -> u64,
-        key: &Q,
-        own: impl Fn(&Q) -> K,
-        now: Instant,
-    ) -> Decision
+    fn decide_at<Q>(&self, hash: impl Fn(&RateLimiterIn<K, A, S, H, P>) -> u64, key: &Q, now: Instant) -> Decision
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
-        let decision = self.outside(key, own, |limiter, own, left| {
+        let decision = self.outside(key, |limiter, name| {
             let now = limiter.on_time(now, || self.timer().now());
             let request = Request { hash: hash(limiter), key, cost: ONE, since: None };
-            limiter.decide(request, |_| own.take(), |key, _| left.push(key), || now, plain)
+            limiter.decide(request, name, || now, plain)
         });
         decision.unwrap_or(Decision::Deny { retry_at: Instant::MAX })
     }
@@ -255,52 +232,43 @@ where
     /// Asks now for one who waits, perhaps since then.
     fn decide_waiting<Q>(
         &self,
-        hash: impl Fn(&RateLimiterIn<K, A, S, H>) -> u64,
+        hash: impl Fn(&RateLimiterIn<K, A, S, H, P>) -> u64,
         key: &Q,
-        own: impl Fn(&Q) -> K,
         cost: NonZeroU32,
         since: Option<Instant>,
     ) -> Result<Decision, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
-        self.outside(key, own, |limiter, own, left| {
+        self.outside(key, |limiter, name| {
             limiter.waiting(|limiter| {
                 let request = Request { hash: hash(limiter), key, cost, since };
-                limiter.decide(request, |_| own.take(), |key, _| left.push(key), || self.timer().now(), plain)
+                limiter.decide(request, name, || self.timer().now(), plain)
             })
         })
     }
 
-    /// Asks in the lock, but makes and drops keys outside: their `Clone` and `Drop` are the user's, and may come here.
+    /// Asks in the lock. Where keys are kept, they are made and dropped outside: their `Clone` and `Drop` are the user's,
+    /// and may come here.
     ///
-    /// `ask` is asked again, with a key to take, if it had none and wanted one.
+    /// `ask` is asked again, with a name to take, if it had none and wanted one.
     #[inline]
-    fn outside<Q: ?Sized, R>(
+    fn outside<Q, R>(
         &self,
         key: &Q,
-        own: impl Fn(&Q) -> K,
-        ask: impl Fn(&mut RateLimiterIn<K, A, S, H>, &mut Option<K>, &mut Left<K>) -> Option<R>,
-    ) -> R {
-        let mut owned = None;
-        let mut left = Left([None, None]);
+        ask: impl Fn(&mut RateLimiterIn<K, A, S, H, P>, &mut Option<P::Name>) -> Option<R>,
+    ) -> R
+    where
+        P: Names<K, Q>,
+        Q: ?Sized,
+    {
+        let mut name = P::ALL;
         loop {
-            if let Some(told) = self.with_lock(|limiter| ask(limiter, &mut owned, &mut left)) {
+            if let Some(told) = self.with_lock(|limiter| ask(limiter, &mut name)) {
                 return told;
             }
-            owned = Some(own(key));
-        }
-    }
-}
-
-/// Keys that left the table in one call: the one whose entry was reused, and that of a newcomer who was denied.
-struct Left<K>([Option<K>; 2]);
-
-impl<K> Left<K> {
-    fn push(&mut self, key: K) {
-        if let Some(free) = self.0.iter_mut().find(|left| left.is_none()) {
-            *free = Some(key);
+            name = Some(P::name(key));
         }
     }
 }

@@ -1,12 +1,15 @@
 //! Decisions for one key.
 
 use core::{
-    borrow::Borrow,
     hash::{BuildHasher, Hash},
     num::NonZeroU32,
 };
 
-use super::{CostExceedsBurst, Decision, ONE, OnFull, Quota, RateLimiterIn, RateLimiterStats, Verdict, room::Place};
+use super::{
+    CostExceedsBurst, Decision, Held, Names, Naming, ONE, Quota, RateLimiterIn, Verdict,
+    lines::print_of,
+    newcomer::{Arrival, Beyond},
+};
 use crate::foundation::{
     storage::Storage,
     time::{Instant, Span},
@@ -24,13 +27,17 @@ pub(super) struct Request<'a, Q: ?Sized> {
     pub(super) since: Option<Instant>,
 }
 
-impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, H> {
+/// What a decision is told by: the quota, the state that it left, if there is one, and the time.
+pub(super) type State<'a, A> = Option<(Instant, Held<'a, A>)>;
+
+impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     /// Decides a request of `key`, and counts it if it is allowed.
-    pub fn allow(&mut self, key: &K, now: Instant) -> Decision
+    pub fn allow<Q>(&mut self, key: &Q, now: Instant) -> Decision
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        self.allow_with(self.hash(key), key, K::clone, || now)
+        self.allow_with(self.hash(key), key, || now)
     }
 
     /// Decides a request that counts `cost` times, all or nothing.
@@ -53,11 +60,12 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// # Errors
     ///
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota; no quota changed, and it counts as denied.
-    pub fn allow_n(&mut self, key: &K, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst>
+    pub fn allow_n<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst>
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        self.allow_n_with(self.hash(key), key, K::clone, cost, || now)
+        self.allow_n_with(self.hash(key), key, cost, || now)
     }
 
     /// [`allow_n`](Self::allow_n) with all that a client is told, decided in one step.
@@ -78,13 +86,15 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// # Errors
     ///
     /// As for `allow_n`.
-    pub fn allow_verdict(&mut self, key: &K, cost: NonZeroU32, now: Instant) -> Result<Verdict, CostExceedsBurst>
+    pub fn allow_verdict<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> Result<Verdict, CostExceedsBurst>
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        let request = Request { hash: self.hash(key), key, cost, since: None };
-        let verdict = self.decide(request, |key| Some(key.clone()), |_, _| (), || now, Verdict::of);
-        // It had a key, so there is a verdict.
+        let hash = self.hash(key);
+        let request = Request { hash, key, cost, since: None };
+        let verdict = self.decide(request, &mut self.name(hash, key), || now, Verdict::of);
+        // It had a name, so there is a verdict.
         verdict.unwrap_or(Err(CostExceedsBurst { limit: 0 }))
     }
 
@@ -93,35 +103,29 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// # Errors
     ///
     /// As for `allow_n`.
-    pub fn allow_n_waiting(&mut self, key: &K, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst>
+    pub fn allow_n_waiting<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst>
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.waiting(|limiter| limiter.allow_n(key, cost, now))
     }
 
-    /// [`allow`](Self::allow) for a borrowed form of the key, for adapters that have hashed it already.
+    /// [`allow`](Self::allow) for adapters that have hashed the key already.
     ///
-    /// `hash` is what this limiter's [`hash`](Self::hash) returns; `own` makes the key of a new entry. `now` is asked for
-    /// when the key was looked up: where a processor reads its counter only after all that it loads, reading it first
-    /// would make the look-up wait.
+    /// `hash` is what this limiter's [`hash`](Self::hash) returns. `now` is asked for when the key was looked up: where a
+    /// processor reads its counter only after all that it loads, reading it first would make the look-up wait.
     #[inline]
-    pub fn allow_with<Q>(
-        &mut self,
-        hash: u64,
-        key: &Q,
-        own: impl FnOnce(&Q) -> K,
-        now: impl FnOnce() -> Instant,
-    ) -> Decision
+    pub fn allow_with<Q>(&mut self, hash: u64, key: &Q, now: impl FnOnce() -> Instant) -> Decision
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
         // One fits every quota, or the quota is zero and denies: `CostExceedsBurst` cannot occur.
-        self.allow_n_with(hash, key, own, ONE, now).unwrap_or(Decision::Deny { retry_at: Instant::MAX })
+        self.allow_n_with(hash, key, ONE, now).unwrap_or(Decision::Deny { retry_at: Instant::MAX })
     }
 
-    /// [`allow_n`](Self::allow_n) for a borrowed form of the key; see [`allow_with`](Self::allow_with).
+    /// [`allow_n`](Self::allow_n) for adapters that have hashed the key already; see [`allow_with`](Self::allow_with).
     ///
     /// # Errors
     ///
@@ -130,68 +134,95 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         &mut self,
         hash: u64,
         key: &Q,
-        own: impl FnOnce(&Q) -> K,
         cost: NonZeroU32,
         now: impl FnOnce() -> Instant,
     ) -> Result<Decision, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
         let request = Request { hash, key, cost, since: None };
-        let decision = self.decide(request, |key| Some(own(key)), |_, _| (), now, plain);
+        let decision = self.decide(request, &mut self.name(hash, key), now, plain);
         decision.unwrap_or(Ok(Decision::Deny { retry_at: Instant::MAX }))
     }
 
-    /// Decides a request, and tells of it what `told` makes of the decision and the state that made it.
+    /// Decides a request, and tells of it what `told` makes of the decision and the state that it left.
     ///
-    /// `own` makes the key of a new entry. If it has none, there is no decision, and nothing has changed: whoever holds a
-    /// lock makes the key outside, and asks again. For the same reason a key that leaves the table goes to `gone`.
+    /// `name` is what is kept of a key that gets an entry. If it takes one and there is no name, there is no decision, and
+    /// nothing has changed: whoever holds a lock makes the name outside, and asks again. For the same reason the name
+    /// that leaves the table takes its place.
     #[inline]
     pub(super) fn decide<Q, R>(
         &mut self,
         Request { hash, key, cost, since }: Request<'_, Q>,
-        own: impl FnOnce(&Q) -> Option<K>,
-        mut gone: impl FnMut(K, A::State),
+        name: &mut Option<P::Name>,
         now: impl FnOnce() -> Instant,
-        told: impl FnOnce(Result<Decision, CostExceedsBurst>, &A, Option<&A::State>, Instant) -> R,
+        told: impl FnOnce(Result<Decision, CostExceedsBurst>, &A, State<'_, A>, Instant) -> R,
     ) -> Option<R>
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
-        let known = self.table.find(hash, key);
+        let known = self.find(hash, key);
         let now = now();
         self.observe(now);
-        let place = match known {
-            Some(slot) => Place::Known(slot),
-            None => self.place_for_new(hash, key, own, &mut gone, cost, now)?,
-        };
         let since = since.map_or(now, |since| since.max(now.before(LATE)).min(now));
-        let mut state = match place {
-            Place::Known(slot) | Place::New(slot) => self.table.get_mut(slot),
-            Place::Shared(_) => Some(&mut self.overflow),
-            Place::Nowhere(_) => None,
+        let entry = known.and_then(|slot| {
+            let entry = self.lines.get_mut(slot)?;
+            Some((slot, entry, self.beside.as_mut().get_mut(slot)?))
+        });
+        let Some((slot, entry, beside)) = entry else {
+            let answer = self.newcomer(Arrival { print: print_of(hash), cost, since, now }, name)?;
+            self.count(answer.decision);
+            let mut state = answer.state;
+            let state = state.as_mut().map(|(idle_at, count)| (*idle_at, Held::Cell(count)));
+            return Some(told(answer.decision, &self.quota, state, answer.now));
         };
-        let decision = match (&mut state, place) {
-            (Some(state), Place::Shared(idle_at)) => {
-                self.quota.allow_since(state, cost, since, now).map(|it| it.no_later_than(idle_at))
-            }
-            (Some(state), _) => self.quota.allow_since(state, cost, since, now),
-            (None, Place::Nowhere(refusal)) => refusal,
-            (None, _) => Ok(Decision::Deny { retry_at: Instant::MAX }),
+        let before = entry.idle_at();
+        let (decision, idle_at) = match self.quota.allow(before, Held::Entry(beside), cost, since, now) {
+            Ok((decision, idle_at)) => (Ok(decision), idle_at),
+            Err(error) => (Err(error), before),
         };
-        let told = told(decision, &self.quota, state.as_deref(), now);
+        entry.set_idle_at(idle_at);
+        if self.has_debts
+            && before <= now
+            && let Some(debt) = self.debts.as_mut().get_mut(slot)
+        {
+            *debt = 0;
+        }
+        let told = told(decision, &self.quota, Some((idle_at, Held::Entry(beside))), now);
+        self.count(decision);
+        Some(told)
+    }
+
+    /// What is kept of a key that may get an entry now.
+    pub(super) fn name<Q>(&self, hash: u64, key: &Q) -> Option<P::Name>
+    where
+        P: Names<K, Q>,
+        Q: ?Sized,
+    {
+        if P::ALL.is_some() || self.find(hash, key).is_some() { P::ALL } else { Some(P::name(key)) }
+    }
+
+    /// The slot of a key.
+    #[inline]
+    pub(super) fn find<Q>(&self, hash: u64, key: &Q) -> Option<usize>
+    where
+        P: Names<K, Q>,
+        Q: ?Sized,
+    {
+        let names = self.names.as_ref();
+        let is = |slot: usize| P::ALL.is_some() || names.get(slot).is_some_and(|name| P::is(name, key));
+        self.lines.find(print_of(hash), is)
+    }
+
+    #[inline]
+    fn count(&mut self, decision: Result<Decision, CostExceedsBurst>) {
         if decision == Ok(Decision::Allow) {
             self.stats.allowed = self.stats.allowed.saturating_add(1);
         } else {
             self.stats.denied = self.stats.denied.saturating_add(1);
-            // A denied newcomer takes no entry: it would be an idle one.
-            if let Place::New(slot) = place {
-                self.forget(slot, gone);
-            }
         }
-        Some(told)
     }
 
     /// Asks for somebody who waits: what is not allowed leaves no trace in the counts.
@@ -199,7 +230,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         let before = self.stats;
         let answer = ask(self);
         if self.stats.allowed == before.allowed {
-            self.stats = RateLimiterStats { reused: self.stats.reused, ..before };
+            self.stats = before;
         }
         answer
     }
@@ -207,8 +238,8 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// Decides a request of `key` as [`allow`](Self::allow) would, and counts nothing.
     pub fn check<Q>(&mut self, key: &Q, now: Instant) -> Decision
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.check_n(key, ONE, now).unwrap_or(Decision::Deny { retry_at: Instant::MAX })
     }
@@ -220,8 +251,8 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
     pub fn check_n<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.ask(key, cost, now, plain)
     }
@@ -233,8 +264,8 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// As for `check_n`.
     pub fn check_verdict<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> Result<Verdict, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.ask(key, cost, now, Verdict::of)
     }
@@ -242,19 +273,23 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// How much `key` could do at once.
     pub fn remaining<Q>(&mut self, key: &Q, now: Instant) -> u32
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, state, _| state.map_or(0, |state| quota.remaining(state, now)))
+        self.look(key, now, |quota, state, _, now, _| {
+            state.map_or(0, |(idle_at, held)| quota.remaining(idle_at, held, now))
+        })
     }
 
     /// When `key` has its whole quota again if it does nothing until then.
     pub fn reset_at<Q>(&mut self, key: &Q, now: Instant) -> Instant
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, state, idle_at| state.map_or(idle_at, |state| quota.reset_at(state, now)))
+        self.look(key, now, |quota, state, room_at, now, _| {
+            state.map_or(room_at, |(idle_at, _)| idle_at.later(now).earlier(quota.latest(now)))
+        })
     }
 
     /// Gives back `cost` that was allowed and not used; false, and nothing given, if `key` has no entry of its own.
@@ -263,57 +298,51 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
     /// refund soon, as long as the request counts.
     pub fn refund<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> bool
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.observe(now);
-        let slot = self.table.find(self.table.hash(key), key);
-        let Some(state) = slot.and_then(|slot| self.table.get_mut(slot)) else { return false };
-        self.quota.refund(state, cost, now);
+        let Some(slot) = self.find(self.hash(key), key) else { return false };
+        let (Some(entry), Some(beside)) = (self.lines.get_mut(slot), self.beside.as_mut().get_mut(slot)) else {
+            return false;
+        };
+        entry.set_idle_at(self.quota.refund(entry.idle_at(), Held::Entry(beside), cost, now));
         self.stats.refunded = self.stats.refunded.saturating_add(1);
         true
     }
 
-    /// Forgets what `key` has used, so that it has its whole quota again, and hands its key back; `None` if it has no
-    /// entry of its own.
-    pub fn reset<Q>(&mut self, key: &Q) -> Option<K>
+    /// Forgets what `key` has used, so that it has its whole quota again; false if it has no entry of its own.
+    pub fn reset<Q>(&mut self, key: &Q, now: Instant) -> bool
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        let slot = self.table.find(self.table.hash(key), key)?;
-        self.table.remove(slot).map(|(key, _)| key)
+        self.forget(key, now).is_some()
     }
 
-    /// Forgets every idle entry, and tells how many; never needed, since a full table does it by itself. O(capacity).
-    pub fn cleanup(&mut self, now: Instant) -> usize {
-        self.cleanup_with(now, |_, _| ())
-    }
-
-    /// [`cleanup`](Self::cleanup) that hands what goes to `gone`: whoever holds a lock drops it outside.
-    pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K, A::State)) -> usize {
-        self.observe_all(now);
-        let before = self.len();
-        for slot in 0..self.table.slots() {
-            if self.table.get(slot).is_some_and(|(_, state)| self.quota.is_idle(state, now)) {
-                self.forget(slot, &mut gone);
-            }
+    /// [`reset`](Self::reset) that hands out what was kept of the key, if it goes.
+    pub(super) fn forget<Q>(&mut self, key: &Q, now: Instant) -> Option<Option<P::Name>>
+    where
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
+    {
+        self.observe(now);
+        let hash = self.hash(key);
+        let slot = self.find(hash, key)?;
+        if self.ledger.owed(print_of(hash), now).0 <= now {
+            return Some(self.vacate(slot));
         }
-        before.saturating_sub(self.len())
+        // Without an entry it would start with what the ledger says.
+        if let (Some(entry), Some(beside)) = (self.lines.get_mut(slot), self.beside.as_mut().get_mut(slot)) {
+            entry.set_idle_at(Instant::ZERO);
+            self.quota.resume(Instant::ZERO, A::NOTHING, beside);
+        }
+        Some(None)
     }
 
     /// The hash of a key, as [`allow_with`](Self::allow_with) wants it.
-    pub fn hash<Q>(&self, key: &Q) -> u64
-    where
-        K: Borrow<Q>,
-        Q: Hash + ?Sized,
-    {
-        self.table.hash(key)
-    }
-
-    /// Replaces the hash's secret and keeps every entry. O(capacity).
-    pub fn reseed(&mut self, hasher: H) {
-        self.table.rehash(hasher);
+    pub fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
+        self.hasher.hash_one(key)
     }
 
     /// What `told` makes of the decision for a request that is not made.
@@ -322,53 +351,55 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         key: &Q,
         cost: NonZeroU32,
         now: Instant,
-        told: impl FnOnce(Result<Decision, CostExceedsBurst>, &A, Option<&A::State>, Instant) -> R,
+        told: impl FnOnce(Result<Decision, CostExceedsBurst>, &A, State<'_, A>, Instant) -> R,
     ) -> R
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, state, idle_at| {
-            let decision = match state {
-                Some(state) => quota.check(state, cost, now).map(|decision| decision.no_later_than(idle_at)),
-                None if cost.get() > quota.limit() && quota.limit() > 0 => {
-                    Err(CostExceedsBurst { limit: quota.limit() })
-                }
-                None => Ok(Decision::Deny { retry_at: idle_at }),
+        self.look(key, now, |quota, mut state, room_at, now, beyond| {
+            let decision = match &mut state {
+                Some((idle_at, held)) => quota.check(*idle_at, held.again(), cost, now),
+                None if cost.get() > quota.limit() => Err(CostExceedsBurst { limit: quota.limit() }),
+                None => Ok(Decision::Deny { retry_at: room_at }),
             };
-            told(decision, quota, state, now)
+            let is_allowed = beyond == Beyond::All || beyond == Beyond::One && cost == ONE;
+            told(if is_allowed { decision.map(|_| Decision::Allow) } else { decision }, quota, state, now)
         })
     }
 
-    /// Looks at the state that decides for `key`, if there is one, and at when there is an entry for it, if it has none. If
-    /// the clock has stepped back, the state is cut to what there can be: what is told of it must come true.
+    /// Looks at the state that decides for `key`, and if there is none, at when there is an entry for it; at the time; and
+    /// at what is allowed beyond that state. If the clock has stepped back, the state is cut to what there can be: what is
+    /// told of it must come true.
     pub(super) fn look<Q, R>(
         &mut self,
         key: &Q,
         now: Instant,
-        told: impl FnOnce(&A, Option<&A::State>, Instant) -> R,
+        told: impl FnOnce(&A, State<'_, A>, Instant, Instant, Beyond) -> R,
     ) -> R
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.observe(now);
-        let hash = self.table.hash(key);
-        let known = self.table.find(hash, key);
-        let mut idle_at = Instant::MAX;
-        if known.is_none() {
-            // Under a quota of zero an entry would not help.
-            let is_full = self.table.is_full() && self.quota.limit() > 0;
-            let taken = if is_full { self.find_idle(hash, now).idle.err() } else { None };
-            match (taken, self.on_full) {
-                (None, _) => return told(&self.quota, Some(&A::IDLE), idle_at),
-                (Some(at), OnFull::Deny) => return told(&self.quota, None, at),
-                (Some(at), OnFull::Share) => idle_at = at,
-            }
+        let hash = self.hash(key);
+        let known = self.find(hash, key);
+        if let Some((entry, beside)) =
+            known.and_then(|slot| self.lines.get_mut(slot).zip(self.beside.as_mut().get_mut(slot)))
+        {
+            entry.set_idle_at(entry.idle_at().earlier(self.quota.latest(now)));
+            self.quota.mend(Held::Entry(beside), now);
+            let state = Some((entry.idle_at(), Held::Entry(beside)));
+            return told(&self.quota, state, Instant::MAX, now, Beyond::Nothing);
         }
-        let state = known.and_then(|slot| self.table.get_mut(slot)).unwrap_or(&mut self.overflow);
-        self.quota.mend(state, now);
-        told(&self.quota, Some(state), idle_at)
+        match self.start(print_of(hash), now) {
+            (Ok((idle_at, mut count)), beyond) => {
+                // As for who asks.
+                let now = if now < idle_at { now.later(self.latest) } else { now };
+                told(&self.quota, Some((idle_at, Held::Cell(&mut count))), Instant::MAX, now, beyond)
+            }
+            (Err(room_at), beyond) => told(&self.quota, None, room_at, now, beyond),
+        }
     }
 }
 
@@ -376,7 +407,7 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
 pub(super) const fn plain<A: Quota>(
     decision: Result<Decision, CostExceedsBurst>,
     _: &A,
-    _: Option<&A::State>,
+    _: State<'_, A>,
     _: Instant,
 ) -> Result<Decision, CostExceedsBurst> {
     decision

@@ -2,8 +2,8 @@
 
 use core::{num::NonZeroU32, time::Duration};
 
-use super::{CostExceedsBurst, Decision, Quota};
-use crate::foundation::time::{Halves, Instant, Span};
+use super::{CostExceedsBurst, Decision, Held, ONE, Quota};
+use crate::foundation::time::{Instant, Span};
 
 /// A token bucket by the generic cell rate algorithm (GCRA): a sustained rate and a burst, 8 bytes a key.
 ///
@@ -21,7 +21,7 @@ use crate::foundation::time::{Halves, Instant, Span};
 /// A rate or a burst of zero denies everything. An interval of zero, as in `Gcra::every(Duration::ZERO)`, allows
 /// everything: it is unlimited, and counts nothing.
 ///
-/// The state is the instant at which the quota is whole again. A request of size `n` moves it `n` intervals on, and is
+/// All that is kept is the instant at which the quota is whole again. A request of size `n` moves it `n` intervals on, and is
 /// allowed if it then lies at most `burst` intervals ahead. Source: ITU-T I.371, "virtual scheduling".
 ///
 /// # Waiting
@@ -126,8 +126,11 @@ impl Gcra {
         if state.as_nanos() < now.as_nanos() { now } else { state.earlier(now.after(self.tolerance)) }
     }
 
-    /// The decision on a request that has been waiting since `since`.
-    fn decide(
+    /// One step: the decision on a request that has been waiting since `since`, and when the quota is whole then.
+    // On a microcontroller once: it is called where a key is known, and where it is not.
+    #[cfg_attr(target_pointer_width = "64", inline)]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    const fn step(
         &self,
         state: Instant,
         cost: NonZeroU32,
@@ -141,95 +144,117 @@ impl Gcra {
                 Err(CostExceedsBurst { limit: self.burst })
             };
         }
-        let whole_at =
-            if state.as_nanos() < since.as_nanos() { since } else { state.earlier(now.after(self.tolerance)) };
-        let moved = whole_at.after(self.interval.times(u64::from(cost.get())));
+        let last = now.after(self.tolerance);
+        let whole_at = if state.as_nanos() < since.as_nanos() { since } else { state.earlier(last) };
+        let moved = whole_at.after(self.interval.times(cost.get() as u64));
         // At the end of time sums saturate, and what saturated must not pass.
-        if moved <= now.after(self.tolerance) && (moved < Instant::MAX || self.interval.is_zero()) {
+        if moved.as_nanos() <= last.as_nanos()
+            && (moved.as_nanos() < Instant::MAX.as_nanos() || self.interval.is_zero())
+        {
             Ok((Decision::Allow, moved))
         } else {
-            let retry_at = if moved == Instant::MAX { moved } else { moved.before(self.tolerance) };
+            let retry_at =
+                if moved.as_nanos() == Instant::MAX.as_nanos() { moved } else { moved.before(self.tolerance) };
             // Denials count nothing, but the bound on a clock that stepped back must stay.
             Ok((Decision::Deny { retry_at }, whole_at))
         }
     }
+
+    /// The debt without what an entry owed when it came.
+    const fn own(state: Instant, debt: u32) -> Instant {
+        state.before(Span::from_nanos((debt as u64) << TICK))
+    }
 }
 
-impl Quota for Gcra {
-    type State = GcraState;
+/// Debts that entries came with are kept in units of two to the power of this many nanoseconds: a millisecond.
+const TICK: u32 = 20;
 
-    const IDLE: GcraState = GcraState(Halves::ZERO);
+impl Quota for Gcra {
+    type Beside = ();
+    type Count = ();
+
+    const IDLE: () = ();
+    const NOTHING: () = ();
 
     fn limit(&self) -> u32 {
         self.burst
     }
 
-    fn allow(&self, state: &mut GcraState, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
-        self.allow_since(state, cost, now, now)
+    fn latest(&self, now: Instant) -> Instant {
+        now.after(self.tolerance)
     }
 
-    fn allow_since(
+    fn allow(
         &self,
-        state: &mut GcraState,
+        state: Instant,
+        _: Held<'_, Self>,
         cost: NonZeroU32,
         since: Instant,
         now: Instant,
+    ) -> Result<(Decision, Instant), CostExceedsBurst> {
+        self.step(state, cost, since, now)
+    }
+
+    fn check(
+        &self,
+        state: Instant,
+        _: Held<'_, Self>,
+        cost: NonZeroU32,
+        now: Instant,
     ) -> Result<Decision, CostExceedsBurst> {
-        let (decision, moved) = self.decide(state.0.get(), cost, since, now)?;
-        state.0 = Halves::new(moved);
-        Ok(decision)
+        self.step(state, cost, now, now).map(|(decision, _)| decision)
     }
 
     fn ready_at(
         &self,
-        state: &GcraState,
+        state: Instant,
+        held: Held<'_, Self>,
         ahead: u32,
         cost: NonZeroU32,
         now: Instant,
     ) -> Result<Instant, CostExceedsBurst> {
-        let Decision::Deny { retry_at } = self.check(state, cost, now)? else {
-            let before = self.whole_at(state.0.get(), now).after(self.interval.times(u64::from(ahead)));
+        let Decision::Deny { retry_at } = self.check(state, held, cost, now)? else {
+            let before = self.whole_at(state, now).after(self.interval.times(u64::from(ahead)));
             let moved = before.after(self.interval.times(u64::from(cost.get())));
             return Ok(moved.before(self.tolerance).max(now));
         };
         Ok(retry_at.after(self.interval.times(u64::from(ahead))))
     }
 
-    fn check(&self, state: &GcraState, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
-        self.decide(state.0.get(), cost, now, now).map(|(decision, _)| decision)
-    }
-
-    fn refund(&self, state: &mut GcraState, cost: NonZeroU32, now: Instant) {
-        let whole_at = self.whole_at(state.0.get(), now).before(self.interval.times(u64::from(cost.get())));
-        state.0 = Halves::new(whole_at);
-    }
-
-    fn mend(&self, state: &mut GcraState, now: Instant) {
-        state.0 = Halves::new(state.0.get().earlier(now.after(self.tolerance)));
+    fn refund(&self, state: Instant, _: Held<'_, Self>, cost: NonZeroU32, now: Instant) -> Instant {
+        self.whole_at(state, now).before(self.interval.times(u64::from(cost.get())))
     }
 
     /// What has to be paid back, in requests of the new interval, rounded up to a nanosecond and cut to the new burst.
-    fn carry_over(&self, former: &Self, state: &mut GcraState, now: Instant) {
-        let owed = former.whole_at(state.0.get(), now).since(now);
-        let owed = owed.scaled_up(former.unit(), self.unit()).shorter(self.tolerance);
-        state.0 = Halves::new(now.after(owed));
+    fn carry_over(&self, former: &Self, state: Instant, _: Held<'_, Self>, now: Instant) -> Instant {
+        let owed = former.whole_at(state, now).since(now);
+        now.after(owed.scaled_up(former.unit(), self.unit()).shorter(self.tolerance))
     }
 
-    fn remaining(&self, state: &GcraState, now: Instant) -> u32 {
-        // The end of time is out of reach, as in `decide`.
+    fn remaining(&self, state: Instant, _: Held<'_, Self>, now: Instant) -> u32 {
+        // The end of time is out of reach, as in `step`.
         let latest = now.after(self.tolerance).earlier(Instant::MAX.before(Span::from_nanos(1)));
-        let room = latest.since(self.whole_at(state.0.get(), now)).as_nanos();
+        let room = latest.since(self.whole_at(state, now)).as_nanos();
         // Rounded down: a request that is partly given back cannot be made again yet. An interval of zero costs nothing.
         let left = room.checked_div(self.interval.as_nanos()).and_then(|left| u32::try_from(left).ok());
         left.unwrap_or(self.burst).min(self.burst)
     }
 
-    fn reset_at(&self, state: &GcraState, now: Instant) -> Instant {
-        self.whole_at(state.0.get(), now)
+    fn settle(&self, _: Instant, (): &(), (): &mut (), _: Instant) {}
+
+    fn resume(&self, _: Instant, (): (), (): &mut ()) {}
+
+    fn all_but_one(&self, now: Instant) -> (Instant, ()) {
+        (now.after(self.tolerance).before(self.interval), ())
+    }
+
+    fn own_use(&self, state: Instant, (): &(), debt: u32, now: Instant) -> Option<u64> {
+        let own = Self::own(state, debt);
+        let is_used_up = self.step(own, ONE, now, now).is_ok_and(|(decision, _)| !decision.is_allowed());
+        if is_used_up { None } else { Some(own.as_nanos()) }
+    }
+
+    fn debt(&self, state: Instant, (): (), now: Instant) -> u32 {
+        u32::try_from(state.since(now).as_nanos() >> TICK).unwrap_or(u32::MAX)
     }
 }
-
-/// What [`Gcra`] keeps for one key: the instant at which its quota is whole again.
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[derive(Clone, Copy, Debug)]
-pub struct GcraState(Halves);

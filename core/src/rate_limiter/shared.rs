@@ -1,12 +1,11 @@
 //! The limiter behind a lock: the same calls without `now`.
 
 use core::{
-    borrow::Borrow,
     hash::{BuildHasher, Hash},
     num::NonZeroU32,
 };
 
-use super::{Decision, Quota, RateLimiterIn, RateLimiterStats};
+use super::{Decision, Names, Naming, Quota, RateLimiterIn, RateLimiterStats};
 use crate::foundation::{
     shared::{Clock, Lock, Shared},
     storage::Storage,
@@ -14,20 +13,20 @@ use crate::foundation::{
     wait_list::WaitList,
 };
 
-impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
+impl<K, A, S, H, P, L, T> Shared<RateLimiterIn<K, A, S, H, P>, L, T>
 where
-    K: Eq + Hash,
     A: Quota,
     S: Storage,
     H: BuildHasher,
-    L: Lock<Target = RateLimiterIn<K, A, S, H>>,
+    P: Naming<K>,
+    L: Lock<Target = RateLimiterIn<K, A, S, H, P>>,
     T: Clock,
 {
     /// [`RateLimiterIn::check`] now.
     pub fn check<Q>(&self, key: &Q) -> Decision
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.with(|limiter, now| limiter.check(key, now))
     }
@@ -35,8 +34,8 @@ where
     /// [`RateLimiterIn::remaining`] now.
     pub fn remaining<Q>(&self, key: &Q) -> u32
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.with(|limiter, now| limiter.remaining(key, now))
     }
@@ -44,8 +43,8 @@ where
     /// [`RateLimiterIn::reset_at`] now.
     pub fn reset_at<Q>(&self, key: &Q) -> Instant
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.with(|limiter, now| limiter.reset_at(key, now))
     }
@@ -54,8 +53,8 @@ where
     /// [`refund_and_wake`](Self::refund_and_wake) tells them at once.
     pub fn refund<Q>(&self, key: &Q, cost: NonZeroU32) -> bool
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.with(|limiter, now| limiter.refund(key, cost, now))
     }
@@ -68,8 +67,8 @@ where
         queue: &impl Lock<Target = WaitList<W>>,
     ) -> bool
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let (hash, is_given) = self.with(|limiter, now| (limiter.hash(key), limiter.refund(key, cost, now)));
         if is_given {
@@ -87,8 +86,8 @@ where
     /// [`reset`](Self::reset), for a limiter whose waiters are in `queue`: those who wait for `key` go on.
     pub fn reset_and_wake<Q, const W: usize>(&self, key: &Q, queue: &impl Lock<Target = WaitList<W>>) -> bool
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let is_reset = self.reset(key);
         if is_reset {

@@ -89,7 +89,7 @@ fn what_is_left_can_be_told_and_given_back() {
 }
 
 #[test]
-fn a_limiter_that_is_reseeded_while_somebody_waits_keeps_one_entry_for_its_key() {
+fn who_waits_while_a_limiter_is_reseeded_goes_on_and_takes_one_entry() {
     let timer = VirtualTimer::default();
     let limiter = Shared::new(RefCell::new(Limiter::new(SlidingLog::per_second())), timer.clone());
     let queue = RefCell::new(WaitList::<2>::new());
@@ -98,9 +98,7 @@ fn a_limiter_that_is_reseeded_while_somebody_waits_keeps_one_entry_for_its_key()
     let mut cx = Context::from_waker(Waker::noop());
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
     limiter.with_lock(|limiter| limiter.reseed(crate::foundation::hash::HashSeed::new(1, 2)));
-    timer.advance(Duration::from_millis(999));
-    assert!(waiting.as_mut().poll(&mut cx).is_pending());
-    timer.advance(Duration::from_millis(1));
+    timer.advance(Duration::from_millis(1_000));
     assert!(waiting.as_mut().poll(&mut cx).is_ready());
     assert_eq!((limiter.with_lock(|limiter| limiter.len()), limiter.remaining(&'a')), (1, 0));
 }
@@ -160,17 +158,17 @@ fn every_call_does_what_the_machine_does() {
         assert_eq!(limiter.allow_verdict(&'a', one), machine.allow_verdict(&'a', one, now));
         assert_eq!(limiter.check_verdict(&'a', two), machine.check_verdict(&'a', two, now));
         assert_eq!(limiter.check_n(&'a', two), machine.check_n(&'a', two, now));
-        assert_eq!(limiter.allow_with(b, &'b', char::clone), machine.allow(&'b', now));
-        assert_eq!(limiter.allow_n_with(b, &'b', char::clone, two), machine.allow_n(&'b', two, now));
+        assert_eq!(limiter.allow_with(b, &'b'), machine.allow(&'b', now));
+        assert_eq!(limiter.allow_n_with(b, &'b', two), machine.allow_n(&'b', two, now));
         assert_eq!(limiter.allow_at(&'c', now), machine.allow(&'c', now));
-        assert_eq!(limiter.allow_at_with(c, &'c', char::clone, now), machine.allow(&'c', now));
-        assert_eq!(limiter.allow_verdict_with(d, &'d', char::clone, one), machine.allow_verdict(&'d', one, now));
+        assert_eq!(limiter.allow_at_with(c, &'c', now), machine.allow(&'c', now));
+        assert_eq!(limiter.allow_verdict_with(d, &'d', one), machine.allow_verdict(&'d', one, now));
         assert_eq!(limiter.reset_at(&'a'), machine.reset_at(&'a', now));
         assert_eq!(limiter.refund_and_wake(&'a', one, &queue), machine.refund(&'a', one, now));
         assert_eq!(limiter.refund_and_wake(&'x', one, &queue), machine.refund(&'x', one, now));
     }
     assert_eq!(limiter.stats(), machine.stats());
-    assert_eq!(limiter.allow_n_waiting_with(a, &'a', char::clone, one), machine.allow_n(&'a', one, now));
+    assert_eq!(limiter.allow_n_waiting_with(a, &'a', one), machine.allow_n(&'a', one, now));
     limiter.set_quota_and_wake(crate::rate_limiter::Gcra::per_second(8), &queue);
     machine.set_quota(crate::rate_limiter::Gcra::per_second(8), now);
     assert_eq!(limiter.remaining(&'a'), machine.remaining(&'a', now));
@@ -183,16 +181,14 @@ fn what_is_done_when_it_is_full_changes_behind_the_lock_too() {
     let timer = VirtualTimer::default();
     let limiter: RateLimiter<char, SlidingLog<1>, 1> = RateLimiter::new(SlidingLog::per_second());
     let limiter = Shared::new(RefCell::new(limiter), timer.clone());
-    assert!(limiter.allow(&'a').is_allowed());
-    limiter.set_on_full(OnFull::Deny);
-    assert!(!limiter.allow(&'b').is_allowed(), "there is no room");
-    limiter.set_on_full(OnFull::Share);
-    assert!(limiter.allow(&'b').is_allowed(), "newcomers share one quota");
+    assert!(limiter.allow(&'a').is_allowed() && limiter.allow(&'b').is_allowed());
+    assert!(!limiter.allow(&'c').is_allowed(), "the only cell is used up");
+    limiter.set_on_full(OnFull::Allow);
+    assert!(limiter.allow(&'c').is_allowed(), "there is no limit for newcomers");
 
     let cached: CachedRateLimiter<char, u8, SlidingLog<1>, 1> =
         CachedRateLimiter::new(SlidingLog::per_second(), Duration::from_secs(5));
     let cached = Shared::new(RefCell::new(cached), timer.clone());
-    cached.set_on_full(OnFull::Deny);
     cached.set_settings(SlidingLog::per_minute(), Duration::from_secs(1));
     let AllowOrCached::Allowed(attempt) = cached.allow_or_cached(&'a') else { panic!("it is the first") };
     attempt.complete(7).unwrap();

@@ -7,7 +7,10 @@ use core::{
     time::Duration,
 };
 
-use super::{CostExceedsBurst, Decision, Quota};
+use super::{
+    CostExceedsBurst, Decision, Held, Quota,
+    log::{Log, Rule, fits, live},
+};
 use crate::foundation::{
     storage::{Allocate, Storage},
     time::{Halves, Instant, Span},
@@ -86,62 +89,126 @@ impl<const MAX: usize> SlidingLog<MAX> {
     }
 }
 
+impl<const MAX: usize> SlidingLog<MAX> {
+    const fn rule(&self) -> Rule {
+        Rule { max: MAX, window: self.window }
+    }
+}
+
 impl<const MAX: usize> Quota for SlidingLog<MAX> {
-    type State = SlidingLogState<MAX>;
+    type Beside = SlidingLogState<MAX>;
+    type Count = u16;
 
     const IDLE: SlidingLogState<MAX> = SlidingLogState(Log::new([Halves::ZERO; MAX]));
+    const NOTHING: u16 = 0;
 
     fn limit(&self) -> u32 {
         MAX as u32
     }
 
+    fn latest(&self, now: Instant) -> Instant {
+        now.after(self.window)
+    }
+
     fn allow(
         &self,
-        log: &mut SlidingLogState<MAX>,
+        idle_at: Instant,
+        held: Held<'_, Self>,
+        cost: NonZeroU32,
+        _: Instant,
+        now: Instant,
+    ) -> Result<(Decision, Instant), CostExceedsBurst> {
+        match held {
+            Held::Entry(log) => log.0.allow(self.rule(), idle_at, cost, now),
+            Held::Cell(count) => self.rule().allow(idle_at, count, cost, now),
+        }
+    }
+
+    fn check(
+        &self,
+        idle_at: Instant,
+        held: Held<'_, Self>,
         cost: NonZeroU32,
         now: Instant,
     ) -> Result<Decision, CostExceedsBurst> {
-        log.0.allow(self.window, cost, now)
-    }
-
-    fn check(&self, log: &SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
-        log.0.check(self.window, cost, now)
+        match held {
+            Held::Entry(log) => log.0.check(self.rule(), cost, now),
+            Held::Cell(count) => self.rule().check(idle_at, *count, cost, now),
+        }
     }
 
     fn ready_at(
         &self,
-        log: &SlidingLogState<MAX>,
+        idle_at: Instant,
+        held: Held<'_, Self>,
         ahead: u32,
         cost: NonZeroU32,
         now: Instant,
     ) -> Result<Instant, CostExceedsBurst> {
-        log.0.ready_at(self.window, ahead, cost, now)
+        match held {
+            Held::Entry(log) => log.0.ready_at(self.rule(), ahead, cost, now),
+            Held::Cell(count) => self.rule().ready_at(idle_at, *count, ahead, cost, now),
+        }
     }
 
     /// The oldest that count go: whichever request was not made, those that were left the window no earlier.
-    fn refund(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) {
-        log.0.refund(self.window, cost, now);
+    fn refund(&self, idle_at: Instant, held: Held<'_, Self>, cost: NonZeroU32, now: Instant) -> Instant {
+        match held {
+            Held::Entry(log) => log.0.refund(self.rule(), cost, now),
+            Held::Cell(_) => idle_at,
+        }
     }
 
-    fn refund_last(&self, log: &mut SlidingLogState<MAX>, cost: NonZeroU32, now: Instant) {
-        log.0.refund_last(self.window, cost, now);
+    fn refund_last(&self, idle_at: Instant, held: Held<'_, Self>, cost: NonZeroU32, now: Instant) -> Instant {
+        match held {
+            Held::Entry(log) => log.0.refund_last(self.rule(), cost, now),
+            Held::Cell(_) => idle_at,
+        }
     }
 
-    fn mend(&self, log: &mut SlidingLogState<MAX>, now: Instant) {
-        log.0.forget_future(now);
+    fn mend(&self, held: Held<'_, Self>, now: Instant) {
+        if let Held::Entry(log) = held {
+            log.0.forget_future(now);
+        }
     }
 
     /// Instants are kept, and count in any window that they are in. What has left the former window may be forgotten.
-    fn carry_over(&self, former: &Self, log: &mut SlidingLogState<MAX>, now: Instant) {
-        log.0.forget(former.window, now);
+    fn carry_over(&self, former: &Self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> Instant {
+        match held {
+            Held::Entry(log) => {
+                log.0.forget(former.window, now);
+                log.0.idle_at(self.window)
+            }
+            Held::Cell(count) => self.rule().carry_over(former.rule(), idle_at, count, now),
+        }
     }
 
-    fn remaining(&self, log: &SlidingLogState<MAX>, now: Instant) -> u32 {
-        MAX.saturating_sub(log.0.live(self.window, now)) as u32
+    fn remaining(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> u32 {
+        let live = match held {
+            Held::Entry(log) => log.0.live(self.window, now),
+            Held::Cell(count) => live(idle_at, *count, now),
+        };
+        MAX.saturating_sub(live) as u32
     }
 
-    fn reset_at(&self, log: &SlidingLogState<MAX>, now: Instant) -> Instant {
-        log.0.reset_at(self.window, now)
+    fn settle(&self, _: Instant, log: &SlidingLogState<MAX>, count: &mut u16, now: Instant) {
+        *count = log.0.live(self.window, now).max(usize::from(*count)) as u16;
+    }
+
+    fn resume(&self, idle_at: Instant, count: u16, log: &mut SlidingLogState<MAX>) {
+        log.0.resume(self.rule(), idle_at, count);
+    }
+
+    fn all_but_one(&self, now: Instant) -> (Instant, u16) {
+        self.rule().all_but_one(now)
+    }
+
+    fn own_use(&self, idle_at: Instant, log: &SlidingLogState<MAX>, debt: u32, now: Instant) -> Option<u64> {
+        self.rule().own_use(idle_at, log.0.live(self.window, now), debt)
+    }
+
+    fn debt(&self, idle_at: Instant, count: u16, now: Instant) -> u32 {
+        live(idle_at, count, now) as u32
     }
 }
 
@@ -179,251 +246,156 @@ impl<S: Allocate> SlidingLogIn<S> {
         self.max.get().into()
     }
 
+    fn rule(&self) -> Rule {
+        Rule { max: self.max(), window: self.window }
+    }
+
     fn empty(&self) -> Log<S::Of<Halves>> {
         Log::new(S::allocate(self.max(), || Halves::ZERO))
     }
 }
 
 impl<S: Allocate> Quota for SlidingLogIn<S> {
-    type State = SlidingLogStateIn<S>;
+    type Beside = SlidingLogStateIn<S>;
+    type Count = u16;
 
     const IDLE: SlidingLogStateIn<S> = SlidingLogStateIn(None);
+    const NOTHING: u16 = 0;
 
     fn limit(&self) -> u32 {
         self.max.get().into()
     }
 
+    fn latest(&self, now: Instant) -> Instant {
+        now.after(self.window)
+    }
+
     fn allow(
         &self,
-        log: &mut SlidingLogStateIn<S>,
+        idle_at: Instant,
+        held: Held<'_, Self>,
+        cost: NonZeroU32,
+        _: Instant,
+        now: Instant,
+    ) -> Result<(Decision, Instant), CostExceedsBurst> {
+        fits(self.max(), cost)?;
+        match held {
+            Held::Entry(log) => log.0.get_or_insert_with(|| self.empty()).allow(self.rule(), idle_at, cost, now),
+            Held::Cell(count) => self.rule().allow(idle_at, count, cost, now),
+        }
+    }
+
+    fn check(
+        &self,
+        idle_at: Instant,
+        held: Held<'_, Self>,
         cost: NonZeroU32,
         now: Instant,
     ) -> Result<Decision, CostExceedsBurst> {
         fits(self.max(), cost)?;
-        log.0.get_or_insert_with(|| self.empty()).allow(self.window, cost, now)
-    }
-
-    fn check(&self, log: &SlidingLogStateIn<S>, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
-        fits(self.max(), cost)?;
-        log.0.as_ref().map_or(Ok(Decision::Allow), |log| log.check(self.window, cost, now))
+        match held {
+            Held::Entry(log) => log.0.as_ref().map_or(Ok(Decision::Allow), |log| log.check(self.rule(), cost, now)),
+            Held::Cell(count) => self.rule().check(idle_at, *count, cost, now),
+        }
     }
 
     fn ready_at(
         &self,
-        log: &SlidingLogStateIn<S>,
+        idle_at: Instant,
+        held: Held<'_, Self>,
         ahead: u32,
         cost: NonZeroU32,
         now: Instant,
     ) -> Result<Instant, CostExceedsBurst> {
-        match &log.0 {
-            Some(log) => log.ready_at(self.window, ahead, cost, now),
-            None => ready_at(self.max(), 0, |_| now, self.window, ahead, cost, now),
+        match held {
+            Held::Entry(SlidingLogStateIn(Some(log))) => log.ready_at(self.rule(), ahead, cost, now),
+            Held::Entry(SlidingLogStateIn(None)) => self.rule().ready_at(Instant::ZERO, 0, ahead, cost, now),
+            Held::Cell(count) => self.rule().ready_at(idle_at, *count, ahead, cost, now),
         }
     }
 
-    fn refund(&self, log: &mut SlidingLogStateIn<S>, cost: NonZeroU32, now: Instant) {
-        if let Some(log) = &mut log.0 {
-            log.refund(self.window, cost, now);
+    fn refund(&self, idle_at: Instant, held: Held<'_, Self>, cost: NonZeroU32, now: Instant) -> Instant {
+        match held {
+            Held::Entry(SlidingLogStateIn(Some(log))) => log.refund(self.rule(), cost, now),
+            Held::Entry(_) | Held::Cell(_) => idle_at,
         }
     }
 
-    fn refund_last(&self, log: &mut SlidingLogStateIn<S>, cost: NonZeroU32, now: Instant) {
-        if let Some(log) = &mut log.0 {
-            log.refund_last(self.window, cost, now);
+    fn refund_last(&self, idle_at: Instant, held: Held<'_, Self>, cost: NonZeroU32, now: Instant) -> Instant {
+        match held {
+            Held::Entry(SlidingLogStateIn(Some(log))) => log.refund_last(self.rule(), cost, now),
+            Held::Entry(_) | Held::Cell(_) => idle_at,
         }
     }
 
-    fn mend(&self, log: &mut SlidingLogStateIn<S>, now: Instant) {
-        if let Some(log) = &mut log.0 {
+    fn mend(&self, held: Held<'_, Self>, now: Instant) {
+        if let Held::Entry(SlidingLogStateIn(Some(log))) = held {
             log.forget_future(now);
         }
     }
 
-    fn carry_over(&self, former: &Self, log: &mut SlidingLogStateIn<S>, now: Instant) {
-        let Some(kept) = &mut log.0 else { return };
+    fn carry_over(&self, former: &Self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> Instant {
+        let kept = match held {
+            Held::Entry(SlidingLogStateIn(Some(kept))) => kept,
+            Held::Entry(_) => return idle_at,
+            Held::Cell(count) => return self.rule().carry_over(former.rule(), idle_at, count, now),
+        };
         kept.forget(former.window, now);
-        if self.max == former.max {
-            return;
+        if self.max != former.max {
+            let mut other = self.empty();
+            let first = usize::from(kept.len).saturating_sub(self.max());
+            kept.iter().skip(first).for_each(|at| other.push_back(at));
+            *kept = other;
         }
-        let mut other = self.empty();
-        let first = usize::from(kept.len).saturating_sub(self.max());
-        kept.iter().skip(first).for_each(|at| other.push_back(at));
-        log.0 = Some(other);
+        kept.idle_at(self.window)
     }
 
-    fn remaining(&self, log: &SlidingLogStateIn<S>, now: Instant) -> u32 {
-        let live = log.0.as_ref().map_or(0, |log| log.live(self.window, now));
+    fn remaining(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> u32 {
+        let live = match held {
+            Held::Entry(log) => log.live(self.window, now),
+            Held::Cell(count) => live(idle_at, *count, now),
+        };
         self.max().saturating_sub(live) as u32
     }
 
-    fn reset_at(&self, log: &SlidingLogStateIn<S>, now: Instant) -> Instant {
-        log.0.as_ref().map_or(now, |log| log.reset_at(self.window, now))
+    fn settle(&self, _: Instant, log: &SlidingLogStateIn<S>, count: &mut u16, now: Instant) {
+        *count = log.live(self.window, now).max(usize::from(*count)) as u16;
+    }
+
+    fn resume(&self, idle_at: Instant, count: u16, log: &mut SlidingLogStateIn<S>) {
+        // Memory that another key has left is used again, unless it is of another size.
+        if log.0.as_ref().is_none_or(|log| log.max() != self.max()) {
+            log.0 = Some(self.empty());
+        }
+        if let Some(log) = &mut log.0 {
+            log.resume(self.rule(), idle_at, count);
+        }
+    }
+
+    fn all_but_one(&self, now: Instant) -> (Instant, u16) {
+        self.rule().all_but_one(now)
+    }
+
+    fn own_use(&self, idle_at: Instant, log: &SlidingLogStateIn<S>, debt: u32, now: Instant) -> Option<u64> {
+        self.rule().own_use(idle_at, log.live(self.window, now), debt)
+    }
+
+    fn debt(&self, idle_at: Instant, count: u16, now: Instant) -> u32 {
+        live(idle_at, count, now) as u32
     }
 }
 
 /// The instants that a [`SlidingLogIn`] keeps for one key; no memory before its first request.
 pub struct SlidingLogStateIn<S: Storage>(Option<Log<S::Of<Halves>>>);
 
+impl<S: Storage> SlidingLogStateIn<S> {
+    fn live(&self, window: Span, now: Instant) -> usize {
+        self.0.as_ref().map_or(0, |log| log.live(window, now))
+    }
+}
+
 impl<S: Storage> fmt::Debug for SlidingLogStateIn<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().flat_map(Log::iter)).finish()
-    }
-}
-
-const fn fits(max: usize, cost: NonZeroU32) -> Result<usize, CostExceedsBurst> {
-    let cost = cost.get() as usize;
-    if cost > max && max > 0 { Err(CostExceedsBurst { limit: max as u32 }) } else { Ok(cost) }
-}
-
-/// True if what was counted at `at` counts at `now`.
-fn is_live(window: Span, at: Instant, now: Instant) -> bool {
-    now.since(at) < window
-}
-
-/// When a request is allowed behind `ahead` others, of which `live` count already: that of rank `rank` was made at
-/// `counted(rank)`.
-fn ready_at(
-    max: usize,
-    live: usize,
-    counted: impl Fn(usize) -> Instant,
-    window: Span,
-    ahead: u32,
-    cost: NonZeroU32,
-    now: Instant,
-) -> Result<Instant, CostExceedsBurst> {
-    let all = live.saturating_add(ahead as usize).saturating_add(fits(max, cost)?);
-    let Some(last) = all.saturating_sub(max).checked_sub(1) else { return Ok(now) };
-    // Those of the log leave the window one by one, and a window later those who came in their places, and so on.
-    let (Some(rounds), Some(rank)) = (last.checked_div(max), last.checked_rem(max)) else {
-        return Ok(Instant::MAX);
-    };
-    Ok(counted(rank).after(window.times((rounds as u64).saturating_add(1))))
-}
-
-/// The last instants of one key, oldest first, in a ring of as many as are allowed.
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[derive(Clone, Copy, Debug)]
-struct Log<A> {
-    at: A,
-    first: u16,
-    len: u16,
-}
-
-impl<A: AsRef<[Halves]> + AsMut<[Halves]>> Log<A> {
-    const fn new(at: A) -> Self {
-        Self { at, first: 0, len: 0 }
-    }
-
-    fn allow(&mut self, window: Span, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
-        let cost = fits(self.max(), cost)?;
-        self.forget(window, now);
-        let decision = self.decide(window, usize::from(self.len), cost, now);
-        if decision.is_allowed() {
-            (0..cost).for_each(|_| self.push_back(now));
-        }
-        Ok(decision)
-    }
-
-    fn check(&self, window: Span, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
-        let cost = fits(self.max(), cost)?;
-        Ok(self.decide(window, self.live(window, now), cost, now))
-    }
-
-    /// The decision when `live` of the log count.
-    fn decide(&self, window: Span, live: usize, cost: usize, now: Instant) -> Decision {
-        let excess = live.saturating_add(cost).saturating_sub(self.max());
-        if excess == 0 {
-            return Decision::Allow;
-        }
-        // The quota is there once the oldest `excess` have left the window.
-        let blocking = usize::from(self.len).saturating_sub(live).saturating_add(excess).saturating_sub(1);
-        let retry_at = self.get(blocking).map_or(Instant::MAX, |at| at.earlier(now).after(window));
-        Decision::Deny { retry_at }
-    }
-
-    fn ready_at(&self, window: Span, ahead: u32, cost: NonZeroU32, now: Instant) -> Result<Instant, CostExceedsBurst> {
-        let live = self.live(window, now);
-        let gone = usize::from(self.len).saturating_sub(live);
-        let counted = |rank: usize| self.get(gone.saturating_add(rank)).map_or(now, |at| at.earlier(now));
-        ready_at(self.max(), live, counted, window, ahead, cost, now)
-    }
-
-    fn refund(&mut self, window: Span, cost: NonZeroU32, now: Instant) {
-        self.forget(window, now);
-        let cost = cost.get().min(u32::from(self.len));
-        (0..cost).for_each(|_| self.pop_front());
-    }
-
-    fn refund_last(&mut self, window: Span, cost: NonZeroU32, now: Instant) {
-        self.forget(window, now);
-        self.len = self.len.saturating_sub(u16::try_from(cost.get()).unwrap_or(u16::MAX));
-    }
-
-    fn reset_at(&self, window: Span, now: Instant) -> Instant {
-        match self.newest() {
-            Some(newest) if is_live(window, newest, now) => newest.earlier(now).after(window),
-            _ => now,
-        }
-    }
-
-    /// Forgets what no longer counts.
-    fn forget(&mut self, window: Span, now: Instant) {
-        self.forget_future(now);
-        while self.get(0).is_some_and(|oldest| !is_live(window, oldest, now)) {
-            self.pop_front();
-        }
-    }
-
-    fn live(&self, window: Span, now: Instant) -> usize {
-        // `count` would be checked for an overflow that cannot be.
-        self.iter().fold(0, |live, at| live.saturating_add(usize::from(is_live(window, at, now))))
-    }
-
-    fn max(&self) -> usize {
-        self.at.as_ref().len()
-    }
-
-    /// Where the entry of age rank `rank` lies; the oldest has rank 0.
-    fn place(&self, rank: usize) -> usize {
-        let place = usize::from(self.first).saturating_add(rank);
-        place.checked_sub(self.max()).unwrap_or(place)
-    }
-
-    fn get(&self, rank: usize) -> Option<Instant> {
-        if rank < usize::from(self.len) { self.at.as_ref().get(self.place(rank)).map(|at| at.get()) } else { None }
-    }
-
-    fn newest(&self) -> Option<Instant> {
-        usize::from(self.len).checked_sub(1).and_then(|rank| self.get(rank))
-    }
-
-    fn iter(&self) -> impl Iterator<Item = Instant> {
-        (0..usize::from(self.len)).filter_map(|rank| self.get(rank))
-    }
-
-    fn push_back(&mut self, at: Instant) {
-        let place = self.place(usize::from(self.len));
-        if usize::from(self.len) < self.max()
-            && let Some(slot) = self.at.as_mut().get_mut(place)
-        {
-            *slot = Halves::new(at);
-            self.len = self.len.saturating_add(1);
-        }
-    }
-
-    fn pop_front(&mut self) {
-        self.first = self.place(1) as u16;
-        self.len = self.len.saturating_sub(1);
-    }
-
-    /// After a step back, what was counted later counts as counted now; the order stays.
-    fn forget_future(&mut self, now: Instant) {
-        for rank in (0..usize::from(self.len)).rev() {
-            let place = self.place(rank);
-            match self.at.as_mut().get_mut(place) {
-                Some(at) if at.get() > now => *at = Halves::new(now),
-                _ => break,
-            }
-        }
     }
 }

@@ -18,12 +18,20 @@ pub struct RateLimiterStats {
     pub overflowed: u64,
     /// Idle entries that were given to another key.
     pub reused: u64,
+    /// Entries in use that were given to another key; what they owed is in the ledger.
+    pub evicted: u64,
+    /// Requests of keys without an entry that were more than the ledger leaves them: if they grow, the limiter is too
+    /// small for its traffic, or under a flood.
+    pub refused: u64,
+    /// Of those that were allowed, those beyond every quota, by [`OnFull::Allow`](crate::rate_limiter::OnFull::Allow).
+    pub unlimited: u64,
     /// Requests of which something was given back by `refund`.
     pub refunded: u64,
 }
 
 impl RateLimiterStats {
-    pub(super) const NONE: Self = Self { allowed: 0, denied: 0, overflowed: 0, reused: 0, refunded: 0 };
+    pub(super) const NONE: Self =
+        Self { allowed: 0, denied: 0, overflowed: 0, reused: 0, evicted: 0, refused: 0, unlimited: 0, refunded: 0 };
 
     /// The sum of two, for a limiter that consists of several.
     #[must_use]
@@ -33,6 +41,9 @@ impl RateLimiterStats {
             denied: self.denied.saturating_add(other.denied),
             overflowed: self.overflowed.saturating_add(other.overflowed),
             reused: self.reused.saturating_add(other.reused),
+            evicted: self.evicted.saturating_add(other.evicted),
+            refused: self.refused.saturating_add(other.refused),
+            unlimited: self.unlimited.saturating_add(other.unlimited),
             refunded: self.refunded.saturating_add(other.refunded),
         }
     }

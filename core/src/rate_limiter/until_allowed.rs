@@ -1,7 +1,6 @@
 //! Waiting until the limiter allows it.
 
 use core::{
-    borrow::Borrow,
     fmt,
     future::Future,
     hash::{BuildHasher, Hash},
@@ -15,7 +14,7 @@ use core::{
 use pin_project_lite::pin_project;
 
 use super::{
-    CostExceedsBurst, Decision, ONE, Quota, RateLimiterIn, WaitError,
+    CostExceedsBurst, Decision, Names, Naming, ONE, Quota, RateLimiterIn, WaitError,
     wait_state::{Stage, WaitOutput, WaitRequest, WaitState, Waiter},
 };
 use crate::foundation::{
@@ -68,13 +67,15 @@ impl<'a, M, L, T: Timer, Q, C: WaitQueue, O> UntilAllowed<'a, M, L, T, Q, C, O> 
     }
 }
 
-impl<K, A, S, H, L, T, C, const W: usize, O> Future for UntilAllowed<'_, RateLimiterIn<K, A, S, H>, L, T, K, C, O>
+impl<K, A, S, H, P, L, T, Q, C, const W: usize, O> Future
+    for UntilAllowed<'_, RateLimiterIn<K, A, S, H, P>, L, T, Q, C, O>
 where
-    K: Clone + Eq + Hash,
     A: Quota,
     S: Storage,
     H: BuildHasher,
-    L: Lock<Target = RateLimiterIn<K, A, S, H>>,
+    P: Names<K, Q>,
+    Q: Hash,
+    L: Lock<Target = RateLimiterIn<K, A, S, H, P>>,
     T: Timer,
     C: Lock<Target = WaitList<W>>,
     O: WaitOutput,
@@ -85,7 +86,7 @@ where
         let this = self.project();
         let (limiter, key, cost, longest) = (*this.limiter, *this.key, *this.cost, *this.longest);
         let hash = this.state.hash().unwrap_or_else(|| limiter.with_lock(|limiter| limiter.hash(key)));
-        let request = WaitRequest { hash, key, own: K::clone, cost, longest };
+        let request = WaitRequest { hash, key, cost, longest };
         limiter.poll_until_allowed(&request, *this.queue, this.state, cx).map(O::of)
     }
 }
@@ -96,13 +97,13 @@ impl<M, L, T: Timer, Q, C: WaitQueue, O> fmt::Debug for UntilAllowed<'_, M, L, T
     }
 }
 
-impl<K, A, S, H, L, T> Shared<RateLimiterIn<K, A, S, H>, L, T>
+impl<K, A, S, H, P, L, T> Shared<RateLimiterIn<K, A, S, H, P>, L, T>
 where
-    K: Eq + Hash,
     A: Quota,
     S: Storage,
     H: BuildHasher,
-    L: Lock<Target = RateLimiterIn<K, A, S, H>>,
+    P: Naming<K>,
+    L: Lock<Target = RateLimiterIn<K, A, S, H, P>>,
     T: Timer,
 {
     /// Waits until `key` is allowed, and counts it then.
@@ -142,13 +143,15 @@ where
     /// ```
     ///
     /// [`Gcra`]: crate::rate_limiter::Gcra
-    pub const fn until_allowed<'a, C, const W: usize>(
+    #[expect(clippy::type_complexity, reason = "every part of it is the caller's")]
+    pub const fn until_allowed<'a, Q, C, const W: usize>(
         &'a self,
-        key: &'a K,
+        key: &'a Q,
         queue: &'a C,
-    ) -> UntilAllowed<'a, RateLimiterIn<K, A, S, H>, L, T, K, C>
+    ) -> UntilAllowed<'a, RateLimiterIn<K, A, S, H, P>, L, T, Q, C>
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash,
         C: Lock<Target = WaitList<W>>,
     {
         // One never fails to fit, and without a limit no wait is too long.
@@ -164,14 +167,15 @@ where
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota, at once or when another quota makes it so;
     /// nothing was taken from the quota, and it counts as denied.
     #[expect(clippy::type_complexity, reason = "every part of it is the caller's")]
-    pub const fn until_allowed_n<'a, C, const W: usize>(
+    pub const fn until_allowed_n<'a, Q, C, const W: usize>(
         &'a self,
-        key: &'a K,
+        key: &'a Q,
         cost: NonZeroU32,
         queue: &'a C,
-    ) -> UntilAllowed<'a, RateLimiterIn<K, A, S, H>, L, T, K, C, Result<(), CostExceedsBurst>>
+    ) -> UntilAllowed<'a, RateLimiterIn<K, A, S, H, P>, L, T, Q, C, Result<(), CostExceedsBurst>>
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash,
         C: Lock<Target = WaitList<W>>,
     {
         UntilAllowed::new(self, key, cost, None, queue)
@@ -189,15 +193,16 @@ where
     /// [`WaitError::TooLong`] with the instant at which it would have been allowed, or [`WaitError::CostExceedsBurst`].
     /// Nothing was taken from the quota, and it counts as denied.
     #[expect(clippy::type_complexity, reason = "every part of it is the caller's")]
-    pub const fn until_allowed_within<'a, C, const W: usize>(
+    pub const fn until_allowed_within<'a, Q, C, const W: usize>(
         &'a self,
-        key: &'a K,
+        key: &'a Q,
         cost: NonZeroU32,
         longest: Duration,
         queue: &'a C,
-    ) -> UntilAllowed<'a, RateLimiterIn<K, A, S, H>, L, T, K, C, Result<(), WaitError>>
+    ) -> UntilAllowed<'a, RateLimiterIn<K, A, S, H, P>, L, T, Q, C, Result<(), WaitError>>
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash,
         C: Lock<Target = WaitList<W>>,
     {
         UntilAllowed::new(self, key, cost, Some(longest), queue)
@@ -210,17 +215,16 @@ where
     /// # Errors
     ///
     /// As for [`until_allowed_within`](Self::until_allowed_within).
-    pub fn poll_until_allowed<Q, F, const W: usize>(
+    pub fn poll_until_allowed<Q, const W: usize>(
         &self,
-        request: &WaitRequest<'_, Q, F>,
+        request: &WaitRequest<'_, Q>,
         queue: &impl Lock<Target = WaitList<W>>,
         mut state: Pin<&mut WaitState<T::Sleep>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), WaitError>>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-        F: Fn(&Q) -> K,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let mut this = state.as_mut().project();
         if let Stage::New = this.stage {
@@ -253,15 +257,14 @@ where
     }
 
     /// Lines up, unless it is over at once.
-    fn join<Q, F, const W: usize>(
+    fn join<Q, const W: usize>(
         &self,
-        request: &WaitRequest<'_, Q, F>,
+        request: &WaitRequest<'_, Q>,
         queue: &impl Lock<Target = WaitList<W>>,
     ) -> Result<Waiter, Result<(), WaitError>>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-        F: Fn(&Q) -> K,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let WaitRequest { hash, key, cost, longest, .. } = *request;
         // Nobody lines up where there is nothing to wait for.
@@ -283,17 +286,16 @@ where
     }
 
     /// What one who waits does when it is polled.
-    fn look<Q, F, const W: usize>(
+    fn look<Q, const W: usize>(
         &self,
-        request: &WaitRequest<'_, Q, F>,
+        request: &WaitRequest<'_, Q>,
         queue: &impl Lock<Target = WaitList<W>>,
         waiter: &mut Waiter,
         waker: &Waker,
     ) -> Look
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-        F: Fn(&Q) -> K,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let now = self.timer().now();
         let deadline = waiter.deadline(now);
@@ -333,14 +335,13 @@ where
         Look::Again(again_at.min(deadline))
     }
 
-    fn ask<Q, F>(&self, request: &WaitRequest<'_, Q, F>, since: Option<Instant>) -> Result<Decision, WaitError>
+    fn ask<Q>(&self, request: &WaitRequest<'_, Q>, since: Option<Instant>) -> Result<Decision, WaitError>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-        F: Fn(&Q) -> K,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        let WaitRequest { key, own, cost, .. } = request;
-        match self.allow_since(*key, own, *cost, since) {
+        let WaitRequest { key, cost, .. } = request;
+        match self.allow_since(*key, *cost, since) {
             Ok(decision) => Ok(decision),
             // As for `allow`.
             Err(_) if *cost == ONE => Ok(Decision::Deny { retry_at: Instant::MAX }),
@@ -348,10 +349,10 @@ where
         }
     }
 
-    fn ready_at<Q, F>(&self, request: &WaitRequest<'_, Q, F>, ahead: u32) -> Instant
+    fn ready_at<Q>(&self, request: &WaitRequest<'_, Q>, ahead: u32) -> Instant
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.with(|limiter, now| limiter.ready_at(request.key, ahead, request.cost, now)).unwrap_or(Instant::MAX)
     }

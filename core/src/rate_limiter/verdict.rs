@@ -1,6 +1,6 @@
 //! A decision with all that a client is told.
 
-use super::{CostExceedsBurst, Decision, Quota};
+use super::{CostExceedsBurst, Decision, Quota, decide::State};
 use crate::foundation::time::Instant;
 
 /// A [`Decision`] with the limit, what remains and when it is whole again, all of one instant: what the headers
@@ -33,7 +33,7 @@ pub struct Verdict {
     pub decision: Decision,
     /// The most that can be done at once.
     pub limit: u32,
-    /// How much could be done at once after this; 0 if a full table has no entry for the key.
+    /// How much could be done at once after this; nothing that [`OnFull`](super::OnFull) allows beyond the quota.
     pub remaining: u32,
     /// When the whole quota is there again if nothing else is counted.
     pub reset_at: Instant,
@@ -59,12 +59,14 @@ impl Verdict {
     pub(super) fn of<A: Quota>(
         decision: Result<Decision, CostExceedsBurst>,
         quota: &A,
-        state: Option<&A::State>,
+        state: State<'_, A>,
         now: Instant,
     ) -> Result<Self, CostExceedsBurst> {
         let decision = decision?;
         let (remaining, reset_at) = match (state, decision) {
-            (Some(state), _) => (quota.remaining(state, now), quota.reset_at(state, now)),
+            (Some((idle_at, held)), _) => {
+                (quota.remaining(idle_at, held, now), idle_at.later(now).earlier(quota.latest(now)))
+            }
             (None, Decision::Deny { retry_at }) => (0, retry_at),
             (None, Decision::Allow) => (0, now),
         };

@@ -13,13 +13,11 @@ use crate::foundation::{
 
 /// For adapters: what somebody waits for.
 #[derive(Debug)]
-pub struct WaitRequest<'a, Q: ?Sized, F> {
+pub struct WaitRequest<'a, Q: ?Sized> {
     /// What the limiter's [`hash`](super::RateLimiterIn::hash) of `key` is; it says who waits for the same.
     pub hash: u64,
     /// Whose quota it is.
     pub key: &'a Q,
-    /// Makes the key of a new entry.
-    pub own: F,
     /// How often it counts.
     pub cost: NonZeroU32,
     /// The longest wait; without it none is too long.

@@ -1,13 +1,12 @@
 //! What a limiter decides for those who wait.
 
 use core::{
-    borrow::Borrow,
     fmt,
     hash::{BuildHasher, Hash},
     num::NonZeroU32,
 };
 
-use super::{CostExceedsBurst, Quota, RateLimiterIn};
+use super::{CostExceedsBurst, Names, Naming, ONE, Quota, RateLimiterIn, newcomer::Beyond};
 use crate::foundation::{storage::Storage, time::Instant};
 
 /// Why a wait for a rate limiter failed. Nothing was taken from the quota.
@@ -44,7 +43,7 @@ impl From<CostExceedsBurst> for WaitError {
     }
 }
 
-impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, H> {
+impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     /// Counts a request that would not wait as denied.
     pub(super) const fn refuse(&mut self) {
         self.stats.denied = self.stats.denied.saturating_add(1);
@@ -59,13 +58,15 @@ impl<K: Eq + Hash, A: Quota, S: Storage, H: BuildHasher> RateLimiterIn<K, A, S, 
         now: Instant,
     ) -> Result<Instant, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, state, idle_at| match state {
-            Some(state) => quota.ready_at(state, ahead, cost, now).map(|at| at.min(idle_at)),
-            None if cost.get() > quota.limit() => Err(CostExceedsBurst { limit: quota.limit() }),
-            None => Ok(idle_at),
+        self.look(key, now, |quota, state, room_at, now, beyond| match (state, beyond) {
+            (_, Beyond::All) if cost.get() <= quota.limit() => Ok(now),
+            (Some(_), Beyond::One) if cost == ONE && ahead == 0 => Ok(now),
+            (Some((idle_at, held)), _) => quota.ready_at(idle_at, held, ahead, cost, now),
+            (None, _) if cost.get() > quota.limit() => Err(CostExceedsBurst { limit: quota.limit() }),
+            (None, _) => Ok(room_at),
         })
     }
 }

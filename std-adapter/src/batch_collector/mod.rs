@@ -8,6 +8,7 @@
 //!
 //! Next: [`dedup_cache`](crate::dedup_cache) before it, so that a repeated item is not written twice.
 
+mod add;
 mod attempt;
 mod batch;
 mod builder;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use steadfast_core::{Clock, Shared, Timer, batch_collector::BatchQueueIn};
 
+pub use add::{BatchAdd, BatchAddOwned};
 pub use batch::{Batch, BatchIntoIter};
 pub use builder::BatchCollectorBuilder;
 use flush::Flushes;
@@ -123,13 +125,14 @@ pub struct BatchCollector<T>(Arc<Handle<T>>);
 struct Handle<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
-    queue: Shared<Machine<T>, Mutex<Machine<T>>, SystemTimer>,
+    queue: Queue<T>,
     weigh: Option<Weigh<T>>,
     flushes: Flushes,
     pause: Pause<T>,
 }
 
 type Machine<T> = BatchQueueIn<List<T>, Heap>;
+type Queue<T> = Shared<Machine<T>, Mutex<Machine<T>>, SystemTimer>;
 type Weigh<T> = Box<dyn Fn(&T) -> u32 + Send + Sync>;
 
 impl<T> BatchCollector<T> {
@@ -151,9 +154,17 @@ impl<T> BatchCollector<T> {
     /// [`AddError::Stopped`] with the item, once the collector is stopped. [`AddError::Full`] with the item, if there
     /// is no room and this is [inside the flush](Self#inside-the-flush), or the flush under way has taken longer than
     /// [`stall_timeout`](BatchCollectorBuilder::stall_timeout).
-    pub async fn add(&self, item: T) -> Result<(), AddError<T>> {
-        let weight = self.weight(&item);
-        self.inner().queue.add_weighted(item, weight).await
+    pub fn add(&self, item: T) -> BatchAdd<'_, T> {
+        BatchAdd::new(self, item)
+    }
+
+    /// [`add`](Self::add) in a future that borrows nothing, for a struct or a `tower` service. It keeps the collector.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`add`](Self::add).
+    pub fn add_owned(&self, item: T) -> BatchAddOwned<T> {
+        BatchAddOwned::new(self.clone(), item)
     }
 
     /// [`add`](Self::add) outside async code: this thread waits.

@@ -14,6 +14,7 @@
 mod breakers;
 mod call;
 mod single;
+mod until_permitted;
 mod watch;
 
 use core::fmt;
@@ -23,12 +24,13 @@ use steadfast_core::{CircuitBreaker as Machine, Clock, Instant, Timer};
 
 use self::single::Single;
 use crate::{
-    runtime::{Mutex, SystemTimer, ask_until, random_seed},
+    runtime::{Mutex, SystemTimer, random_seed},
     storage::Heap,
 };
 
 pub use breakers::{Breakers, BreakersBuilder, BreakersCall, BreakersGuard, BreakersReporter, KeyReporter};
 pub use call::{BorrowedReporter, BreakerCall, BreakerGuard, BreakerReporter};
+pub use until_permitted::UntilPermitted;
 
 #[doc(inline)]
 pub use steadfast_core::circuit_breaker::{
@@ -229,12 +231,8 @@ impl<P: TripPolicy, T: Timer> CircuitBreaker<P, T> {
     /// # });
     /// ```
     #[doc(alias = "wait until closed")]
-    pub async fn until_permitted(&self) -> BreakerGuard<P, T> {
-        if let Ok(guard) = self.try_acquire() {
-            return guard;
-        }
-        let ask = || self.try_acquire().map_err(|open| open.retry_at);
-        ask_until(self.0.clock(), &self.0.waiters, 0, ask).await
+    pub fn until_permitted(&self) -> UntilPermitted<P, T> {
+        UntilPermitted::new(self.clone())
     }
 }
 

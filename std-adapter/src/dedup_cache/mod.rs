@@ -10,6 +10,7 @@
 
 mod guard;
 mod kept;
+mod until_claimed;
 
 use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, mem::needs_drop, time::Duration};
 use std::sync::Arc;
@@ -17,9 +18,10 @@ use std::sync::Arc;
 pub use guard::ClaimGuard;
 pub use kept::Kept;
 use steadfast_core::{Clock, Instant, Shared, Timer, dedup_cache::DedupCacheIn};
+pub use until_claimed::{UntilClaimed, UntilClaimedOwned};
 
 use crate::{
-    runtime::{Mutex, SystemTimer, Waiters, ask_until},
+    runtime::{Mutex, SystemTimer, Waiters},
     storage::{Heap, KeyHasher, Shards, Spread},
 };
 
@@ -465,21 +467,20 @@ impl<K: Eq + Hash, V: Kept, T: Timer> DedupCache<K, V, T> {
     /// # }).unwrap();
     /// ```
     #[doc(alias("single flight", "get_or_insert_with"))]
-    pub async fn until_claimed<Q>(&self, key: &Q) -> Claim<ClaimGuard<K, V, T>, V>
+    pub fn until_claimed<'k, Q>(&self, key: &'k Q) -> UntilClaimed<'k, K, Q, V, T>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.0.shards.hasher.hash_one(key);
-        let ask = || match self.claim(key) {
-            // One that is over meanwhile is asked for at once.
-            Claim::InFlight => Err(self.in_flight_until(key).unwrap_or_else(|| self.now())),
-            claim => Ok(claim),
-        };
-        match ask() {
-            Ok(claim) => claim,
-            Err(_) => ask_until(self.0.shards.of(0).timer(), &self.0.waiters, hash, ask).await,
-        }
+        UntilClaimed::new(self.clone(), key)
+    }
+
+    /// [`until_claimed`](Self::until_claimed) in a future that borrows nothing, for a struct or a `tower` service.
+    pub fn until_claimed_owned(&self, key: K) -> UntilClaimedOwned<K, V, T>
+    where
+        K: Clone,
+    {
+        UntilClaimedOwned::new(self.clone(), key)
     }
 }
 

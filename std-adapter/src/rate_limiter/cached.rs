@@ -1,16 +1,17 @@
 //! The rate limiter with single flight, for servers.
 
-use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, time::Duration};
+use core::{fmt, hash::Hash, marker::PhantomData, time::Duration};
 use std::sync::Arc;
 
 use steadfast_core::{
     Clock, Instant, Shared,
     rate_limiter::{
         AllowOrCached, CachedRateLimiterIn, CachedRateLimiterStats, EndFlight, FlightEnd, FlightGuard, FlightLost,
-        FlightPermit, OnFull, Quota,
+        FlightPermit, Names, Quota,
     },
 };
 
+use super::{Keys, slots_for};
 use crate::{
     runtime::{Mutex, SystemTimer},
     storage::{Heap, KeyHasher, Shards, Spread},
@@ -47,8 +48,10 @@ use crate::{
 ///
 /// # When it is full
 ///
-/// As a [`RateLimiter`](crate::RateLimiter); an entry with an attempt in flight is in use. Keys that find no entry
-/// share one quota, make their attempts one at a time, and their values are not kept.
+/// An entry is in use until its quota is whole again and its attempt is over; then the next new key takes it, and its value
+/// is dropped. No entry in use goes for another key, since its value would be lost. Keys that find none are limited by a
+/// ledger, as those of a [`RateLimiter`](crate::RateLimiter), make their attempts one at a time, all of a shard together,
+/// and their values are not kept.
 ///
 /// # Cancellation
 ///
@@ -70,7 +73,7 @@ pub struct FlightReporter<K, V, A: Quota, T = SystemTimer> {
     permit: FlightPermit,
 }
 
-impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> EndFlight<V> for FlightReporter<K, V, A, T> {
+impl<K, V: Clone, A: Quota, T: Clock> EndFlight<V> for FlightReporter<K, V, A, T> {
     fn end_flight(self, end: FlightEnd<V>) -> Result<(), FlightLost<V>> {
         let end = match end {
             FlightEnd::Complete(value) => FlightEnd::Complete(Arc::new(value)),
@@ -89,34 +92,32 @@ impl<K, V, A: Quota, T> fmt::Debug for FlightReporter<K, V, A, T> {
 }
 
 /// Values are kept behind an `Arc`, so that no code of theirs runs inside a lock.
-type Machine<K, V, A> = CachedRateLimiterIn<K, Arc<V>, A, Heap, KeyHasher>;
+type Machine<K, V, A> = CachedRateLimiterIn<K, Arc<V>, A, Heap, KeyHasher, Keys>;
 type Shard<K, V, A, T> = Shared<Machine<K, V, A>, Mutex<Machine<K, V, A>>, T>;
 
-/// Builds a [`CachedRateLimiter`]: its capacity, what happens when it is full, its clock.
+/// Builds a [`CachedRateLimiter`]: its capacity, its clock.
 #[derive(Clone, Debug)]
 pub struct CachedRateLimiterBuilder<K, V, A, T = SystemTimer> {
     quota: A,
     lease: Duration,
     capacity: usize,
-    on_full: OnFull,
     clock: T,
     entry: PhantomData<fn() -> (K, V)>,
 }
 
-impl<K: Eq + Hash, V, A: Quota + Clone> CachedRateLimiter<K, V, A> {
-    /// The settings of a limiter with this quota, whose attempts take at most `lease`: 65,536 keys, [`OnFull::Share`].
+impl<K, V, A: Quota + Clone> CachedRateLimiter<K, V, A> {
+    /// The settings of a limiter with this quota, whose attempts take at most `lease`: 65,536 keys.
     ///
     /// An attempt that was not ended after `lease` no longer keeps others from trying.
     pub const fn builder(quota: A, lease: Duration) -> CachedRateLimiterBuilder<K, V, A> {
-        let on_full = OnFull::Share;
-        CachedRateLimiterBuilder { quota, lease, capacity: 65_536, on_full, clock: SystemTimer, entry: PhantomData }
+        CachedRateLimiterBuilder { quota, lease, capacity: 65_536, clock: SystemTimer, entry: PhantomData }
     }
 }
 
-impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuilder<K, V, A, T> {
-    /// For how many keys there is room, at least one and at most 4,294,967,294.
+impl<K, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuilder<K, V, A, T> {
+    /// For how many keys there is room, at least one and at most 2,147,483,647.
     ///
-    /// Up to 255 the limiter holds exactly so many. A larger one consists of shards with a margin, so that any `capacity`
+    /// Up to 68 the limiter holds exactly so many. A larger one has twice as many slots, and a margin, so that any `capacity`
     /// keys find room; see [`RateLimiterBuilder::capacity`](crate::rate_limiter::RateLimiterBuilder::capacity).
     #[must_use]
     pub const fn capacity(mut self, capacity: usize) -> Self {
@@ -124,30 +125,24 @@ impl<K: Eq + Hash, V, A: Quota + Clone, T: Clock + Clone> CachedRateLimiterBuild
         self
     }
 
-    /// What to do with a new key when there is no room.
-    #[must_use]
-    pub const fn on_full(mut self, on_full: OnFull) -> Self {
-        self.on_full = on_full;
-        self
-    }
-
     /// Another clock than the system's.
     #[must_use]
     pub fn clock<U: Clock + Clone>(self, clock: U) -> CachedRateLimiterBuilder<K, V, A, U> {
-        let Self { quota, lease, capacity, on_full, entry, .. } = self;
-        CachedRateLimiterBuilder { quota, lease, capacity, on_full, clock, entry }
+        let Self { quota, lease, capacity, entry, .. } = self;
+        CachedRateLimiterBuilder { quota, lease, capacity, clock, entry }
     }
 
     /// The limiter. Allocates all its memory; nothing else does later, but the keys and values themselves.
     pub fn build(self) -> CachedRateLimiter<K, V, A, T> {
         CachedRateLimiter(Arc::new(Shards::new(self.capacity, Spread::Wide, |room, hasher| {
-            let machine = Machine::allocate(self.quota.clone(), self.lease, room, hasher).with_on_full(self.on_full);
+            let (slots, cells) = (slots_for(room), room.saturating_mul(4));
+            let machine = Machine::allocate(self.quota.clone(), self.lease, slots, cells, hasher);
             Shared::new(Mutex::new(machine), self.clock.clone())
         })))
     }
 }
 
-impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
+impl<K, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
     /// Allows an attempt for `key`, or tells what there is instead. O(1) expected.
     ///
     /// While an attempt is in flight no other is allowed, whatever the quota has left. The guard ends the attempt, at
@@ -156,26 +151,25 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
     #[doc(alias = "AllowOrCached")]
     pub fn allow_or_cached<Q>(&self, key: &Q) -> AllowOrCached<CachedGuard<K, V, A, T>, V>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        Keys: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let hash = self.0.hasher.hash_one(key);
         let shard = self.0.of(hash);
-        let mut gone = Vec::new();
-        let mut ask = |limiter: &mut Machine<K, V, A>, own: &mut dyn FnMut(&Q) -> K, now| {
-            let answer = limiter.allow_or_cached_with(hash, key, own, now, |key, value| gone.push((key, value)));
-            answer.map(|permit| permit, Arc::clone)
+        // The key of a new entry is made outside the lock; whatever goes for it is dropped there.
+        let mut name = None;
+        let mut gone = None;
+        let answer = loop {
+            let answer = shard.with(|limiter, now| {
+                let answer = limiter.allow_or_cached_with(hash, key, &mut name, now, |value| gone = Some(value));
+                answer.map(|answer| answer.map(|permit| permit, Arc::clone))
+            });
+            match answer {
+                Some(answer) => break answer,
+                None => name = Some(Keys::name(key)),
+            }
         };
-        let answer = shard.with(|limiter, now| {
-            let is_known = limiter.knows(hash, key);
-            is_known.then(|| ask(limiter, &mut Q::to_owned, now))
-        });
-        let answer = answer.unwrap_or_else(|| {
-            // The key of a new entry is made outside the lock, and dropped there if another thread was faster.
-            let mut owned = Some(key.to_owned());
-            shard.with(|limiter, now| ask(limiter, &mut |key| owned.take().unwrap_or_else(|| key.to_owned()), now))
-        });
-        drop(gone);
+        drop((name, gone));
         let guard = |permit| FlightGuard::new(FlightReporter { shards: Arc::clone(&self.0), hash, permit });
         answer.map(guard, |value| V::clone(&value))
     }
@@ -192,11 +186,6 @@ impl<K: Eq + Hash, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
             let quota = quota.clone(); // outside the lock
             shard.set_settings(quota, lease);
         }
-    }
-
-    /// What to do with a new key while there is no room, from now on.
-    pub fn set_on_full(&self, on_full: OnFull) {
-        self.0.iter().for_each(|shard| shard.set_on_full(on_full));
     }
 
     /// Forgets every idle key and its value, and tells how many; never needed, but it frees the memory of the keys and
@@ -290,7 +279,7 @@ mod tests {
     #[test]
     fn an_attempt_may_be_refunded_and_ends_when_it_is_dropped() {
         let pings = CachedRateLimiter::<u64, bool, _>::builder(SlidingLog::<1>::per_hour(), LEASE);
-        let pings = pings.capacity(10_000).on_full(OnFull::Deny).build();
+        let pings = pings.capacity(10_000).build();
         let AllowOrCached::Allowed(attempt) = pings.allow_or_cached(&1) else { panic!() };
         attempt.refund();
         let AllowOrCached::Allowed(attempt) = pings.clone().allow_or_cached(&1) else { panic!() };

@@ -13,11 +13,13 @@
 //! order of both.
 
 mod cached;
+mod keys;
 mod line;
 mod waiting;
 
 pub use cached::{CachedGuard, CachedRateLimiter, CachedRateLimiterBuilder, FlightReporter};
-use core::{borrow::Borrow, fmt, hash::Hash, marker::PhantomData, num::NonZeroU32};
+use core::{fmt, hash::Hash, marker::PhantomData, num::NonZeroU32};
+pub use keys::Keys;
 use std::sync::Arc;
 pub use waiting::{UntilAllowed, UntilAllowedOwned};
 
@@ -26,13 +28,13 @@ use steadfast_core::{Clock, Instant, Shared, rate_limiter::RateLimiterIn};
 use self::line::{Line, Waiting};
 use crate::{
     runtime::{Mutex, SystemTimer},
-    storage::{Heap, KeyHasher, Shards, SparseHeap, Spread, spread},
+    storage::{Heap, KeyHasher, Shards, Spread, count, spread},
 };
 
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
     AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Decision, EndFlight, FlightEnd, FlightGuard, FlightLost,
-    Gcra, OnFull, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError, WaitOutput,
+    Gcra, Names, Naming, OnFull, Prints, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError, WaitOutput,
 };
 
 /// A [`SlidingLog`] whose size is known at run time only: what the module `settings` reads from a file.
@@ -41,13 +43,13 @@ pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 /// A keyed rate limiter (throttling, load shedding) with room for a fixed number of keys.
 ///
 /// `A` is the algorithm: [`Gcra`] (a rate and a burst; behaves as a token bucket; the smallest and fastest) or
-/// [`SlidingLog`] (an exact sliding window). Clones share one limit. No background task is needed. Each process has its own
-/// limits.
+/// [`SlidingLog`] (an exact sliding window). `K` says what keys are meant. Clones share one limit. No background task is
+/// needed. Each process has its own limits.
 ///
 /// ```
 /// use steadfast::{Gcra, RateLimiter, rate_limiter::Decision};
 ///
-/// let limiter = RateLimiter::builder(Gcra::per_second(100).burst(20)).capacity(1_000_000).build();
+/// let limiter = RateLimiter::<String, _>::builder(Gcra::per_second(100).burst(20)).capacity(1_000_000).build();
 ///
 /// match limiter.allow("10.0.0.7") {
 ///     Decision::Allow => { /* serve */ }
@@ -61,7 +63,7 @@ pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 /// use std::num::NonZeroU32;
 /// use steadfast::{Gcra, RateLimiter, rate_limiter::CostExceedsBurst};
 ///
-/// let bytes = RateLimiter::builder(Gcra::per_second(1_000)).build();
+/// let bytes = RateLimiter::<String, _>::builder(Gcra::per_second(1_000)).build();
 /// let cost = |bytes| NonZeroU32::new(bytes).unwrap();
 /// if bytes.allow_n("10.0.0.7", cost(800))?.is_allowed() {
 ///     // ... only 500 were sent:
@@ -74,21 +76,35 @@ pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 ///
 /// # Keys
 ///
-/// Keys are hashed with a random seed. A `&str` looks up a `String` without allocating. `Eq` and `Hash` of a key run
-/// inside a lock, and must not use the limiter; `Clone` and `Drop` run outside. One limit for everything is a limiter
-/// with the key `()`.
+/// Of a key its fingerprint is kept, 63 bits of its hash under a random secret, and not the key: nothing is allocated,
+/// cloned or dropped for it, and a key of any size takes the same memory. Two keys with the same fingerprint share one
+/// quota until it is whole: never more than the rate, at worst one is denied for the other. A million live keys hold such a
+/// pair once in 18 million times, and a newcomer meets its like among them once in 9 trillion. (On 32-bit targets it is
+/// 31 bits: a newcomer meets its like among 1,000 live keys once in two million times.) Who cannot bear it, or wants to
+/// [list](Self::usage) the keys, has them kept: [`keep_keys`](RateLimiterBuilder::keep_keys).
+///
+/// A `&str` looks up a `String`. `Hash` of a key runs outside every lock. One limit for everything is a limiter with the
+/// key `()`.
 ///
 /// # When it is full
 ///
-/// An entry is in use until its quota is whole again. Make room for as many keys as come in that time: for
-/// `Gcra::per_second(100).burst(20)` those of 200 ms, for 100 a day those of a whole day. Beyond that a new key is denied
-/// (fail closed), or shares one quota with all other new keys of its shard; [`OnFull`] says which. Known keys keep their
-/// entry and their quota, and nobody gets a fresh one.
+/// An entry is in use until its quota is whole again. Then it is idle, and the next new key takes it over. If none is idle,
+/// the one that was used least of 8 looked at goes, unless it is used up, and what it owes is written into a ledger, four
+/// cells of 8 bytes for each key of the capacity. A key without an entry starts with what its cell says it owes: the
+/// largest debt of those that share it.
 ///
-/// A flood of made-up keys cannot grow the limiter, and cannot reset or take the quota of a known key. But it can fill the
-/// table: a client who sends `capacity` made-up keys within the time that one quota takes to be whole again locks new keys
-/// out. At 65,536 keys and 10 a second that takes 655,360 keys a second, at 100 a day it takes 76 a second. If the quota is
-/// slow, limit strangers by a coarser key first (a network, an account).
+/// - No key ever gets more than its quota, and none gets a fresh one because of another. (What a key may have used, its
+///   entry knows, and else its cell does: an entry begins with the cell, an eviction raises it, and others only raise it
+///   further.)
+/// - Until the first eviction, and whenever all that was evicted has paid back, decisions are exact.
+/// - A flood of made-up keys takes no entry that is used up, and none that owes more than a request as long as one of its
+///   own is among the 8.
+/// - A newcomer is refused only if its cell owes more than `burst - 1`. To refuse a share s of them takes
+///   `s * cells * (burst - 1)` requests that were allowed, and `s * cells / interval` a second on end. Nobody can aim at
+///   the cell of another, since the hash is secret.
+///
+/// What happens to those whom the ledger refuses, [`OnFull`] decides. [`RateLimiterStats::refused`] counts them: it is the
+/// number to alert on. For how large to make it, see [`capacity`](RateLimiterBuilder::capacity).
 ///
 /// # Clock
 ///
@@ -97,8 +113,8 @@ pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 ///
 /// # Cost
 ///
-/// A call is O(1) expected and takes the lock of one shard. Memory is allocated when the limiter is built; later only keys
-/// are.
+/// A call is O(1) and takes the lock of one shard. All memory is allocated when the limiter is built: 72 bytes for each key
+/// of the capacity, ledger included. Keys that are kept take theirs.
 #[doc(alias(
     "DefaultDirectRateLimiter",
     "DefaultKeyedRateLimiter",
@@ -108,13 +124,13 @@ pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
     "RateLimitLayer",
     "throttle"
 ))]
-pub struct RateLimiter<K, A: Quota, T = SystemTimer>(Arc<Inner<K, A, T>>);
+pub struct RateLimiter<K, A: Quota, T = SystemTimer, P: Naming<K> = Prints>(Arc<Inner<K, A, T, P>>);
 
-type Machine<K, A> = RateLimiterIn<K, A, SparseHeap, KeyHasher>;
-type Shard<K, A, T> = Shared<Machine<K, A>, Mutex<Machine<K, A>>, T>;
+type Machine<K, A, P> = RateLimiterIn<K, A, Heap, KeyHasher, P>;
+type Shard<K, A, T, P> = Shared<Machine<K, A, P>, Mutex<Machine<K, A, P>>, T>;
 
-struct Inner<K, A: Quota, T> {
-    shards: Shards<Shard<K, A, T>>,
+struct Inner<K, A: Quota, T, P: Naming<K>> {
+    shards: Shards<Shard<K, A, T, P>>,
     /// A power of two of them, fewer than shards: those who wait are few, and a line takes 4 KiB.
     lines: Box<[Line]>,
 }
@@ -122,51 +138,72 @@ struct Inner<K, A: Quota, T> {
 /// How many keys are worth a line.
 const WORTH_A_LINE: usize = 1_024;
 
+/// Of so many slots each one is found by every key.
+const ALL_FOUND: usize = 68;
+
+/// How many slots there are for so many keys, so that each finds room.
+const fn slots_for(keys: usize) -> usize {
+    if keys <= ALL_FOUND { keys } else { keys.saturating_mul(2) }
+}
+
 /// Builds a [`RateLimiter`]: its capacity, what happens when it is full, its timer.
 ///
 /// ```
 /// use steadfast::{Gcra, RateLimiter, rate_limiter::OnFull};
 ///
-/// let logins = RateLimiter::<String, _>::builder(Gcra::per_minute(5)).capacity(10_000).on_full(OnFull::Deny).build();
-/// assert!(logins.capacity() >= 10_000);
+/// let api = RateLimiter::<String, _>::builder(Gcra::per_minute(5)).capacity(10_000).on_full(OnFull::Serve).build();
+/// assert!(api.capacity() >= 10_000);
 /// ```
 #[derive(Clone, Debug)]
-pub struct RateLimiterBuilder<K, A, T = SystemTimer> {
+pub struct RateLimiterBuilder<K, A, T = SystemTimer, P = Prints> {
     quota: A,
     capacity: usize,
+    ledger: Option<usize>,
     on_full: OnFull,
     timer: T,
-    key: PhantomData<fn() -> K>,
+    key: PhantomData<fn() -> (K, P)>,
 }
 
-impl<K: Eq + Hash, A: Quota + Clone> RateLimiter<K, A> {
-    /// The settings of a limiter with this quota: 65,536 keys, [`OnFull::Share`].
+impl<K, A: Quota + Clone> RateLimiter<K, A> {
+    /// The settings of a limiter with this quota: 65,536 keys, [`OnFull::Deny`].
     #[doc(alias = "GovernorConfigBuilder")]
     #[doc(alias = "NewRateLimiter")]
     pub const fn builder(quota: A) -> RateLimiterBuilder<K, A> {
-        RateLimiterBuilder { quota, capacity: 65_536, on_full: OnFull::Share, timer: SystemTimer, key: PhantomData }
+        let (on_full, timer) = (OnFull::Deny, SystemTimer);
+        RateLimiterBuilder { quota, capacity: 65_536, ledger: None, on_full, timer, key: PhantomData }
     }
 }
 
-impl<K: Eq + Hash, A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<K, A, T> {
-    /// The capacity: for how many keys there is room, at least one and at most 4,294,967,294.
+impl<K, A: Quota + Clone, T: Clock + Clone, P: Naming<K>> RateLimiterBuilder<K, A, T, P> {
+    /// The capacity: for how many keys there is room, at least one and at most 2,147,483,647.
     ///
-    /// As many as come in the time that one quota takes to be whole again; see [When it is
-    /// full](RateLimiter#when-it-is-full).
+    /// As many as come in the time that one quota takes to be whole again have an entry of their own. With a ledger of C
+    /// cells there is room for ever if `capacity + C >= F * interval`, where F is how many requests a second come of keys
+    /// that were not seen before, and `interval` the time that one request takes from the quota; and for a time T if
+    /// `capacity + C * burst >= T * (F - (capacity + C) / interval)`. At 65,536 keys and 100 a day that is a flood of
+    /// 379 made-up keys a second for ever, and one of 1,000 a second for 11 hours; beyond that they and new keys share what
+    /// there is. At 100 a minute it is 545,000 a second. If the quota is slow, limit strangers by a coarser key first (a
+    /// network, an account).
     ///
-    /// Up to 255 the limiter holds exactly so many. A larger one consists of shards that share the keys by their hash,
-    /// up to 256 of them. Each has a margin of six standard deviations and six keys, so that any `capacity` keys find
-    /// room: 122 percent more at 256, 28 at 65,536, 7 at a million, if there are two processors. Keys beyond that may
-    /// find some.
-    ///
-    /// Each shard has its own quota for the keys that it has no room for; see [`OnFull::Share`].
+    /// Up to 68 the limiter holds exactly so many. A larger one has twice as many slots, and from 256 on it consists of
+    /// shards that share the keys by their hash, up to 256 of them, so that any `capacity` keys find room. Keys beyond that
+    /// may find some.
     #[must_use]
     pub const fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
     }
 
-    /// What to do with a new key when there is no room.
+    /// How many cells of 8 bytes the ledger has: four for each key of the capacity, unless it is said; see [When it is
+    /// full](RateLimiter#when-it-is-full). With 0 there is none: no entry in use goes, and a new key is denied where none is
+    /// idle.
+    #[must_use]
+    pub const fn ledger(mut self, cells: usize) -> Self {
+        self.ledger = Some(cells);
+        self
+    }
+
+    /// What to do with a new key that the ledger refuses.
     #[must_use]
     pub const fn on_full(mut self, on_full: OnFull) -> Self {
         self.on_full = on_full;
@@ -175,15 +212,28 @@ impl<K: Eq + Hash, A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<K, A, 
 
     /// Another clock or timer than the system's.
     #[must_use]
-    pub fn timer<U: Clock + Clone>(self, timer: U) -> RateLimiterBuilder<K, A, U> {
-        let Self { quota, capacity, on_full, key, .. } = self;
-        RateLimiterBuilder { quota, capacity, on_full, timer, key }
+    pub fn timer<U: Clock + Clone>(self, timer: U) -> RateLimiterBuilder<K, A, U, P> {
+        let Self { quota, capacity, ledger, on_full, key, .. } = self;
+        RateLimiterBuilder { quota, capacity, ledger, on_full, timer, key }
     }
 
-    /// The limiter. Allocates all its memory; nothing else does later, but the keys themselves.
-    pub fn build(self) -> RateLimiter<K, A, T> {
+    /// Keeps the keys, so that none is taken for another and they can be [listed](RateLimiter::usage).
+    #[must_use]
+    pub fn keep_keys(self) -> RateLimiterBuilder<K, A, T, Keys> {
+        let Self { quota, capacity, ledger, on_full, timer, .. } = self;
+        RateLimiterBuilder { quota, capacity, ledger, on_full, timer, key: PhantomData }
+    }
+
+    /// The limiter. Allocates all its memory; nothing else does later, but keys that are kept.
+    pub fn build(self) -> RateLimiter<K, A, T, P> {
+        let cells = self.ledger.unwrap_or_else(|| self.capacity.saturating_mul(4));
+        let count = count(self.capacity, Spread::Fine);
+        let cells = cells.div_ceil(count);
+        // Half full, or with a margin for the shards that more keys than others belong to.
+        let half = slots_for(self.capacity.max(1).div_ceil(count));
         let shards = Shards::new(self.capacity, Spread::Fine, |room, hasher| {
-            let machine = RateLimiterIn::allocate(self.quota.clone(), room, hasher).with_on_full(self.on_full);
+            let slots = room.max(half);
+            let machine = RateLimiterIn::allocate(self.quota.clone(), slots, cells, hasher).with_on_full(self.on_full);
             Shared::new(Mutex::new(machine), self.timer.clone())
         });
         let lines = (self.capacity / WORTH_A_LINE).next_power_of_two().min(64);
@@ -191,16 +241,16 @@ impl<K: Eq + Hash, A: Quota + Clone, T: Clock + Clone> RateLimiterBuilder<K, A, 
     }
 }
 
-impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
+impl<K, A: Quota, T: Clock, P: Naming<K>> RateLimiter<K, A, T, P> {
     /// Decides a request of `key`, and counts it if it is allowed. O(1) expected.
     #[doc(alias = "check_key")]
     pub fn allow<Q>(&self, key: &Q) -> Decision
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        self.0.shards.of(hash).allow_with(hash, key, Q::to_owned)
+        self.0.shards.of(hash).allow_with(hash, key)
     }
 
     /// [`allow`](Self::allow) at a time that the caller has read from this limiter's clock.
@@ -213,11 +263,11 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// it stepped back; by up to a second that, too, counts as late, and the latest reading is the time.
     pub fn allow_at<Q>(&self, key: &Q, now: Instant) -> Decision
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        self.0.shards.of(hash).allow_at_with(hash, key, Q::to_owned, now)
+        self.0.shards.of(hash).allow_at_with(hash, key, now)
     }
 
     /// Decides a request that counts `cost` times, all or nothing.
@@ -228,11 +278,11 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     #[doc(alias = "check_key_n")]
     pub fn allow_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        self.0.shards.of(hash).allow_n_with(hash, key, Q::to_owned, cost)
+        self.0.shards.of(hash).allow_n_with(hash, key, cost)
     }
 
     /// [`allow_n`](Self::allow_n) with all that a client is told, decided in one step: the limit, what remains, and when it
@@ -242,7 +292,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// use std::num::NonZeroU32;
     /// use steadfast::{Gcra, RateLimiter, rate_limiter::CostExceedsBurst};
     ///
-    /// let limiter = RateLimiter::builder(Gcra::per_minute(60)).build();
+    /// let limiter = RateLimiter::<String, _>::builder(Gcra::per_minute(60)).build();
     /// let verdict = limiter.allow_verdict("10.0.0.7", NonZeroU32::MIN)?;
     /// assert!(verdict.is_allowed());
     /// assert_eq!((verdict.limit, verdict.remaining), (60, 59)); // RateLimit-Limit, RateLimit-Remaining
@@ -256,18 +306,18 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota; no quota changed.
     pub fn allow_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
-        self.0.shards.of(hash).allow_verdict_with(hash, key, Q::to_owned, cost)
+        self.0.shards.of(hash).allow_verdict_with(hash, key, cost)
     }
 
     /// Decides a request of `key` as [`allow`](Self::allow) would, and counts nothing.
     pub fn check<Q>(&self, key: &Q) -> Decision
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.shard_of(key).with(|limiter, now| limiter.check(key, now))
     }
@@ -279,8 +329,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
     pub fn check_n<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Decision, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.shard_of(key).check_n(key, cost)
     }
@@ -292,8 +342,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// [`CostExceedsBurst`] if `cost` is above the limit of the quota.
     pub fn check_verdict<Q>(&self, key: &Q, cost: NonZeroU32) -> Result<Verdict, CostExceedsBurst>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.shard_of(key).check_verdict(key, cost)
     }
@@ -301,8 +351,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// How much `key` could do at once.
     pub fn remaining<Q>(&self, key: &Q) -> u32
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.shard_of(key).with(|limiter, now| limiter.remaining(key, now))
     }
@@ -310,8 +360,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// When `key` has its whole quota again if it does nothing until then.
     pub fn reset_at<Q>(&self, key: &Q) -> Instant
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         self.shard_of(key).with(|limiter, now| limiter.reset_at(key, now))
     }
@@ -320,8 +370,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// has no entry of its own.
     pub fn refund<Q>(&self, key: &Q, cost: NonZeroU32) -> bool
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
         self.0.shards.of(hash).refund_and_wake(key, cost, spread(&self.0.lines, hash))
@@ -331,8 +381,8 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
     /// no entry of its own.
     pub fn reset<Q>(&self, key: &Q) -> bool
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         let hash = self.0.shards.hasher.hash_one(key);
         self.0.shards.of(hash).reset_and_wake(key, spread(&self.0.lines, hash))
@@ -355,7 +405,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         self.wake_all();
     }
 
-    /// What to do with a new key while there is no room, from now on. Those who wait ask anew.
+    /// What to do with a new key that the ledger refuses, from now on. Those who wait ask anew.
     pub fn set_on_full(&self, on_full: OnFull) {
         self.0.shards.iter().for_each(|shard| shard.set_on_full(on_full));
         self.wake_all();
@@ -365,39 +415,7 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         self.0.lines.iter().for_each(Waiting::wake_all);
     }
 
-    /// Each key that has an entry, with how much of its quota is left. Each shard is locked for O(its capacity), and keys
-    /// are cloned inside: a key whose `Clone` uses this limiter would wait for itself.
-    #[must_use]
-    pub fn usage(&self) -> Vec<(K, u32)>
-    where
-        K: Clone,
-    {
-        let mut usage = Vec::new();
-        for shard in self.0.shards.iter() {
-            let add = |limiter: &mut Machine<K, A>, now| {
-                usage.extend(limiter.usage(now).map(|(key, left)| (key.clone(), left)));
-            };
-            shard.with(add);
-        }
-        usage
-    }
-
-    /// Forgets every idle key, and tells how many; never needed, but it frees the memory of the keys themselves.
-    ///
-    /// Each shard is locked for O(its capacity); the keys are dropped outside.
-    #[doc(alias = "retain_recent")]
-    pub fn cleanup(&self) -> usize {
-        let clean = |shard: &Shard<K, A, T>| {
-            let mut keys = Vec::new();
-            shard.with(|limiter, now| limiter.cleanup_with(now, |key, _| keys.push(key)))
-        };
-        let freed = self.0.shards.iter().map(clean).sum();
-        // Those who found the table full may find an entry now.
-        self.wake_all();
-        freed
-    }
-
-    /// How many keys have an entry.
+    /// How many keys have an entry, idle ones included.
     pub fn len(&self) -> usize {
         self.0.shards.iter().map(|shard| shard.with_lock(|limiter| limiter.len())).sum()
     }
@@ -423,18 +441,52 @@ impl<K: Eq + Hash, A: Quota, T: Clock> RateLimiter<K, A, T> {
         self.0.shards.of(0).timer().now()
     }
 
-    fn shard_of<Q: Hash + ?Sized>(&self, key: &Q) -> &Shard<K, A, T> {
+    fn shard_of<Q: Hash + ?Sized>(&self, key: &Q) -> &Shard<K, A, T, P> {
         self.0.shards.of(self.0.shards.hasher.hash_one(key))
     }
 }
 
-impl<K, A: Quota, T> Clone for RateLimiter<K, A, T> {
+impl<K, A: Quota, T: Clock> RateLimiter<K, A, T, Keys> {
+    /// Each key that has an entry, with how much of its quota is left. Each shard is locked for O(its capacity), and keys
+    /// are cloned inside: a key whose `Clone` uses this limiter would wait for itself.
+    #[must_use]
+    pub fn usage(&self) -> Vec<(K, u32)>
+    where
+        K: Clone,
+    {
+        let mut usage = Vec::new();
+        for shard in self.0.shards.iter() {
+            let add = |limiter: &mut Machine<K, A, Keys>, now| {
+                usage.extend(limiter.usage(now).map(|(key, left)| (key.clone(), left)));
+            };
+            shard.with(add);
+        }
+        usage
+    }
+
+    /// Forgets every idle key, and tells how many; never needed, but it frees the memory of the keys themselves.
+    ///
+    /// Each shard is locked for O(its capacity); the keys are dropped outside.
+    #[doc(alias = "retain_recent")]
+    pub fn cleanup(&self) -> usize {
+        let clean = |shard: &Shard<K, A, T, Keys>| {
+            let mut keys = Vec::new();
+            shard.with(|limiter, now| limiter.cleanup_with(now, |key| keys.push(key)))
+        };
+        let freed = self.0.shards.iter().map(clean).sum();
+        // Those who found the table full may find an entry now.
+        self.wake_all();
+        freed
+    }
+}
+
+impl<K, A: Quota, T, P: Naming<K>> Clone for RateLimiter<K, A, T, P> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K, A: Quota, T> fmt::Debug for RateLimiter<K, A, T> {
+impl<K, A: Quota, T, P: Naming<K>> fmt::Debug for RateLimiter<K, A, T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimiter").finish_non_exhaustive()
     }

@@ -37,26 +37,33 @@ fn threads_in_each_others_way_get_no_more_than_the_rate() {
 
 #[test]
 fn a_large_limiter_holds_its_keys_and_no_flood_grows_it() {
-    for capacity in [256, 1_000, 10_000] {
+    for capacity in [69, 255, 256, 1_000, 10_000] {
         let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).capacity(capacity).build();
         assert!((0..capacity as u64).all(|key| limiter.allow(&key).is_allowed()));
-        assert_eq!((limiter.len(), limiter.stats().overflowed), (capacity, 0));
-        (0..200_000).for_each(|key| _ = limiter.allow(&key));
-        assert_eq!(limiter.len(), limiter.capacity());
-        assert_eq!(limiter.stats().overflowed, 200_000 - limiter.len() as u64);
+        assert_eq!((limiter.len(), limiter.stats().overflowed, limiter.stats().evicted), (capacity, 0, 0));
+        (0..100_000).for_each(|key| _ = limiter.allow(&key));
+        assert!((0..capacity as u64).all(|key| !limiter.allow(&key).is_allowed()), "a flood reset a known key");
+        assert!(limiter.len() <= limiter.capacity() && limiter.capacity() <= 3 * capacity);
+        let stats = limiter.stats();
+        assert_eq!(stats.allowed + stats.denied, 100_000 + 2 * capacity as u64);
+        // Each entry, and each cell, gives one.
+        let most = limiter.capacity() + 4 * capacity + 4 * 256;
+        assert!(stats.allowed > 4 * capacity as u64 && stats.allowed <= most as u64, "{stats:?}");
     }
 }
 
 #[test]
 fn a_small_limiter_holds_exactly_its_capacity() {
-    let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).capacity(255).on_full(OnFull::Deny).build();
-    assert!((0..255).all(|key| limiter.allow(&key).is_allowed()));
-    assert!(!limiter.allow(&255).is_allowed());
-    assert_eq!((limiter.len(), limiter.capacity()), (255, 255));
+    for capacity in [1, 4, 67, 68] {
+        let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).capacity(capacity).ledger(0).build();
+        assert!((0..capacity as u64).all(|key| limiter.allow(&key).is_allowed()));
+        assert!(!limiter.allow(&1_000).is_allowed());
+        assert_eq!((limiter.len(), limiter.capacity()), (capacity, capacity));
+    }
 }
 
 /// A key that asks its own limiter whenever it is cloned or dropped.
-struct Touchy(u8, Arc<std::sync::OnceLock<RateLimiter<Self, Gcra>>>);
+struct Touchy(u8, Arc<std::sync::OnceLock<RateLimiter<Self, Gcra, SystemTimer, Keys>>>);
 
 impl Eq for Touchy {}
 
@@ -74,14 +81,14 @@ impl Hash for Touchy {
 
 impl Clone for Touchy {
     fn clone(&self) -> Self {
-        let _ = self.1.get().map(RateLimiter::len);
+        let _ = self.1.get().map(|limiter| limiter.len());
         Self(self.0, self.1.clone())
     }
 }
 
 impl Drop for Touchy {
     fn drop(&mut self) {
-        let _ = self.1.get().map(RateLimiter::stats);
+        let _ = self.1.get().map(|limiter| limiter.stats());
     }
 }
 
@@ -92,7 +99,7 @@ fn found_a10_keys_are_cloned_and_dropped_outside_the_lock() {
         let cell = Arc::default();
         let key = |number| Touchy(number, Arc::clone(&cell));
         // One whose quota is whole again at once, and one that never lets anybody in.
-        let limiter = RateLimiter::builder(Gcra::every(Duration::from_nanos(1))).capacity(1).build();
+        let limiter = RateLimiter::builder(Gcra::every(Duration::from_nanos(1))).capacity(1).keep_keys().build();
         let _ = cell.set(limiter.clone());
         for number in 0..100 {
             while !limiter.allow(&key(number)).is_allowed() {}
@@ -132,7 +139,7 @@ fn found_a13_a_long_log_fits_the_stack_of_a_thread() {
 
 #[test]
 fn text_keys_are_looked_up_borrowed() {
-    let limiter = RateLimiter::<String, _>::builder(Gcra::per_hour(2)).build();
+    let limiter = RateLimiter::<String, _>::builder(Gcra::per_hour(2)).keep_keys().build();
     assert!(limiter.allow("bob").is_allowed());
     assert_eq!(limiter.remaining("bob"), 1);
     assert!(limiter.refund("bob", NonZeroU32::MIN));
@@ -186,12 +193,15 @@ fn without_a_runtime_a_thread_waits() {
 
 #[test]
 fn what_is_done_with_newcomers_changes_while_it_runs() {
-    let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).capacity(1).build();
+    let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).capacity(1).ledger(1).build();
     assert!(limiter.allow(&1).is_allowed());
-    assert!(limiter.allow(&2).is_allowed(), "they share a quota");
+    assert!(limiter.allow(&2).is_allowed(), "there is a cell");
+    assert!(!limiter.allow(&3).is_allowed());
+    limiter.set_on_full(OnFull::Allow);
+    assert!(limiter.allow(&3).is_allowed());
     limiter.set_on_full(OnFull::Deny);
     assert!(!limiter.allow(&3).is_allowed());
-    limiter.set_on_full(OnFull::Share);
     limiter.set_quota(Gcra::per_hour(5));
     assert!(limiter.allow(&3).is_allowed());
+    assert_eq!((limiter.stats().refused, limiter.stats().unlimited), (3, 1));
 }

@@ -1,7 +1,6 @@
 //! Waiting for the limiter.
 
 use core::{
-    borrow::Borrow,
     fmt,
     future::Future,
     hash::Hash,
@@ -15,13 +14,15 @@ use core::{
 use pin_project_lite::pin_project;
 use steadfast_core::{
     Timer,
-    rate_limiter::{CostExceedsBurst, Decision, Quota, WaitError, WaitOutput, WaitRequest, WaitState},
+    rate_limiter::{
+        CostExceedsBurst, Decision, Names, Naming, Prints, Quota, WaitError, WaitOutput, WaitRequest, WaitState,
+    },
 };
 
 use super::{RateLimiter, line::Line};
 use crate::{runtime::SystemTimer, storage::spread};
 
-impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
+impl<K, A: Quota, T: Timer, P: Naming<K>> RateLimiter<K, A, T, P> {
     /// Waits until `key` is allowed, and counts it then.
     ///
     /// Those who wait for one key are served in the order of their arrival, as far as its line has places: 64, which some
@@ -32,8 +33,7 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     ///   before it, until it is polled again.
     /// - A turn counts from when it came, at most 5 ms back: a timer that wakes late costs no throughput. See
     ///   [`Gcra`](crate::rate_limiter::Gcra).
-    /// - [`set_quota`](Self::set_quota), [`refund`](Self::refund), [`reset`](Self::reset) and
-    ///   [`cleanup`](Self::cleanup) wake those who wait.
+    /// - [`set_quota`](Self::set_quota), [`refund`](Self::refund) and [`reset`](Self::reset) wake those who wait.
     /// - A quota of zero is waited for until there is another one.
     ///
     /// It counts as allowed when it is, and never as denied. Without a runtime, wait in
@@ -51,10 +51,10 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     /// # });
     /// ```
     #[doc(alias("until_key_ready", "until_ready"))]
-    pub fn until_allowed<'a, Q>(&'a self, key: &'a Q) -> UntilAllowed<'a, K, A, T, Q>
+    pub fn until_allowed<'a, Q>(&'a self, key: &'a Q) -> UntilAllowed<'a, K, A, T, Q, (), P>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         // One never fails to fit, and without a limit no wait is too long.
         UntilAllowed::new(self, key, NonZeroU32::MIN, None)
@@ -72,10 +72,10 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
         &'a self,
         key: &'a Q,
         cost: NonZeroU32,
-    ) -> UntilAllowed<'a, K, A, T, Q, Result<(), CostExceedsBurst>>
+    ) -> UntilAllowed<'a, K, A, T, Q, Result<(), CostExceedsBurst>, P>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         UntilAllowed::new(self, key, cost, None)
     }
@@ -110,10 +110,10 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
         key: &'a Q,
         cost: NonZeroU32,
         longest: Duration,
-    ) -> UntilAllowed<'a, K, A, T, Q, Result<(), WaitError>>
+    ) -> UntilAllowed<'a, K, A, T, Q, Result<(), WaitError>, P>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
         UntilAllowed::new(self, key, cost, Some(longest))
     }
@@ -125,29 +125,34 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     /// # Errors
     ///
     /// As for [`until_allowed_within`](Self::until_allowed_within).
-    pub fn until_allowed_owned(&self, key: K, cost: NonZeroU32, longest: Option<Duration>) -> UntilAllowedOwned<K, A, T>
+    pub fn until_allowed_owned(
+        &self,
+        key: K,
+        cost: NonZeroU32,
+        longest: Option<Duration>,
+    ) -> UntilAllowedOwned<K, A, T, P>
     where
-        K: Clone,
+        K: Hash,
+        P: Names<K, K>,
     {
         let hash = self.0.shards.hasher.hash_one(&key);
         UntilAllowedOwned { limiter: self.clone(), key, hash, cost, longest, state: WaitState::new() }
     }
 
-    fn poll_wait<Q, F>(
+    fn poll_wait<Q>(
         &self,
-        request: &WaitRequest<'_, Q, F>,
+        request: &WaitRequest<'_, Q>,
         state: Pin<&mut WaitState<T::Sleep>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), WaitError>>
     where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ?Sized,
-        F: Fn(&Q) -> K,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        let WaitRequest { hash, key, ref own, cost, .. } = *request;
+        let WaitRequest { hash, key, cost, .. } = *request;
         let (shard, line) = (self.0.shards.of(hash), self.line(hash));
         if state.is_new() && line.is_empty() {
-            let decision = shard.allow_n_waiting_with(hash, key, own, cost);
+            let decision = shard.allow_n_waiting_with(hash, key, cost);
             if decision == Ok(Decision::Allow) {
                 state.leave(line);
                 return Poll::Ready(Ok(()));
@@ -157,7 +162,7 @@ impl<K: Eq + Hash, A: Quota, T: Timer> RateLimiter<K, A, T> {
     }
 }
 
-impl<K, A: Quota, T> RateLimiter<K, A, T> {
+impl<K, A: Quota, T, P: Naming<K>> RateLimiter<K, A, T, P> {
     fn line(&self, hash: u64) -> &Line {
         spread(&self.0.lines, hash)
     }
@@ -166,8 +171,8 @@ impl<K, A: Quota, T> RateLimiter<K, A, T> {
 pin_project! {
     /// The future of [`RateLimiter::until_allowed`] and its like.
     #[must_use = "nothing is waited for until it is awaited"]
-    pub struct UntilAllowed<'a, K, A: Quota, T: Timer, Q: ?Sized, O = ()> {
-        limiter: &'a RateLimiter<K, A, T>,
+    pub struct UntilAllowed<'a, K, A: Quota, T: Timer, Q: ?Sized, O = (), P: Naming<K> = Prints> {
+        limiter: &'a RateLimiter<K, A, T, P>,
         key: &'a Q,
         hash: u64,
         cost: NonZeroU32,
@@ -177,7 +182,7 @@ pin_project! {
         output: PhantomData<fn() -> O>,
     }
 
-    impl<K, A: Quota, T: Timer, Q: ?Sized, O> PinnedDrop for UntilAllowed<'_, K, A, T, Q, O> {
+    impl<K, A: Quota, T: Timer, Q: ?Sized, O, P: Naming<K>> PinnedDrop for UntilAllowed<'_, K, A, T, Q, O, P> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             this.state.leave(this.limiter.line(*this.hash));
@@ -185,32 +190,32 @@ pin_project! {
     }
 }
 
-impl<'a, K: Eq + Hash, A: Quota, T: Timer, Q: Hash + ?Sized, O> UntilAllowed<'a, K, A, T, Q, O> {
-    fn new(limiter: &'a RateLimiter<K, A, T>, key: &'a Q, cost: NonZeroU32, longest: Option<Duration>) -> Self {
+impl<'a, K, A: Quota, T: Timer, Q: Hash + ?Sized, O, P: Naming<K>> UntilAllowed<'a, K, A, T, Q, O, P> {
+    fn new(limiter: &'a RateLimiter<K, A, T, P>, key: &'a Q, cost: NonZeroU32, longest: Option<Duration>) -> Self {
         let hash = limiter.0.shards.hasher.hash_one(key);
         Self { limiter, key, hash, cost, longest, state: WaitState::new(), output: PhantomData }
     }
 }
 
-impl<K, A, T, Q, O> Future for UntilAllowed<'_, K, A, T, Q, O>
+impl<K, A, T, Q, O, P> Future for UntilAllowed<'_, K, A, T, Q, O, P>
 where
-    K: Borrow<Q> + Eq + Hash,
     A: Quota,
     T: Timer,
-    Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    Q: Hash + ?Sized,
     O: WaitOutput,
+    P: Names<K, Q>,
 {
     type Output = O;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
         let this = self.project();
         let (hash, key, cost, longest) = (*this.hash, *this.key, *this.cost, *this.longest);
-        let request = WaitRequest { hash, key, own: Q::to_owned, cost, longest };
+        let request = WaitRequest { hash, key, cost, longest };
         this.limiter.poll_wait(&request, this.state, cx).map(O::of)
     }
 }
 
-impl<K, A: Quota, T: Timer, Q: ?Sized, O> fmt::Debug for UntilAllowed<'_, K, A, T, Q, O> {
+impl<K, A: Quota, T: Timer, Q: ?Sized, O, P: Naming<K>> fmt::Debug for UntilAllowed<'_, K, A, T, Q, O, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UntilAllowed").finish_non_exhaustive()
     }
@@ -219,8 +224,8 @@ impl<K, A: Quota, T: Timer, Q: ?Sized, O> fmt::Debug for UntilAllowed<'_, K, A, 
 pin_project! {
     /// The future of [`RateLimiter::until_allowed_owned`].
     #[must_use = "nothing is waited for until it is awaited"]
-    pub struct UntilAllowedOwned<K, A: Quota, T: Timer = SystemTimer> {
-        limiter: RateLimiter<K, A, T>,
+    pub struct UntilAllowedOwned<K, A: Quota, T: Timer = SystemTimer, P: Naming<K> = Prints> {
+        limiter: RateLimiter<K, A, T, P>,
         key: K,
         hash: u64,
         cost: NonZeroU32,
@@ -229,7 +234,7 @@ pin_project! {
         state: WaitState<T::Sleep>,
     }
 
-    impl<K, A: Quota, T: Timer> PinnedDrop for UntilAllowedOwned<K, A, T> {
+    impl<K, A: Quota, T: Timer, P: Naming<K>> PinnedDrop for UntilAllowedOwned<K, A, T, P> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
             this.state.leave(this.limiter.line(*this.hash));
@@ -237,18 +242,18 @@ pin_project! {
     }
 }
 
-impl<K: Clone + Eq + Hash, A: Quota, T: Timer> Future for UntilAllowedOwned<K, A, T> {
+impl<K: Hash, A: Quota, T: Timer, P: Names<K, K>> Future for UntilAllowedOwned<K, A, T, P> {
     type Output = Result<(), WaitError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (hash, key, cost, longest) = (*this.hash, &*this.key, *this.cost, *this.longest);
-        let request = WaitRequest { hash, key, own: K::clone, cost, longest };
+        let request = WaitRequest { hash, key, cost, longest };
         this.limiter.poll_wait(&request, this.state, cx)
     }
 }
 
-impl<K, A: Quota, T: Timer> fmt::Debug for UntilAllowedOwned<K, A, T> {
+impl<K, A: Quota, T: Timer, P: Naming<K>> fmt::Debug for UntilAllowedOwned<K, A, T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UntilAllowedOwned").finish_non_exhaustive()
     }

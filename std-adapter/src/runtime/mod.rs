@@ -27,4 +27,4 @@ pub use tick::{TickClock, TickSleep};
 pub use timer::{SystemSleep, SystemTimer};
 #[cfg(feature = "tokio")]
 pub(crate) use tokio_timer::here as runtime_here;
-pub(crate) use waiters::{Waiters, ask_until};
+pub(crate) use waiters::{Asking, Asks, Waiters};

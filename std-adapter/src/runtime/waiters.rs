@@ -1,14 +1,14 @@
 //! Those who wait without a place in a line.
 
 use core::{
-    future::{Future, poll_fn},
-    pin::pin,
+    future::Future,
+    pin::Pin,
     sync::atomic::{AtomicUsize, Ordering},
-    task::Poll,
-    task::Waker,
+    task::{Context, Poll, Waker},
 };
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use pin_project_lite::pin_project;
 use steadfast_core::{Instant, Timer};
 
 use super::panics::unless_it_panics;
@@ -22,11 +22,31 @@ pub(crate) struct Waiters {
 }
 
 impl Waiters {
-    pub(crate) fn enter(&self, tag: u64) -> Waiter<'_> {
+    /// One more; it has to [leave](Self::leave).
+    pub(crate) fn enter(&self, tag: u64) -> usize {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         lock(&self.wakers).push(Listener { id, tag, waker: None });
         self.count.fetch_add(1, Ordering::Relaxed);
-        Waiter { waiters: self, id }
+        id
+    }
+
+    /// To be called before one asks.
+    pub(crate) fn listen(&self, id: usize, waker: &Waker) {
+        let waker = waker.clone(); // outside the lock
+        let mut listeners = lock(&self.wakers);
+        let mine = listeners.iter_mut().find(|listener| listener.id == id);
+        let before = mine.and_then(|listener| listener.waker.replace(waker));
+        drop(listeners);
+        drop(before);
+    }
+
+    pub(crate) fn leave(&self, id: usize) {
+        let mut wakers = lock(&self.wakers);
+        let at = wakers.iter().position(|listener| listener.id == id);
+        let left = at.map(|at| wakers.swap_remove(at));
+        drop(wakers);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        let _ = unless_it_panics(|| drop(left));
     }
 
     #[cfg(test)]
@@ -66,60 +86,73 @@ struct Listener {
     waker: Option<Waker>,
 }
 
-/// One who waits. Dropping it leaves.
-pub(crate) struct Waiter<'w> {
-    waiters: &'w Waiters,
-    id: usize,
+/// Who asks for something that may be refused until an instant, or until its tag is woken.
+pub(crate) trait Asks {
+    type Answer;
+    type Timer: Timer;
+
+    fn timer(&self) -> &Self::Timer;
+    fn waiters(&self) -> &Waiters;
+    fn tag(&self) -> u64;
+
+    /// The answer, or when to ask again.
+    fn ask(&self) -> Result<Self::Answer, Instant>;
 }
 
-impl Waiter<'_> {
-    /// To be called before one asks.
-    pub(crate) fn listen(&self, waker: &Waker) {
-        let waker = waker.clone(); // outside the lock
-        let mut listeners = lock(&self.waiters.wakers);
-        let mine = listeners.iter_mut().find(|listener| listener.id == self.id);
-        let before = mine.and_then(|listener| listener.waker.replace(waker));
-        drop(listeners);
-        drop(before);
+pin_project! {
+    /// Where somebody stands who asks until there is an answer; `S` is the sleep of its timer.
+    pub(crate) struct Asking<S> {
+        // Among the waiters, from the first refusal on.
+        id: Option<usize>,
+        until: Option<Instant>,
+        #[pin]
+        sleep: Option<S>,
     }
 }
 
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        let mut wakers = lock(&self.waiters.wakers);
-        let at = wakers.iter().position(|listener| listener.id == self.id);
-        let left = at.map(|at| wakers.swap_remove(at));
-        drop(wakers);
-        self.waiters.count.fetch_sub(1, Ordering::Relaxed);
-        let _ = unless_it_panics(|| drop(left));
+impl<S> Asking<S> {
+    pub(crate) const fn new() -> Self {
+        Self { id: None, until: None, sleep: None }
     }
-}
 
-/// Asks until the answer is there: when the tag is woken, and at the instant that a refusal names.
-pub(crate) async fn ask_until<T: Timer, A>(
-    timer: &T,
-    waiters: &Waiters,
-    tag: u64,
-    ask: impl Fn() -> Result<A, Instant>,
-) -> A {
-    let waiter = waiters.enter(tag);
-    let (mut sleep, mut until) = (pin!(None), None);
-    poll_fn(|cx| {
-        waiter.listen(cx.waker()); // before it asks, so that no change falls between
-        let at = match ask() {
+    /// Asks; it asks again when the tag is woken, and at the instant that a refusal names.
+    pub(crate) fn poll<A: Asks<Timer: Timer<Sleep = S>>>(
+        self: Pin<&mut Self>,
+        who: &A,
+        cx: &mut Context<'_>,
+    ) -> Poll<A::Answer>
+    where
+        S: Future<Output = ()>,
+    {
+        let mut this = self.project();
+        let id = match *this.id {
+            Some(id) => id,
+            None => match who.ask() {
+                Ok(answer) => return Poll::Ready(answer),
+                Err(_) => *this.id.insert(who.waiters().enter(who.tag())),
+            },
+        };
+        who.waiters().listen(id, cx.waker()); // before it asks, so that no change falls between
+        let at = match who.ask() {
             Ok(answer) => return Poll::Ready(answer),
             Err(at) => at,
         };
-        if until.replace(at) != Some(at) {
-            sleep.set(Some(timer.sleep_until(at)));
+        if this.until.replace(at) != Some(at) {
+            this.sleep.set(Some(who.timer().sleep_until(at)));
         }
-        if sleep.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
-            until = None;
+        if this.sleep.as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
+            *this.until = None;
             cx.waker().wake_by_ref(); // it is time to ask again
         }
         Poll::Pending
-    })
-    .await
+    }
+
+    /// To be called when it is dropped.
+    pub(crate) fn leave(self: Pin<&mut Self>, waiters: &Waiters) {
+        if let Some(id) = self.project().id.take() {
+            waiters.leave(id);
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

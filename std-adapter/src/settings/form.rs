@@ -62,6 +62,12 @@ pub(super) trait Value: Sized {
     /// `None` if that is not allowed.
     fn from_text(text: &str) -> Option<Self>;
 
+    /// What to write instead of a text that was once allowed.
+    fn instead_of(text: &str) -> Option<&'static str> {
+        let _ = text;
+        None
+    }
+
     fn from_number(number: u64) -> Option<Self> {
         let _ = number;
         None
@@ -100,7 +106,10 @@ impl<T: Value> Visitor<'_> for Reader<'_, T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        self.or_refuse(T::from_text(text.trim()), format_args!("{text:?}"))
+        match T::instead_of(text.trim()) {
+            Some(instead) => self.or_refuse(None, format_args!("{text:?}: {instead}")),
+            None => self.or_refuse(T::from_text(text.trim()), format_args!("{text:?}")),
+        }
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {

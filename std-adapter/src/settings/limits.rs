@@ -1,6 +1,6 @@
 //! Settings of the rate limiters.
 
-use core::{hash::Hash, num::NonZeroU16, time::Duration};
+use core::{num::NonZeroU16, time::Duration};
 
 use steadfast_core::rate_limiter::{Gcra, OnFull};
 
@@ -54,15 +54,15 @@ impl LimitSettings {
         self.quota
     }
 
-    /// What to do with a new key when there is no room.
+    /// What to do with a new key that the ledger refuses.
     #[must_use]
     pub fn on_full(&self) -> OnFull {
-        self.form.on_full.map_or(OnFull::Share, |on_full| on_full.0)
+        self.form.on_full.map_or(OnFull::Deny, |on_full| on_full.0)
     }
 
     /// The builder of a limiter with these settings.
     #[must_use]
-    pub fn builder<K: Eq + Hash>(&self) -> RateLimiterBuilder<K, Gcra> {
+    pub fn builder<K>(&self) -> RateLimiterBuilder<K, Gcra> {
         with_room(RateLimiter::builder(self.quota()), self.form.capacity, self.on_full())
     }
 }
@@ -74,7 +74,6 @@ form! {
         burst: Some32,
         lease: Positive,
         capacity: Capacity,
-        on_full: FullLimiter,
     }
 }
 
@@ -105,16 +104,10 @@ impl CachedLimitSettings {
         self.lease
     }
 
-    /// What to do with a new key when there is no room.
-    #[must_use]
-    pub fn on_full(&self) -> OnFull {
-        self.form.on_full.map_or(OnFull::Share, |on_full| on_full.0)
-    }
-
     /// The builder of a limiter with these settings.
     #[must_use]
-    pub fn builder<K: Eq + Hash, V: Clone>(&self) -> CachedRateLimiterBuilder<K, V, Gcra> {
-        let builder = CachedRateLimiter::builder(self.quota, self.lease).on_full(self.on_full());
+    pub fn builder<K, V: Clone>(&self) -> CachedRateLimiterBuilder<K, V, Gcra> {
+        let builder = CachedRateLimiter::builder(self.quota, self.lease);
         match self.form.capacity {
             Some(capacity) => builder.capacity(capacity.to_usize()),
             None => builder,
@@ -136,7 +129,7 @@ form! {
 /// use steadfast::settings::SlidingLogSettings;
 ///
 /// let recoveries: SlidingLogSettings = toml::from_str(r#"rate = "5 / 10m""#)?;
-/// let limiter = recoveries.builder().build();
+/// let limiter = recoveries.builder::<String>().build();
 /// assert!((0..5).all(|_| limiter.allow("bob").is_allowed()) && !limiter.allow("bob").is_allowed());
 /// # Ok::<(), toml::de::Error>(())
 /// ```
@@ -160,15 +153,15 @@ impl SlidingLogSettings {
         self.quota
     }
 
-    /// What to do with a new key when there is no room.
+    /// What to do with a new key that the ledger refuses.
     #[must_use]
     pub fn on_full(&self) -> OnFull {
-        self.form.on_full.map_or(OnFull::Share, |on_full| on_full.0)
+        self.form.on_full.map_or(OnFull::Deny, |on_full| on_full.0)
     }
 
     /// The builder of a limiter with these settings.
     #[must_use]
-    pub fn builder<K: Eq + Hash>(&self) -> RateLimiterBuilder<K, AnySlidingLog> {
+    pub fn builder<K>(&self) -> RateLimiterBuilder<K, AnySlidingLog> {
         with_room(RateLimiter::builder(self.quota), self.form.capacity, self.on_full())
     }
 }
@@ -193,7 +186,7 @@ fn gcra(rate: Option<Rate>, every: Option<Positive>, burst: Option<Some32>) -> R
     Ok(quota.burst(burst))
 }
 
-fn with_room<K: Eq + Hash, A: steadfast_core::rate_limiter::Quota + Clone>(
+fn with_room<K, A: steadfast_core::rate_limiter::Quota + Clone>(
     builder: RateLimiterBuilder<K, A>,
     capacity: Option<Capacity>,
     on_full: OnFull,

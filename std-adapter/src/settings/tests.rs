@@ -55,12 +55,12 @@ fn sized(calls: u16) -> NonZeroU16 {
 fn the_documented_file_is_read_whole() {
     let settings = file();
     assert_eq!(settings.limits["api"].quota(), Gcra::per_second(100).burst(20));
-    assert_eq!(settings.limits["api"].on_full(), OnFull::Share);
+    assert_eq!(settings.limits["api"].on_full(), OnFull::Deny);
     assert_eq!(settings.limits["mail"].quota(), Gcra::every(secs(10)));
     assert_eq!(settings.exact_limits["recoveries"].quota(), AnySlidingLog::new(sized(5), secs(600)));
-    assert_eq!(settings.exact_limits["recoveries"].on_full(), OnFull::Deny);
+    assert_eq!(settings.exact_limits["recoveries"].on_full(), OnFull::Serve);
     let pings = &settings.cached_limits["pings"];
-    assert_eq!((pings.quota(), pings.lease(), pings.on_full()), (Gcra::per_minute(1), secs(5), OnFull::Share));
+    assert_eq!((pings.quota(), pings.lease()), (Gcra::per_minute(1), secs(5)));
 
     let orders = &settings.breakers["orders"];
     let trip = AnyTrip::call_window(sized(100), Percent::new(50));
@@ -94,7 +94,7 @@ fn the_documented_file_shows_every_setting() {
     shown(&["limits", "api"], &["rate", "burst", "capacity", "on_full"]);
     shown(&["limits", "mail"], &["every"]);
     shown(&["exact_limits", "recoveries"], &["rate", "capacity", "on_full"]);
-    shown(&["cached_limits", "pings"], &["rate", "burst", "lease", "capacity", "on_full"]);
+    shown(&["cached_limits", "pings"], &["rate", "burst", "lease", "capacity"]);
     shown(&["breakers", "orders"], &["trip", "reset", "call_timeout", "on_drop", "on_panic", "capacity"]);
     shown(&["breakers", "orders", "trip"], &["window", "failures", "min_calls", "slow"]);
     shown(
@@ -254,8 +254,15 @@ fn impossible_limits_are_refused_by_name() {
         ),
         (json!({ "rate": "1/d", "burst": 1_000_000 }), "burst: a whole burst would take longer than 584 years"),
         (json!({ "rate": "1/s", "capacity": 0 }), "capacity: expected a whole number from 1 to 4294967294, found 0"),
-        (json!({ "rate": "1/s", "on_full": "drop" }), "on_full: expected \"share\" or \"deny\", found \"drop\""),
-        (json!({ "rate": "1/s", "on_full": true }), "on_full: expected \"share\" or \"deny\", found true"),
+        (
+            json!({ "rate": "1/s", "on_full": "drop" }),
+            "on_full: expected \"deny\" or \"serve\" or \"allow\", found \"drop\"",
+        ),
+        (
+            json!({ "rate": "1/s", "on_full": "share" }),
+            "found \"share\": what new keys shared one quota for, the ledger does; leave it out, or write \"deny\"",
+        ),
+        (json!({ "rate": "1/s", "on_full": true }), "on_full: expected \"deny\" or \"serve\" or \"allow\", found true"),
     ]);
     refused::<LimitSettings>(&[(json!("100/s"), "to be a table of `rate`, `every`")]);
     refused::<SlidingLogSettings>(&[

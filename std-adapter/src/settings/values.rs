@@ -259,7 +259,7 @@ impl Serialize for Window {
 
 /// A setting that is one of a few words.
 macro_rules! words {
-    ($($(#[$doc:meta])* $name:ident($type:ty) { $first:literal => $first_value:path $(, $word:literal => $value:path)* $(,)? })+) => {$(
+    ($($(#[$doc:meta])* $name:ident($type:ty) { $first:literal => $first_value:path $(, $word:literal => $value:path)* $(,)? } $(; not $gone:literal: $instead:literal)?)+) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq)]
         pub(super) struct $name(pub(super) $type);
@@ -276,6 +276,12 @@ macro_rules! words {
                     _ => None,
                 }
             }
+
+            $(
+                fn instead_of(text: &str) -> Option<&'static str> {
+                    (text == $gone).then_some($instead)
+                }
+            )?
         }
 
         impl Serialize for $name {
@@ -291,9 +297,10 @@ macro_rules! words {
 
 words! {
     FullLimiter(rate_limiter::OnFull) {
-        "share" => rate_limiter::OnFull::Share,
         "deny" => rate_limiter::OnFull::Deny,
-    }
+        "serve" => rate_limiter::OnFull::Serve,
+        "allow" => rate_limiter::OnFull::Allow,
+    }; not "share": "what new keys shared one quota for, the ledger does; leave it out, or write \"deny\""
     FullCache(dedup_cache::OnFull) {
         "refuse" => dedup_cache::OnFull::Refuse,
         "forget-oldest" => dedup_cache::OnFull::ForgetOldest,

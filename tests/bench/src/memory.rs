@@ -46,7 +46,7 @@ fn ids(count: usize) -> impl Iterator<Item = u128> {
 }
 
 fn limiter(keys: usize) -> Box<dyn Any> {
-    let limiter = RateLimiter::builder(Gcra::per_second(100)).capacity(keys).build();
+    let limiter = RateLimiter::<u64, _>::builder(Gcra::per_second(100)).capacity(keys).build();
     all_keys(keys).for_each(|key| _ = limiter.allow(&key));
     Box::new(limiter)
 }

@@ -44,7 +44,7 @@ proptest! {
     #![proptest_config(support::cases(2_000))]
 
     #[test]
-    fn a_full_table_gives_nobody_more(ops in ops(0), share in any::<bool>()) {
-        model::full_table(ops, share);
+    fn a_full_table_gives_nobody_more(ops in ops(0)) {
+        model::full_table(ops);
     }
 }

@@ -387,8 +387,10 @@ fn those_who_wait_for_a_limiter_beyond_its_places_get_through_too() {
 fn a_servers_limiter_keeps_its_lines_as_the_core_does() {
     for seed in seeds() {
         let timer = VirtualTimer::default();
-        let limiter =
-            steadfast::RateLimiter::builder(SlidingLog::<1>::per_second()).capacity(8).timer(timer.clone()).build();
+        let limiter = steadfast::RateLimiter::<u64, _>::builder(SlidingLog::<1>::per_second())
+            .capacity(8)
+            .timer(timer.clone())
+            .build();
         let served = Cell::new(0_u64);
         let mut simulator = Simulator::with_timer(seed, timer.clone());
         let task = |number: u64| {

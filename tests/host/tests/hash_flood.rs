@@ -9,7 +9,7 @@ use std::{
 
 use steadfast_core::{
     Breakers, CachedRateLimiter, DedupCache, Gcra, HashSeed, Instant, KeyedCorrelator, RateLimiter, Reset, Trip,
-    circuit_breaker::Outcome, dedup_cache::OnFull,
+    circuit_breaker::Outcome, dedup_cache::OnFull, rate_limiter::Keys,
 };
 
 /// The entries of each table; as many keys are put in, and as many again are looked for in vain.
@@ -40,6 +40,9 @@ impl Hash for Key {
         self.0.hash(state);
     }
 }
+
+/// One that keeps its keys; without them there is nothing to compare.
+type Limiter = RateLimiter<Key, Gcra, ENTRIES, HashSeed, Keys>;
 
 /// What a caller pays for one key.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +80,7 @@ macro_rules! keyed {
     };
 }
 
-keyed!(RateLimiter<Key, Gcra, ENTRIES>, Self::new(Gcra::per_hour(1)), |limiter, key| _ = limiter.allow(key, NOW));
+keyed!(Limiter, Self::with_hasher(Gcra::per_hour(1), HashSeed::FIXED), |limiter, key| _ = limiter.allow(key, NOW));
 keyed!(
     CachedRateLimiter<Key, u8, Gcra, ENTRIES>,
     Self::new(Gcra::per_hour(1), HOUR),
@@ -157,7 +160,7 @@ fn colliding_keys_cost_no_more_than_random_ones<M: Keyed>() {
 
 #[test]
 fn keys_that_collide_elsewhere_cost_no_more_than_others() {
-    colliding_keys_cost_no_more_than_random_ones::<RateLimiter<Key, Gcra, ENTRIES>>();
+    colliding_keys_cost_no_more_than_random_ones::<Limiter>();
     colliding_keys_cost_no_more_than_random_ones::<CachedRateLimiter<Key, u8, Gcra, ENTRIES>>();
     colliding_keys_cost_no_more_than_random_ones::<Breakers<Key, ENTRIES>>();
     colliding_keys_cost_no_more_than_random_ones::<DedupCache<Key, ENTRIES>>();
@@ -194,10 +197,15 @@ fn a_known_secret_costs_the_capacity_until_there_is_another<M: Keyed>() {
     assert!((1.0..=2.0 * fair.comparisons + 1.0).contains(&after), "{after}, at random {fair:?}");
 }
 
+/// A limiter compares keys of the same fingerprint only: what shares all that other tables keep costs nothing more.
+#[test]
+fn a_limiter_compares_no_keys_that_share_a_part_of_their_hash() {
+    let aimed = cost(&mut *Limiter::with(HashSeed::FIXED), aimed_keys());
+    assert!(aimed.comparisons <= 1.0, "{aimed:?}");
+}
+
 #[test]
 fn a_known_secret_is_a_way_in_and_another_closes_it() {
-    a_known_secret_costs_the_capacity_until_there_is_another::<RateLimiter<Key, Gcra, ENTRIES>>();
-    a_known_secret_costs_the_capacity_until_there_is_another::<CachedRateLimiter<Key, u8, Gcra, ENTRIES>>();
     a_known_secret_costs_the_capacity_until_there_is_another::<Breakers<Key, ENTRIES>>();
     a_known_secret_costs_the_capacity_until_there_is_another::<DedupCache<Key, ENTRIES>>();
     a_known_secret_costs_the_capacity_until_there_is_another::<KeyedCorrelator<Key, u8, ENTRIES>>();

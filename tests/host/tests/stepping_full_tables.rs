@@ -11,7 +11,7 @@ use steadfast_core::{
     Breakers, CachedRateLimiter, DedupCache, Gcra, Instant, RateLimiter, Reset, SlidingLog, Trip,
     circuit_breaker::Outcome,
     dedup_cache::{self, Seen},
-    rate_limiter::{AllowOrCached, OnFull, Quota},
+    rate_limiter::{AllowOrCached, Quota},
 };
 
 /// Three times as many as there is room for.
@@ -94,24 +94,20 @@ impl Spans {
     }
 }
 
-fn limiter<A: Quota>(quota: A, most: impl Fn(u64) -> u64, on_full: OnFull, (moves, last): (Vec<Move>, i64), key: u8) {
-    let mut limiter: RateLimiter<u8, A, ROOM> = RateLimiter::new(quota).with_on_full(on_full);
+fn limiter<A: Quota>(quota: A, most: impl Fn(u64) -> u64, (moves, last): (Vec<Move>, i64), key: u8) {
+    let mut limiter: RateLimiter<u8, A, ROOM> = RateLimiter::new(quota);
     let mut time = Time::default();
-    // By key, and in the quota that those share who find no room.
-    let mut allowed: BTreeMap<Option<u8>, u64> = BTreeMap::new();
+    let mut allowed: BTreeMap<u8, u64> = BTreeMap::new();
     for next in moves {
         match next {
             Move::Ask(key, _) => {
-                let overflowed = limiter.stats().overflowed;
-                let decision = limiter.allow(&key, time.now());
-                if decision.is_allowed() {
-                    let own = limiter.stats().overflowed == overflowed;
-                    *allowed.entry(own.then_some(key)).or_default() += 1;
+                if limiter.allow(&key, time.now()).is_allowed() {
+                    *allowed.entry(key).or_default() += 1;
                 }
             }
             Move::Pass(millis) => time.passed += millis,
             Move::Step(by) => time.step(by),
-            Move::Tidy => _ = limiter.cleanup(time.now()),
+            Move::Tidy => _ = limiter.reset_at(&0, time.now()),
         }
         let bound = most(time.passed) + u64::from(BURST * time.steps);
         assert!(allowed.values().all(|allowed| *allowed <= bound), "{allowed:?} where {bound} can be");
@@ -133,44 +129,41 @@ fn limiter<A: Quota>(quota: A, most: impl Fn(u64) -> u64, on_full: OnFull, (move
     }
     assert!(limiter.allow(&key, now).is_allowed());
     time.pass_span(|_| ());
-    limiter.cleanup(time.now());
-    assert!(limiter.is_empty(), "{} of {ROOM} entries are not idle", limiter.len());
-}
-
-fn any_on_full() -> impl Strategy<Value = OnFull> {
-    prop_oneof![Just(OnFull::Share), Just(OnFull::Deny)]
+    // Every entry is to be had.
+    let evicted = limiter.stats().evicted;
+    assert!((0..ROOM as u8).all(|key| limiter.allow(&(100 + key), time.now()).is_allowed()));
+    assert_eq!(limiter.stats().evicted, evicted, "an entry is not idle");
 }
 
 proptest! {
     #![proptest_config(support::cases(1_000))]
 
     #[test]
-    fn gcra_grants_one_burst_a_step_and_nobody_waits_longer_than_a_burst(
-        moves in moves(), on_full in any_on_full(), key in 0..KEYS,
-    ) {
+    fn gcra_grants_one_burst_a_step_and_nobody_waits_longer_than_a_burst(moves in moves(), key in 0..KEYS) {
         let most = |passed| u64::from(BURST) + passed * u64::from(BURST) / SPAN;
-        limiter(Gcra::per(BURST, WHOLE), most, on_full, moves, key);
+        limiter(Gcra::per(BURST, WHOLE), most, moves, key);
     }
 
     #[test]
     fn a_sliding_log_grants_one_window_a_step_and_nobody_waits_longer_than_a_window(
-        moves in moves(), on_full in any_on_full(), key in 0..KEYS,
+        moves in moves(), key in 0..KEYS,
     ) {
         let most = |passed| u64::from(BURST) * (1 + passed / SPAN);
-        limiter(SlidingLog::<{ BURST as usize }>::new(WHOLE), most, on_full, moves, key);
+        limiter(SlidingLog::<{ BURST as usize }>::new(WHOLE), most, moves, key);
     }
 
     #[test]
     fn no_attempt_is_made_twice_and_nobody_waits_longer_than_quota_and_lease(
-        (moves, last) in moves(), on_full in any_on_full(), key in 0..KEYS,
+        (moves, last) in moves(), key in 0..KEYS,
     ) {
         let quota = Gcra::per(BURST, WHOLE);
-        let mut limiter: CachedRateLimiter<u8, u8, Gcra, ROOM> = CachedRateLimiter::new(quota, WHOLE).with_on_full(on_full);
+        let mut limiter: CachedRateLimiter<u8, u8, Gcra, ROOM> = CachedRateLimiter::new(quota, WHOLE);
         let (mut time, mut in_flight) = (Time::default(), Spans::default());
         for next in moves {
             match next {
                 Move::Ask(key, end) => if let AllowOrCached::Allowed(attempt) = limiter.allow_or_cached(&key, time.now()) {
-                    let is_double = on_full == OnFull::Deny && in_flight.is_surely_running(key, &time);
+                    // Without an entry it is not known whose attempt that of another key was; with one it is.
+                    let is_double = limiter.len() < ROOM && in_flight.is_surely_running(key, &time);
                     prop_assert!(!is_double, "{key} is tried twice at once");
                     match end {
                         0 => prop_assert_eq!(limiter.complete(attempt, key, time.now()), Ok(())),

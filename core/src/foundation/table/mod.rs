@@ -5,9 +5,6 @@
 //! names its entry for as long as that lives), there are no tombstones, and look-up, insert and remove cost one hash
 //! and an expected one or two steps along a chain, for keys that the peers cannot aim (see
 //! [`HashSeed`](crate::foundation::hash::HashSeed)).
-//!
-//! In a [`Storage`] with a window there are more slots than entries, and an entry goes into the first vacant slot from the
-//! one that its hash names on: open addressing. Only one that has to go beyond the window is in a chain.
 
 use core::{
     borrow::Borrow,
@@ -26,7 +23,7 @@ pub(crate) struct Table<K, V, S: Storage, H> {
     slots: S::Of<Slot<K, V, S::Link>>,
     /// The first of the slots that were freed.
     freed: S::Link,
-    /// The slots from here on were never used; so a new table needs no list of them. With a window there is no list at all.
+    /// The slots from here on were never used; so a new table needs no list of them.
     unused: usize,
     len: usize,
     hasher: H,
@@ -43,11 +40,6 @@ enum Slot<K, V, L: Link> {
         key: K,
         value: V,
     },
-}
-
-/// In how many slots of a full table there are so many entries.
-pub(crate) const fn slots_for<S: Storage>(entries: usize) -> usize {
-    if S::WINDOW == 0 { entries } else { entries.saturating_add(entries.div_ceil(3)) }
 }
 
 type Fingerprint<S> = <<S as Storage>::Link as Link>::Fingerprint;
@@ -69,15 +61,14 @@ impl<K, V, H, const N: usize> Table<K, V, Inline<N>, H> {
 impl<K, V, S: Allocate, H> Table<K, V, S, H> {
     /// A table for `capacity` entries; `S` decides where. At most `u32::MAX - 1` slots, at least one entry.
     pub(crate) fn allocate(capacity: usize, hasher: H) -> Self {
-        let slots = slots_for::<S>(capacity.max(1)).min(MOST);
-        // Without a window more chains than slots: fewer steps to a key that is not there, each of them a cache miss. With
-        // one, a key in ten is in a chain.
-        let chains = if S::WINDOW == 0 { slots.saturating_add(slots / 2) } else { slots.div_ceil(8) };
+        let slots = capacity.clamp(1, MOST);
+        // More chains than slots: fewer steps to a key that is not there, each of them a cache miss.
+        let chains = slots.saturating_add(slots / 2);
         Self {
             heads: S::allocate(chains, || S::Link::NONE),
             slots: S::allocate(slots, || Slot::Vacant { next: S::Link::NONE }),
             freed: S::Link::NONE,
-            unused: if S::WINDOW == 0 { 0 } else { slots },
+            unused: 0,
             len: 0,
             hasher,
         }
@@ -87,8 +78,7 @@ impl<K, V, S: Allocate, H> Table<K, V, S, H> {
 impl<K, V, S: Storage, H> Table<K, V, S, H> {
     /// The most entries.
     pub(crate) fn capacity(&self) -> usize {
-        let slots = self.slots();
-        if S::WINDOW == 0 { slots } else { slots.saturating_sub(slots.div_ceil(4)) }
+        self.slots()
     }
 
     /// The numbers of slots are below this.
@@ -133,21 +123,6 @@ impl<K, V, S: Storage, H> Table<K, V, S, H> {
         S::Link::scale(fingerprint, self.heads.as_ref().len())
     }
 
-    /// The first slot of the window that a fingerprint belongs to; without windows as good as any other.
-    fn home(&self, fingerprint: Fingerprint<S>) -> usize {
-        S::Link::scale(fingerprint, self.slots())
-    }
-
-    /// The slot where the search for an entry begins that the key of this hash may replace.
-    pub(crate) fn home_of(&self, hash: u64) -> usize {
-        self.home(S::Link::fingerprint(hash))
-    }
-
-    /// True if the entry in `slot` is in the window of its fingerprint, and so in no chain.
-    fn is_in_window(&self, fingerprint: Fingerprint<S>, slot: usize) -> bool {
-        S::WINDOW > 0 && slot.checked_sub(self.home(fingerprint)).is_some_and(|steps| steps < S::WINDOW)
-    }
-
     fn next_of(&self, link: S::Link) -> S::Link {
         match self.slots.as_ref().get(link.index()) {
             Some(Slot::Vacant { next } | Slot::Occupied { next, .. }) => *next,
@@ -177,17 +152,6 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         Q: Eq + ?Sized,
     {
         let wanted = S::Link::fingerprint(hash);
-        if S::WINDOW > 0 {
-            let near = self.slots.as_ref().iter().enumerate().skip(self.home(wanted)).take(S::WINDOW);
-            for (slot, content) in near {
-                if let Slot::Occupied { fingerprint, key: candidate, .. } = content
-                    && *fingerprint == wanted
-                    && candidate.borrow() == key
-                {
-                    return Some(slot);
-                }
-            }
-        }
         let mut link = *self.heads.as_ref().get(self.chain(wanted))?;
         while let Some(Slot::Occupied { fingerprint, next, key: candidate, .. }) = self.slots.as_ref().get(link.index())
         {
@@ -202,35 +166,17 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
     /// Puts in a key that is not there yet, whose hash is `hash`, and tells its slot; a full table gives both back.
     #[inline]
     pub(crate) fn insert(&mut self, hash: u64, key: K, value: V) -> Result<usize, (K, V)> {
-        let Some((slot, fingerprint, next)) = self.take_slot(hash, None) else { return Err((key, value)) };
+        let Some((slot, fingerprint, next)) = self.take_slot(hash) else { return Err((key, value)) };
         if let Some(content) = self.slots.as_mut().get_mut(slot) {
             *content = Slot::Occupied { fingerprint, next, key, value };
         }
         Ok(slot)
     }
 
-    /// [`insert`](Self::insert) with a value that is made where it belongs, and perhaps with a slot that was freed just
-    /// now: then no search goes beyond the window. A full table drops the key.
-    #[inline]
-    pub(crate) fn insert_with(
-        &mut self,
-        hash: u64,
-        freed: Option<usize>,
-        key: K,
-        value: impl FnOnce() -> V,
-    ) -> Option<usize> {
-        let (slot, fingerprint, next) = self.take_slot(hash, freed)?;
-        *self.slots.as_mut().get_mut(slot)? = Slot::Occupied { fingerprint, next, key, value: value() };
-        Some(slot)
-    }
-
     /// A vacant slot for a key of this hash, counted and linked to; with its fingerprint, and what it links to. `None`
     /// from a full table.
     #[inline]
-    fn take_slot(&mut self, hash: u64, freed: Option<usize>) -> Option<(usize, Fingerprint<S>, S::Link)> {
-        if S::WINDOW > 0 {
-            return self.take_near(hash, freed);
-        }
+    fn take_slot(&mut self, hash: u64) -> Option<(usize, Fingerprint<S>, S::Link)> {
         let link = if self.freed != S::Link::NONE {
             self.freed
         } else if self.unused < self.capacity() {
@@ -252,38 +198,16 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
         Some((link.index(), fingerprint, next))
     }
 
-    /// [`take_slot`](Self::take_slot): the first vacant one from the home of the hash on, going round; beyond the
-    /// window the one that was freed, if there is one.
-    fn take_near(&mut self, hash: u64, freed: Option<usize>) -> Option<(usize, Fingerprint<S>, S::Link)> {
-        let fingerprint = S::Link::fingerprint(hash);
-        let home = self.home(fingerprint);
-        let is_vacant = |slot: &usize| matches!(self.slots.as_ref().get(*slot), Some(Slot::Vacant { .. }));
-        let near = (home..self.slots()).take(S::WINDOW).find(is_vacant);
-        // A quarter is vacant, unless the table is full.
-        let vacant = near.or(freed).or_else(|| (home..self.slots()).chain(0..home).find(is_vacant));
-        let slot = vacant.filter(|_| !self.is_full())?;
-        let is_in_window = self.is_in_window(fingerprint, slot);
-        let chain = self.chain(fingerprint);
-        let head = self.head_mut(chain)?;
-        let next = if is_in_window { S::Link::NONE } else { mem::replace(head, S::Link::to(slot)) };
-        self.len = self.len.saturating_add(1);
-        Some((slot, fingerprint, next))
-    }
-
     /// Takes an entry out of its slot.
     #[inline]
     pub(crate) fn remove(&mut self, slot: usize) -> Option<(K, V)> {
         let Slot::Occupied { fingerprint, .. } = self.slots.as_ref().get(slot)? else { return None };
-        if !self.is_in_window(*fingerprint, slot) {
-            self.unlink(self.chain(*fingerprint), S::Link::to(slot));
-        }
+        self.unlink(self.chain(*fingerprint), S::Link::to(slot));
         let vacant = Slot::Vacant { next: self.freed };
         match mem::replace(self.slots.as_mut().get_mut(slot)?, vacant) {
             Slot::Vacant { .. } => None,
             Slot::Occupied { key, value, .. } => {
-                if S::WINDOW == 0 {
-                    self.freed = S::Link::to(slot);
-                }
+                self.freed = S::Link::to(slot);
                 self.len = self.len.saturating_sub(1);
                 Some((key, value))
             }
@@ -298,9 +222,8 @@ impl<K: Eq + Hash, V, S: Storage, H: BuildHasher> Table<K, V, S, H> {
             let Some((key, _)) = self.get(index) else { continue };
             let changed = S::Link::fingerprint(self.hash(key));
             let chain = self.chain(changed);
-            let is_in_window = self.is_in_window(changed, index);
             let Some(head) = self.head_mut(chain) else { continue };
-            let after = if is_in_window { S::Link::NONE } else { mem::replace(head, S::Link::to(index)) };
+            let after = mem::replace(head, S::Link::to(index));
             if let Some(Slot::Occupied { fingerprint, next, .. }) = self.slots.as_mut().get_mut(index) {
                 (*fingerprint, *next) = (changed, after);
             }
@@ -363,4 +286,4 @@ impl<K: Clone, V: Clone, L: Link> Clone for Slot<K, V, L> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -6,7 +6,6 @@ mod outcome;
 mod shared;
 
 use core::{
-    borrow::Borrow,
     fmt,
     hash::{BuildHasher, Hash},
     time::Duration,
@@ -16,15 +15,16 @@ pub use guard::{EndFlight, FlightEnd, FlightGuard};
 pub use outcome::{AllowOrCached, CachedRateLimiterStats, FlightLost, FlightPermit};
 
 use super::{
-    Decision, ONE, OnFull, Quota, RateLimiter, RateLimiterIn,
+    Decision, Keys, Names, Naming, ONE, Quota, RateLimiter, RateLimiterIn,
     decide::{Request, plain},
+    lines::Slot,
 };
 use crate::foundation::{
     hash::HashSeed,
     storage::{Allocate, Inline, Storage},
     time::{Instant, Span},
 };
-use kept::{Attempt, Keeping, Kept};
+use kept::{Attempt, Keeping, Kept, is_in_flight, is_last};
 
 /// A keyed rate limiter with single flight and a cached value: one caller at a time fetches the value of a key, at most so
 /// often, and the others get the last one. It prevents a thundering herd (cache stampede).
@@ -57,9 +57,10 @@ use kept::{Attempt, Keeping, Kept};
 ///
 /// # When it is full
 ///
-/// As a [`RateLimiter`](crate::rate_limiter::RateLimiter); an entry with an attempt in flight is in use. Keys that find no
-/// entry are limited by one shared quota and make their attempts one at a time, all of them together. Their values are not
-/// kept.
+/// An entry is in use until its quota is whole again and its attempt is over; then the next new key takes it, and its value
+/// is dropped. No entry in use goes for another key, since its value would be lost. Keys that find none are limited by the
+/// ledger, as those of a [`RateLimiter`](crate::rate_limiter::RateLimiter), and make their attempts one at a time, all of
+/// them together. Their values are not kept.
 ///
 /// # Cost
 ///
@@ -68,11 +69,14 @@ use kept::{Attempt, Keeping, Kept};
 pub type CachedRateLimiter<K, V, A, const N: usize, H = HashSeed> = CachedRateLimiterIn<K, V, A, Inline<N>, H>;
 
 /// A [`CachedRateLimiter`] in any [`Storage`].
-pub struct CachedRateLimiterIn<K, V, A: Quota, S: Storage, H = HashSeed> {
-    limiter: RateLimiterIn<K, Keeping<A, V>, S, H>,
+pub struct CachedRateLimiterIn<K, V, A: Quota, S: Storage, H = HashSeed, P: Naming<K> = Keys> {
+    limiter: RateLimiterIn<K, Keeping<A>, S, H, P>,
+    /// By the number of the slot, the value of the last attempt that was completed, and when.
+    values: S::Of<Option<(V, Instant)>>,
     next_number: u32,
-    /// The hash of the key that made the last attempt without an entry.
-    last_shared: u64,
+    /// The last attempt of a key without an entry, if it was neither completed nor released, and the hash of its key.
+    elsewhere: Option<Attempt>,
+    elsewhere_hash: u64,
     stats: CachedRateLimiterStats,
 }
 
@@ -89,27 +93,25 @@ impl<K, V, A: Quota, H, const N: usize> CachedRateLimiter<K, V, A, N, H> {
     /// A limiter without keys, with a hasher of the caller's choice.
     #[must_use]
     pub const fn with_hasher(quota: A, lease: Duration, hasher: H) -> Self {
-        Self::on(RateLimiter::with_hasher(Keeping::new(quota, Span::new(lease)), hasher))
+        let limiter = RateLimiter::with_hasher(Keeping { quota, lease: Span::new(lease) }, hasher);
+        Self::on(limiter, [const { None }; N])
     }
 }
 
-impl<K, V, A: Quota, S: Allocate, H> CachedRateLimiterIn<K, V, A, S, H> {
-    /// A limiter for `capacity` keys, at least one, in storage of run-time size.
-    pub fn allocate(quota: A, lease: Duration, capacity: usize, hasher: H) -> Self {
-        Self::on(RateLimiterIn::allocate(Keeping::new(quota, Span::new(lease)), capacity, hasher))
+impl<K, V, A: Quota, S: Allocate, H, P: Naming<K>> CachedRateLimiterIn<K, V, A, S, H, P> {
+    /// A limiter with so many slots and cells of the ledger in storage of run-time size; see
+    /// [`RateLimiterIn::allocate`].
+    pub fn allocate(quota: A, lease: Duration, slots: usize, cells: usize, hasher: H) -> Self {
+        let limiter = RateLimiterIn::allocate(Keeping { quota, lease: Span::new(lease) }, slots, cells, hasher);
+        let values = S::allocate(limiter.capacity(), || None);
+        Self::on(limiter, values)
     }
 }
 
-impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
-    const fn on(limiter: RateLimiterIn<K, Keeping<A, V>, S, H>) -> Self {
-        Self { limiter, next_number: 0, last_shared: 0, stats: CachedRateLimiterStats::NONE }
-    }
-
-    /// The same limiter with another policy for a full table.
-    #[must_use]
-    pub const fn with_on_full(mut self, on_full: OnFull) -> Self {
-        self.limiter.on_full = on_full;
-        self
+impl<K, V, A: Quota, S: Storage, H, P: Naming<K>> CachedRateLimiterIn<K, V, A, S, H, P> {
+    const fn on(limiter: RateLimiterIn<K, Keeping<A>, S, H, P>, values: S::Of<Option<(V, Instant)>>) -> Self {
+        let stats = CachedRateLimiterStats::NONE;
+        Self { limiter, values, next_number: 0, elsewhere: None, elsewhere_hash: 0, stats }
     }
 
     /// Gives every key another quota, and attempts another lease, from now on. O(capacity).
@@ -117,12 +119,8 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
     /// Values stay, and what was counted stays counted, as [`RateLimiterIn::set_quota`] says. An attempt in flight ends when
     /// it would have, or after the new lease from now, whichever is sooner.
     pub fn set_settings(&mut self, quota: A, lease: Duration, now: Instant) {
-        self.limiter.set_quota(Keeping::new(quota, Span::new(lease)), now);
-    }
-
-    /// Another policy for new keys while the table is full, from now on.
-    pub const fn set_on_full(&mut self, on_full: OnFull) {
-        self.limiter.on_full = on_full;
+        self.observe(now);
+        self.limiter.set_quota(Keeping { quota, lease: Span::new(lease) }, now);
     }
 
     /// How many keys have an entry.
@@ -167,8 +165,8 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
 
     /// Ends an attempt that was not made after all: it is no longer counted.
     ///
-    /// Nothing is changed if another attempt has begun. A key without an entry gives nothing back to the shared quota once
-    /// another such key was let through: what it counted then may be over, and the other's is not.
+    /// Nothing is changed if another attempt has begun. A key without an entry gets nothing back: others may owe what its
+    /// cell of the ledger says.
     pub fn refund(&mut self, permit: FlightPermit, now: Instant) {
         let _ = self.end(permit, FlightEnd::Refund, now);
     }
@@ -181,101 +179,130 @@ impl<K, V, A: Quota, S: Storage, H> CachedRateLimiterIn<K, V, A, S, H> {
     /// [`FlightLost`] with the value if it came too late; nothing is changed.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is good for one end")]
     pub fn end(&mut self, permit: FlightPermit, end: FlightEnd<V>, now: Instant) -> Result<Option<V>, FlightLost<V>> {
-        let Self { limiter, stats, .. } = self;
-        let is_shared = permit.slot == NO_SLOT;
-        let kept = match limiter.table.get_mut(permit.slot as usize) {
-            Some(kept) if kept.is_last(permit.number) => kept,
-            None if is_shared => &mut limiter.overflow,
-            _ => return if let FlightEnd::Complete(value) = end { Err(FlightLost(value)) } else { Ok(None) },
+        let Self { limiter, values, elsewhere, stats, .. } = self;
+        if permit.slot == NO_SLOT {
+            if is_last(*elsewhere, permit.number) {
+                *elsewhere = None;
+            }
+            count_end(stats, &end);
+            // Keys without an entry have no value.
+            return Ok(if let FlightEnd::Complete(value) = end { Some(value) } else { None });
+        }
+        let slot = permit.slot as usize;
+        let entry = limiter.lines.get_mut(slot).zip(limiter.beside.as_mut().get_mut(slot));
+        let is_own = |(entry, kept): &(&mut Slot, &mut Kept<A::Beside>)| {
+            entry.print().is_some() && is_last(kept.attempt, permit.number)
         };
-        let is_last = kept.is_last(permit.number);
-        if is_last {
-            kept.attempt = None;
+        let Some((entry, kept)) = entry.filter(is_own) else {
+            return if let FlightEnd::Complete(value) = end { Err(FlightLost(value)) } else { Ok(None) };
+        };
+        kept.attempt = None;
+        count_end(stats, &end);
+        if matches!(end, FlightEnd::Refund) {
+            limiter.quota.refund_one(kept, now);
         }
-        match end {
-            FlightEnd::Complete(value) => {
-                count(&mut stats.completed);
-                // Keys without an entry have no value in common.
-                let gone =
-                    if is_shared { Some(value) } else { kept.value.replace((value, now)).map(|(value, _)| value) };
-                return Ok(gone);
+        entry.set_idle_at(kept.idle_at());
+        let FlightEnd::Complete(value) = end else { return Ok(None) };
+        let replaced = values.as_mut().get_mut(slot).and_then(|kept| kept.replace((value, now)));
+        Ok(replaced.map(|(value, _)| value))
+    }
+
+    /// Notes the time. When the clock has stepped back, what lies ahead of it is cut, whoever asks.
+    fn observe(&mut self, now: Instant) {
+        let before = self.limiter.latest;
+        self.limiter.observe(now);
+        if self.limiter.latest < before {
+            for (_, completed_at) in self.values.as_mut().iter_mut().flatten() {
+                *completed_at = completed_at.earlier(now);
             }
-            FlightEnd::Refund => {
-                if is_last {
-                    limiter.quota.refund(kept, ONE, now);
-                }
-                count(&mut stats.refunded);
-            }
-            FlightEnd::Release => count(&mut stats.released),
         }
-        Ok(None)
+    }
+
+    /// Puts down that an attempt was allowed.
+    fn begin(&mut self, hash: u64, slot: Option<usize>, now: Instant) -> FlightPermit {
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
+        let attempt = Some(Attempt { number, ends_at: now.after(self.limiter.quota.lease) });
+        let limiter = &mut self.limiter;
+        let entry = slot.and_then(|slot| limiter.lines.get_mut(slot).zip(limiter.beside.as_mut().get_mut(slot)));
+        if let Some((entry, kept)) = entry {
+            kept.attempt = attempt;
+            entry.set_idle_at(kept.idle_at());
+        } else {
+            (self.elsewhere, self.elsewhere_hash) = (attempt, hash);
+        }
+        FlightPermit { slot: slot.map_or(NO_SLOT, |slot| slot as u32), number }
     }
 }
 
-impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<K, V, A, S, H> {
+impl<K, V, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> CachedRateLimiterIn<K, V, A, S, H, P> {
     /// Allows an attempt for `key`, or tells what there is instead.
     ///
     /// While an attempt is in flight no other is allowed, whatever the quota has left.
     #[doc(alias = "AllowOrCached")]
-    pub fn allow_or_cached(&mut self, key: &K, now: Instant) -> AllowOrCached<FlightPermit, &V>
+    pub fn allow_or_cached<Q>(&mut self, key: &Q, now: Instant) -> AllowOrCached<FlightPermit, &V>
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
-        self.allow_or_cached_with(self.hash(key), key, K::clone, now, |_, _| {})
+        let hash = self.hash(key);
+        let mut name = self.limiter.name(hash, key);
+        let answer = self.allow_or_cached_with(hash, key, &mut name, now, drop);
+        // It had a name, so there is an answer.
+        answer.unwrap_or(AllowOrCached::Denied { retry_at: Instant::MAX })
     }
 
-    /// [`allow_or_cached`](Self::allow_or_cached) for a borrowed form of the key, for adapters that have hashed it
-    /// already.
+    /// [`allow_or_cached`](Self::allow_or_cached) for adapters that have hashed the key already.
     ///
-    /// `hash` is what this limiter's [`hash`](Self::hash) returns; `own` makes the key of a new entry, and `gone` takes an
-    /// idle entry that had to go for it, out of a lock perhaps.
+    /// `hash` is what this limiter's [`hash`](Self::hash) returns; `name` is what to keep of the key if it gets an entry. If
+    /// it does and there is none, there is no answer, and nothing has changed: make the name outside the lock, and ask
+    /// again. If another key had to go, its name takes that place, and `gone` its value, to be dropped outside.
     pub fn allow_or_cached_with<Q>(
         &mut self,
         hash: u64,
         key: &Q,
-        own: impl FnOnce(&Q) -> K,
+        name: &mut Option<P::Name>,
         now: Instant,
-        mut gone: impl FnMut(K, Option<V>),
-    ) -> AllowOrCached<FlightPermit, &V>
+        gone: impl FnOnce(V),
+    ) -> Option<AllowOrCached<FlightPermit, &V>>
     where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
+        P: Names<K, Q>,
+        Q: ?Sized,
     {
-        self.limiter.observe(now);
+        self.observe(now);
         let lease = self.limiter.quota.lease;
-        let slot = self.limiter.table.find(hash, key);
-        let kept = match slot {
-            Some(slot) => self.limiter.table.get_mut(slot),
-            None => Some(&mut self.limiter.overflow),
+        let slot = self.limiter.find(hash, key);
+        let attempt = match slot.and_then(|slot| self.limiter.beside.as_mut().get_mut(slot)) {
+            Some(kept) => &mut kept.attempt,
+            None => &mut self.elsewhere,
         };
-        let is_busy = kept.is_some_and(|kept| {
-            kept.clamp(lease, now);
-            kept.is_in_flight(now)
-        });
-        // Without an entry it is known of the last key only whether the attempt is its own.
-        let in_flight = is_busy && (slot.is_some() || self.last_shared == hash);
+        if let Some(attempt) = attempt {
+            attempt.clamp(lease, now);
+        }
+        let is_busy = is_in_flight(*attempt, now);
+        // Without an entry one attempt is made at a time, whosever it is.
+        let in_flight = is_busy && (slot.is_some() || self.is_waiting_elsewhere(hash, now));
         let decision = if in_flight {
             None
         } else {
             let request = Request { hash, key, cost: ONE, since: None };
-            let take = |key, kept: Kept<A::State, V>| gone(key, kept.value.map(|(value, _)| value));
-            let decision = self.limiter.decide(request, |key| Some(own(key)), take, || now, plain);
-            Some(decision.and_then(Result::ok).unwrap_or(Decision::Deny { retry_at: Instant::MAX }))
+            let decision = self.limiter.decide(request, name, || now, plain)?;
+            Some(decision.unwrap_or(Decision::Deny { retry_at: Instant::MAX }))
         };
         if decision == Some(Decision::Allow) {
-            let slot = slot.or_else(|| self.limiter.table.find(hash, key));
-            if slot.is_some() || !is_busy {
-                count(&mut self.stats.allowed);
-                return AllowOrCached::Allowed(self.begin(hash, slot, now));
+            let entered = slot.or_else(|| self.limiter.find(hash, key));
+            let former = entered.filter(|_| slot.is_none());
+            let former = former.and_then(|slot| self.values.as_mut().get_mut(slot)?.take());
+            if let Some((value, _)) = former {
+                gone(value);
             }
-            // Another key without an entry makes an attempt, and this one may be making one too, from before that.
-            self.limiter.quota.refund(&mut self.limiter.overflow, ONE, now);
-            count(&mut self.stats.in_flight);
-            return AllowOrCached::InFlight;
+            count(&mut self.stats.allowed);
+            return Some(AllowOrCached::Allowed(self.begin(hash, entered, now)));
         }
-        let kept = slot.and_then(|slot| self.limiter.table.get(slot));
-        match (kept.and_then(|(_, kept)| kept.value.as_ref()), decision) {
+        let value = slot.and_then(|slot| self.values.as_mut().get_mut(slot)?.as_mut());
+        Some(match (value, decision) {
             (Some((value, completed_at)), _) => {
+                *completed_at = completed_at.earlier(now);
                 count(&mut self.stats.cached);
                 AllowOrCached::Cached { value, age: now.saturating_duration_since(*completed_at) }
             }
@@ -287,9 +314,30 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
                 count(&mut self.stats.in_flight);
                 AllowOrCached::InFlight
             }
-        }
+        })
     }
 
+    /// True if this key, which has no entry, waits for the attempt that is being made without one: its own, or another's
+    /// if there is no entry to be had.
+    fn is_waiting_elsewhere(&self, hash: u64, now: Instant) -> bool {
+        self.elsewhere_hash == hash || !self.limiter.has_room(hash, now)
+    }
+
+    /// The hash of a key, as [`allow_or_cached_with`](Self::allow_or_cached_with) wants it.
+    pub fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
+        self.limiter.hash(key)
+    }
+
+    /// Replaces the hash's secret, and forgets every key, its value and all that was counted. For when it starts, before
+    /// peers can reach it. O(capacity).
+    pub fn reseed(&mut self, hasher: H) {
+        self.limiter.reseed(hasher);
+        self.values.as_mut().fill_with(|| None);
+        self.elsewhere = None;
+    }
+}
+
+impl<K, V, A: Quota, S: Storage, H, P: Naming<K, Name = Option<K>>> CachedRateLimiterIn<K, V, A, S, H, P> {
     /// Forgets every idle entry and its value, and tells how many; never needed, since a full table does it by itself.
     /// O(capacity).
     pub fn cleanup(&mut self, now: Instant) -> usize {
@@ -298,50 +346,17 @@ impl<K: Eq + Hash, V, A: Quota, S: Storage, H: BuildHasher> CachedRateLimiterIn<
 
     /// [`cleanup`](Self::cleanup) with what takes each entry, out of a lock perhaps.
     pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K, Option<V>)) -> usize {
-        self.limiter.cleanup_with(now, |key, kept| gone(key, kept.value.map(|(value, _)| value)))
-    }
-
-    /// True if the key has an entry; for adapters that make the key of a new one outside their lock.
-    pub fn knows<Q>(&self, hash: u64, key: &Q) -> bool
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        self.limiter.table.find(hash, key).is_some()
-    }
-
-    /// The hash of a key, as [`allow_or_cached_with`](Self::allow_or_cached_with) wants it.
-    pub fn hash<Q>(&self, key: &Q) -> u64
-    where
-        K: Borrow<Q>,
-        Q: Hash + ?Sized,
-    {
-        self.limiter.hash(key)
-    }
-
-    /// Replaces the hash's secret and keeps every entry. O(capacity).
-    pub fn reseed(&mut self, hasher: H) {
-        self.limiter.reseed(hasher);
-    }
-
-    /// Puts down that an attempt was allowed.
-    fn begin(&mut self, hash: u64, slot: Option<usize>, now: Instant) -> FlightPermit {
-        let number = self.next_number;
-        self.next_number = number.wrapping_add(1);
-        let attempt = Attempt { number, ends_at: now.after(self.limiter.quota.lease) };
-        match slot.and_then(|slot| self.limiter.table.get_mut(slot)) {
-            Some(kept) => kept.attempt = Some(attempt),
-            None => {
-                self.limiter.overflow.attempt = Some(attempt);
-                self.last_shared = hash;
-            }
-        }
-        FlightPermit { slot: slot.map_or(NO_SLOT, |slot| slot as u32), number }
+        self.observe(now);
+        let values = self.values.as_mut();
+        self.limiter.cleanup_slots(now, |key, slot| {
+            let value = values.get_mut(slot).and_then(Option::take);
+            gone(key, value.map(|(value, _)| value));
+        })
     }
 }
 
 /// Shows counts only: keys and values may be secrets.
-impl<K, V, A: Quota, S: Storage, H> fmt::Debug for CachedRateLimiterIn<K, V, A, S, H> {
+impl<K, V, A: Quota, S: Storage, H, P: Naming<K>> fmt::Debug for CachedRateLimiterIn<K, V, A, S, H, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedRateLimiter")
             .field("len", &self.len())
@@ -353,6 +368,14 @@ impl<K, V, A: Quota, S: Storage, H> fmt::Debug for CachedRateLimiterIn<K, V, A, 
 
 /// The slot of a key without an entry; no table is that large.
 const NO_SLOT: u32 = u32::MAX;
+
+const fn count_end<V>(stats: &mut CachedRateLimiterStats, end: &FlightEnd<V>) {
+    count(match end {
+        FlightEnd::Complete(_) => &mut stats.completed,
+        FlightEnd::Refund => &mut stats.refunded,
+        FlightEnd::Release => &mut stats.released,
+    });
+}
 
 const fn count(counter: &mut u64) {
     *counter = counter.saturating_add(1);

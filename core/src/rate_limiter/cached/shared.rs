@@ -14,17 +14,17 @@ use crate::{
         shared::{Clock, Lock, Shared},
         storage::Storage,
     },
-    rate_limiter::{OnFull, Quota},
+    rate_limiter::{Names, Naming, Quota},
 };
 
-impl<K, V, A, S, H, L, T> Shared<CachedRateLimiterIn<K, V, A, S, H>, L, T>
+impl<K, V, A, S, H, P, L, T> Shared<CachedRateLimiterIn<K, V, A, S, H, P>, L, T>
 where
-    K: Eq + Hash,
     V: Clone,
     A: Quota,
     S: Storage,
     H: BuildHasher,
-    L: Lock<Target = CachedRateLimiterIn<K, V, A, S, H>>,
+    P: Naming<K>,
+    L: Lock<Target = CachedRateLimiterIn<K, V, A, S, H, P>>,
     T: Clock,
 {
     /// [`CachedRateLimiterIn::set_settings`] now.
@@ -32,15 +32,10 @@ where
         self.with(|limiter, now| limiter.set_settings(quota, lease, now));
     }
 
-    /// [`CachedRateLimiterIn::set_on_full`].
-    pub fn set_on_full(&self, on_full: OnFull) {
-        self.with_lock(|limiter| limiter.set_on_full(on_full));
-    }
-
     /// [`CachedRateLimiterIn::allow_or_cached`] now.
     ///
-    /// Inside the lock the value is cloned, and the key of a new entry: make both cheap, and let neither use this limiter.
-    /// What is replaced is dropped outside.
+    /// Inside the lock the value is cloned: make that cheap, and let it not use this limiter. Keys are cloned outside, and
+    /// what is replaced is dropped there.
     ///
     /// ```
     /// use core::{cell::RefCell, time::Duration};
@@ -61,18 +56,24 @@ where
     /// }
     /// assert_eq!(pings.allow_or_cached(&7).value(), Some(&true));
     /// ```
-    pub fn allow_or_cached(&self, key: &K) -> AllowOrCached<FlightGuard<V, (&Self, FlightPermit)>, V>
+    pub fn allow_or_cached<Q>(&self, key: &Q) -> AllowOrCached<FlightGuard<V, (&Self, FlightPermit)>, V>
     where
-        K: Clone,
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
     {
+        let mut name = P::ALL;
         let mut gone = None;
-        let answer = self.with(|limiter, now| {
-            let hash = limiter.hash(key);
-            let answer = limiter.allow_or_cached_with(hash, key, K::clone, now, |key, value| gone = Some((key, value)));
-            answer.map(|permit| permit, V::clone)
-        });
-        drop(gone);
-        answer.map(|permit| FlightGuard::new((self, permit)), |value| value)
+        loop {
+            let answer = self.with(|limiter, now| {
+                let hash = limiter.hash(key);
+                let answer = limiter.allow_or_cached_with(hash, key, &mut name, now, |value| gone = Some(value));
+                answer.map(|answer| answer.map(|permit| permit, V::clone))
+            });
+            if let Some(answer) = answer {
+                return answer.map(|permit| FlightGuard::new((self, permit)), |value| value);
+            }
+            name = Some(P::name(key));
+        }
     }
 
     /// [`CachedRateLimiterIn::stats`].
@@ -81,13 +82,12 @@ where
     }
 }
 
-impl<K, V, A, S, H, L, T> EndFlight<V> for (&Shared<CachedRateLimiterIn<K, V, A, S, H>, L, T>, FlightPermit)
+impl<K, V, A, S, H, P, L, T> EndFlight<V> for (&Shared<CachedRateLimiterIn<K, V, A, S, H, P>, L, T>, FlightPermit)
 where
-    K: Eq + Hash,
     A: Quota,
     S: Storage,
-    H: BuildHasher,
-    L: Lock<Target = CachedRateLimiterIn<K, V, A, S, H>>,
+    P: Naming<K>,
+    L: Lock<Target = CachedRateLimiterIn<K, V, A, S, H, P>>,
     T: Clock,
 {
     fn end_flight(self, end: FlightEnd<V>) -> Result<(), FlightLost<V>> {

@@ -1,10 +1,10 @@
-use core::{cell::RefCell, num::NonZeroU32};
+use core::cell::RefCell;
 use std::{format, vec::Vec};
 
-use super::{kept::Kept, *};
+use super::*;
 use crate::{
     foundation::shared::Shared,
-    rate_limiter::{Gcra, SlidingLog},
+    rate_limiter::{Gcra, Held, SlidingLog},
     test_util::ManualClock,
 };
 
@@ -16,7 +16,7 @@ const B: u64 = 1_700_000_000;
 const LEASE: Duration = Duration::from_secs(5);
 
 static PINGS: std::sync::Mutex<CachedRateLimiter<u64, bool, Gcra, 16>> =
-    std::sync::Mutex::new(CachedRateLimiter::new(Gcra::per_minute(1), LEASE).with_on_full(OnFull::Deny));
+    std::sync::Mutex::new(CachedRateLimiter::new(Gcra::per_minute(1), LEASE));
 
 const fn at(secs: u64) -> Instant {
     Instant::from_secs(secs)
@@ -193,7 +193,7 @@ fn a_permit_that_was_lost_is_given_up_at_the_end_of_its_lease() {
 }
 
 #[test]
-fn a_late_refund_of_the_shared_quota_takes_nothing_from_others() {
+fn a_refund_without_an_entry_takes_nothing_from_others() {
     let mut pings = pings::<1>();
     let _known = begin(&mut pings, "known", B);
     let late = begin(&mut pings, "bob", B);
@@ -201,11 +201,11 @@ fn a_late_refund_of_the_shared_quota_takes_nothing_from_others() {
     let _again = begin(&mut pings, "known", B + 60);
     let carol = begin(&mut pings, "carol", B + 61);
     pings.refund(late, at(B + 62));
-    // Then the known key is idle, and leaves its entry to dave.
-    let denied = Answer::Denied { retry_at: at(B + 120) };
-    assert_eq!(pings.allow_or_cached(&"dave", at(B + 63)), denied);
+    assert_eq!(pings.allow_or_cached(&"dave", at(B + 63)), AllowOrCached::InFlight);
+    // Whose it is, nobody knows: what the cell counted stays.
     pings.refund(carol, at(B + 64));
-    let _dave = begin(&mut pings, "dave", B + 65);
+    assert_eq!(pings.allow_or_cached(&"dave", at(B + 65)), Answer::Denied { retry_at: at(B + 121) });
+    let _dave = begin(&mut pings, "dave", B + 121);
     assert_eq!(pings.stats().refunded, 2);
 }
 
@@ -242,9 +242,9 @@ fn a_full_table_keeps_what_is_in_flight() {
     let mut pings = pings::<2>();
     let first = begin(&mut pings, "a", B);
     ping(&mut pings, "b", B, true);
-    // Of the others, one gets the shared quota; its value is not kept.
+    // Of the others, one at a time makes its attempt; its value is not kept.
     let shared = begin(&mut pings, "c", B);
-    assert_eq!(pings.allow_or_cached(&"d", at(B + 1)), AllowOrCached::Denied { retry_at: at(B + 60) });
+    assert_eq!(pings.allow_or_cached(&"d", at(B + 1)), AllowOrCached::InFlight);
     pings.complete(shared, true, at(B + 1)).unwrap();
     assert_eq!(pings.allow_or_cached(&"c", at(B + 1)), AllowOrCached::Denied { retry_at: at(B + 60) });
     pings.complete(first, false, at(B + 2)).unwrap();
@@ -302,8 +302,10 @@ fn every_answer_is_counted() {
 #[test]
 fn a_static_limiter_works_and_may_be_reseeded() {
     let mut pings = PINGS.lock().unwrap();
-    assert!(matches!(pings.allow_or_cached(&1, at(B)), AllowOrCached::Allowed(_)));
+    let AllowOrCached::Allowed(lost) = pings.allow_or_cached(&1, at(B)) else { panic!() };
     pings.reseed(HashSeed::new(1, 2));
+    assert!(pings.is_empty() && pings.complete(lost, true, at(B)).is_err());
+    assert!(matches!(pings.allow_or_cached(&1, at(B)), AllowOrCached::Allowed(_)));
     assert_eq!(pings.allow_or_cached(&1, at(B)), AllowOrCached::InFlight);
     assert_eq!(pings.capacity(), 16);
     assert!(format!("{pings:?} {}", FlightLost(1)).contains("in_flight: 1"));
@@ -329,21 +331,20 @@ fn a_guard_that_is_dropped_releases() {
 }
 
 #[test]
-fn an_entry_has_the_quota_that_it_keeps() {
-    let (quota, lease) = (SlidingLog::<3>::per_minute(), Span::new(LEASE));
-    let keeping = Keeping::<_, bool>::new(quota, lease);
-    let mut kept = Keeping::<SlidingLog<3>, bool>::IDLE;
-    assert_eq!((keeping.limit(), keeping.remaining(&kept, at(B))), (3, 3));
-    assert_eq!(keeping.allow(&mut kept, NonZeroU32::MIN, at(B)), Ok(Decision::Allow));
-    assert_eq!(keeping.remaining(&kept, at(B)), 2);
-}
-
-#[test]
-fn an_attempt_of_a_clock_that_stepped_back_keeps_no_entry() {
-    let keeping = Keeping::<_, bool>::new(SlidingLog::<3>::per_minute(), Span::new(LEASE));
-    let kept = |ends_at| Kept { attempt: Some(Attempt { number: 1, ends_at }), ..Keeping::<SlidingLog<3>, bool>::IDLE };
-    assert_eq!(keeping.reset_at(&kept(at(B + 5)), at(B)), at(B + 5));
-    assert_eq!(keeping.reset_at(&kept(at(B + 6)), at(B)), at(B));
+fn an_entry_has_the_quota_that_it_keeps_and_is_idle_when_its_attempt_is_over_too() {
+    let keeping = Keeping { quota: SlidingLog::<3>::new(Duration::from_secs(3)), lease: Span::new(LEASE) };
+    let mut kept = Keeping::<SlidingLog<3>>::IDLE;
+    assert_eq!((keeping.limit(), keeping.remaining(at(0), Held::Entry(&mut kept), at(B))), (3, 3));
+    let told = keeping.allow(at(0), Held::Entry(&mut kept), ONE, at(B), at(B));
+    assert_eq!(told, Ok((Decision::Allow, at(B + 3))));
+    assert_eq!(keeping.remaining(at(B + 3), Held::Entry(&mut kept), at(B)), 2);
+    kept.attempt = Some(Attempt { number: 1, ends_at: at(B + 5) });
+    assert_eq!((kept.idle_at(), keeping.latest(at(B))), (at(B + 5), at(B + 5)));
+    assert_eq!(keeping.refund(at(B + 5), Held::Entry(&mut kept), ONE, at(B)), at(B + 5));
+    assert_eq!(keeping.remaining(at(B + 5), Held::Entry(&mut kept), at(B)), 3);
+    // A clock that stepped back.
+    keeping.mend(Held::Entry(&mut kept), at(9));
+    assert_eq!(kept.idle_at(), at(14));
 }
 
 #[test]
@@ -359,8 +360,7 @@ fn a_cache_ends_its_being_empty_and_a_lost_attempt_says_so() {
 
 #[test]
 fn found_a13_a_full_table_lets_no_key_make_two_attempts_at_once() {
-    let mut pings: CachedRateLimiter<u8, u8, Gcra, 1> =
-        CachedRateLimiter::new(Gcra::per_minute(60), LEASE).with_on_full(OnFull::Share);
+    let mut pings: CachedRateLimiter<u8, u8, Gcra, 1> = CachedRateLimiter::new(Gcra::per_minute(60), LEASE);
     let AllowOrCached::Allowed(known) = pings.allow_or_cached(&1, at(B)) else { panic!() };
     let AllowOrCached::Allowed(first) = pings.allow_or_cached(&2, at(B)) else { panic!() };
     // Neither the same key nor another one, of which it is not known whether it makes one.
@@ -447,5 +447,4 @@ fn other_settings_keep_values_and_counts() {
     assert!(begun(&mut pings, 9).is_none());
     assert!(begun(&mut pings, 10).is_some(), "an attempt ends after the new lease");
     assert!(pings.complete(lost, false, at(10)).is_err());
-    pings.set_on_full(OnFull::Deny);
 }

@@ -39,11 +39,16 @@ fn found_a3_who_waits_is_served_by_the_new_quota() {
 
 #[test]
 fn found_a3_those_without_an_entry_keep_their_count() {
-    let mut limiter: RateLimiter<u32, Gcra, 1> = RateLimiter::new(Gcra::per_second(10));
-    assert!(limiter.allow(&0, at(1_000)).is_allowed());
-    (1..8).for_each(|key| assert!(limiter.allow(&key, at(1_000)).is_allowed()));
-    limiter.set_quota(Gcra::per_hour(10), at(1_000));
-    assert_eq!((limiter.remaining(&0, at(1_000)), limiter.remaining(&9, at(1_000))), (9, 3));
+    fn check<A: Quota>(from: A, to: A) {
+        let mut limiter: RateLimiter<u32, A, 1> = RateLimiter::new(from);
+        (0..10).for_each(|_| assert!(limiter.allow(&0, at(1_000)).is_allowed()));
+        (1..8).for_each(|key| assert!(limiter.allow(&key, at(1_000)).is_allowed()));
+        limiter.set_quota(to, at(1_000));
+        assert_eq!((limiter.remaining(&0, at(1_000)), limiter.remaining(&9, at(1_000))), (0, 3));
+    }
+    check(Gcra::per_second(10), Gcra::per_hour(10));
+    check(SlidingLog::<10>::per_second(), SlidingLog::<10>::per_hour());
+    check(Fixed(10), Fixed(10));
 }
 
 #[test]
@@ -73,7 +78,7 @@ fn found_a3_a_quota_of_nothing_keeps_what_was_counted() {
     for stop in stops {
         let mut limiter = after_a_change(Gcra::per_second(100), 60, stop);
         assert!(!limiter.check(&'a', at(1_000)).is_allowed());
-        assert_eq!(limiter.cleanup(at(1_000)), 0, "nothing is forgotten under {stop:?}");
+        (0..50).for_each(|_| _ = limiter.allow(&'b', at(1_000)));
         limiter.set_quota(Gcra::per_minute(100), at(1_000));
         assert_eq!(limiter.remaining(&'a', at(1_000)), 40, "after {stop:?}");
         assert_eq!(limiter.remaining(&'a', at(1_060)), 100);
@@ -107,42 +112,93 @@ fn found_a3_a_log_keeps_its_instants_in_a_window_of_any_length() {
 #[derive(Clone, Copy)]
 struct Fixed(u32);
 
-impl Quota for Fixed {
-    type State = (Instant, u32);
+impl Fixed {
+    fn over(now: Instant) -> Instant {
+        at(now.as_nanos() / 1_000_000_000 + 1)
+    }
+}
 
-    const IDLE: Self::State = (Instant::ZERO, 0);
+fn used(held: Held<'_, Fixed>) -> &mut u32 {
+    match held {
+        Held::Entry(used) | Held::Cell(used) => used,
+    }
+}
+
+impl Quota for Fixed {
+    type Beside = u32;
+    type Count = u32;
+
+    const IDLE: u32 = 0;
+    const NOTHING: u32 = 0;
 
     fn limit(&self) -> u32 {
         self.0
     }
 
-    fn allow(&self, state: &mut Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
-        let decision = self.check(state, cost, now)?;
-        if decision.is_allowed() {
-            *state = (now, self.0 - self.remaining(state, now) + cost.get());
-        }
-        Ok(decision)
+    fn latest(&self, now: Instant) -> Instant {
+        Self::over(now)
     }
 
-    fn check(&self, state: &Self::State, cost: NonZeroU32, now: Instant) -> Result<Decision, CostExceedsBurst> {
+    fn allow(
+        &self,
+        idle_at: Instant,
+        mut held: Held<'_, Self>,
+        cost: NonZeroU32,
+        _: Instant,
+        now: Instant,
+    ) -> Result<(Decision, Instant), CostExceedsBurst> {
+        let decision = self.check(idle_at, held.again(), cost, now)?;
+        if !decision.is_allowed() {
+            return Ok((decision, idle_at));
+        }
+        let left = self.remaining(idle_at, held.again(), now);
+        *used(held) = self.0 - left + cost.get();
+        Ok((decision, Self::over(now)))
+    }
+
+    fn check(
+        &self,
+        idle_at: Instant,
+        held: Held<'_, Self>,
+        cost: NonZeroU32,
+        now: Instant,
+    ) -> Result<Decision, CostExceedsBurst> {
         if cost.get() > self.0 {
             return Err(CostExceedsBurst { limit: self.0 });
         }
-        let fits = self.remaining(state, now) >= cost.get();
-        Ok(if fits { Decision::Allow } else { Decision::Deny { retry_at: self.reset_at(state, now) } })
+        let fits = self.remaining(idle_at, held, now) >= cost.get();
+        Ok(if fits { Decision::Allow } else { Decision::Deny { retry_at: idle_at } })
     }
 
-    fn refund(&self, state: &mut Self::State, cost: NonZeroU32, _: Instant) {
-        state.1 = state.1.saturating_sub(cost.get());
+    fn refund(&self, idle_at: Instant, held: Held<'_, Self>, cost: NonZeroU32, _: Instant) -> Instant {
+        let used = used(held);
+        *used = used.saturating_sub(cost.get());
+        idle_at
     }
 
-    fn remaining(&self, state: &Self::State, now: Instant) -> u32 {
-        if self.reset_at(state, now) <= now { self.0 } else { self.0.saturating_sub(state.1) }
+    fn remaining(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> u32 {
+        if idle_at <= now { self.0 } else { self.0.saturating_sub(*used(held)) }
     }
 
-    fn reset_at(&self, state: &Self::State, now: Instant) -> Instant {
-        let over = at(state.0.as_nanos() / 1_000_000_000 + 1);
-        if state.1 == 0 || over <= now { now } else { over }
+    fn settle(&self, idle_at: Instant, used: &u32, count: &mut u32, now: Instant) {
+        *count = (*count).max(if now < idle_at { *used } else { 0 });
+    }
+
+    fn resume(&self, _: Instant, count: u32, used: &mut u32) {
+        *used = count;
+    }
+
+    fn all_but_one(&self, now: Instant) -> (Instant, u32) {
+        (Self::over(now), self.0 - 1)
+    }
+
+    fn own_use(&self, _: Instant, used: &u32, debt: u32, _: Instant) -> Option<u64> {
+        let own = used.saturating_sub(debt);
+        (own < self.0).then_some(own.into())
+    }
+
+    fn debt(&self, idle_at: Instant, count: u32, now: Instant) -> u32 {
+        if now < idle_at { count } else { 0 }
     }
 }
 

@@ -5,16 +5,19 @@ use super::*;
 const DAY: u64 = 86_400;
 const NOON: u64 = 100 * DAY;
 
-/// Ten a second each, used up.
-fn used_up(on_full: OnFull) -> RateLimiter<u32, Gcra, 4> {
-    let mut limiter = RateLimiter::new(Gcra::every(Duration::from_secs(1)).burst(10)).with_on_full(on_full);
+type Limiter = RateLimiterIn<u32, Gcra, Heap>;
+
+/// One a second each, ten at once, used up; so many cells.
+fn used_up(cells: usize) -> Limiter {
+    let quota = Gcra::every(Duration::from_secs(1)).burst(10);
+    let mut limiter = Limiter::allocate(quota, 4, cells, HashSeed::FIXED);
     (0..40).for_each(|ask| assert!(limiter.allow(&(ask % 4), at(NOON)).is_allowed()));
     limiter
 }
 
 #[test]
 fn found_a4_who_only_checks_after_a_step_back_is_allowed_when_told() {
-    let mut limiter = used_up(OnFull::Deny);
+    let mut limiter = used_up(0);
     let first = limiter.check(&0, at(NOON - DAY));
     assert_eq!(first, Decision::Deny { retry_at: at(NOON - DAY + 1) });
     assert_eq!(limiter.reset_at(&1, at(NOON - DAY)), at(NOON - DAY + 10));
@@ -27,28 +30,26 @@ fn found_a4_who_only_checks_after_a_step_back_is_allowed_when_told() {
 
 #[test]
 fn found_a4_who_stays_away_while_strangers_ask_is_served_after_one_burst() {
-    for ask in 0..6 {
-        let mut limiter = used_up(OnFull::Share);
+    for ask in 0..4 {
+        let mut limiter = used_up(4);
         let back = at(NOON - DAY);
         match ask {
             0 => _ = limiter.allow(&99, back),
             1 => _ = limiter.check(&99, back),
             2 => _ = limiter.remaining(&99, back),
-            3 => _ = limiter.cleanup(back),
-            4 => _ = limiter.refund(&99, ONE, back),
-            _ => _ = limiter.usage(back).count(),
+            _ => _ = limiter.refund(&99, ONE, back),
         }
         assert_eq!(limiter.reset_at(&1, at(NOON - DAY + 9)), at(NOON - DAY + 10), "after call {ask}");
-        assert_eq!(limiter.cleanup(at(NOON - DAY + 10)), 4);
+        (0..4).for_each(|key| assert_eq!(limiter.remaining(&key, at(NOON - DAY + 10)), 10));
     }
 }
 
 #[test]
 fn found_a4_a_newcomer_in_a_full_table_waits_for_one_burst_after_a_step_back() {
     for checks in [false, true] {
-        let mut limiter = used_up(OnFull::Deny);
+        let mut limiter = used_up(0);
         let back = NOON - DAY;
-        let ask = |limiter: &mut RateLimiter<u32, Gcra, 4>, now| {
+        let ask = |limiter: &mut Limiter, now| {
             if checks { limiter.check(&99, at(now)) } else { limiter.allow(&99, at(now)) }
         };
         assert_eq!(ask(&mut limiter, back), Decision::Deny { retry_at: at(back + 10) });
@@ -61,32 +62,39 @@ fn found_a4_a_newcomer_in_a_full_table_waits_for_one_burst_after_a_step_back() {
 #[test]
 fn found_a4_a_small_step_back_moves_nothing_that_was_told() {
     let before = |millis| Instant::from_millis(NOON * 1_000 - millis);
-    let mut limiter = used_up(OnFull::Deny);
+    let mut limiter = used_up(0);
     let retry_at = before(800).saturating_add(Duration::from_secs(1));
     assert_eq!(limiter.check(&0, before(800)), Decision::Deny { retry_at });
     assert_eq!(limiter.check(&0, before(700)), Decision::Deny { retry_at });
     assert!(limiter.check(&0, retry_at).is_allowed());
 
-    let mut limiter = used_up(OnFull::Deny);
-    let retry_at = before(800).saturating_add(Duration::from_secs(10));
+    let mut limiter = used_up(0);
+    let retry_at = before(0).saturating_add(Duration::from_secs(10));
     assert_eq!(limiter.allow(&99, before(800)), Decision::Deny { retry_at });
     assert_eq!(limiter.allow(&99, before(100)), Decision::Deny { retry_at });
     assert!(limiter.allow(&99, retry_at).is_allowed());
 }
 
 #[test]
-fn found_a4_the_shared_quota_is_mended_too() {
-    let mut limiter = used_up(OnFull::Share);
-    (0..10).for_each(|key| assert!(limiter.allow(&(100 + key), at(NOON)).is_allowed()));
+fn found_a4_the_ledger_is_mended_too() {
+    let mut limiter = used_up(4);
+    (0..400).for_each(|ask| _ = limiter.allow(&(100 + ask % 40), at(NOON)));
     let back = NOON - DAY;
-    assert_eq!(limiter.check(&99, at(back)), Decision::Deny { retry_at: at(back + 1) });
-    assert!(limiter.check(&99, at(back + 1)).is_allowed());
+    for key in 100..140 {
+        assert_eq!(limiter.check(&key, at(back)), Decision::Deny { retry_at: at(back + 1) });
+        assert_eq!(limiter.reset_at(&key, at(back)), at(back + 10));
+    }
+    (100..140).for_each(|key| assert!(limiter.check(&key, at(back + 1)).is_allowed()));
 }
 
 #[test]
 fn found_a4_a_log_is_mended_whoever_asks() {
-    let mut limiter: RateLimiter<u32, SlidingLog<2>, 2> =
-        RateLimiter::new(SlidingLog::per_minute()).with_on_full(OnFull::Deny);
+    let mut limiter = RateLimiterIn::<u32, SlidingLog<2>, Heap, HashSeed, Keys>::allocate(
+        SlidingLog::per_minute(),
+        2,
+        0,
+        HashSeed::FIXED,
+    );
     (0..4).for_each(|ask| assert!(limiter.allow(&(ask % 2), at(NOON)).is_allowed()));
     let back = NOON - DAY;
     assert_eq!(limiter.check(&9, at(back)), Decision::Deny { retry_at: at(back + 60) });
@@ -98,7 +106,7 @@ fn found_a4_a_log_is_mended_whoever_asks() {
 
 #[test]
 fn found_a4_each_step_of_a_clock_that_goes_to_and_fro_is_mended() {
-    let mut limiter = used_up(OnFull::Deny);
+    let mut limiter = used_up(0);
     let mut now = NOON;
     for _ in 0..50 {
         now -= DAY;
@@ -110,7 +118,7 @@ fn found_a4_each_step_of_a_clock_that_goes_to_and_fro_is_mended() {
 /// Others' readings of the clock, up to a second old, take nothing from anybody.
 #[test]
 fn found_a11_a_late_reading_ages_nobody_elses_state() {
-    let mut limiter = used_up(OnFull::Share);
+    let mut limiter = used_up(4);
     assert_eq!(limiter.reset_at(&0, at(NOON)), at(NOON + 10));
     let late = Instant::from_millis(NOON * 1_000 - 1_000);
     for _ in 0..100 {

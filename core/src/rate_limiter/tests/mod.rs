@@ -1,15 +1,22 @@
 mod change;
 mod clock;
+mod contract;
+mod exact;
+mod flood;
 mod full;
 mod refund;
+mod room;
 mod run_time;
+mod step;
 
 use core::time::Duration;
 use proptest::prelude::*;
-use std::{boxed::Box, format, vec::Vec};
+use std::{format, vec::Vec};
+
+use core::hash::BuildHasher;
 
 use super::*;
-use crate::foundation::table::tests::Window;
+use crate::foundation::storage::Heap;
 
 const fn at(secs: u64) -> Instant {
     Instant::from_secs(secs)
@@ -70,7 +77,7 @@ fn d8_a_step_back_stalls_for_no_more_than_a_burst() {
 }
 
 #[test]
-fn d11_a_flood_of_keys_shares_one_quota_and_grows_nothing() {
+fn d11_a_flood_of_keys_gets_what_the_ledger_leaves_and_grows_nothing() {
     let mut limiter: RateLimiter<u32, Gcra, 16> = RateLimiter::new(Gcra::per_minute(3));
     let now = at(100);
     for key in 0..16 {
@@ -79,7 +86,7 @@ fn d11_a_flood_of_keys_shares_one_quota_and_grows_nothing() {
     }
     let before = size_of_val(&limiter);
     let admitted = (1_000..101_000).filter(|key| limiter.allow(key, now).is_allowed()).count();
-    assert_eq!(admitted, 3);
+    assert_eq!(admitted, 16 * 3, "one quota for each cell");
     assert!((0..16).all(|key| !limiter.allow(&key, now).is_allowed()), "a flood reset an exhausted key");
     assert!((0..16).all(|key| limiter.allow(&key, at(120)).is_allowed()), "a flood took a known key's quota");
     assert_eq!((limiter.len(), size_of_val(&limiter)), (16, before));
@@ -89,9 +96,9 @@ fn d11_a_flood_of_keys_shares_one_quota_and_grows_nothing() {
 }
 
 #[test]
-fn a_full_table_that_denies_says_when_a_key_can_come() {
-    let mut limiter: RateLimiter<u32, SlidingLog<1>, 2> =
-        RateLimiter::new(SlidingLog::per_minute()).with_on_full(OnFull::Deny);
+fn without_a_ledger_a_full_table_denies_and_says_when_a_key_can_come() {
+    let quota = SlidingLog::<1>::per_minute();
+    let mut limiter = RateLimiterIn::<u32, _, Heap>::allocate(quota, 2, 0, HashSeed::FIXED);
     assert!(limiter.allow(&1, at(10)).is_allowed());
     assert!(limiter.allow(&2, at(20)).is_allowed());
     assert_eq!(limiter.check(&3, at(30)), Decision::Deny { retry_at: at(70) });
@@ -115,7 +122,7 @@ fn what_never_fits_is_told_apart_from_not_now() {
 #[test]
 fn what_never_fits_does_not_fit_a_full_table_either() {
     let three = NonZeroU32::new(3).unwrap();
-    let mut limiter: RateLimiter<char, Gcra, 1> = RateLimiter::new(Gcra::per_second(2)).with_on_full(OnFull::Deny);
+    let mut limiter: RateLimiter<char, Gcra, 1> = RateLimiter::new(Gcra::per_second(2));
     assert!(limiter.allow(&'a', at(1)).is_allowed());
     assert_eq!(limiter.allow_n(&'b', three, at(1)), Err(CostExceedsBurst { limit: 2 }));
     assert_eq!(limiter.allow_n(&'b', three, at(9)), Err(CostExceedsBurst { limit: 2 }));
@@ -158,90 +165,70 @@ fn a_rate_is_never_rounded_up() {
 }
 
 #[test]
-fn cleanup_forgets_only_what_is_idle() {
-    let mut limiter: RateLimiter<u32, SlidingLog<1>, 8> = RateLimiter::new(SlidingLog::per_minute());
+fn kept_keys_are_listed_and_cleanup_forgets_only_what_is_idle() {
+    let mut limiter: RateLimiter<u32, SlidingLog<1>, 8, HashSeed, Keys> =
+        RateLimiter::with_hasher(SlidingLog::per_minute(), HashSeed::FIXED);
     (0..4).for_each(|key| assert!(limiter.allow(&key, at(u64::from(key))).is_allowed()));
     assert_eq!(limiter.cleanup(at(61)), 2);
-    assert_eq!(limiter.usage(at(61)).collect::<Vec<_>>(), [(&2, 0), (&3, 0)]);
-    limiter.reseed(HashSeed::new(8, 9));
+    let mut usage: Vec<_> = limiter.usage(at(61)).map(|(key, left)| (*key, left)).collect();
+    usage.sort_unstable();
+    assert_eq!(usage, [(2, 0), (3, 0)]);
     assert!(!limiter.allow(&2, at(61)).is_allowed());
+    assert!(limiter.reset(&2, at(61)) && !limiter.reset(&2, at(61)));
+    assert_eq!(limiter.usage(at(61)).collect::<Vec<_>>(), [(&3, 0)]);
+}
+
+/// All keys have one hash.
+#[derive(Clone)]
+struct Same;
+
+impl BuildHasher for Same {
+    type Hasher = Nothing;
+
+    fn build_hasher(&self) -> Nothing {
+        Nothing
+    }
+}
+
+struct Nothing;
+
+impl core::hash::Hasher for Nothing {
+    fn finish(&self) -> u64 {
+        0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+}
+
+#[test]
+fn two_keys_of_one_print_share_a_quota_unless_keys_are_kept() {
+    let quota = Gcra::per_minute(1);
+    let mut prints = RateLimiter::<u32, Gcra, 8, _>::with_hasher(quota, Same);
+    assert!(prints.allow(&1, at(9)).is_allowed() && !prints.allow(&2, at(9)).is_allowed());
+    let mut keys = RateLimiter::<u32, Gcra, 8, _, Keys>::with_hasher(quota, Same);
+    for key in 0..8 {
+        assert!(keys.allow(&key, at(9)).is_allowed() && !keys.allow(&key, at(9)).is_allowed());
+    }
+    assert_eq!((prints.len(), keys.len()), (1, 8));
+}
+
+#[test]
+fn another_seed_forgets_every_key_and_debt() {
+    let mut limiter: RateLimiter<u32, Gcra, 4> = RateLimiter::new(Gcra::per_minute(1));
+    (0..100).for_each(|key| _ = limiter.allow(&key, at(9)));
+    limiter.reseed(HashSeed::new(8, 9));
+    assert!(limiter.is_empty());
+    (0..4).for_each(|key| assert!(limiter.allow(&key, at(9)).is_allowed()));
 }
 
 #[test]
 fn sizes_are_what_the_docs_say() {
-    assert_eq!(size_of::<<Gcra as Quota>::State>(), 8);
     assert_eq!(size_of::<SlidingLogState<5>>(), 5 * 8 + 4);
-    // A key of 8 bytes with its quota: 24 bytes of slot and a 2-byte head; 20 bytes where a `u64` is aligned to four.
+    // A print, an instant, a debt and a cell, whatever the key.
     let per_key = size_of::<RateLimiter<u64, Gcra, 64>>() - size_of::<RateLimiter<u64, Gcra, 32>>();
-    assert_eq!(per_key, 32 * if align_of::<u64>() == 8 { 26 } else { 22 });
-    // As bytes it is not aligned to 8.
-    let per_key = size_of::<RateLimiter<[u8; 8], Gcra, 64>>() - size_of::<RateLimiter<[u8; 8], Gcra, 32>>();
-    assert_eq!(per_key, 32 * 22);
-}
-
-/// A call of a limiter for one of ten keys, and what it is told.
-fn ask<A: Quota, S: Storage>(
-    limiter: &mut RateLimiterIn<u8, A, S>,
-    call: u8,
-    key: u8,
-    cost: u32,
-    now: Instant,
-) -> [u64; 6] {
-    let cost = NonZeroU32::new(cost).unwrap_or(ONE);
-    let told = |decision| match decision {
-        Ok(Decision::Allow) => [0, 0],
-        Ok(Decision::Deny { retry_at }) => [1, retry_at.as_nanos()],
-        Err(CostExceedsBurst { limit }) => [2, u64::from(limit)],
-    };
-    let [what, more] = match call {
-        0..9 => told(limiter.allow_n(&key, cost, now)),
-        9 => told(Ok(limiter.check(&key, now))),
-        10 => [limiter.remaining(&key, now).into(), limiter.reset_at(&key, now).as_nanos()],
-        11 => {
-            // True or false: an idle key may have been the one whose entry was reused.
-            limiter.refund(&key, cost, now);
-            [0, 0]
-        }
-        12 => [limiter.cleanup(now) as u64, 0],
-        _ => {
-            limiter.reseed(HashSeed::new(cost.get().into(), now.as_nanos()));
-            [0, 0]
-        }
-    };
-    let stats = limiter.stats();
-    [what, more, stats.allowed, stats.denied, stats.overflowed, limiter.len() as u64]
-}
-
-fn decides_the_same<A: Quota + Clone>(quota: A, on_full: OnFull, calls: &[(u8, u8, u32, u64)]) {
-    let mut dense = RateLimiter::<u8, A, 6>::new(quota.clone()).with_on_full(on_full);
-    let mut sparse = RateLimiterIn::<u8, A, Window<2>>::allocate(quota, 6, HashSeed::FIXED).with_on_full(on_full);
-    let mut now = at(100);
-    for (call, key, cost, millis) in calls {
-        now = now.saturating_add(Duration::from_millis(*millis));
-        assert_eq!(ask(&mut dense, *call, *key, *cost, now), ask(&mut sparse, *call, *key, *cost, now));
-    }
-    // Which of the idle ones was reused is for the table to say.
-    let busy = |limiter: &mut dyn Iterator<Item = (&u8, u32)>| {
-        let mut busy: Vec<_> = limiter.filter(|(_, left)| *left < 2).map(|(key, left)| (*key, left)).collect();
-        busy.sort_unstable();
-        busy
-    };
-    assert_eq!(busy(&mut dense.usage(now)), busy(&mut sparse.usage(now)));
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// With a clock that never steps back: after a step it matters which of the idle entries was reused.
-    #[test]
-    fn in_a_table_with_windows_it_decides_the_same(
-        calls in prop::collection::vec((0..14_u8, 0..10_u8, 1..4_u32, 0..400_u64), 0..60),
-        denies in any::<bool>(),
-    ) {
-        let on_full = if denies { OnFull::Deny } else { OnFull::Share };
-        decides_the_same(Gcra::per_second(2), on_full, &calls);
-        decides_the_same(SlidingLog::<2>::per_second(), on_full, &calls);
-    }
+    assert_eq!(per_key, 32 * if cfg!(target_pointer_width = "64") { 28 } else { 24 });
+    let per_key = size_of::<RateLimiter<[u8; 99], Gcra, 64>>() - size_of::<RateLimiter<[u8; 99], Gcra, 32>>();
+    assert_eq!(per_key, 32 * if cfg!(target_pointer_width = "64") { 28 } else { 24 });
 }
 
 #[test]
@@ -256,17 +243,18 @@ fn a_key_ends_its_being_empty() {
 fn a_log_of_nothing_denies_for_ever() {
     let mut limiter: RateLimiter<char, SlidingLog<0>, 4> = RateLimiter::new(SlidingLog::per_second());
     assert_eq!(limiter.allow(&'a', at(0)), Decision::Deny { retry_at: Instant::MAX });
-    let one = NonZeroU32::MIN;
-    let log = SlidingLog::<0>::per_second();
-    assert_eq!(log.check(&SlidingLog::IDLE, one, at(0)), Ok(Decision::Deny { retry_at: Instant::MAX }));
+    let (log, mut state) = (SlidingLog::<0>::per_second(), SlidingLog::IDLE);
+    let never = Ok(Decision::Deny { retry_at: Instant::MAX });
+    assert_eq!(log.check(Instant::ZERO, Held::Entry(&mut state), ONE, at(0)), never);
+    assert_eq!(log.check(Instant::ZERO, Held::Cell(&mut 0), ONE, at(0)), never);
 }
 
 #[test]
 fn a_log_is_whole_now_once_its_window_is_over() {
-    let (log, mut state) = (SlidingLog::<2>::per_second(), SlidingLog::IDLE);
-    assert_eq!(log.allow(&mut state, NonZeroU32::MIN, at(10)), Ok(Decision::Allow));
-    assert_eq!(log.reset_at(&state, at(10)), at(11));
+    let mut limiter: RateLimiter<char, SlidingLog<2>, 4> = RateLimiter::new(SlidingLog::per_second());
+    assert!(limiter.allow(&'a', at(10)).is_allowed());
+    assert_eq!(limiter.reset_at(&'a', at(10)), at(11));
     for now in [11, 12, 1_000] {
-        assert_eq!(log.reset_at(&state, at(now)), at(now));
+        assert_eq!(limiter.reset_at(&'a', at(now)), at(now));
     }
 }

@@ -58,7 +58,7 @@ fn found_a13_who_waits_is_counted_once() {
     assert_eq!(limiter.allow_n_waiting(&'a', ONE, at(1)), Ok(Decision::Allow));
     let later = Ok(Decision::Deny { retry_at: at(2) });
     (0..9).for_each(|_| assert_eq!(limiter.allow_n_waiting(&'a', ONE, at(1)), later));
-    // Without an entry, in the quota that such keys share.
+    // Without an entry, in the one cell of the ledger.
     assert_eq!(limiter.allow_n_waiting(&'b', ONE, at(1)), Ok(Decision::Allow));
     (0..9).for_each(|_| assert_eq!(limiter.allow_n_waiting(&'c', ONE, at(1)), later));
     assert_eq!(limiter.allow_n_waiting(&'c', TWO, at(1)), Err(CostExceedsBurst { limit: 1 }));
@@ -70,8 +70,22 @@ fn found_a13_who_waits_is_counted_once() {
 fn a_key_that_is_reset_has_its_whole_quota() {
     let mut limiter = two_a_minute();
     assert!(limiter.allow_n(&'a', TWO, at(0)).unwrap().is_allowed());
-    assert_eq!((limiter.reset(&'a'), limiter.reset(&'a'), limiter.len()), (Some('a'), None, 0));
+    assert!(limiter.reset(&'a', at(0)) && !limiter.reset(&'a', at(0)) && limiter.is_empty());
     assert_eq!(limiter.remaining(&'a', at(0)), 2);
+}
+
+/// Others may owe what its cell says, and another key would take its entry.
+#[test]
+fn a_key_that_is_reset_has_its_whole_quota_whatever_the_ledger_says() {
+    fn check<A: Quota>(quota: A) {
+        let mut limiter: RateLimiter<u32, A, 2> = RateLimiter::new(quota);
+        (0..2_000).for_each(|ask| _ = limiter.allow(&(ask % 20), at(0)));
+        let known = (0..20).find(|key| limiter.find(limiter.hash(key), key).is_some()).unwrap();
+        assert!(limiter.reset(&known, at(0)));
+        assert_eq!((limiter.remaining(&known, at(0)), limiter.len()), (3, 2));
+    }
+    check(Gcra::per_minute(3));
+    check(SlidingLog::<3>::per_minute());
 }
 
 #[test]

@@ -30,39 +30,64 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn after<A: Quota>(quota: &A, state: &mut A::State, op: Op, now: Instant) -> String {
+fn after<A: Quota>(quota: &A, state: &mut (Instant, A::Beside), op: Op, now: Instant) -> String {
     let cost = |cost| NonZeroU32::new(cost).unwrap();
-    let decision = match op {
-        Op::Allow(n) => Some(quota.allow(state, cost(n), now)),
+    let (idle_at, beside) = state;
+    let mut decision = None;
+    match op {
+        Op::Allow(n) => match quota.allow(*idle_at, Held::Entry(beside), cost(n), now, now) {
+            Ok((told, after)) => (decision, *idle_at) = (Some(Ok(told)), after),
+            Err(error) => decision = Some(Err(error)),
+        },
         Op::Mend => {
-            quota.mend(state, now);
-            None
+            quota.mend(Held::Entry(beside), now);
+            *idle_at = idle_at.earlier(quota.latest(now));
         }
-        Op::Refund(n) => {
-            quota.refund(state, cost(n), now);
-            None
-        }
-        Op::RefundLast(n) => {
-            quota.refund_last(state, cost(n), now);
-            None
-        }
-    };
-    let ready = [(0, 1), (3, 2), (20, 5), (1, 6)].map(|(ahead, n)| quota.ready_at(state, ahead, cost(n), now));
-    let rest = (quota.check(state, cost(2), now), quota.remaining(state, now), quota.reset_at(state, now));
-    format!("{decision:?} {ready:?} {rest:?}")
+        Op::Refund(n) => *idle_at = quota.refund(*idle_at, Held::Entry(beside), cost(n), now),
+        Op::RefundLast(n) => *idle_at = quota.refund_last(*idle_at, Held::Entry(beside), cost(n), now),
+    }
+    let mut ready_at = |(ahead, n)| quota.ready_at(*idle_at, Held::Entry(beside), ahead, cost(n), now);
+    let ready = [(0, 1), (3, 2), (20, 5), (1, 6)].map(&mut ready_at);
+    let check = quota.check(*idle_at, Held::Entry(beside), cost(2), now);
+    let remaining = quota.remaining(*idle_at, Held::Entry(beside), now);
+    format!("{decision:?} {ready:?} {check:?} {remaining} {:?}", (*idle_at).max(now))
 }
 
 proptest! {
     #[test]
     fn it_decides_as_the_fixed_one_does(ops in vec((-300_i64..900, op()), 1..100)) {
         let (fixed, chosen) = (SlidingLog::<5>::new(SECOND), log(5));
-        let (mut one, mut other) = (SlidingLog::<5>::IDLE, SlidingLogIn::<Heap>::IDLE);
+        let mut one = (Instant::ZERO, SlidingLog::<5>::IDLE);
+        let mut other = (Instant::ZERO, SlidingLogIn::<Heap>::IDLE);
         let mut millis = 10_000_i64;
         for (pause, op) in ops {
             millis += pause;
             let now = Instant::from_millis(millis.unsigned_abs());
             prop_assert_eq!(fixed.limit(), chosen.limit());
             prop_assert_eq!(after(&fixed, &mut one, op, now), after(&chosen, &mut other, op, now));
+        }
+    }
+
+    /// A key without an entry is never allowed more than one whose log has all instants.
+    #[test]
+    fn a_cell_allows_no_more_than_the_log_that_it_stands_for(ops in vec((0..900_i64, 1..8_u32), 1..100)) {
+        let quota = SlidingLog::<5>::new(SECOND);
+        let (mut log, mut cell) = ((Instant::ZERO, SlidingLog::<5>::IDLE), (Instant::ZERO, 0_u16));
+        let mut millis = 10_000_u64;
+        for (pause, cost) in ops {
+            millis += pause.unsigned_abs();
+            let (now, cost) = (Instant::from_millis(millis), NonZeroU32::new(cost).unwrap());
+            let ready_at = quota.ready_at(cell.0, Held::Cell(&mut cell.1), 0, cost, now);
+            let Ok((decision, idle_at)) = quota.allow(cell.0, Held::Cell(&mut cell.1), cost, now, now) else { continue };
+            prop_assert_eq!(ready_at, Ok(if let Decision::Deny { retry_at } = decision { retry_at } else { now }));
+            cell.0 = idle_at;
+            if decision.is_allowed() {
+                let told = quota.allow(log.0, Held::Entry(&mut log.1), cost, now, now);
+                prop_assert_eq!(told.map(|(decision, _)| decision), Ok(Decision::Allow));
+                log.0 = told.unwrap().1;
+            }
+            let left = quota.remaining(cell.0, Held::Cell(&mut cell.1), now);
+            prop_assert!(left <= quota.remaining(log.0, Held::Entry(&mut log.1), now));
         }
     }
 }

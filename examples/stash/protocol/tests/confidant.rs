@@ -341,7 +341,16 @@ fn a_flood_of_strangers_takes_nothing_from_an_owner() {
     for seed in 2..200 {
         answered += usize::from(world.ask(&peer(seed), Body::Request) == [Answer::Response(None, vec![])]);
     }
-    assert_eq!(answered, 55, "50 have an entry of their own, all the others share five a minute");
+    assert!(
+        answered > 150,
+        "a stranger is served by what the ledger leaves it, and that is enough for one each: {answered}"
+    );
+    for _ in 0..10 {
+        for seed in 2..200 {
+            answered += usize::from(world.ask(&peer(seed), Body::Request) == [Answer::Response(None, vec![])]);
+        }
+    }
+    assert!(answered <= 5 * (50 + 50) + 150, "five a minute for each entry and each cell, and no more: {answered}");
     assert_eq!(world.ask(&alice, Body::Request), [Answer::Response(Some(1), vec![])]);
 }
 

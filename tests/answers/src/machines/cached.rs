@@ -3,7 +3,7 @@ use core::time::Duration;
 use heapless::Vec;
 use steadfast_core::{
     CachedRateLimiter, SlidingLog,
-    rate_limiter::{AllowOrCached, FlightPermit, OnFull},
+    rate_limiter::{AllowOrCached, FlightPermit},
 };
 
 use super::{rounds, take};
@@ -11,12 +11,11 @@ use crate::{Fold, HostileClock, Script, hasher::SameEverywhere};
 
 /// 20 keys on 16 entries.
 pub(crate) fn run(fold: &mut Fold, script: &mut Script, operations: u32) {
-    rounds(operations, |round, operations| {
+    rounds(operations, |_, operations| {
         let quota = SlidingLog::<3>::per_second();
         let lease = Duration::from_millis(300);
-        let on_full = [OnFull::Deny, OnFull::Share][round as usize % 2];
         let mut limiter: CachedRateLimiter<u32, u64, _, 16, _> =
-            CachedRateLimiter::with_hasher(quota, lease, SameEverywhere).with_on_full(on_full);
+            CachedRateLimiter::with_hasher(quota, lease, SameEverywhere);
         let mut permits: Vec<FlightPermit, 8> = Vec::new();
         let mut clock = HostileClock::new(Duration::from_millis(20));
         for _ in 0..operations {

@@ -8,7 +8,7 @@ use steadfast_core::{
 use super::rounds;
 use crate::{Fold, HostileClock, Script, hasher::SameEverywhere};
 
-const ON_FULL: [OnFull; 2] = [OnFull::Deny, OnFull::Share];
+const ON_FULL: [OnFull; 3] = [OnFull::Deny, OnFull::Serve, OnFull::Allow];
 
 /// 100 keys on 64 entries.
 pub(crate) fn full(fold: &mut Fold, script: &mut Script, operations: u32) {
@@ -73,8 +73,7 @@ fn ask<A: Quota, const N: usize, H: core::hash::BuildHasher>(
             50..53 => fold.answer(&limiter.check_verdict(&key, cost, now).map_err(|refusal| refusal.limit)),
             53..56 => fold.answer(&(limiter.remaining(&key, now), limiter.reset_at(&key, now))),
             56..60 => fold.answer(&limiter.refund(&key, cost, now)),
-            60 => fold.answer(&limiter.reset(&key).is_some()),
-            61 => fold.number(limiter.cleanup(now) as u64),
+            60 | 61 => fold.answer(&limiter.reset(&key, now)),
             62 => limiter.set_quota(quota(script.below(6)), now),
             _ => limiter.set_on_full(script.one_of(&ON_FULL)),
         }

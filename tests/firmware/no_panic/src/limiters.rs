@@ -3,7 +3,7 @@ use core::num::{NonZeroU16, NonZeroU32};
 use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
     foundation::storage::{Allocate, Storage},
-    rate_limiter::{AllowOrCached, FlightEnd, OnFull, Quota, SlidingLogIn},
+    rate_limiter::{AllowOrCached, FlightEnd, Held, Keys, OnFull, Quota, SlidingLogIn},
 };
 
 use crate::{any, now, see, see_all, seed, span};
@@ -16,6 +16,7 @@ pub fn probe() {
     let log = SlidingLogIn::<Eight>::new(size, span());
     see(log.window());
     rate_limiter(log);
+    rate_limiter_with_keys();
     cached_rate_limiter();
     see((Gcra::per_second(any()), Gcra::per_minute(any()), Gcra::per_hour(any()).interval()));
     see((SlidingLog::<5>::per_second(), SlidingLog::<5>::per_minute(), SlidingLog::<5>::per_hour().window()));
@@ -27,6 +28,7 @@ pub struct Eight;
 
 impl Storage for Eight {
     type Of<T> = [T; 8];
+    type Lines<T> = [T; 8];
     type Link = u16;
 }
 
@@ -34,25 +36,55 @@ impl Allocate for Eight {
     fn allocate<T>(_len: usize, mut fill: impl FnMut() -> T) -> [T; 8] {
         [(); 8].map(|()| fill())
     }
+
+    fn allocate_lines<T>(len: usize, fill: impl FnMut() -> T) -> [T; 8] {
+        Self::allocate(len, fill)
+    }
 }
 
 pub fn cost() -> NonZeroU32 {
     NonZeroU32::new(any()).unwrap_or(NonZeroU32::MIN)
 }
 
+fn on_full() -> OnFull {
+    match any::<u8>() {
+        0 => OnFull::Deny,
+        1 => OnFull::Serve,
+        _ => OnFull::Allow,
+    }
+}
+
+/// What a quota says of a state that is held somewhere.
+fn quota<A: Quota>(quota: &A, mut held: Held<'_, A>) {
+    see(quota.allow(now(), held.again(), cost(), now(), now()));
+    see(quota.check(now(), held.again(), cost(), now()));
+    see(quota.ready_at(now(), held.again(), any(), cost(), now()));
+    see(quota.refund(now(), held.again(), cost(), now()));
+    see(quota.refund_last(now(), held.again(), cost(), now()));
+    see(quota.remaining(now(), held.again(), now()));
+    see(quota.carry_over(quota, now(), held.again(), now()));
+    quota.mend(held.again(), now());
+    see((quota.latest(now()), quota.limit()));
+    held.clear();
+}
+
 #[inline(never)]
-fn rate_limiter<A: Quota + Clone>(quota: A) {
-    let on_full = if any() { OnFull::Deny } else { OnFull::Share };
-    let mut limiter: RateLimiter<u64, A, 32> = RateLimiter::with_hasher(quota.clone(), seed()).with_on_full(on_full);
+fn rate_limiter<A: Quota + Clone>(of: A) {
+    let mut limiter: RateLimiter<u64, A, 32> = RateLimiter::with_hasher(of.clone(), seed()).with_on_full(on_full());
     limiter.reseed(seed());
+    let mut beside = A::IDLE;
+    let mut count = A::NOTHING;
     for _ in 0..any::<u32>() {
         let key: u64 = any();
         see(limiter.allow(&key, now()));
         see(limiter.allow_n(&key, cost(), now()));
-        see(limiter.allow_with(limiter.hash(&key), &key, u64::clone, now));
-        see(limiter.allow_n_with(any(), &key, u64::clone, cost(), now));
-        see(limiter.quota().ready_at(&A::IDLE, any(), cost(), now()));
-        see(limiter.quota().allow_since(&mut { A::IDLE }, cost(), now(), now()));
+        see(limiter.allow_with(limiter.hash(&key), &key, now));
+        see(limiter.allow_n_with(any(), &key, cost(), now));
+        quota(&of, Held::Entry(&mut beside));
+        quota(&of, Held::Cell(&mut count));
+        of.settle(now(), &beside, &mut count, now());
+        of.resume(now(), count, &mut beside);
+        see((of.all_but_one(now()).0, of.own_use(now(), &beside, any(), now()), of.debt(now(), count, now())));
         see(limiter.allow_n_waiting(&key, cost(), now()));
         see(limiter.allow_verdict(&key, cost(), now()).map(|verdict| (verdict.is_allowed(), verdict.retry_at())));
         see(limiter.check(&key, now()));
@@ -61,31 +93,40 @@ fn rate_limiter<A: Quota + Clone>(quota: A) {
         see(limiter.remaining(&key, now()));
         see(limiter.reset_at(&key, now()));
         see(limiter.refund(&key, cost(), now()));
-        see(limiter.reset(&key));
-        see(limiter.cleanup(now()));
-        see(limiter.cleanup_with(now(), |key, state| see((key, state))));
-        see_all(limiter.usage(now()));
+        see(limiter.reset(&key, now()));
         see((limiter.stats().plus(limiter.stats()), limiter.len(), limiter.is_empty(), limiter.capacity()));
         see(limiter.quota().limit());
         if any() {
-            limiter.set_quota(quota.clone(), now());
-            limiter.set_on_full(on_full);
+            limiter.set_quota(of.clone(), now());
+            limiter.set_on_full(on_full());
         }
     }
 }
 
 #[inline(never)]
+fn rate_limiter_with_keys() {
+    let quota = Gcra::every(span()).burst(any());
+    let mut limiter: RateLimiter<u64, Gcra, 32, _, Keys> = RateLimiter::with_hasher(quota, seed());
+    for _ in 0..any::<u32>() {
+        let key: u64 = any();
+        see((limiter.allow(&key, now()), limiter.reset(&key, now())));
+        see(limiter.cleanup(now()));
+        see(limiter.cleanup_with(now(), see));
+        see_all(limiter.usage(now()));
+    }
+}
+
+#[inline(never)]
 fn cached_rate_limiter() {
-    let on_full = if any() { OnFull::Deny } else { OnFull::Share };
-    let limiter: CachedRateLimiter<u64, u32, Gcra, 32> =
+    let mut limiter: CachedRateLimiter<u64, u32, Gcra, 32> =
         CachedRateLimiter::with_hasher(Gcra::every(span()), span(), seed());
-    let mut limiter = limiter.with_on_full(on_full);
     limiter.reseed(seed());
     for _ in 0..any::<u32>() {
         let key: u64 = any();
-        let (hash, gone) = (limiter.hash(&key), |key, value| see((key, value)));
-        see(limiter.knows(hash, &key));
-        see(limiter.allow_or_cached_with(hash, &key, u64::clone, now(), gone).map(see, |_| ()).value());
+        let (hash, mut name) = (limiter.hash(&key), if any() { Some(Some(key)) } else { None });
+        if let Some(answer) = limiter.allow_or_cached_with(hash, &key, &mut name, now(), see) {
+            see(answer.map(see, |_| ()).value());
+        }
         let answer = limiter.allow_or_cached(&key, now());
         see(answer.retry_after(now()));
         if let AllowOrCached::Allowed(permit) = answer {
@@ -96,10 +137,9 @@ fn cached_rate_limiter() {
                 _ => limiter.release(permit, now()),
             }
         }
-        see(limiter.cleanup_with(now(), gone));
+        see(limiter.cleanup_with(now(), |key, value| see((key, value))));
         see((limiter.cleanup(now()), limiter.stats().plus(limiter.stats())));
         see((limiter.len(), limiter.is_empty(), limiter.capacity()));
         limiter.set_settings(Gcra::every(span()), span(), now());
-        limiter.set_on_full(on_full);
     }
 }

@@ -12,7 +12,7 @@ use steadfast_core::{
     BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CircuitBreaker, Clock, Correlator, DedupCache, Gcra,
     HashSeed, Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList,
     aggregate,
-    batch_collector::{AddError, FlushOutcome},
+    batch_collector::{AddError, BatchAdd, FlushOutcome},
     circuit_breaker::{GuardedCall, OkOrErr, Outcome},
     correlator::{CallId, CallOn, PendingCall},
     dedup_cache::{Claim, OnFull},
@@ -109,22 +109,21 @@ fn limiters() {
         see((limiter.allow_verdict(&key, cost()), limiter.allow_at(&key, now()), limiter.reset(&key)));
         see((limiter.check_n(&key, cost()), limiter.check_verdict(&key, cost())));
         let hash = limiter.with_lock(|limiter| limiter.hash(&key));
-        see((limiter.allow_with(hash, &key, u64::clone), limiter.allow_n_with(hash, &key, u64::clone, cost())));
-        see((limiter.allow_at_with(hash, &key, u64::clone, now()), limiter.set_quota(SlidingLog::new(span()))));
-        see(limiter.allow_verdict_with(hash, &key, u64::clone, cost()));
+        see((limiter.allow_with(hash, &key), limiter.allow_n_with(hash, &key, cost())));
+        see((limiter.allow_at_with(hash, &key, now()), limiter.set_quota(SlidingLog::new(span()))));
+        see(limiter.allow_verdict_with(hash, &key, cost()));
         see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
         see(limiter.refund_and_wake(&key, cost(), &queue));
         limiter.set_quota_and_wake(SlidingLog::new(span()), &queue);
         limiter.set_on_full(black_box(rate_limiter::OnFull::Deny));
         cached.set_settings(Gcra::every(span()), span());
-        cached.set_on_full(black_box(rate_limiter::OnFull::Deny));
         see(limiter.reset_and_wake(&key, &queue));
-        see(limiter.allow_n_waiting_with(hash, &key, u64::clone, cost()));
+        see(limiter.allow_n_waiting_with(hash, &key, cost()));
         poll(limiter.until_allowed(&key, &queue));
         poll(limiter.until_allowed_n(&key, cost(), &queue));
         poll(limiter.until_allowed_within(&key, cost(), span(), &queue));
         let mut state = pin!(WaitState::new());
-        let request = WaitRequest { hash, key: &key, own: u64::clone, cost: cost(), longest: None };
+        let request = WaitRequest { hash, key: &key, cost: cost(), longest: None };
         let cx = &mut Context::from_waker(Waker::noop());
         see((limiter.poll_until_allowed(&request, &queue, state.as_mut(), cx).is_ready(), state.is_new()));
         state.leave(&queue);
@@ -262,6 +261,9 @@ fn others() {
         see((votes.reset(span()), votes.reset_to(ballot, span())));
         see(queue.try_add(any()).map_err(AddError::into_item));
         see((queue.try_add_weighted(any(), any()), queue.stats(), queue.is_stopped()));
+        poll(queue.add(any()));
+        poll(queue.add_weighted(any(), any()));
+        poll(BatchAdd::new(&queue, any(), any()));
         queue.flush();
         queue.set_settings(BatchSettings::new(span()).idle_gap(span()));
         cache.set_settings(span(), span(), OnFull::ForgetOldest);

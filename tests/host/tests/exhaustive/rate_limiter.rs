@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt::Debug, marker::PhantomData};
 
 use steadfast_core::{
     Gcra, Instant, RateLimiter, SlidingLog,
-    rate_limiter::{Decision, OnFull, Quota},
+    rate_limiter::{Decision, Quota},
 };
 
 use super::explore::{START, Scenario, TICK, View, explore};
@@ -24,13 +24,13 @@ trait Limits: Clone + Send + Sync + 'static {
 }
 
 #[derive(Clone)]
-struct Real<A>(A, OnFull);
+struct Real<A>(A);
 
-impl<A: Quota<State: Debug> + Clone + Debug + Send + Sync + 'static> Limits for Real<A> {
+impl<A: Quota<Beside: Debug, Count: Debug> + Clone + Debug + Send + Sync + 'static> Limits for Real<A> {
     type Machine = RateLimiter<u8, A, ENTRIES>;
 
     fn start(&self) -> Self::Machine {
-        RateLimiter::new(self.0.clone()).with_on_full(self.1)
+        RateLimiter::new(self.0.clone())
     }
 
     fn ask(machine: &mut Self::Machine, key: u8, now: Instant) -> Decision {
@@ -127,18 +127,16 @@ impl Ideal for Bucket {
 struct Flood<L, I> {
     limiter: L,
     keys: u8,
-    /// How much more than its own quota a key may get out of the one that all share.
-    shares: bool,
     ideal: PhantomData<fn() -> I>,
 }
 
 struct Run<M, I> {
     machine: M,
     now: Instant,
-    /// Of each key, what it did by the quota of its own.
+    /// What each key did.
     own: Vec<I>,
-    /// What was done by the quota that keys without an entry share.
-    shared: I,
+    /// Until then decisions are exact: no more keys were in use than there are entries since all was whole.
+    was_exact: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -153,7 +151,7 @@ impl<L: Limits, I: Ideal> Scenario for Flood<L, I> {
 
     fn start(&self) -> Self::Run {
         let own = vec![I::NEW; usize::from(self.keys)];
-        Run { machine: self.limiter.start(), now: START, own, shared: I::NEW }
+        Run { machine: self.limiter.start(), now: START, own, was_exact: true }
     }
 
     fn actions(&self, _: &Self::Run) -> Vec<Action> {
@@ -166,20 +164,17 @@ impl<L: Limits, I: Ideal> Scenario for Flood<L, I> {
             run.now = now.saturating_add(TICK);
             return Ok("a tick");
         };
-        let busy = run.own.iter().filter(|own| !own.is_whole(now)).count();
-        let own = &mut run.own[usize::from(key)];
-        // Whoever has used some of its quota has an entry; all others find one as long as not all are in use.
-        let has_entry = !own.is_whole(now) || busy < ENTRIES;
-        let quota = if has_entry { own } else { &mut run.shared };
-        let may = quota.would_allow(now) && (has_entry || self.shares);
+        let may = run.own[usize::from(key)].would_allow(now);
+        run.was_exact |= run.own.iter().all(|own| own.is_whole(now));
         match (L::ask(&mut run.machine, key, now), may) {
             (Decision::Allow, true) => {
-                quota.count(now);
-                Ok(if has_entry { "allowed" } else { "allowed by the shared quota" })
+                run.own[usize::from(key)].count(now);
+                let busy = run.own.iter().filter(|own| !own.is_whole(now)).count();
+                run.was_exact &= busy <= ENTRIES;
+                Ok(if run.was_exact { "allowed" } else { "allowed though it was full" })
             }
-            (Decision::Deny { retry_at }, false) if retry_at > now => {
-                Ok(if has_entry { "denied" } else { "denied for want of an entry" })
-            }
+            (Decision::Deny { retry_at }, false) if retry_at > now => Ok("denied"),
+            (Decision::Deny { retry_at }, true) if retry_at > now && !run.was_exact => Ok("denied by the ledger"),
             (decision, _) => Err(format!("{key} at {now:?}: {decision:?}")),
         }
     }
@@ -188,7 +183,7 @@ impl<L: Limits, I: Ideal> Scenario for Flood<L, I> {
         let view = View { now: run.now, far: WHOLE.into() };
         let text = |ideal: &I| view.text_of(ideal, |_, number| number);
         let own: Vec<_> = run.own.iter().map(text).collect();
-        format!("{} {own:?} {}", view.text_of(&run.machine, |_, number| number), text(&run.shared))
+        format!("{} {own:?} {}", view.text_of(&run.machine, |_, number| number), run.was_exact)
     }
 
     /// After a pause each key has its whole quota, even the last of them while the others use theirs.
@@ -209,34 +204,28 @@ impl<L: Limits, I: Ideal> Scenario for Flood<L, I> {
 
 const KEYS: u8 = if cfg!(debug_assertions) { 3 } else { 6 };
 
-fn flood<L, I>(limiter: L, keys: u8, shares: bool) -> Flood<L, I> {
-    Flood { limiter, keys, shares, ideal: PhantomData }
+fn flood<L, I>(limiter: L, keys: u8) -> Flood<L, I> {
+    Flood { limiter, keys, ideal: PhantomData }
 }
 
 const MOST: usize = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
 
 #[test]
-fn a_bucket_for_each_key_and_one_for_those_without_an_entry() {
-    let scenario: Flood<_, Bucket> = flood(Real(Gcra::per_second(1).burst(BURST), OnFull::Share), KEYS, true);
-    explore(scenario, MOST).assert_safe_and_live(&["allowed", "denied", "allowed by the shared quota"]);
+fn no_key_gets_more_than_its_bucket_whatever_is_evicted() {
+    let scenario: Flood<_, Bucket> = flood(Real(Gcra::per_second(1).burst(BURST)), KEYS);
+    explore(scenario, MOST).assert_safe_and_live(&["allowed", "denied", "allowed though it was full"]);
 }
 
 #[test]
-fn a_bucket_for_each_key_and_none_for_those_without_an_entry() {
-    let scenario: Flood<_, Bucket> = flood(Real(Gcra::per_second(1).burst(BURST), OnFull::Deny), KEYS, false);
-    explore(scenario, MOST).assert_safe_and_live(&["allowed", "denied", "denied for want of an entry"]);
-}
-
-#[test]
-fn a_log_for_each_key_and_one_for_those_without_an_entry() {
-    let scenario: Flood<_, Log<LOG>> = flood(Real(SlidingLog::<LOG>::new(WHOLE * TICK), OnFull::Share), 3, true);
-    explore(scenario, MOST).assert_safe_and_live(&["allowed", "denied", "allowed by the shared quota"]);
+fn no_key_gets_more_than_its_log_whatever_is_evicted() {
+    let scenario: Flood<_, Log<LOG>> = flood(Real(SlidingLog::<LOG>::new(WHOLE * TICK)), 3);
+    explore(scenario, MOST).assert_safe_and_live(&["allowed", "denied", "allowed though it was full"]);
 }
 
 /// The checker can fail: a key whose entry was evicted has a fresh quota.
 #[test]
 fn to_evict_the_oldest_is_refuted_in_five_steps() {
-    let scenario: Flood<_, Log<2>> = flood(EvictsTheOldest, 3, true);
+    let scenario: Flood<_, Log<2>> = flood(EvictsTheOldest, 3);
     let explored = explore(scenario, MOST);
     let (steps, _) = explored.unsafe_after.expect("a fresh quota for an exhausted key");
     assert_eq!(steps.len(), 5, "{steps:?}");

@@ -33,24 +33,24 @@ impl Protection {
 pub const PROTECTIONS: &[Protection] = &[
     protection(
         "A flood of made-up keys pushes an exhausted key out of the limiter, which comes back with a new quota",
-        "core/src/rate_limiter/quota.rs",
-        ["self.reset_at(state, now) <= now", "self.reset_at(state, now) >= Instant::ZERO"],
-        &["no_flood_gives_an_exhausted_key_a_new_quota", "a_full_table_never_resets_a_quota"],
+        "core/src/rate_limiter/newcomer.rs",
+        ["self.ledger.settle(print, &self.quota, entry.idle_at(), beside, now);", "let _ = (print, beside);"],
+        &["no_key_gets_more_than_its_quota", "a_full_table_never_resets_a_quota"],
     ),
     protection(
         "It locks out those who are known",
-        "core/src/rate_limiter/decide.rs",
-        [
-            "Place::Shared(_) => Some(&mut self.overflow),",
-            "Place::Shared(_) => { self.overflow = A::IDLE; Some(&mut self.overflow) }",
-        ],
-        &["d11_a_flood_of_keys_shares_one_quota_and_grows_nothing"],
+        "core/src/rate_limiter/gcra.rs",
+        ["if is_used_up { None } else { Some(own.as_nanos()) }", "{ let _ = is_used_up; Some(own.as_nanos()) }"],
+        &["the_entry_that_was_used_least_goes_and_its_debt_stays"],
     )
     .quick(),
     protection(
         "It ends attempts of the caching limiter, or has one made twice",
         "core/src/rate_limiter/cached/kept.rs",
-        ["attempt.map_or(quota, |attempt| quota.max(attempt.ends_at))", "{ let _ = attempt; quota }"],
+        [
+            "self.attempt.map_or(Instant::ZERO, |attempt| attempt.ends_at).later(self.idle_at.get())",
+            "self.idle_at.get()",
+        ],
         &["an_attempt_in_flight_keeps_its_entry_from_reuse"],
     )
     .quick(),
@@ -137,7 +137,7 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A step back resets a quota, or locks out",
-        "core/src/rate_limiter/room.rs",
+        "core/src/rate_limiter/newcomer.rs",
         ["self.latest.since(now) > LATE {", "self.latest.since(now) > LATE && false {"],
         &[
             "gcra_grants_one_burst_a_step_and_nobody_waits_longer_than_a_burst",
@@ -159,7 +159,10 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "The end of time makes sums overflow",
         "core/src/rate_limiter/gcra.rs",
-        ["(moved < Instant::MAX || self.interval.is_zero())", "moved <= Instant::MAX"],
+        [
+            "(moved.as_nanos() < Instant::MAX.as_nanos() || self.interval.is_zero())",
+            "moved.as_nanos() <= Instant::MAX.as_nanos()",
+        ],
         &["the_end_of_time_admits_nothing_for_free"],
     ),
     protection(
@@ -396,7 +399,7 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A refund or a change of the quota lets more through than the limit",
-        "core/src/rate_limiter/sliding_log.rs",
+        "core/src/rate_limiter/log.rs",
         ["(0..cost).for_each(|_| self.pop_front());", "self.len = self.len.saturating_sub(cost as u16);"],
         &["found_a12_no_refund_lets_more_through_than_the_log_allows"],
     ),
@@ -404,8 +407,8 @@ pub const PROTECTIONS: &[Protection] = &[
         "A refund or a change of the quota lets more through than the limit",
         "core/src/rate_limiter/gcra.rs",
         [
-            "let owed = owed.scaled_up(former.unit(), self.unit()).shorter(self.tolerance);",
-            "let owed = owed.shorter(self.tolerance);",
+            "now.after(owed.scaled_up(former.unit(), self.unit()).shorter(self.tolerance))",
+            "now.after(owed.shorter(self.tolerance))",
         ],
         &["found_a3_changes_in_a_row_give_nothing_away"],
     ),

@@ -7,7 +7,7 @@ use std::{
 
 use steadfast_core::{
     Clock, Gcra, Instant, Timer, WaitList,
-    rate_limiter::{CostExceedsBurst, OnFull, WaitError},
+    rate_limiter::{CostExceedsBurst, WaitError},
     test_util::{Simulator, VirtualTimer},
 };
 
@@ -107,11 +107,11 @@ fn found_a2_a_refund_lets_the_first_go_on_at_once() {
 }
 
 #[test]
-fn found_a2_a_cleanup_lets_a_newcomer_into_a_full_table() {
+fn found_a2_a_newcomer_to_a_full_table_waits_until_an_entry_is_idle() {
     let timer = VirtualTimer::default();
     let limiter = steadfast::RateLimiter::<u64, _>::builder(Gcra::every(SECOND))
         .capacity(1)
-        .on_full(OnFull::Deny)
+        .ledger(0)
         .timer(timer.clone())
         .build();
     assert!(limiter.allow(&1).is_allowed());

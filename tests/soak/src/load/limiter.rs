@@ -13,9 +13,6 @@ use crate::{clock::SoakClock, count::Counter, sums::Sums, worker::Worker};
 /// Keys that are asked for all the time.
 const KNOWN: u64 = 8;
 
-/// How many overflow quotas there can be: one for each shard.
-const SHARDS: u64 = 256;
-
 const WINDOW: Duration = Duration::from_millis(100);
 const GCRA_EVERY: Duration = Duration::from_millis(100);
 const GCRA_BURST: u32 = 3;
@@ -54,10 +51,7 @@ impl Limiter<SlidingLog<4>> {
     }
 }
 
-impl<A: Quota + Clone + Send + Sync> Limiter<A>
-where
-    A::State: Send,
-{
+impl<A: Quota<Beside: Send, Count: Send> + Clone + Send + Sync> Limiter<A> {
     fn new(
         name: &'static str,
         quota: A,
@@ -112,16 +106,10 @@ where
         self.ask(&key, false);
         self.limiter.refund(&key, NonZeroU32::MIN);
         let (_, _, _) = (self.limiter.check(&key), self.limiter.remaining(&key), self.limiter.reset_at(&key));
-        if worker.dice.one_in(512) {
-            self.limiter.cleanup();
-        }
     }
 }
 
-impl<A: Quota + Clone + Send + Sync> Load for Limiter<A>
-where
-    A::State: Send,
-{
+impl<A: Quota<Beside: Send, Count: Send> + Clone + Send + Sync> Load for Limiter<A> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -156,8 +144,8 @@ where
         sums.some("without an entry", stats.overflowed);
         if let Some(began) = self.began {
             let time = self.limiter.now().saturating_duration_since(began);
-            // A known key that was idle may have lost its entry, and share the overflow quota.
-            let most = (KNOWN + SHARDS.min(self.limiter.capacity() as u64 / 32)) * (self.most)(time);
+            // Whatever becomes of its entry.
+            let most = KNOWN * (self.most)(time);
             sums.at_most("allowed to known keys", self.known_allowed.get(), most);
         }
     }

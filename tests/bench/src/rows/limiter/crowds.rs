@@ -49,7 +49,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
 }
 
 fn ours_denies(keys: usize) -> impl Fn(&u64) -> bool + Sync {
-    let limiter = RateLimiter::builder(SLOW).capacity(keys).build();
+    let limiter = RateLimiter::<u64, _>::builder(SLOW).capacity(keys).build();
     all_keys(keys).for_each(|key| assert!(limiter.allow(&key).is_allowed()));
     move |key| !limiter.allow(key).is_allowed()
 }
@@ -66,7 +66,7 @@ fn keyed(quota: governor::Quota) -> Keyed<u64, DefaultClock> {
 
 /// Full of keys that have asked once.
 fn ours_of(quota: Gcra, keys: usize) -> impl FnMut(u64) {
-    let limiter = RateLimiter::builder(quota).capacity(keys).build();
+    let limiter = RateLimiter::<u64, _>::builder(quota).capacity(keys).build();
     let ask = move |key| _ = black_box(limiter.allow(&key));
     // As long as there is a vacancy, it is none of a full table.
     (1..=4 * keys as u64).for_each(|key| ask(stranger(key << 40)));

@@ -121,7 +121,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
     rows
 }
 
-fn filled<K: Eq + Hash + Clone, T: Clock + Clone>(
+fn filled<K: Hash, T: Clock + Clone>(
     make: impl Fn(u64) -> K,
     keys: usize,
     clock: T,

@@ -4,7 +4,7 @@ use core::num::NonZeroU32;
 
 use steadfast_core::{
     Gcra, HashSeed, Instant, RateLimiter, SlidingLog,
-    rate_limiter::{Decision, OnFull},
+    rate_limiter::Decision,
 };
 
 pub mod gcra {
@@ -34,9 +34,6 @@ pub mod gcra {
             fn refund(limiter: &mut Limiter, key: &u64, now: Instant) -> bool {
                 limiter.refund(key, NonZeroU32::MIN, now)
             }
-            fn cleanup(limiter: &mut Limiter, now: Instant) -> usize {
-                limiter.cleanup(now)
-            }
             fn reseed(limiter: &mut Limiter, seed: HashSeed) {
                 limiter.reseed(seed);
             }
@@ -49,7 +46,7 @@ pub mod sliding_log {
 
     pub type Limiter = RateLimiter<u64, SlidingLog<5>, 32>;
 
-    pub const NEW: Limiter = RateLimiter::new(SlidingLog::per_minute()).with_on_full(OnFull::Deny);
+    pub const NEW: Limiter = RateLimiter::new(SlidingLog::per_minute());
 
     operations! {
         fn allow(limiter: &mut Limiter, key: &u64, now: Instant) -> Decision {
@@ -70,9 +67,6 @@ pub mod sliding_log {
             }
             fn refund(limiter: &mut Limiter, key: &u64, now: Instant) -> bool {
                 limiter.refund(key, NonZeroU32::MIN, now)
-            }
-            fn cleanup(limiter: &mut Limiter, now: Instant) -> usize {
-                limiter.cleanup(now)
             }
             fn reseed(limiter: &mut Limiter, seed: HashSeed) {
                 limiter.reseed(seed);
