@@ -13,7 +13,7 @@ mod half_sip;
 /// system. Keys that no stranger chooses may use any other [`BuildHasher`].
 ///
 /// Hashes are for tables in memory: they differ between targets, so they are neither stored nor sent. Decisions do not
-/// differ, except for who has to go where a table is full.
+/// differ, except for who has to go where a table is full, and who shares a fingerprint.
 ///
 /// Source: Aumasson and Bernstein, "`SipHash`: a fast short-input PRF", 2012.
 ///
