@@ -89,7 +89,9 @@ const MACHINES: &[Machine] = &[
     machine("aggregate", 1, machines::aggregate::run),
     machine("logger", 4, machines::logger::run),
     machine("encryptor", 20, machines::encryptor::run),
+    #[cfg(feature = "stash")]
     machine("stash_wire", 500, machines::stash_wire::run), // each of them signs
+    #[cfg(feature = "stash")]
     machine("stash_serial", 4, machines::stash_wire::serial),
 ];
 

@@ -11,6 +11,7 @@ pub(crate) mod logger;
 pub(crate) mod quorum;
 pub(crate) mod rate_limiter;
 pub(crate) mod retry;
+#[cfg(feature = "stash")]
 pub(crate) mod stash_wire;
 
 use crate::Script;
