@@ -41,6 +41,9 @@ impl<K: Eq + Hash, V, T: Clock> ClaimGuard<K, V, T> {
 
     /// [`commit`](Self::commit), and keeps a value with the id for whoever claims it again, as long as the id is known.
     ///
+    /// For a request with an `Idempotency-Key` that is a stored response, which Stripe marks by `Idempotent-Replayed` when
+    /// it is sent again.
+    ///
     /// # Errors
     ///
     /// [`ClaimLost`] if the claim was over; nothing is kept.

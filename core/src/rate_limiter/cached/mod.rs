@@ -209,8 +209,12 @@ impl<K, V, A: Quota, S: Storage, H, P: Naming<K>> CachedRateLimiterIn<K, V, A, S
 
     /// Notes the time. When the clock has stepped back, what lies ahead of it is cut, whoever asks.
     fn observe(&mut self, now: Instant) {
+        self.noting(|limiter| limiter.observe(now), now);
+    }
+
+    fn noting(&mut self, note: impl FnOnce(&mut RateLimiterIn<K, Keeping<A>, S, H, P>), now: Instant) {
         let before = self.limiter.latest;
-        self.limiter.observe(now);
+        note(&mut self.limiter);
         if self.limiter.latest < before {
             for (_, completed_at) in self.values.as_mut().iter_mut().flatten() {
                 *completed_at = completed_at.earlier(now);
@@ -279,6 +283,9 @@ impl<K, V, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> CachedRateLimiter
         if let Some(attempt) = attempt {
             attempt.clamp(lease, now);
         }
+        if let Some(Some((_, completed_at))) = slot.and_then(|slot| self.values.as_mut().get_mut(slot)) {
+            *completed_at = completed_at.earlier(now);
+        }
         let is_busy = is_in_flight(*attempt, now);
         // Without an entry one attempt is made at a time, whosever it is.
         let in_flight = is_busy && (slot.is_some() || self.is_waiting_elsewhere(hash, now));
@@ -299,10 +306,9 @@ impl<K, V, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> CachedRateLimiter
             count(&mut self.stats.allowed);
             return Some(AllowOrCached::Allowed(self.begin(hash, entered, now)));
         }
-        let value = slot.and_then(|slot| self.values.as_mut().get_mut(slot)?.as_mut());
+        let value = slot.and_then(|slot| self.values.as_ref().get(slot)?.as_ref());
         Some(match (value, decision) {
             (Some((value, completed_at)), _) => {
-                *completed_at = completed_at.earlier(now);
                 count(&mut self.stats.cached);
                 AllowOrCached::Cached { value, age: now.saturating_duration_since(*completed_at) }
             }
@@ -346,7 +352,7 @@ impl<K, V, A: Quota, S: Storage, H, P: Naming<K, Name = Option<K>>> CachedRateLi
 
     /// [`cleanup`](Self::cleanup) with what takes each entry, out of a lock perhaps.
     pub fn cleanup_with(&mut self, now: Instant, mut gone: impl FnMut(K, Option<V>)) -> usize {
-        self.observe(now);
+        self.noting(|limiter| limiter.observe_all(now), now);
         let values = self.values.as_mut();
         self.limiter.cleanup_slots(now, |key, slot| {
             let value = values.get_mut(slot).and_then(Option::take);
