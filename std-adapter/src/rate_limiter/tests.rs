@@ -1,6 +1,8 @@
 use core::time::Duration;
 use std::thread;
 
+use steadfast_core::test_util::ManualClock;
+
 use super::*;
 use crate::{
     rate_limiter::{Gcra, SlidingLog},
@@ -204,4 +206,26 @@ fn what_is_done_with_newcomers_changes_while_it_runs() {
     limiter.set_quota(Gcra::per_hour(5));
     assert!(limiter.allow(&3).is_allowed());
     assert_eq!((limiter.stats().refused, limiter.stats().unlimited), (3, 1));
+}
+
+/// As it was found: 100 a day for 65,536 addresses, and 90,000 made-up ones, or 1,000 a second, here for six minutes.
+#[test]
+fn found_a7_newcomers_are_served_through_a_flood_of_made_up_addresses() {
+    let clock = ManualClock::new(Instant::from_secs(1_000));
+    let limiter = RateLimiter::<u64, _>::builder(Gcra::per(100, Duration::from_secs(86_400)))
+        .capacity(65_536)
+        .timer(&clock)
+        .build();
+    (0..40).for_each(|_| assert!(limiter.allow(&7).is_allowed()));
+    let newcomers = |first: u64| (first..first + 1_000).filter(|key| limiter.allow(key).is_allowed()).count();
+    (1_000_000..1_090_000).for_each(|key| _ = limiter.allow(&key));
+    assert_eq!(newcomers(2_000_000), 1_000);
+    for key in 3_000_000..3_360_000 {
+        let _ = limiter.allow(&key);
+        clock.advance(Duration::from_millis(1));
+    }
+    assert_eq!(newcomers(4_000_000), 1_000);
+    // Who was known has what it had.
+    assert!((60..=61).contains(&limiter.remaining(&7)), "{}", limiter.remaining(&7));
+    assert!(limiter.stats().evicted > 100_000);
 }
