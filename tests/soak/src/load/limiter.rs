@@ -141,7 +141,7 @@ impl<A: Quota<Beside: Send, Count: Send> + Clone + Send + Sync> Load for Limiter
         // Whoever waits asks in between, and is denied.
         sums.at_most("denied to callers", self.denied.get(), stats.denied);
         sums.at_most("keys held", self.limiter.len() as u64, self.limiter.capacity() as u64);
-        sums.some("without an entry", stats.overflowed);
+        sums.some("evicted, or without an entry", stats.evicted + stats.overflowed);
         if let Some(began) = self.began {
             let time = self.limiter.now().saturating_duration_since(began);
             // Whatever becomes of its entry.
