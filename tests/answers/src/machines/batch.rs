@@ -91,7 +91,7 @@ pub(crate) fn queue(fold: &mut Fold, script: &mut Script, operations: u32) {
         let flushed = RefCell::new(Fold::new());
         let fails = Cell::new(0_u32);
         let mut worker = pin!(queue.run(async |items: &mut heapless::Vec<u32, 6>, reason| {
-            flushed.borrow_mut().answer(&(&*items, reason));
+            flushed.borrow_mut().answer(&(items.as_slice(), reason));
             // A part is done: the rest is tried again.
             items.truncate(items.len().saturating_sub(fails.get() as usize));
             if fails.get() == 0 { FlushOutcome::Delivered } else { FlushOutcome::Failed }
