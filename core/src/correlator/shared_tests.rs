@@ -13,6 +13,7 @@ use std::boxed::Box;
 
 use super::*;
 use crate::{
+    correlator::CallOn,
     foundation::{
         shared::{Clock, Shared, Timer},
         time::Instant,
@@ -441,4 +442,46 @@ fn an_error_of_sending_passes_another_on_and_a_match_has_no_reply_left() {
     ];
     assert_eq!(errors.map(|error| error.map_inner(u16::from)), expected);
     assert_eq!((Resolution::<u8>::Matched.into_unmatched(), Resolution::Late(7).into_unmatched()), (None, Some(7)));
+}
+
+#[test]
+fn the_faces_tell_what_the_correlators_do() {
+    let simulator = Simulator::new(1);
+    let (slab, keyed) = (slab::<4>(&simulator), keyed(&simulator));
+    assert!(slab.is_empty() && keyed.is_empty() && !slab.is_closed() && !keyed.is_closed());
+    assert_eq!((slab.capacity(), keyed.capacity()), (4, 4));
+    assert!(slab.begin(7, SECOND).is_ok() && keyed.begin(7, SECOND).is_ok());
+    assert_eq!((slab.len(), keyed.len()), (1, 1));
+    slab.close();
+    keyed.close();
+    assert!(slab.is_closed() && keyed.is_closed() && slab.is_empty() && keyed.is_empty());
+    assert!(slab.begin(7, SECOND).is_err() && keyed.begin(8, SECOND).is_err());
+    let call = slab.call(1, SECOND, |_| ready(SENT));
+    assert_eq!(std::format!("{call:?}"), "PendingCall { .. }");
+}
+
+/// One who watches over all calls ends those that are waited for, whatever their own sleeps do.
+#[test]
+fn whoever_watches_times_out_what_is_due_and_waited_for_and_nothing_else() {
+    let simulator = Simulator::new(1);
+    let (timer, slab, keyed) = (simulator.timer(), slab::<4>(&simulator), keyed(&simulator));
+    let unheld = slab.begin(7, SECOND).unwrap();
+    keyed.begin(7, SECOND).unwrap();
+    let (mut first, mut other) =
+        (pin!(slab.call(1, SECOND, |_| ready(SENT))), pin!(slab.call(1, SECOND * 2, |_| ready(SENT))));
+    let mut by_key = pin!(keyed.call(1, SECOND, || ready(SENT)));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(first.as_mut().poll(&mut cx).is_pending() && other.as_mut().poll(&mut cx).is_pending());
+    assert!(by_key.as_mut().poll(&mut cx).is_pending());
+    assert_eq!((slab.time_out_due(), keyed.time_out_due()), (Some(DUE), Some(DUE)));
+    timer.advance(SECOND);
+    assert_eq!((slab.time_out_due(), keyed.time_out_due()), (Some(Instant::from_secs(2)), None));
+    assert_eq!((slab.stats().timed_out, keyed.stats().timed_out), (1, 1));
+    assert_eq!(first.as_mut().poll(&mut cx), Poll::Ready(Err(CallError::TimedOut)));
+    assert!(first.poll(&mut cx).is_pending(), "it has ended");
+    assert_eq!(by_key.poll(&mut cx), Poll::Ready(Err(CallError::TimedOut)));
+    assert!(other.poll(&mut cx).is_pending());
+    // What nobody waits for is still there for its owner.
+    assert_eq!(slab.on_timeout().map(|expired| expired.id), Some(unheld.id()));
+    assert_eq!(keyed.on_timeout(), Some(7));
 }

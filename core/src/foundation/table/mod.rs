@@ -257,33 +257,5 @@ impl<K: fmt::Debug, V: fmt::Debug, S: Storage, H> fmt::Debug for Table<K, V, S, 
     }
 }
 
-impl<K: Clone, V: Clone, S: Storage, H: Clone> Clone for Table<K, V, S, H>
-where
-    S::Of<S::Link>: Clone,
-    S::Of<Slot<K, V, S::Link>>: Clone,
-{
-    fn clone(&self) -> Self {
-        Self {
-            heads: self.heads.clone(),
-            slots: self.slots.clone(),
-            freed: self.freed,
-            unused: self.unused,
-            len: self.len,
-            hasher: self.hasher.clone(),
-        }
-    }
-}
-
-impl<K: Clone, V: Clone, L: Link> Clone for Slot<K, V, L> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Vacant { next } => Self::Vacant { next: *next },
-            Self::Occupied { fingerprint, next, key, value } => {
-                Self::Occupied { fingerprint: *fingerprint, next: *next, key: key.clone(), value: value.clone() }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;

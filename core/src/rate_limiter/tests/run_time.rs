@@ -115,3 +115,39 @@ fn a_key_that_has_not_asked_takes_no_memory() {
     assert_eq!(log(5).window(), SECOND);
     assert_eq!(size_of::<SlidingLogState<5>>(), 44);
 }
+
+/// In a table of eight with a ledger, under a flood: what is evicted, owed and told is the same.
+#[test]
+fn a_full_limiter_with_a_chosen_size_decides_as_one_with_the_fixed_size() {
+    fn limiter<A: Quota>(quota: A) -> RateLimiterIn<u32, A, Heap> {
+        RateLimiterIn::allocate(quota, 8, 8, HashSeed::new(3, 4))
+    }
+    let (mut fixed, mut chosen) = (limiter(SlidingLog::<5>::new(SECOND)), limiter(log(5)));
+    let (mut now, mut state) = (at(100), 7_u64);
+    let mut below = |limit: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % limit
+    };
+    for round in 0..20_000 {
+        now = now.saturating_add(Duration::from_millis(below(30)));
+        let (key, cost) = (below(40) as u32, NonZeroU32::new(1 + below(3) as u32).unwrap());
+        match below(20) {
+            0 => assert_eq!(fixed.refund(&key, cost, now), chosen.refund(&key, cost, now)),
+            1 if round % 50 == 0 => {
+                let window = Duration::from_millis(500 + below(1_000));
+                fixed.set_quota(SlidingLog::new(window), now);
+                chosen.set_quota(SlidingLogIn::new(NonZeroU16::new(5).unwrap(), window), now);
+            }
+            2 => assert_eq!(fixed.check_verdict(&key, cost, now), chosen.check_verdict(&key, cost, now)),
+            3 => assert_eq!(fixed.ready_at(&key, 2, cost, now), chosen.ready_at(&key, 2, cost, now)),
+            4 => assert_eq!(fixed.remaining(&key, now), chosen.remaining(&key, now)),
+            5 => assert_eq!(fixed.reset_at(&key, now), chosen.reset_at(&key, now)),
+            _ => assert_eq!(fixed.allow_n(&key, cost, now), chosen.allow_n(&key, cost, now)),
+        }
+    }
+    assert_eq!(fixed.stats(), chosen.stats());
+    assert!(fixed.stats().evicted > 100 && fixed.stats().refused > 100, "{:?}", fixed.stats());
+    let (mut beside, mut count) = (SlidingLog::<5>::IDLE, SlidingLog::<5>::NOTHING);
+    let shown = [Held::Entry::<SlidingLog<5>>(&mut beside), Held::Cell(&mut count)].map(|held| format!("{held:?}"));
+    assert_eq!(shown, ["Entry(..)", "Cell(..)"]);
+}
