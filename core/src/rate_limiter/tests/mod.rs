@@ -1,6 +1,7 @@
 mod change;
 mod clock;
 mod contract;
+mod custom;
 mod exact;
 mod flood;
 mod full;
