@@ -1,6 +1,6 @@
 //! Quotas that change: what was counted stays counted, in requests.
 
-use super::*;
+use super::{custom::Window, *};
 
 fn after_a_change<A: Quota>(from: A, uses: u32, to: A) -> RateLimiter<char, A, 4> {
     let mut limiter: RateLimiter<char, A, 4> = RateLimiter::new(from);
@@ -48,7 +48,7 @@ fn found_a3_those_without_an_entry_keep_their_count() {
     }
     check(Gcra::per_second(10), Gcra::per_hour(10));
     check(SlidingLog::<10>::per_second(), SlidingLog::<10>::per_hour());
-    check(Fixed(10), Fixed(10));
+    check(Window(10), Window(10));
 }
 
 #[test]
@@ -108,103 +108,9 @@ fn found_a3_a_log_keeps_its_instants_in_a_window_of_any_length() {
     assert_eq!(limiter.check(&'a', at(1_061)), Decision::Deny { retry_at: at(4_600) });
 }
 
-/// So many in each second of the clock, told by nothing but how many are left: what anybody might write.
-#[derive(Clone, Copy)]
-struct Fixed(u32);
-
-impl Fixed {
-    fn over(now: Instant) -> Instant {
-        at(now.as_nanos() / 1_000_000_000 + 1)
-    }
-}
-
-fn used(held: Held<'_, Fixed>) -> &mut u32 {
-    match held {
-        Held::Entry(used) | Held::Cell(used) => used,
-    }
-}
-
-impl Quota for Fixed {
-    type Beside = u32;
-    type Count = u32;
-
-    const IDLE: u32 = 0;
-    const NOTHING: u32 = 0;
-
-    fn limit(&self) -> u32 {
-        self.0
-    }
-
-    fn latest(&self, now: Instant) -> Instant {
-        Self::over(now)
-    }
-
-    fn allow(
-        &self,
-        idle_at: Instant,
-        mut held: Held<'_, Self>,
-        cost: NonZeroU32,
-        _: Instant,
-        now: Instant,
-    ) -> Result<(Decision, Instant), CostExceedsBurst> {
-        let decision = self.check(idle_at, held.again(), cost, now)?;
-        if !decision.is_allowed() {
-            return Ok((decision, idle_at));
-        }
-        let left = self.remaining(idle_at, held.again(), now);
-        *used(held) = self.0 - left + cost.get();
-        Ok((decision, Self::over(now)))
-    }
-
-    fn check(
-        &self,
-        idle_at: Instant,
-        held: Held<'_, Self>,
-        cost: NonZeroU32,
-        now: Instant,
-    ) -> Result<Decision, CostExceedsBurst> {
-        if cost.get() > self.0 {
-            return Err(CostExceedsBurst { limit: self.0 });
-        }
-        let fits = self.remaining(idle_at, held, now) >= cost.get();
-        Ok(if fits { Decision::Allow } else { Decision::Deny { retry_at: idle_at } })
-    }
-
-    fn refund(&self, idle_at: Instant, held: Held<'_, Self>, cost: NonZeroU32, _: Instant) -> Instant {
-        let used = used(held);
-        *used = used.saturating_sub(cost.get());
-        idle_at
-    }
-
-    fn remaining(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> u32 {
-        if idle_at <= now { self.0 } else { self.0.saturating_sub(*used(held)) }
-    }
-
-    fn settle(&self, idle_at: Instant, used: &u32, count: &mut u32, now: Instant) {
-        *count = (*count).max(if now < idle_at { *used } else { 0 });
-    }
-
-    fn resume(&self, _: Instant, count: u32, used: &mut u32) {
-        *used = count;
-    }
-
-    fn all_but_one(&self, now: Instant) -> (Instant, u32) {
-        (Self::over(now), self.0 - 1)
-    }
-
-    fn own_use(&self, _: Instant, used: &u32, debt: u32, _: Instant) -> Option<u64> {
-        let own = used.saturating_sub(debt);
-        (own < self.0).then_some(own.into())
-    }
-
-    fn debt(&self, idle_at: Instant, count: u32, now: Instant) -> u32 {
-        if now < idle_at { count } else { 0 }
-    }
-}
-
 #[test]
 fn found_a3_a_quota_of_the_users_own_keeps_its_count_too() {
-    let remaining = |from, uses, to| after_a_change(Fixed(from), uses, Fixed(to)).remaining(&'a', at(1_000));
+    let remaining = |from, uses, to| after_a_change(Window(from), uses, Window(to)).remaining(&'a', at(1_000));
     assert_eq!([remaining(10, 7, 10), remaining(10, 7, 20), remaining(10, 7, 8), remaining(10, 7, 3)], [3, 13, 1, 0]);
     assert_eq!([remaining(10, 0, 5), remaining(10, 10, 0), remaining(10, 10, 11)], [5, 0, 1]);
 }

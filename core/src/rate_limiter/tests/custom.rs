@@ -4,7 +4,7 @@ use super::*;
 
 /// As many a minute as it says, none sooner than a minute after the first.
 #[derive(Clone, Copy, Debug)]
-struct Window(u32);
+pub(super) struct Window(pub(super) u32);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
