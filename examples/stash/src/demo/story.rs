@@ -30,7 +30,7 @@ pub(super) const FAULTS: Faults = Faults { lost: 100, doubled: 100, damaged: 0 }
 /// How many confidants keep each version.
 pub(super) const COPIES: usize = 3;
 
-/// How often alice recovers until dave has made his offer: a confidant answers five requests a minute.
+/// How often alice begins to recover at most: a confidant answers five requests a minute.
 const TRIES: u32 = 3;
 
 /// Files of fewer chunks are stored, and got back, too soon for some of what could happen.
@@ -190,20 +190,9 @@ impl Story {
         ));
         self.peers[DAVE].revive(FAULTS, &self.logger).await?;
         self.peers[ERIN].rot(&self.alice)?;
-        let mut tries = 1;
-        let (alice, recovered, took) = loop {
-            let alice = self.owner("alice", ALICE).await?;
-            let started_at = Instant::now();
-            let recovered = alice.get(&self.addresses(), |_, _| {}).await;
-            let took = started_at.elapsed();
-            // Over such links all questions to dave may be lost. He is to be heard, and then not to be believed.
-            let is_dave_silent = recovered.as_ref().is_ok_and(|recovered| recovered.stale.is_empty());
-            if !is_dave_silent || tries == TRIES {
-                break (alice, recovered, took);
-            }
-            self.count(&alice, &recovered);
-            tries += 1;
-        };
+        // He is to be heard, and then not to be believed.
+        let is_dave_heard = |recovered: &Recovered| !recovered.stale.is_empty();
+        let (alice, recovered, took) = self.get_until(&self.addresses(), is_dave_heard).await?;
         match &recovered {
             Ok(Recovered { file, stale, damaged, .. }) => {
                 let (length, took) = (grouped(file.len() as u64), took.as_millis());
@@ -221,11 +210,32 @@ impl Story {
         self.scene(format_args!("   and again, with the address of frank alone, who keeps nothing of hers"));
         let frank = self.peers[FRANK].node()?;
         checks.soon(|| frank.stats().confidant.noted >= COPIES as u64, "frank has heard who does").await;
-        let alice = self.owner("alice", ALICE).await?;
-        let recovered = alice.get(&[at(frank)], |_, _| {}).await;
+        let frank = at(frank);
+        let (alice, recovered, _) = self.get_until(&[frank], |_| true).await?;
         checks.that(recovered.as_ref().is_ok_and(|recovered| recovered.file == self.file), "so she finds all of it");
         self.count(&alice, &recovered);
         Ok(took)
+    }
+
+    /// Alice recovers from peers at `addresses`. Over such links each question to somebody may be lost, with all its
+    /// retries: she begins again until all is heard that is to be heard.
+    async fn get_until(
+        &mut self,
+        addresses: &[PeerAddress],
+        heard: impl Fn(&Recovered) -> bool,
+    ) -> io::Result<(Owner, Result<Recovered, GetError>, Duration)> {
+        let mut tries = 1;
+        loop {
+            let alice = self.owner("alice", ALICE).await?;
+            let started_at = Instant::now();
+            let recovered = alice.get(addresses, |_, _| {}).await;
+            let took = started_at.elapsed();
+            if recovered.as_ref().is_ok_and(&heard) || tries == TRIES {
+                return Ok((alice, recovered, took));
+            }
+            self.count(&alice, &recovered);
+            tries += 1;
+        }
     }
 
     /// Adds what an owner counted who has got her file, or not.

@@ -121,11 +121,7 @@ pub(super) fn rows(options: &Options) -> Vec<Plan> {
     rows
 }
 
-fn filled<K: Hash, T: Clock + Clone>(
-    make: impl Fn(u64) -> K,
-    keys: usize,
-    clock: T,
-) -> RateLimiter<K, Gcra, T> {
+fn filled<K: Hash, T: Clock + Clone>(make: impl Fn(u64) -> K, keys: usize, clock: T) -> RateLimiter<K, Gcra, T> {
     let limiter = RateLimiter::builder(Gcra::per_second(RATE).burst(RATE)).capacity(keys).timer(clock).build();
     all_keys(keys).for_each(|key| assert!(limiter.allow(&make(key)).is_allowed()));
     assert_eq!(limiter.len(), keys, "all find room");

@@ -2,10 +2,7 @@
 
 use core::num::NonZeroU32;
 
-use steadfast_core::{
-    Gcra, HashSeed, Instant, RateLimiter, SlidingLog,
-    rate_limiter::Decision,
-};
+use steadfast_core::{Gcra, HashSeed, Instant, RateLimiter, SlidingLog, rate_limiter::Decision};
 
 pub mod gcra {
     use super::*;
