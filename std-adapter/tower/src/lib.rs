@@ -1,0 +1,2 @@
+//! (front page follows)
+pub mod keys;
