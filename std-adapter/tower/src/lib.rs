@@ -1,2 +1,19 @@
-//! (front page follows)
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "a test fails by panicking"
+    )
+)]
+
+mod answer;
 pub mod keys;
+pub mod limit;
+
+pub use answer::OrAnswer;
