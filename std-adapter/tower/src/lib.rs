@@ -13,6 +13,8 @@
 )]
 
 mod answer;
+pub mod breaker;
+mod hint;
 pub mod keys;
 pub mod limit;
 

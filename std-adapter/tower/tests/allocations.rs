@@ -60,7 +60,10 @@ fn an_allowed_request_allocates_the_values_of_its_headers_and_nothing_else() {
     let by_key = RateLimiter::<HeaderValue, _>::builder(Gcra::per_second(50)).build();
     let one = LimitLayer::new(&by_ip, PeerIp::behind(1));
     let two = LimitLayer::all().quota("ip", &by_ip, PeerIp::behind(1)).quota("key", &by_key, Header("x-api-key"));
-    assert_eq!((allocations(&one.clone().headers(Headers::None)), allocations(&two.clone().headers(Headers::None))), (0, 0));
+    assert_eq!(
+        (allocations(&one.clone().headers(Headers::None)), allocations(&two.clone().headers(Headers::None))),
+        (0, 0)
+    );
     assert_eq!((allocations(&one), allocations(&two)), (2, 2), "two values");
     assert_eq!(allocations(&two.clone().headers(Headers::Legacy)), 3);
     assert_eq!(allocations(&two.headers(Headers::Both)), 5);

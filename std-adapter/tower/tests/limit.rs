@@ -32,7 +32,7 @@ use steadfast::{
 use steadfast_tower::{
     OrAnswer,
     keys::{Everyone, Header, KeyOf, NoKey, PeerIp},
-    limit::{Denied, Headers, LimitLayer, Limit, Quotas, RefundIf, Rejected, WhenNoKey},
+    limit::{Denied, Headers, Limit, LimitLayer, Quotas, RefundIf, Rejected, WhenNoKey},
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 
@@ -197,7 +197,8 @@ fn legacy_headers_are_of_the_quota_that_has_least_left() {
     let all = LimitLayer::all().quota("many", &many, Everyone).quota("few", &few, Everyone);
     let told = |headers: Headers| {
         let response = ask(&all.clone().headers(headers), get("/"));
-        let legacy = ["limit", "remaining", "reset"].map(|name| text(response.headers(), &format!("x-ratelimit-{name}")));
+        let legacy =
+            ["limit", "remaining", "reset"].map(|name| text(response.headers(), &format!("x-ratelimit-{name}")));
         (legacy.map(|value| value.unwrap_or_default()), response.headers().contains_key("ratelimit"))
     };
     assert_eq!(told(Headers::Legacy), (["2", "1", "30"].map(str::to_owned), false));
@@ -285,7 +286,8 @@ fn who_loses_a_race_between_asking_and_taking_gets_everything_back() {
 fn under_many_threads_no_quota_is_exceeded_and_none_is_lost() {
     let clock = clock();
     let (wide, narrow) = (limiter(Gcra::per_hour(1_000), &clock), limiter(Gcra::per_hour(300), &clock));
-    let layer = LimitLayer::all().quota("wide", &wide, Everyone).quota("narrow", &narrow, Everyone).headers(Headers::None);
+    let layer =
+        LimitLayer::all().quota("wide", &wide, Everyone).quota("narrow", &narrow, Everyone).headers(Headers::None);
     let served = |requests: u32| (0..requests).filter(|_| ask(&layer, get("/")).status() == StatusCode::OK).count();
     let counts = thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| served(200))).collect();
@@ -363,9 +365,9 @@ fn every_service_and_clone_shares_the_limit() {
     let service = layer.layer(service_fn(serve));
     let mut services: Vec<_> = (0..1_000).map(|_| service.clone()).collect();
     services.extend((0..500).map(|_| layer.clone().layer(service_fn(serve))));
-    let served = services.into_iter().filter(|service| {
-        block_on(service.clone().oneshot(get("/"))).unwrap().status() == StatusCode::OK
-    });
+    let served = services
+        .into_iter()
+        .filter(|service| block_on(service.clone().oneshot(get("/"))).unwrap().status() == StatusCode::OK);
     assert_eq!(served.count(), 5);
 }
 

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 /// A status code of gRPC.
 #[derive(Clone, Copy)]
 pub(crate) enum Code {
+    DeadlineExceeded = 4,
     ResourceExhausted = 8,
-    #[cfg_attr(not(test), expect(dead_code, reason = "of the breaker"))]
     Unavailable = 14,
 }
 
@@ -75,7 +75,7 @@ fn varint(message: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Without padding, as gRPC wants it of who sends.
-pub(super) fn base64(bytes: &[u8]) -> String {
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digits = bytes.chunks(3).flat_map(|chunk| {
         let bits = chunk.iter().zip([16, 8, 0]).fold(0, |bits, (byte, shift)| bits | u32::from(*byte) << shift);

@@ -5,30 +5,61 @@ mod grpc;
 
 use core::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
 pub use body::OrAnswer;
+#[cfg(test)]
+pub(crate) use grpc::base64;
 pub(crate) use grpc::{Code, is_grpc};
 
 /// Why a layer does not ask the service.
 pub(crate) struct Answer<'a> {
     pub(crate) status: StatusCode,
     pub(crate) code: Code,
-    /// What follows `http-problem-types#`.
+    /// A URI (RFC 9457).
     pub(crate) problem: &'static str,
     pub(crate) title: &'static str,
+    /// What the title leaves out; without it gRPC is told the title.
+    pub(crate) detail: Option<&'static str>,
     pub(crate) policies: &'a [&'static str],
     pub(crate) retry_after: Option<Duration>,
 }
 
+impl Answer<'static> {
+    pub(crate) const fn of_an_open_breaker(retry_after: Option<Duration>) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: Code::Unavailable,
+            problem: "about:blank",
+            title: "Service Unavailable",
+            detail: Some("the circuit breaker is open"),
+            policies: &[],
+            retry_after,
+        }
+    }
+
+    pub(crate) const fn of_a_timeout() -> Self {
+        Self {
+            status: StatusCode::GATEWAY_TIMEOUT,
+            code: Code::DeadlineExceeded,
+            problem: "about:blank",
+            title: "Gateway Timeout",
+            detail: Some("the call took too long and was cut off"),
+            policies: &[],
+            retry_after: None,
+        }
+    }
+}
+
 impl Answer<'_> {
     pub(crate) fn over_http(&self) -> Response<Vec<u8>> {
-        let mut body = format!(
-            r#"{{"type":"https://iana.org/assignments/http-problem-types#{}","title":"{}","status":{}"#,
-            self.problem,
-            self.title,
-            self.status.as_u16(),
-        );
+        let (problem, title, status) = (self.problem, self.title, self.status.as_u16());
+        let mut body = format!(r#"{{"type":"{problem}","title":"{title}","status":{status}"#);
+        if let Some(detail) = self.detail {
+            body.push_str(r#","detail":""#);
+            body.push_str(detail);
+            body.push('"');
+        }
         for (number, policy) in self.policies.iter().enumerate() {
             body.push_str(if number == 0 { r#","violated-policies":["# } else { "," });
             quoted(policy, |char| body.push(char));
@@ -46,12 +77,13 @@ impl Answer<'_> {
 
     pub(crate) fn over_grpc(&self) -> Response<Vec<u8>> {
         let mut response = Response::new(Vec::new());
-        grpc::write(response.headers_mut(), self.code, self.title, self.retry_after);
+        let message = self.detail.unwrap_or(self.title);
+        grpc::write(response.headers_mut(), self.code, message, self.retry_after);
         response
     }
 
-    pub(crate) fn to(&self, request: &HeaderMap) -> Response<Vec<u8>> {
-        if is_grpc(request) { self.over_grpc() } else { self.over_http() }
+    pub(crate) fn over(&self, is_grpc: bool) -> Response<Vec<u8>> {
+        if is_grpc { self.over_grpc() } else { self.over_http() }
     }
 }
 

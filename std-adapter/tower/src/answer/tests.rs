@@ -1,11 +1,15 @@
 //! What is answered, byte by byte.
 
+use http::HeaderMap;
+
 use super::*;
 
 #[test]
 fn base64_is_that_of_rfc_4648_without_padding() {
-    for (bytes, text) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy"), ("\u{7ff}>?", "378+Pw")] {
-        assert_eq!(grpc::base64(bytes.as_bytes()), text);
+    for (bytes, text) in
+        [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy"), ("\u{7ff}>?", "378+Pw")]
+    {
+        assert_eq!(base64(bytes.as_bytes()), text);
     }
 }
 
@@ -17,7 +21,9 @@ fn only_grpc_itself_is_answered_as_grpc() {
         is_grpc(&headers)
     };
     assert!(["application/grpc", "application/grpc+proto", "Application/gRPC;x=y"].into_iter().all(is));
-    assert!(!["application/grpc-web", "application/grpcx", "application/json", "application/grp", ""].into_iter().any(is));
+    assert!(
+        !["application/grpc-web", "application/grpcx", "application/json", "application/grp", ""].into_iter().any(is)
+    );
     assert!(!is_grpc(&HeaderMap::new()));
 }
 

@@ -2,7 +2,6 @@
 
 use core::{error::Error, fmt, net::IpAddr, str::FromStr};
 
-
 /// All addresses that share the first bits with one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Network {
@@ -36,9 +35,9 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, BadNetwork> {
         let bad = || BadNetwork(text.to_owned());
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address = IpAddr::from_str(address).map_err(|_| bad())?;
+        let address = IpAddr::from_str(address).ok().ok_or_else(bad)?;
         let all = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Ok(all), u8::from_str).map_err(|_| bad())?;
+        let bits = bits.map_or(Ok(all), u8::from_str).ok().ok_or_else(bad)?;
         let (address, bits) = match address.to_canonical() {
             v4 @ IpAddr::V4(_) if address.is_ipv6() => (v4, bits.checked_sub(96).ok_or_else(bad)?),
             address => (address, bits),

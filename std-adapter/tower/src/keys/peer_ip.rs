@@ -187,7 +187,10 @@ fn address(element: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(element).ok()?;
     let (address, port) = if let Some(bracketed) = text.strip_prefix('[') {
         let (address, port) = bracketed.split_once(']')?;
-        (IpAddr::V6(Ipv6Addr::from_str(address).ok()?), port.strip_prefix(':').or_else(|| port.is_empty().then_some("0")))
+        (
+            IpAddr::V6(Ipv6Addr::from_str(address).ok()?),
+            port.strip_prefix(':').or_else(|| port.is_empty().then_some("0")),
+        )
     } else if let Ok(address) = IpAddr::from_str(text) {
         (address, Some("0"))
     } else {

@@ -66,9 +66,25 @@ fn an_address_may_have_brackets_and_a_port() {
 #[test]
 fn what_is_no_address_is_no_key() {
     for told in [
-        "unknown", "_hidden", "203.0.113", "203.0.113.7:", "203.0.113.7:port", "203.0.113.7:99999", "[203.0.113.7]",
-        "[2001:db8::", "2001:db8::]", "[2001:db8::]443", "[2001:db8::]:", "fe80::1%eth0", "\"203.0.113.7\"", "::ffff:1.2.3.4:5",
-        "203.0.113.7 10.0.0.1", "0x7f000001", "127.1", "203.0.113.07", "ü",
+        "unknown",
+        "_hidden",
+        "203.0.113",
+        "203.0.113.7:",
+        "203.0.113.7:port",
+        "203.0.113.7:99999",
+        "[203.0.113.7]",
+        "[2001:db8::",
+        "2001:db8::]",
+        "[2001:db8::]443",
+        "[2001:db8::]:",
+        "fe80::1%eth0",
+        "\"203.0.113.7\"",
+        "::ffff:1.2.3.4:5",
+        "203.0.113.7 10.0.0.1",
+        "0x7f000001",
+        "127.1",
+        "203.0.113.07",
+        "ü",
     ] {
         assert_eq!(PeerIp::behind(1).key_of(&forwarded(&[told.as_bytes()])), Err(NoKey), "{told}");
     }
@@ -101,7 +117,9 @@ fn trusted_proxies_are_believed_and_nobody_else() {
 
 #[test]
 fn networks_that_are_none_or_everyone_are_refused() {
-    for network in ["", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0/8", "10.0.0.0/0", "::/0", "::ffff:10.0.0.0/95", "-"] {
+    for network in
+        ["", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0/8", "10.0.0.0/0", "::/0", "::ffff:10.0.0.0/95", "-"]
+    {
         let error = PeerIp::trusted([network]).unwrap_err();
         assert!(error.to_string().contains(network), "{error}");
     }

@@ -4,7 +4,7 @@ use core::{fmt, hash::Hash, num::NonZeroU32, time::Duration};
 
 use steadfast::{
     Gcra, Instant, RateLimiter,
-    rate_limiter::{CostExceedsBurst, Naming, Names, Prints, Quota, Verdict},
+    rate_limiter::{CostExceedsBurst, Names, Naming, Prints, Quota, Verdict},
     runtime::{Clock, SystemTimer},
 };
 

@@ -97,8 +97,9 @@ impl Denied {
         Answer {
             status: StatusCode::TOO_MANY_REQUESTS,
             code: Code::ResourceExhausted,
-            problem: "quota-exceeded",
+            problem: "https://iana.org/assignments/http-problem-types#quota-exceeded",
             title: "Request cannot be satisfied as assigned quota has been exceeded",
+            detail: None,
             policies: &self.policies,
             retry_after: self.retry_after,
         }

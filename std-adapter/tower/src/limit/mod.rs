@@ -82,6 +82,9 @@ pub struct LimitLayer<Q, X = NeverRefund> {
     limits: Limits<Q, X>,
 }
 
+/// The quotas of a layer, and one more.
+pub type With<Q, F, K, A, T, P> = (Q, QuotaOf<F, K, A, T, P>);
+
 /// What a layer and its services share.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits<Q, X> {
@@ -142,8 +145,7 @@ impl LimitLayer<()> {
     /// let limiter = RateLimiter::<IpAddr, _>::builder(Gcra::per_second(50).burst(20)).build();
     /// let layer = LimitLayer::new(&limiter, PeerIp::direct());
     /// ```
-    #[expect(clippy::new_ret_no_self, reason = "it is one, with a quota")]
-    pub fn new<K, A, T, P, F>(limiter: &RateLimiter<K, A, T, P>, key: F) -> LimitLayer<((), QuotaOf<F, K, A, T, P>)>
+    pub fn new<K, A, T, P, F>(limiter: &RateLimiter<K, A, T, P>, key: F) -> LimitLayer<With<(), F, K, A, T, P>>
     where
         K: Hash,
         A: Quota + Copy,
@@ -162,7 +164,7 @@ impl<Q, X> LimitLayer<Q, X> {
         name: &'static str,
         limiter: &RateLimiter<K, A, T, P>,
         key: F,
-    ) -> LimitLayer<(Q, QuotaOf<F, K, A, T, P>), X>
+    ) -> LimitLayer<With<Q, F, K, A, T, P>, X>
     where
         K: Hash,
         A: Quota + Copy,

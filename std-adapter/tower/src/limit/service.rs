@@ -12,8 +12,11 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{Limits, NeverRefund, RefundIf, decide::{Quotas, sealed::Buckets}};
-use crate::answer::OrAnswer;
+use super::{
+    Limits, NeverRefund, RefundIf,
+    decide::{Quotas, sealed::Buckets},
+};
+use crate::answer::{OrAnswer, is_grpc};
 
 /// The service of a [`LimitLayer`](super::LimitLayer).
 #[derive(Debug)]
@@ -55,7 +58,7 @@ where
                 LimitFuture { call: Some(self.inner.call(request)), decided: Some(Decided::Allowed { limits, asked }) }
             }
             Err((mut asked, denied)) => {
-                let mut response = denied.answer().to(request.headers());
+                let mut response = denied.answer().over(is_grpc(request.headers()));
                 self.limits.write(response.headers_mut(), &mut asked, true);
                 response.extensions_mut().insert(denied);
                 LimitFuture { call: None, decided: Some(Decided::Denied { response }) }
