@@ -43,7 +43,7 @@ fn breaker(failures: u32) -> (CircuitBreaker<Consecutive, VirtualTimer>, Virtual
 
 /// The service behind: it answers as the request's headers say.
 async fn serve(request: Request<()>) -> Result<Response<Body>, io::Error> {
-    let status = request.uri().path()[1..].parse().map_err(|_| io::Error::other("down"))?;
+    let status = request.uri().path()[1..].parse().map_err(|_not_a_status| io::Error::other("down"))?;
     let mut response = Response::new(Full::from("served"));
     *response.status_mut() = status;
     for name in ["retry-after", "grpc-status"] {
