@@ -17,5 +17,6 @@ pub mod breaker;
 mod hint;
 pub mod keys;
 pub mod limit;
+pub mod retry;
 
 pub use answer::OrAnswer;
