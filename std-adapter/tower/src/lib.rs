@@ -15,8 +15,11 @@
 mod answer;
 pub mod breaker;
 mod hint;
+pub mod idempotency;
 pub mod keys;
 pub mod limit;
+mod replay;
 pub mod retry;
 
 pub use answer::OrAnswer;
+pub use replay::ReplayBody;

@@ -28,9 +28,9 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use steadfast::{CircuitBreaker, Reset, RetryBudget, RetryPolicy, Trip};
 use steadfast_tower::{
-    OrAnswer,
+    OrAnswer, ReplayBody,
     breaker::BreakerLayer,
-    retry::{ReplayBody, RetryLayer, is_idempotent},
+    retry::{RetryLayer, is_idempotent},
 };
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};

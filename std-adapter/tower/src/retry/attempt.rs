@@ -14,7 +14,8 @@ use pin_project_lite::pin_project;
 use steadfast::retry::Operation;
 use tower_service::Service;
 
-use super::{ReplayBody, judge::is_passing};
+use super::judge::is_passing;
+use crate::replay::ReplayBody;
 
 /// How an attempt failed: what is passed on if there is no other.
 #[derive(Debug)]

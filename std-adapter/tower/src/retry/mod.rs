@@ -3,7 +3,6 @@
 //! [`RetryLayer`] sends a request again whose response, or error, says that it may help.
 
 mod attempt;
-mod body;
 mod judge;
 mod service;
 
@@ -15,7 +14,6 @@ use steadfast::{RetryBudget, RetryPolicy};
 use tower_layer::Layer;
 
 pub use attempt::{Attempt, Attempts, Failed};
-pub use body::ReplayBody;
 pub use service::{Retried, RetriedFuture};
 
 /// Sends requests again that failed, as a [`RetryPolicy`] and a [`RetryBudget`] allow.
@@ -26,7 +24,7 @@ pub use service::{Retried, RetriedFuture};
 /// use http_body_util::Full;
 /// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 /// use steadfast::{RetryBudget, RetryPolicy};
-/// use steadfast_tower::retry::{ReplayBody, RetryLayer};
+/// use steadfast_tower::ReplayBody, retry::RetryLayer};
 /// use tower::ServiceBuilder;
 ///
 /// const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(100)).max_retries(3);

@@ -19,8 +19,11 @@ use steadfast::{
 };
 use tower_service::Service;
 
-use super::{Attempts, Failed, ReplayBody, Rules, body::Part, judge::classify};
-use crate::answer::{Answer, OrAnswer, is_grpc};
+use super::{Attempts, Failed, Rules, judge::classify};
+use crate::{
+    answer::{Answer, OrAnswer, is_grpc},
+    replay::{Gather, Gathered, ReplayBody},
+};
 
 /// The service of a [`RetryLayer`](super::RetryLayer).
 #[derive(Clone, Debug)]
@@ -54,7 +57,7 @@ where
         let next = self.inner.clone();
         let service = mem::replace(&mut self.inner, next); // the one that is ready
         let (is_grpc, is_repeated) = (is_grpc(&head.headers), (self.rules.repeat_if)(&head));
-        let gathering = Some(Gathering { service, head, body, is_repeated, known: Vec::new(), len: 0 });
+        let gathering = Some(Gathering { service, head, body: Gather::new(body), is_repeated });
         RetriedFuture { gathering, retry: None, rules: self.rules.clone(), is_grpc }
     }
 }
@@ -63,33 +66,21 @@ where
 struct Gathering<S, B: Body> {
     service: S,
     head: request::Parts,
-    body: B,
+    body: Gather<B>,
     is_repeated: bool,
-    known: Vec<Part<B::Data>>,
-    len: usize,
 }
 
 impl<S, B: Body<Data: AsRef<[u8]>> + Unpin> Gathering<S, B> {
-    /// Ready when the body is known, or cannot be: whether there is more of it, and how it failed.
-    fn poll<X>(&mut self, rules: &Rules<X>, cx: &mut Context<'_>) -> Poll<(bool, Option<B::Error>)> {
-        while self.is_repeated && !self.body.is_end_stream() {
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                None => break,
-                Some(Ok(frame)) => frame,
-                Some(Err(error)) => {
-                    self.is_repeated = false;
-                    return Poll::Ready((false, Some(error)));
-                }
-            };
-            let len = frame.data_ref().map_or(0, |data| data.as_ref().len());
-            self.len = self.len.saturating_add(len);
-            self.known.extend(Part::of(frame));
-            if self.len > rules.replay_up_to {
-                self.is_repeated = false;
+    /// Ready when the body is known, or need not be.
+    fn poll<X>(&mut self, rules: &Rules<X>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_repeated {
+            let how = ready!(self.body.poll(rules.replay_up_to, cx));
+            self.is_repeated = how == Gathered::Whole;
+            if how == Gathered::TooLarge {
                 rules.not_replayable.fetch_add(1, Ordering::Relaxed);
             }
         }
-        Poll::Ready((!self.is_repeated, None))
+        Poll::Ready(())
     }
 }
 
@@ -132,12 +123,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(gathering) = this.gathering {
-            let (is_more, failed) = ready!(gathering.poll(this.rules, cx));
-            if let Some(Gathering { service, head, body, is_repeated, known, .. }) = this.gathering.take() {
+            ready!(gathering.poll(this.rules, cx));
+            if let Some(Gathering { service, head, body, is_repeated }) = this.gathering.take() {
                 let policy = if is_repeated { this.rules.policy } else { this.rules.policy.max_retries(0) };
-                let body = ReplayBody::new(known, failed, is_more.then_some(body));
                 let judge: Judge<D, S::Error> = classify;
-                let attempts = Attempts::new(service, head, body, is_repeated);
+                let attempts = Attempts::new(service, head, body.into_body(), is_repeated);
                 let retry = policy.call(attempts).classify(judge).budget(this.rules.budget.clone());
                 this.retry.set(Some(retry.into_future()));
             }

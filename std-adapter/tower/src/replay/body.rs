@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of a request of which the beginning is known; all of it, if it can be sent again.
+    /// A body of which the beginning is known; all of it, if it can be sent again.
     pub struct ReplayBody<B: Body> {
         known: Arc<Vec<Part<B::Data>>>,
         next: usize,
@@ -46,7 +46,7 @@ impl<B: Body> ReplayBody<B> {
     }
 
     /// The same from its beginning; what is not known is not in it.
-    pub(super) fn again(&self) -> Self {
+    pub(crate) fn again(&self) -> Self {
         Self { known: Arc::clone(&self.known), next: 0, failed: None, rest: None }
     }
 
