@@ -11,11 +11,12 @@ use core::{
 };
 
 use allocation_counter::measure;
-use http::{HeaderMap, HeaderValue, Request, Response};
-use steadfast::{Gcra, RateLimiter};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, uri::Authority};
+use steadfast::{Breakers, CircuitBreaker, Gcra, RateLimiter, Reset, Trip};
 use steadfast_tower::{
+    breaker::BreakerLayer,
     keys::{Header, PeerIp},
-    limit::{Headers, LimitLayer, Quotas},
+    limit::{Headers, LimitLayer},
 };
 use tower::{Layer, Service};
 
@@ -39,9 +40,13 @@ impl Service<Request<()>> for Prepared {
 }
 
 /// How often memory is allocated from the call to the response.
-fn allocations<Q: Quotas<Request<()>> + Clone>(layer: &LimitLayer<Q>) -> u64 {
+fn allocations<L, D>(layer: &L) -> u64
+where
+    L: Layer<Prepared, Service: Service<Request<()>, Response = Response<D>>>,
+{
     let mut service = layer.layer(Prepared(Some(HeaderMap::with_capacity(16))));
     let mut request = Request::new(());
+    *request.uri_mut() = Uri::from_static("http://example/orders");
     request.headers_mut().insert("x-forwarded-for", HeaderValue::from_static("10.9.9.9, 203.0.113.7"));
     request.headers_mut().insert("x-api-key", HeaderValue::from_static("k1"));
     let mut response = None;
@@ -67,4 +72,12 @@ fn an_allowed_request_allocates_the_values_of_its_headers_and_nothing_else() {
     assert_eq!((allocations(&one), allocations(&two)), (2, 2), "two values");
     assert_eq!(allocations(&two.clone().headers(Headers::Legacy)), 3);
     assert_eq!(allocations(&two.headers(Headers::Both)), 5);
+}
+
+#[test]
+fn a_guarded_request_allocates_nothing() {
+    let reset = Reset::after(core::time::Duration::from_secs(30));
+    let breaker = CircuitBreaker::new(Trip::consecutive(5), reset);
+    let breakers = Breakers::<Authority>::builder(Trip::consecutive(5), reset).build();
+    assert_eq!((allocations(&BreakerLayer::new(&breaker)), allocations(&BreakerLayer::by_host(&breakers))), (0, 0));
 }

@@ -395,3 +395,44 @@ async fn of_many_requests_at_once_one_is_worked_on_and_all_others_hear_of_it() {
         assert_eq!((pay(key).await, calls.load(Ordering::SeqCst)), ((201, true, paid), round));
     }
 }
+
+/// The server drops what it does for a client that hangs up: nobody knows how far it came.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_and_comes_again_is_told_to_wait() {
+    struct Dropped(tokio::sync::mpsc::UnboundedSender<&'static str>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            let _ = self.0.send("dropped");
+        }
+    }
+    let (seen, clock) = seen::<()>(100);
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let pay = post(async move |body: String| {
+        if body == "hang" {
+            let _dropped = Dropped(tell.clone());
+            tell.send("begun").unwrap();
+            core::future::pending::<()>().await;
+        }
+        "paid"
+    });
+    let app: Router = Router::new().route("/pay", pay).layer(IdempotencyLayer::new(&seen));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, app).into_future());
+
+    let mut stream = tokio::net::TcpStream::connect(server).await.unwrap();
+    let head = "POST /pay HTTP/1.1\r\nhost: example\r\nidempotency-key: k1\r\ncontent-length: 4\r\n\r\nhang";
+    tokio::io::AsyncWriteExt::write_all(&mut stream, head.as_bytes()).await.unwrap();
+    assert_eq!(told.recv().await, Some("begun"));
+    drop(stream);
+    assert_eq!(told.recv().await, Some("dropped"));
+
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+    let send = async || {
+        let request = Request::post(format!("http://{server}/pay")).header("idempotency-key", "k1");
+        client.request(request.body(Full::from("7 EUR")).unwrap()).await.unwrap().status().as_u16()
+    };
+    assert_eq!(send().await, 409);
+    clock.advance(LEASE);
+    assert_eq!(send().await, 200);
+}

@@ -100,7 +100,8 @@ fn finite(wait: Duration) -> Option<Duration> {
 
 /// The host and port that a request goes to: of its URI, or else of its `Host` header.
 ///
-/// What stands before an `@` is a part of it.
+/// What stands before an `@` is a part of it. Requests to a channel of tonic have neither, since it knows where to: give each
+/// channel a [`BreakerLayer::new`](super::BreakerLayer::new) of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Host;
 

@@ -24,7 +24,7 @@ pub use service::{Retried, RetriedFuture};
 /// use http_body_util::Full;
 /// use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 /// use steadfast::{RetryBudget, RetryPolicy};
-/// use steadfast_tower::ReplayBody, retry::RetryLayer};
+/// use steadfast_tower::{ReplayBody, retry::RetryLayer};
 /// use tower::ServiceBuilder;
 ///
 /// const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_millis(100)).max_retries(3);
