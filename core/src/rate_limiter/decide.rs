@@ -167,9 +167,12 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         let now = now();
         self.observe(now);
         let since = since.map_or(now, |since| since.max(now.before(LATE)).min(now));
+        let mut nothing = A::IDLE;
         let entry = known.and_then(|slot| {
             let entry = self.lines.get_mut(slot)?;
-            Some((slot, entry, self.beside.as_mut().get_mut(slot)?))
+            // Where there is nothing beside, not even how much of it there is has to be fetched.
+            let beside = if size_of::<A::Beside>() == 0 { None } else { Some(self.beside.as_mut().get_mut(slot)?) };
+            Some((slot, entry, beside.unwrap_or(&mut nothing)))
         });
         let Some((slot, entry, beside)) = entry else {
             let answer = self.newcomer(Arrival { print: print_of(hash), cost, since, now }, name)?;
@@ -202,6 +205,14 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         Q: ?Sized,
     {
         if P::ALL.is_some() || self.find(hash, key).is_some() { P::ALL } else { Some(P::name(key)) }
+    }
+
+    /// Looks for the key with this [`hash`](Self::hash) where it is first looked for; true if it is there.
+    ///
+    /// For adapters that decide for many keys: what is looked at here lies in the caches of a processor then.
+    #[inline]
+    pub fn is_at_home(&self, hash: u64) -> bool {
+        self.lines.is_at_home(print_of(hash))
     }
 
     /// The slot of a key.
