@@ -177,7 +177,7 @@ impl fmt::Display for Reason {
             Self::AttemptsExhausted => "no attempt is left",
             Self::BudgetExhausted => "the retry budget is used up",
             Self::DeadlineExceeded => "no time is left",
-            Self::NotRetryable => "the error is not retryable",
+            Self::NotRetryable => "the error is not retried",
         })
     }
 }

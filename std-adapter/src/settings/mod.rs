@@ -132,7 +132,7 @@
 //! ```
 //!
 //! Settings can be compared: a change of those that are read at the start only is worth a line in the log. The example
-//! `reload` does all this on SIGHUP, under load. An error of TOML has several lines, and a [`Logger`](crate::Logger)
+//! `reload` reads its settings on SIGHUP, under load. An error of TOML has several lines, and a [`Logger`](crate::Logger)
 //! writes each line break as `\n`: for one short line take `error.message()`.
 
 mod batch;
