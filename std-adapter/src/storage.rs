@@ -7,7 +7,7 @@ use core::{
 use std::thread;
 
 use ahash::{AHasher, RandomState};
-use steadfast_core::foundation::storage::{Allocate, Storage};
+use steadfast_core::foundation::storage::{Allocate, Lines as InLines, Storage};
 
 use crate::runtime::random_seed;
 
@@ -27,38 +27,62 @@ impl Allocate for Heap {
         (0..len).map(|_| fill()).collect()
     }
 
-    fn allocate_lines<T>(len: usize, mut fill: impl FnMut() -> T) -> Lines<T> {
-        // Room for as many before the first as may lie before the next line.
-        let most = CACHE_LINE.checked_div(size_of::<T>()).unwrap_or(0);
-        let mut slots: Vec<T> = Vec::with_capacity(len.saturating_add(most));
-        // `usize::MAX` if none begins where a line does.
-        let first = Some(slots.as_ptr().align_offset(CACHE_LINE)).filter(|first| *first <= most).unwrap_or(0);
-        slots.extend((0..first.saturating_add(len)).map(|_| fill()));
-        Lines { slots, first }
+    fn allocate_lines<T: Copy>(len: usize, slot: T, beyond: T) -> Lines<T> {
+        let mut lines = vec![Line([slot; 4]); len / 4];
+        let rest = len % 4;
+        if rest > 0 {
+            lines.push(Line(core::array::from_fn(|index| if index < rest { slot } else { beyond })));
+        }
+        Lines { lines: lines.into(), len }
     }
 }
 
-/// On most processors; on others the next smaller power of two that matters.
-const CACHE_LINE: usize = 64;
-
-/// Slots of [`Heap`] that begin where a line of the caches does.
+/// Slots of [`Heap`] in lines of four.
 #[derive(Debug)]
 pub struct Lines<T> {
-    slots: Vec<T>,
-    first: usize,
+    lines: Box<[Line<T>]>,
+    len: usize,
 }
 
-impl<T> AsRef<[T]> for Lines<T> {
-    #[inline]
-    fn as_ref(&self) -> &[T] {
-        self.slots.get(self.first..).unwrap_or_default()
+/// A cache line on most processors; on others the next smaller power of two that matters.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Line<T>([T; 4]);
+
+impl<T> InLines<T> for Lines<T> {
+    fn slots(&self) -> usize {
+        self.len
     }
-}
 
-impl<T> AsMut<[T]> for Lines<T> {
     #[inline]
-    fn as_mut(&mut self) -> &mut [T] {
-        self.slots.get_mut(self.first..).unwrap_or_default()
+    fn lines(&self) -> usize {
+        self.lines.len()
+    }
+
+    #[inline]
+    fn whole(&self, line: usize) -> Option<&[T; 4]> {
+        self.lines.get(line).map(|Line(slots)| slots)
+    }
+
+    fn rest(&self) -> &[T] {
+        &[]
+    }
+
+    #[inline]
+    fn get(&self, slot: usize) -> Option<&T> {
+        self.lines.get(slot / 4)?.0.get(slot % 4)
+    }
+
+    #[inline]
+    fn get_mut(&mut self, slot: usize) -> Option<&mut T> {
+        self.lines.get_mut(slot / 4)?.0.get_mut(slot % 4)
+    }
+
+    fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
+    where
+        T: 'a,
+    {
+        self.lines.iter_mut().flat_map(|Line(slots)| slots).take(self.len)
     }
 }
 
@@ -259,18 +283,21 @@ mod tests {
     }
 
     #[test]
-    fn lines_begin_where_those_of_the_caches_do() {
-        #[repr(align(16))]
-        #[derive(Clone, Copy, Debug, PartialEq)]
-        struct Slot([u64; 2]);
+    fn lines_begin_where_those_of_the_caches_do_and_hold_just_what_was_asked_for() {
         for len in (1..100).chain([1_000, 100_000]) {
-            let mut lines = Heap::allocate_lines(len, || Slot([7, 7]));
-            assert_eq!(lines.as_ref().as_ptr().align_offset(CACHE_LINE), 0);
-            lines.as_mut()[len - 1] = Slot([8, 8]);
-            assert_eq!((lines.as_ref().len(), lines.as_ref()[len - 1]), (len, Slot([8, 8])));
-            assert!(lines.slots.len() <= len + 4);
+            let mut lines = Heap::allocate_lines(len, [7_u64, 7], [9, 9]);
+            assert_eq!((lines.slots(), lines.lines()), (len, len.div_ceil(4)));
+            *lines.get_mut(len - 1).unwrap() = [8, 8];
+            for line in 0..lines.lines() {
+                let whole = lines.whole(line).unwrap();
+                assert_eq!(whole.as_ptr().align_offset(64), 0);
+                let number = |slot| line * 4 + slot;
+                assert!((0..4).all(|slot| lines.get(number(slot)) == Some(&whole[slot])));
+                assert!((0..4).all(|slot| (number(slot) >= len) == (whole[slot] == [9, 9])));
+            }
+            assert_eq!((lines.whole(lines.lines()), lines.rest()), (None, [].as_slice()));
+            assert_eq!((lines.iter_mut().count(), lines.iter_mut().last()), (len, Some(&mut [8, 8])));
         }
-        assert_eq!(Heap::allocate_lines(3, || [0_u8; 3]).as_ref().len(), 3);
     }
 
     #[test]

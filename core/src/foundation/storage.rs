@@ -9,8 +9,8 @@ use core::{fmt, num::NonZero};
 pub trait Storage {
     /// The memory of the slots of one type; its length never changes.
     type Of<T>: AsRef<[T]> + AsMut<[T]>;
-    /// The same, beginning where a line of the caches does, where there are caches.
-    type Lines<T>: AsRef<[T]> + AsMut<[T]>;
+    /// The same in lines of four.
+    type Lines<T>: Lines<T>;
     /// How slots refer to each other.
     type Link: Link;
 }
@@ -20,8 +20,74 @@ pub trait Allocate: Storage {
     /// `len` slots, each made by `fill`.
     fn allocate<T>(len: usize, fill: impl FnMut() -> T) -> Self::Of<T>;
 
-    /// The same for [`Lines`](Storage::Lines).
-    fn allocate_lines<T>(len: usize, fill: impl FnMut() -> T) -> Self::Lines<T>;
+    /// `len` slots in [`Lines`](Storage::Lines), and, where the last line has more, `beyond` in the rest of it.
+    fn allocate_lines<T: Copy>(len: usize, slot: T, beyond: T) -> Self::Lines<T>;
+}
+
+/// Slots in lines of four. Each begins where a line of the caches does, where there are caches.
+pub trait Lines<T> {
+    /// How many slots there are.
+    fn slots(&self) -> usize;
+
+    /// How many lines; the last may have fewer than four slots.
+    fn lines(&self) -> usize {
+        self.slots().div_ceil(4)
+    }
+
+    /// The line with this number, if it lies there whole: the last one may go beyond [`slots`](Self::slots).
+    fn whole(&self, line: usize) -> Option<&[T; 4]>;
+
+    /// The slots of the last line, if it does not lie there whole.
+    fn rest(&self) -> &[T];
+
+    /// The slot with this number.
+    fn get(&self, slot: usize) -> Option<&T>;
+
+    /// The slot with this number, to be changed.
+    fn get_mut(&mut self, slot: usize) -> Option<&mut T>;
+
+    /// All slots, to be changed.
+    fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
+    where
+        T: 'a;
+}
+
+/// Those of a slice.
+macro_rules! lines_of_a_slice {
+    () => {
+        fn slots(&self) -> usize {
+            self.len()
+        }
+
+        #[inline]
+        fn whole(&self, line: usize) -> Option<&[T; 4]> {
+            self.as_chunks().0.get(line)
+        }
+
+        fn rest(&self) -> &[T] {
+            self.as_chunks::<4>().1
+        }
+
+        fn get(&self, slot: usize) -> Option<&T> {
+            <[T]>::get(self, slot)
+        }
+
+        #[inline]
+        fn get_mut(&mut self, slot: usize) -> Option<&mut T> {
+            <[T]>::get_mut(self, slot)
+        }
+
+        fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
+        where
+            T: 'a,
+        {
+            <[T]>::iter_mut(self)
+        }
+    };
+}
+
+impl<T, const N: usize> Lines<T> for [T; N] {
+    lines_of_a_slice!();
 }
 
 /// `N` slots inside the state machine, at most 65,535.
@@ -154,13 +220,18 @@ impl Storage for Heap {
 }
 
 #[cfg(test)]
+impl<T> Lines<T> for std::boxed::Box<[T]> {
+    lines_of_a_slice!();
+}
+
+#[cfg(test)]
 impl Allocate for Heap {
     fn allocate<T>(len: usize, mut fill: impl FnMut() -> T) -> std::boxed::Box<[T]> {
         (0..len).map(|_| fill()).collect()
     }
 
-    fn allocate_lines<T>(len: usize, fill: impl FnMut() -> T) -> Self::Lines<T> {
-        Self::allocate(len, fill)
+    fn allocate_lines<T: Copy>(len: usize, slot: T, _: T) -> Self::Lines<T> {
+        Self::allocate(len, || slot)
     }
 }
 

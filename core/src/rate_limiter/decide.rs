@@ -167,9 +167,12 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         let now = now();
         self.observe(now);
         let since = since.map_or(now, |since| since.max(now.before(LATE)).min(now));
+        let mut nothing = A::IDLE;
         let entry = known.and_then(|slot| {
             let entry = self.lines.get_mut(slot)?;
-            Some((slot, entry, self.beside.as_mut().get_mut(slot)?))
+            // Where there is nothing beside, not even how much of it there is has to be fetched.
+            let beside = if size_of::<A::Beside>() == 0 { None } else { Some(self.beside.as_mut().get_mut(slot)?) };
+            Some((slot, entry, beside.unwrap_or(&mut nothing)))
         });
         let Some((slot, entry, beside)) = entry else {
             let answer = self.newcomer(Arrival { print: print_of(hash), cost, since, now }, name)?;

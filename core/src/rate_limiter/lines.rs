@@ -7,7 +7,7 @@
 use core::fmt;
 
 use crate::foundation::{
-    storage::{Allocate, Storage},
+    storage::{Allocate, Lines as _, Storage},
     time::{Halves, Instant, Span},
 };
 
@@ -61,6 +61,9 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) const VACANT: Self = Self { print: 0, idle_at: Halves::ZERO };
 
+    /// One that lies there and is nobody's, ever.
+    const NOWHERE: Self = Self { print: 0, idle_at: Halves::new(Instant::MAX) };
+
     /// The fingerprint, if a key has this slot.
     pub(super) const fn print(&self) -> Option<Print> {
         let print = self.print & !PASSED;
@@ -102,6 +105,22 @@ impl Path {
         Self { home: scale(print, lines), lines, stride }
     }
 
+    /// All of them.
+    pub(super) fn walk(self) -> impl Iterator<Item = usize> {
+        let is_grouped = self.lines > FAR + 1;
+        let mut line = self.home;
+        (0..self.len()).map(move |step| {
+            let here = line;
+            let ahead =
+                if is_grouped && step > 0 && step % LINE == 0 { self.stride.saturating_sub(LINE - 1) } else { 1 };
+            line = line.saturating_add(ahead);
+            if line >= self.lines {
+                line = line.saturating_sub(self.lines);
+            }
+            here
+        })
+    }
+
     /// How many lines there are on it.
     pub(super) const fn len(self) -> usize {
         if self.lines <= FAR { self.lines } else { FAR + 1 }
@@ -135,17 +154,17 @@ impl<const N: usize> Lines<crate::foundation::storage::Inline<N>> {
 
 impl<S: Allocate> Lines<S> {
     pub(super) fn allocate(slots: usize) -> Self {
-        Self { slots: S::allocate_lines(slots, || Slot::VACANT), len: 0 }
+        Self { slots: S::allocate_lines(slots, Slot::VACANT, Slot::NOWHERE), len: 0 }
     }
 }
 
 impl<S: Storage> Lines<S> {
     pub(super) fn capacity(&self) -> usize {
-        self.slots.as_ref().len()
+        self.slots.slots()
     }
 
     pub(super) fn show<'a, B: fmt::Debug>(&'a self, beside: &'a [B]) -> impl fmt::Debug + 'a {
-        Shown(self.slots.as_ref(), beside)
+        Shown(self, beside)
     }
 
     /// How many slots are a key's.
@@ -154,70 +173,65 @@ impl<S: Storage> Lines<S> {
     }
 
     pub(super) fn get(&self, slot: usize) -> Option<&Slot> {
-        self.slots.as_ref().get(slot)
+        self.slots.get(slot)
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut Slot> {
-        self.slots.as_mut().get_mut(slot)
+        self.slots.get_mut(slot)
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.slots.as_mut().iter_mut()
+        self.slots.iter_mut()
     }
 
-    fn count(&self) -> usize {
-        self.capacity().div_ceil(LINE)
-    }
-
-    /// The slots of a line, and the number of the first; the last line may have fewer.
-    fn line(&self, line: usize) -> (usize, &[Slot]) {
-        let (fours, rest) = self.slots.as_ref().as_chunks::<LINE>();
-        (line.saturating_mul(LINE), fours.get(line).map_or(rest, |four| four))
+    /// What `look` sees in a line, given the number of its first slot.
+    // With how many slots there are known, for all but a last line of fewer.
+    #[inline(always)]
+    fn in_line<R>(&self, line: usize, look: impl Fn(usize, &[Slot]) -> R) -> R {
+        let first = line.saturating_mul(LINE);
+        match self.slots.whole(line) {
+            Some(whole) => look(first, whole),
+            None => look(first, self.slots.rest()),
+        }
     }
 
     pub(super) fn path(&self, print: Print) -> Path {
-        Path::of(print, self.count())
+        Path::of(print, self.slots.lines())
     }
 
     /// The slot of a key with this fingerprint, if `is` agrees.
-    #[inline]
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
     pub(super) fn find(&self, print: Print, is: impl Fn(usize) -> bool) -> Option<usize> {
-        let home = scale(print, self.count());
-        let (fours, rest) = self.slots.as_ref().as_chunks::<LINE>();
-        let first = home.saturating_mul(LINE);
-        let (found, is_passed) = match fours.get(home) {
-            Some(four) => (among(four, first, print, &is), has_been_passed(four)),
-            None => (among(rest, first, print, &is), has_been_passed(rest)),
-        };
+        let home = scale(print, self.slots.lines());
+        let (found, is_passed) =
+            self.in_line(home, |first, line| (among(line, first, print, &is), has_been_passed(line)));
         if found.is_some() || !is_passed { found } else { self.find_far(print, is) }
     }
 
     #[inline(never)]
     fn find_far(&self, print: Print, is: impl Fn(usize) -> bool) -> Option<usize> {
-        let path = self.path(print);
-        (1..path.len()).find_map(|step| {
-            let (first, line) = self.line(path.line(step));
-            among(line, first, print, &is)
-        })
+        let mut beyond = self.path(print).walk().skip(1);
+        beyond.find_map(|line| self.in_line(line, |first, line| among(line, first, print, &is)))
     }
 
     /// A slot for a newcomer: a vacant one, or that of a key that is idle, for as long as can be; or when there is one.
     pub(super) fn room(&self, print: Print, now: Instant) -> Result<usize, Instant> {
         let path = self.path(print);
-        // In a small table as long as there is one: a key that has an entry is known after any step of the clock.
+        // In a small table a vacant one as long as there is one: a key that has an entry is known after any step of the clock.
         let takes_vacant = path.lines <= FAR && self.len < self.capacity();
+        // A vacant one is idle since ever.
+        let will_do = if takes_vacant { Instant::ZERO } else { now.before(LONG) };
         let mut least = (Instant::MAX, None);
-        for step in 0..path.len() {
-            let (first, line) = self.line(path.line(step));
-            for (index, slot) in line.iter().enumerate() {
-                let (number, idle_at) = (first.saturating_add(index), slot.idle_at());
-                if slot.print().is_none() || !takes_vacant && idle_at.after(LONG) <= now {
-                    return Ok(number);
-                }
-                if idle_at < least.0 {
-                    least = (idle_at, Some(number));
-                }
+        for line in path.walk() {
+            least = self.in_line(line, |first, line| {
+                line.iter().enumerate().fold(least, |least, (index, slot)| {
+                    let idle_at = slot.idle_at();
+                    if idle_at < least.0 { (idle_at, Some(first.saturating_add(index))) } else { least }
+                })
+            });
+            if least.0 <= will_do {
+                break;
             }
         }
         least.1.filter(|_| least.0 <= now).ok_or(least.0)
@@ -225,7 +239,7 @@ impl<S: Storage> Lines<S> {
 
     /// Gives a slot to a newcomer, and tells whether another key had it.
     pub(super) fn take(&mut self, slot: usize, print: Print, idle_at: Instant) -> bool {
-        let home = scale(print, self.count());
+        let home = scale(print, self.slots.lines());
         let Some(taken) = self.get_mut(slot) else { return false };
         let had_key = taken.print().is_some();
         *taken = Slot { print: print | taken.print & PASSED, idle_at: Halves::new(idle_at) };
@@ -242,7 +256,7 @@ impl<S: Storage> Lines<S> {
 
     /// Makes a slot vacant.
     pub(super) fn vacate(&mut self, slot: usize) {
-        if let Some(slot) = self.slots.as_mut().get_mut(slot) {
+        if let Some(slot) = self.slots.get_mut(slot) {
             self.len = self.len.saturating_sub(usize::from(slot.print().is_some()));
             *slot = Slot { print: slot.print & PASSED, idle_at: Halves::ZERO };
         }
@@ -250,7 +264,7 @@ impl<S: Storage> Lines<S> {
 
     /// Makes all of them vacant.
     pub(super) fn clear(&mut self) {
-        self.slots.as_mut().fill(Slot::VACANT);
+        self.slots.iter_mut().for_each(|slot| *slot = Slot::VACANT);
         self.len = 0;
     }
 
@@ -261,15 +275,14 @@ impl<S: Storage> Lines<S> {
         let mut step = scale_bits(hand, path.len());
         let mut least: Option<(u64, usize)> = None;
         for _ in 0..path.len().min(2) {
-            let (first, line) = self.line(path.line(step));
-            for (index, slot) in line.iter().enumerate() {
-                let number = first.saturating_add(index);
-                if let Some(rank) = rank(number, slot)
-                    && least.is_none_or(|(least, _)| rank < least)
-                {
-                    least = Some((rank, number));
-                }
-            }
+            least = self.in_line(path.line(step), |first, line| {
+                line.iter().enumerate().fold(least, |least, (index, slot)| {
+                    let number = first.saturating_add(index);
+                    let rank = slot.print().and_then(|_| rank(number, slot));
+                    let is_less = rank.is_some_and(|rank| least.is_none_or(|(least, _)| rank < least));
+                    if is_less { rank.map(|rank| (rank, number)) } else { least }
+                })
+            });
             step = step.saturating_add(1);
             if step >= path.len() {
                 step = 0;
@@ -280,12 +293,12 @@ impl<S: Storage> Lines<S> {
 }
 
 /// Slots of keys with what lies beside them.
-struct Shown<'a, B>(&'a [Slot], &'a [B]);
+struct Shown<'a, S: Storage, B>(&'a Lines<S>, &'a [B]);
 
-impl<B: fmt::Debug> fmt::Debug for Shown<'_, B> {
+impl<S: Storage, B: fmt::Debug> fmt::Debug for Shown<'_, S, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entries = self.0.iter().zip(self.1).filter(|(slot, _)| slot.print().is_some());
-        f.debug_list().entries(entries).finish()
+        let entries = self.1.iter().enumerate().filter_map(|(slot, beside)| Some((self.0.get(slot)?, beside)));
+        f.debug_list().entries(entries.filter(|(slot, _)| slot.print().is_some())).finish()
     }
 }
 

@@ -56,11 +56,15 @@ fn a_small_table_holds_exactly_as_many_keys_as_it_has_slots() {
 #[test]
 fn a_path_leads_through_different_lines() {
     for slots in (1..200).chain([1_000, 65_536]) {
-        let lines = Lines::<Heap>::allocate(slots);
+        let mut lines = Lines::<Heap>::allocate(slots);
+        for slot in 0..slots {
+            lines.take(slot, print_of(slot as u64), Instant::MAX);
+        }
         for key in 0..200_u64 {
             let print = print_of(HashSeed::FIXED.hash_one(key));
             let path = lines.path(print);
-            let mut on_it: Vec<_> = (0..path.len()).map(|step| path.line(step)).collect();
+            let mut on_it: Vec<_> = path.walk().collect();
+            assert!(on_it.iter().copied().eq((0..path.len()).map(|step| path.line(step))));
             assert_eq!(on_it.len(), slots.div_ceil(4).min(17));
             let candidates = core::cell::RefCell::new(Vec::new());
             let least = lines.least(print, key as u32 * 97_531, |slot, _| {

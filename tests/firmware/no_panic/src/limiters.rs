@@ -37,8 +37,8 @@ impl Allocate for Eight {
         [(); 8].map(|()| fill())
     }
 
-    fn allocate_lines<T>(len: usize, fill: impl FnMut() -> T) -> [T; 8] {
-        Self::allocate(len, fill)
+    fn allocate_lines<T: Copy>(len: usize, slot: T, _beyond: T) -> [T; 8] {
+        Self::allocate(len, || slot)
     }
 }
 
