@@ -154,7 +154,8 @@ impl<M, L, T> Shared<M, L, T> {
         &self.timer
     }
 
-    pub(crate) const fn lock(&self) -> &L {
+    /// The lock.
+    pub const fn lock(&self) -> &L {
         &self.lock
     }
 }

@@ -207,6 +207,14 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         if P::ALL.is_some() || self.find(hash, key).is_some() { P::ALL } else { Some(P::name(key)) }
     }
 
+    /// Looks for the key with this [`hash`](Self::hash) where it is first looked for; true if it is there.
+    ///
+    /// For adapters that decide for many keys: what is looked at here lies in the caches of a processor then.
+    #[inline]
+    pub fn is_at_home(&self, hash: u64) -> bool {
+        self.lines.is_at_home(print_of(hash))
+    }
+
     /// The slot of a key.
     #[inline]
     pub(super) fn find<Q>(&self, hash: u64, key: &Q) -> Option<usize>

@@ -209,6 +209,12 @@ impl<S: Storage> Lines<S> {
         if found.is_some() || !is_passed { found } else { self.find_far(print, is) }
     }
 
+    /// True if a key with this fingerprint is in its home.
+    #[inline]
+    pub(super) fn is_at_home(&self, print: Print) -> bool {
+        self.in_line(scale(print, self.slots.lines()), |first, line| among(line, first, print, |_| true).is_some())
+    }
+
     #[inline(never)]
     fn find_far(&self, print: Print, is: impl Fn(usize) -> bool) -> Option<usize> {
         let mut beyond = self.path(print).walk().skip(1);

@@ -79,7 +79,9 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
 
     /// The time of a request whose caller has read the clock before: a reading that is older than the latest one is late,
     /// if another says so.
-    pub(super) fn on_time(&self, reading: Instant, clock: impl FnOnce() -> Instant) -> Instant {
+    ///
+    /// For adapters that decide at a reading of their own; [`Shared::allow_at`](crate::Shared::allow_at) does so.
+    pub fn on_time(&self, reading: Instant, clock: impl FnOnce() -> Instant) -> Instant {
         if reading >= self.latest {
             return reading;
         }

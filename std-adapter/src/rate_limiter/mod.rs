@@ -13,6 +13,7 @@
 //! order of both.
 
 mod cached;
+mod each;
 mod keys;
 mod line;
 mod waiting;
@@ -131,6 +132,8 @@ type Shard<K, A, T, P> = Shared<Machine<K, A, P>, Mutex<Machine<K, A, P>>, T>;
 
 struct Inner<K, A: Quota, T, P: Naming<K>> {
     shards: Shards<Shard<K, A, T, P>>,
+    /// Whether they are more than the caches of a core hold.
+    is_large: bool,
     /// A power of two of them, fewer than shards: those who wait are few, and a line takes 4 KiB.
     lines: Box<[Line]>,
 }
@@ -237,7 +240,8 @@ impl<K, A: Quota + Clone, T: Clock + Clone, P: Naming<K>> RateLimiterBuilder<K, 
             Shared::new(Mutex::new(machine), self.timer.clone())
         });
         let lines = (self.capacity / WORTH_A_LINE).next_power_of_two().min(64);
-        RateLimiter(Arc::new(Inner { shards, lines: (0..lines).map(|_| Line::new()).collect() }))
+        let lines = (0..lines).map(|_| Line::new()).collect();
+        RateLimiter(Arc::new(Inner { shards, is_large: self.capacity > each::FIT_A_CACHE, lines }))
     }
 }
 
@@ -255,8 +259,8 @@ impl<K, A: Quota, T: Clock, P: Naming<K>> RateLimiter<K, A, T, P> {
 
     /// [`allow`](Self::allow) at a time that the caller has read from this limiter's clock.
     ///
-    /// For many requests that came together: a reading of the clock is a third of a check, and keeps the processor from
-    /// beginning with the next one.
+    /// A reading of the clock is a third of a check. For many requests that came together see
+    /// [`allow_each`](Self::allow_each).
     ///
     /// A reading that is older than the latest one that this key's shard has seen is late, however old it is: the clock is
     /// read anew, so no quota is given back, and nobody else's is touched. Only if the clock itself shows an older time has

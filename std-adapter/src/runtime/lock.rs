@@ -1,6 +1,9 @@
 //! The lock of a server.
 
-use std::{ptr, sync::PoisonError};
+use std::{
+    ptr,
+    sync::{MutexGuard, PoisonError, TryLockError},
+};
 
 use steadfast_core::Lock;
 
@@ -23,6 +26,16 @@ impl<T> Mutex<T> {
     /// Locks up `value`.
     pub const fn new(value: T) -> Self {
         Self(std::sync::Mutex::new(value))
+    }
+
+    /// What is locked up, if nobody has it now.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 

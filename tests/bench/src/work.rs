@@ -55,11 +55,16 @@ impl<T> Cursor<T> {
 
     /// The next `n` requests.
     pub fn each(&mut self, n: u64, mut f: impl FnMut(&T)) {
+        self.parts(n, usize::MAX, |part| part.iter().for_each(|request| f(black_box(request))));
+    }
+
+    /// The next `n` requests, so many at a time or fewer.
+    pub fn parts(&mut self, n: u64, at_once: usize, mut f: impl FnMut(&[T])) {
         let mut left = n as usize;
         while left > 0 {
             let rest = &self.requests[self.at..];
-            let part = &rest[..rest.len().min(left)];
-            part.iter().for_each(|request| f(black_box(request)));
+            let part = &rest[..rest.len().min(left).min(at_once)];
+            f(part);
             left -= part.len();
             self.at = (self.at + part.len()) % self.requests.len();
         }
@@ -72,6 +77,17 @@ pub fn over<T: 'static>(requests: &Arc<[T]>, mut op: impl FnMut(&T) -> bool + 's
     Box::new(move |n| {
         let mut done = 0;
         let time = timed(|| cursor.each(n, |request| done += u64::from(op(request))));
+        assert_eq!(done, n, "something else was measured than what was meant");
+        time
+    })
+}
+
+/// [`over`] for so many requests at a time, of which `op` tells how many were answered as is meant.
+pub fn over_parts<T: 'static>(requests: &Arc<[T]>, at_once: usize, op: impl Fn(&[T]) -> u64 + 'static) -> Work {
+    let mut cursor = Cursor::new(requests, 0);
+    Box::new(move |n| {
+        let mut done = 0;
+        let time = timed(|| cursor.parts(n, at_once, |part| done += op(black_box(part))));
         assert_eq!(done, n, "something else was measured than what was meant");
         time
     })

@@ -113,6 +113,7 @@ fn limiters() {
         see((limiter.allow_at_with(hash, &key, now()), limiter.set_quota(SlidingLog::new(span()))));
         see(limiter.allow_verdict_with(hash, &key, cost()));
         see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
+        see(limiter.lock().with(|limiter| (limiter.is_at_home(hash), limiter.on_time(now(), now))));
         see(limiter.refund_and_wake(&key, cost(), &queue));
         limiter.set_quota_and_wake(SlidingLog::new(span()), &queue);
         limiter.set_on_full(black_box(rate_limiter::OnFull::Deny));

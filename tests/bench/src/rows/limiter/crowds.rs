@@ -1,17 +1,17 @@
-//! What decides in production beside the known key that is allowed: denials, and keys that were never seen.
+//! What decides in production beside the known key that is allowed: denials, keys that were never seen, and many at a time.
 
 use std::{hint::black_box, num::NonZeroU32};
 
 use governor::clock::DefaultClock;
-use steadfast::{Gcra, RateLimiter};
+use steadfast::{Gcra, RateLimiter, runtime::SystemTimer};
 
-use super::{AHASH, Keyed};
+use super::{AHASH, Keyed, filled, governor};
 use crate::{
     options::Options,
     rows::{Plan, count},
     run::{Goal::Faster, Row},
     slice::{Work, timed},
-    work::{all_keys, mix, over, over_two, requests},
+    work::{all_keys, mix, over, over_parts, over_two, requests},
 };
 
 /// Used up by one request, for longer than is measured.
@@ -19,13 +19,19 @@ const SLOW: Gcra = Gcra::per_hour(1);
 
 pub(super) fn rows(options: &Options) -> Vec<Plan> {
     let mut rows = Vec::new();
-    for (keys, denied) in [(1_000, 1.2), (1_000_000, 1.5)] {
+    for (keys, denied, together) in [(1_000, 1.2, 2.0), (1_000_000, 1.5, 2.7)] {
         let n = options.keys(keys);
         let name = format!("keyed check, u64, {}", count(n));
         rows.push(Plan::new(format!("{name}, all denied, own clocks"), move || {
             let asked = requests(n, |key| key);
             Row::new(over(&asked, ours_denies(n)))
                 .peer("governor", Faster(denied), over(&asked, governor_denies(n)))
+                .hashing(AHASH)
+        }));
+        rows.push(Plan::new(format!("{name}, ours 128 at a time, own clocks"), move || {
+            let asked = requests(n, |key| key);
+            Row::new(over_parts(&asked, 128, ours_together(n)))
+                .peer("governor", Faster(together), over(&asked, governor(n, DefaultClock::default())))
                 .hashing(AHASH)
         }));
         rows.push(Plan::new(format!("{name}, newcomers for idle keys, own clocks"), move || {
@@ -52,6 +58,16 @@ fn ours_denies(keys: usize) -> impl Fn(&u64) -> bool + Sync {
     let limiter = RateLimiter::<u64, _>::builder(SLOW).capacity(keys).build();
     all_keys(keys).for_each(|key| assert!(limiter.allow(&key).is_allowed()));
     move |key| !limiter.allow(key).is_allowed()
+}
+
+/// Tells how many are allowed.
+fn ours_together(keys: usize) -> impl Fn(&[u64]) -> u64 {
+    let limiter = filled(|key| key, keys, SystemTimer);
+    move |keys| {
+        let mut allowed = 0;
+        limiter.allow_each(keys, |_, decision| allowed += u64::from(decision.is_allowed()));
+        allowed
+    }
 }
 
 fn governor_denies(keys: usize) -> impl Fn(&u64) -> bool + Sync {
