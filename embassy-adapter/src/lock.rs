@@ -31,8 +31,19 @@ use crate::{
 /// ```
 /// use steadfast_embassy::{Mutex, RetryBudget, WaitList};
 ///
-/// static WAITING: Mutex<WaitList<4>> = Mutex::new(WaitList::new());
-/// static BUDGET: Mutex<RetryBudget> = Mutex::new(RetryBudget::percent(10));
+/// static WAITING: Mutex<WaitList<4>> = Mutex::new(WaitList::new()); // LIMITER.until_allowed(&peer, &WAITING).await
+/// static BUDGET: Mutex<RetryBudget> = Mutex::new(RetryBudget::percent(10)); // .budget(&BUDGET)
+/// ```
+///
+/// And anything of yours, by the trait [`Lock`]:
+///
+/// ```
+/// use steadfast_embassy::{Lock, Mutex};
+///
+/// static FRAMES: Mutex<u32> = Mutex::new(0);
+///
+/// FRAMES.with(|frames| *frames += 1);
+/// assert_eq!(FRAMES.with(|frames| *frames), 1);
 /// ```
 ///
 /// # Panics
@@ -68,8 +79,9 @@ impl<T, M> defmt::Format for Mutex<T, M> {
     }
 }
 
-/// A state machine behind an embassy mutex and beside embassy's timer: see [`shared`], and
-/// [`steadfast_core::Shared`] for what it does.
+/// A state machine behind an embassy mutex and beside embassy's timer, which [`shared`] makes. What each utility does
+/// there, `allow`, `call`, `claim` or `run`, without a `now` and waiting where there is something to wait for, stands at
+/// [`steadfast_core::Shared`].
 pub type Shared<X, M = CriticalSectionRawMutex> = steadfast_core::Shared<X, Mutex<X, M>, EmbassyTimer>;
 
 /// Shares a state machine between tasks and interrupt handlers, in one line and in a `static`.
@@ -81,6 +93,8 @@ pub type Shared<X, M = CriticalSectionRawMutex> = steadfast_core::Shared<X, Mute
 ///
 /// assert!(LIMITER.allow(&7).is_allowed());
 /// ```
+///
+/// In a `let` the type says which lock it is, as in a `static`: `let limiter: Shared<_> = shared(..)`.
 pub const fn shared<X, M: RawMutex>(machine: X) -> Shared<X, M> {
     steadfast_core::Shared::new(Mutex::new(machine), EmbassyTimer)
 }

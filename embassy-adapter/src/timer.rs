@@ -15,6 +15,23 @@ use steadfast_core::{Clock, Instant, Timer};
 /// let mut limiter: RateLimiter<u32, Gcra, 8> = RateLimiter::new(Gcra::per_second(2));
 /// assert!(limiter.allow(&7, EmbassyTimer.now()).is_allowed());
 /// ```
+///
+/// Durations are `core::time::Duration`, of which embassy's make one by `into`. Instants are [`Instant`], which is not
+/// embassy's: sleep until one by [`sleep_until`](Timer::sleep_until).
+///
+/// ```
+/// use steadfast_embassy::{EmbassyTimer, Gcra, RateLimiter, Shared, Timer as _, rate_limiter::Decision, shared};
+///
+/// static LIMITER: Shared<RateLimiter<u32, Gcra, 8>> = shared(RateLimiter::new(Gcra::per_second(2)));
+///
+/// async fn greet(peer: u32) {
+///     if let Decision::Deny { retry_at } = LIMITER.allow(&peer) {
+///         EmbassyTimer.sleep_until(retry_at).await;
+///     }
+///     // ...
+/// }
+/// # embassy_futures::block_on(greet(7));
+/// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct EmbassyTimer;

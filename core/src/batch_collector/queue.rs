@@ -21,6 +21,9 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// A batch collector between tasks: many add, one worker flushes, with backpressure, retries and a stop (graceful
 /// shutdown). Use it through [`Shared`](crate::foundation::shared::Shared).
 ///
+/// `N` items make a batch. `W` tasks can wait in line for room, woken in turn; whoever finds the line full looks again
+/// every millisecond.
+///
 /// Unlike [`BatchCollector`](super::BatchCollector) it keeps a batch that is due until its worker has time, and makes
 /// adders wait while that batch is full (backpressure). At most two batches are in memory: the one being filled and the
 /// one being flushed.

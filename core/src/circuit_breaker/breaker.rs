@@ -39,6 +39,22 @@ use crate::foundation::time::Instant;
 /// # Ok::<(), Open>(())
 /// ```
 ///
+/// Behind a lock and a timer ([`Shared`](crate::foundation::shared::Shared)) it also makes the calls, and cuts them
+/// off: see `call`, `call_with`, `call_blocking` and the guard of `try_acquire` there.
+///
+/// # Which type it is
+///
+/// `P` is the policy that [`Trip`](super::Trip) makes, [`Consecutive`] unless it is named:
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{CircuitBreaker, Reset, Trip, circuit_breaker::{CallWindow, Percent}};
+///
+/// const RESET: Reset = Reset::after(Duration::from_secs(30));
+/// static MODEM: CircuitBreaker = CircuitBreaker::new(Trip::consecutive(3), RESET);
+/// static RADIO: CircuitBreaker<CallWindow<32>> = CircuitBreaker::new(Trip::call_window(Percent::new(50)), RESET);
+/// ```
+///
 /// # Clock
 ///
 /// If the clock steps back, an open breaker stays open, for one more open time at most.

@@ -89,6 +89,7 @@ where
 {
     type Output = Result<V, BreakerError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(admit) = this.admit.take() {

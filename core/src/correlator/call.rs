@@ -182,6 +182,7 @@ impl<C: CallOn, S: SendRequest<C::Arg>> PendingCall<C, S> {
 impl<C: CallOn, S: SendRequest<C::Arg>> Future for PendingCall<C, S> {
     type Output = Result<C::Reply, CallError<S::Error>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some((key, timeout, send)) = this.start.take() {

@@ -40,6 +40,8 @@ use state::State;
 /// holds on every read: no task is needed, though [`on_timeout`](DedupCacheIn::on_timeout) frees expired entries early.
 /// Deduplicate what was authenticated: a client who can choose another's id can use it up.
 ///
+/// Behind a lock ([`Shared`](crate::foundation::shared::Shared)) a claim is a guard, which aborts when it is dropped.
+///
 /// ```
 /// use core::time::Duration;
 /// use steadfast_core::{DedupCache, Instant, dedup_cache::{Seen, OnFull}};

@@ -78,6 +78,7 @@ const _: () = {
     format::<(FlightPermit, CachedRateLimiterIn<u8, u8, Gcra, Inline<4>>, CachedRateLimiterStats)>();
 
     format::<(Failure, Jitter, Reason, Retry<'_>, RetryBudget, RetryBudgetStats, RetryError<u8>, RetryPolicy, Step)>();
+    format::<SeededRng>();
     format::<(Hint<u8>, NoBudget, Plain, Retrying<u8, u8, u8>)>();
     format::<RetryFuture<fn() -> Ready<Result<u8, u8>>, &'static test_util::VirtualTimer, u8>>();
     format::<GuardedCall<(&'static Peers, &'static u8), u8>>();

@@ -29,6 +29,11 @@ pub trait Timer: Clock {
 /// This is the one shape that a critical section, a spin lock, a `RefCell` and a std mutex have in common, and it
 /// cannot be held across an `.await`. A closure must not take the same lock again. Poisoning is ignored on purpose:
 /// state machines do not panic, and they are in a valid state whenever they return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no lock",
+    note = "a lock is a `RefCell`, the `Mutex` of an adapter, or a reference to one; a `Shared` has one inside, for a \
+            state machine that has methods there"
+)]
 pub trait Lock {
     /// What is locked.
     type Target;

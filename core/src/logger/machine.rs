@@ -43,6 +43,9 @@ use crate::foundation::{
 /// # Ok::<(), steadfast_core::logger::FormattersFull>(())
 /// ```
 ///
+/// Behind a lock and a timer ([`Shared`](crate::foundation::shared::Shared)) each service has a
+/// [`ServiceLog`](super::ServiceLog), and `run` writes to a sink.
+///
 /// # Bounds
 ///
 /// `GROUPS` slots, each of one line of `LINE` bytes, `NAMES` bytes of names and about 110 bytes. A quarter of the slots

@@ -43,6 +43,8 @@ impl<R: Recorder + ?Sized> Recorder for &R {
 /// program had said it. Show it as `{peer:?}`, or report an event, where names and messages can be taken for nothing
 /// else.
 ///
+/// A line is a `format_args!(..)`, a literal one too: it is neither stored nor formatted where it is not shown.
+///
 /// ```
 /// use core::cell::RefCell;
 /// use steadfast_core::{Clock, Instant, Logger, Shared, logger::{Level, NotWritten, Show, Sink}};

@@ -82,6 +82,7 @@ where
 {
     type Output = O;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
         let this = self.project();
         let (limiter, key, cost, longest) = (*this.limiter, *this.key, *this.cost, *this.longest);

@@ -104,9 +104,10 @@ where
 {
     type Output = Result<O::Value, RetryError<O::Error>>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
+            let mut this = self.as_mut().project();
             let deadline = match this.stage {
                 Stage::New => {
                     let setup = &*this.setup;
@@ -136,74 +137,19 @@ where
                             _ => return Poll::Pending,
                         },
                     };
-                    *this.stage = Stage::Ended;
-                    this.attempt.set(None);
-                    this.sleep.set(None);
-                    let setup = &mut *this.setup;
-                    let (progress, earlier) = match this.failed.take() {
-                        Some(failed) => (failed.progress, failed.last),
-                        None => (setup.policy.start(*this.started_at).progress, None),
-                    };
-                    let is_cut_off = error.is_none();
-                    let last = error.or(earlier);
-                    let error = last.as_ref().filter(|_| !is_cut_off);
-                    let mut retry = Retry { policy: &setup.policy, progress };
-                    let number = retry.attempts();
-                    let failure = match error {
-                        Some(error) if !setup.retry_if.is_worth_another(error) => Failure::Permanent,
-                        error => setup.classify.classify(error, number),
-                    };
-                    let attempts = number.saturating_sub(u32::from(retry.is_refusal(failure)));
-                    let now = setup.timer.now();
-                    let (budget, timer, mut is_charged) = (setup.budget.as_ref(), &setup.timer, false);
-                    // The time by its lock: no other task has brought a later one.
-                    let admit = || {
-                        is_charged = true;
-                        budget.is_none_or(|budget| budget.with(|budget| budget.withdraw(timer.now())))
-                    };
-                    let at = match retry.next_if(failure, now, &mut setup.rng, admit) {
-                        Step::GiveUp(Reason::AttemptsExhausted) if is_cut_off => {
-                            return Poll::Ready(Err(RetryError { last, attempts, reason: Reason::AttemptTimedOut }));
-                        }
-                        Step::GiveUp(reason) => return Poll::Ready(Err(RetryError { last, attempts, reason })),
-                        Step::RetryAt(at) => at,
-                    };
-                    let progress = retry.progress;
-                    *this.is_charged = is_charged;
-                    setup.notify.notify(error, number, at.saturating_duration_since(now));
-                    *this.failed = Some(Failed { progress, last, attempts });
-                    this.sleep.set(Some(setup.timer.sleep_until(at)));
-                    *this.stage = Stage::Wait { was_asleep: false, is_over: false };
+                    if let Some(error) = self.as_mut().failed(error) {
+                        return Poll::Ready(Err(error));
+                    }
                     continue;
                 }
-                Stage::Wait { was_asleep, is_over } => {
-                    let sleep = this.sleep.as_mut().as_pin_mut().filter(|_| !*is_over);
-                    if sleep.is_some_and(|sleep| sleep.poll(cx).is_pending()) {
-                        *was_asleep = true;
-                        return Poll::Pending;
+                Stage::Wait { .. } => match self.as_mut().waited(cx) {
+                    Poll::Ready(Ok(deadline)) => {
+                        this = self.as_mut().project();
+                        deadline
                     }
-                    // If the sleep is over at once, other tasks of the executor have their turn: an operation that
-                    // fails without waiting, and is tried again without a delay, would keep it from them.
-                    if !*was_asleep && !mem::replace(is_over, true) {
-                        cx.waker().wake_by_ref();
-                        return Poll::Pending;
-                    }
-                    this.sleep.set(None);
-                    let now = this.setup.timer.now();
-                    let Some(failed) = this.failed.as_mut() else { return Poll::Pending };
-                    let retry = Retry { policy: &this.setup.policy, progress: failed.progress };
-                    if retry.is_over(now) {
-                        // The timer was late.
-                        *this.stage = Stage::Ended;
-                        if mem::take(this.is_charged) {
-                            refund(&this.setup.budget);
-                        }
-                        let (last, attempts, reason) = (failed.last.take(), failed.attempts, Reason::DeadlineExceeded);
-                        return Poll::Ready(Err(RetryError { last, attempts, reason }));
-                    }
-                    *this.is_charged = false;
-                    retry.attempt_deadline(now)
-                }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                },
                 Stage::Ended => return Poll::Pending,
             };
             *this.stage = Stage::Ended; // if the user's code panics
@@ -213,6 +159,98 @@ where
             }
             *this.stage = Stage::Attempt;
         }
+    }
+}
+
+impl<O, T, R, P, H, N, B> RetryFuture<O, T, R, P, H, N, B>
+where
+    O: Operation,
+    T: Timer,
+    R: Rng,
+    P: RetryIf<O::Error>,
+    H: Classify<O::Error>,
+    N: Notify<O::Error>,
+    B: Lock<Target = RetryBudget>,
+{
+    /// After an attempt that failed, or was cut off without an error: the end of it, or else it waits for the next.
+    // Out of the way of those that succeed at once.
+    #[cold]
+    #[inline(never)]
+    fn failed(self: Pin<&mut Self>, error: Option<O::Error>) -> Option<RetryError<O::Error>> {
+        let mut this = self.project();
+        *this.stage = Stage::Ended;
+        this.attempt.set(None);
+        this.sleep.set(None);
+        let setup = &mut *this.setup;
+        let (progress, earlier) = match this.failed.take() {
+            Some(failed) => (failed.progress, failed.last),
+            None => (setup.policy.start(*this.started_at).progress, None),
+        };
+        let is_cut_off = error.is_none();
+        let last = error.or(earlier);
+        let error = last.as_ref().filter(|_| !is_cut_off);
+        let mut retry = Retry { policy: &setup.policy, progress };
+        let number = retry.attempts();
+        let failure = match error {
+            Some(error) if !setup.retry_if.is_worth_another(error) => Failure::Permanent,
+            error => setup.classify.classify(error, number),
+        };
+        let attempts = number.saturating_sub(u32::from(retry.is_refusal(failure)));
+        let now = setup.timer.now();
+        let (budget, timer, mut is_charged) = (setup.budget.as_ref(), &setup.timer, false);
+        // The time by its lock: no other task has brought a later one.
+        let admit = || {
+            is_charged = true;
+            budget.is_none_or(|budget| budget.with(|budget| budget.withdraw(timer.now())))
+        };
+        let at = match retry.next_if(failure, now, &mut setup.rng, admit) {
+            Step::GiveUp(Reason::AttemptsExhausted) if is_cut_off => {
+                return Some(RetryError { last, attempts, reason: Reason::AttemptTimedOut });
+            }
+            Step::GiveUp(reason) => return Some(RetryError { last, attempts, reason }),
+            Step::RetryAt(at) => at,
+        };
+        let progress = retry.progress;
+        *this.is_charged = is_charged;
+        setup.notify.notify(error, number, at.saturating_duration_since(now));
+        *this.failed = Some(Failed { progress, last, attempts });
+        this.sleep.set(Some(setup.timer.sleep_until(at)));
+        *this.stage = Stage::Wait { was_asleep: false, is_over: false };
+        None
+    }
+
+    /// While it waits for the next attempt: by when that has to end.
+    #[cold]
+    #[inline(never)]
+    fn waited(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Option<Instant>, RetryError<O::Error>>> {
+        let mut this = self.project();
+        let Stage::Wait { was_asleep, is_over } = this.stage else { return Poll::Pending };
+        let sleep = this.sleep.as_mut().as_pin_mut().filter(|_| !*is_over);
+        if sleep.is_some_and(|sleep| sleep.poll(cx).is_pending()) {
+            *was_asleep = true;
+            return Poll::Pending;
+        }
+        // If the sleep is over at once, other tasks of the executor have their turn: an operation that
+        // fails without waiting, and is tried again without a delay, would keep it from them.
+        if !*was_asleep && !mem::replace(is_over, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.sleep.set(None);
+        let now = this.setup.timer.now();
+        let Some(failed) = this.failed.as_mut() else { return Poll::Pending };
+        let retry = Retry { policy: &this.setup.policy, progress: failed.progress };
+        if retry.is_over(now) {
+            // The timer was late.
+            *this.stage = Stage::Ended;
+            if mem::take(this.is_charged) {
+                refund(&this.setup.budget);
+            }
+            let (last, attempts, reason) = (failed.last.take(), failed.attempts, Reason::DeadlineExceeded);
+            return Poll::Ready(Err(RetryError { last, attempts, reason }));
+        }
+        *this.is_charged = false;
+        Poll::Ready(Ok(retry.attempt_deadline(now)))
     }
 }
 

@@ -20,6 +20,7 @@ mod retrying;
 #[cfg(test)]
 mod retrying_tests;
 mod rules;
+mod seeded;
 #[cfg(feature = "serde")]
 mod settings;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use jitter::Jitter;
 pub use policy::RetryPolicy;
 pub use retrying::{Operation, Retrying};
 pub use rules::{Classify, Hint, NoBudget, Notify, Plain, RetryIf};
+pub use seeded::SeededRng;
 
 /// The retry decision for one operation: after each failure it says when to try again, or why not to.
 ///
@@ -175,7 +177,7 @@ impl fmt::Display for Reason {
             Self::AttemptsExhausted => "no attempt is left",
             Self::BudgetExhausted => "the retry budget is used up",
             Self::DeadlineExceeded => "no time is left",
-            Self::NotRetryable => "the failure is permanent",
+            Self::NotRetryable => "the error is not retried",
         })
     }
 }

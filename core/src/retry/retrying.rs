@@ -39,10 +39,9 @@ impl<O: FnMut() -> F, F: Future<Output = Result<V, E>>, V, E> Operation for O {
 
 /// A retry that can be awaited: it tries an operation until it succeeds or the policy gives up.
 ///
-/// [`RetryPolicy::call_with`] makes it; the adapters' `call` brings the timer and the random generator. Nothing happens
-/// before it is awaited. Its future has a name, [`RetryFuture`]. It allocates nothing, and it is `Send` when its parts
-/// are. What is said about the operation is a type each, [`Plain`] or the closure that was given; so is its budget,
-/// [`NoBudget`] or a lock.
+/// [`RetryPolicy::call_with`] makes it; the adapters' `call` brings the timer and the random generator. What is said
+/// about the operation is a type each, [`Plain`] or the closure that was given; so is its budget, [`NoBudget`] or a
+/// lock.
 ///
 /// Nothing happens before it is awaited. Its future has a name, [`RetryFuture`], and so can be kept in a struct. It
 /// allocates nothing, and it is `Send` when its parts are.

@@ -59,6 +59,7 @@ impl<T> BatchAddOwned<T> {
 impl<T> Future for BatchAdd<'_, T> {
     type Output = Result<(), AddError<T>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().add.poll(cx)
     }
@@ -67,6 +68,7 @@ impl<T> Future for BatchAdd<'_, T> {
 impl<T> Future for BatchAddOwned<T> {
     type Output = Result<(), AddError<T>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.project().add.poll(cx)
     }

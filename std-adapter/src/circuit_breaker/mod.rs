@@ -45,7 +45,8 @@ pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 /// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when
 /// it is back.
 ///
-/// Clones share one breaker. `P` says when it opens: see [`Trip`]. [`Reset`] says when it closes again, with jitter
+/// Clones share one breaker. `P` says when it opens: it is the type that [`Trip`] makes, [`Consecutive`] unless it is
+/// named, such as `CircuitBreaker<CallWindow<100>>`. [`Reset`] says when it closes again, with jitter
 /// from the system's entropy (the seed in [`Reset::jitter`] is not used). No background task is needed. For one breaker
 /// a host, see [`Breakers`].
 ///

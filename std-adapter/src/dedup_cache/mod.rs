@@ -76,28 +76,50 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 ///
 /// The id is an idempotency key. Dropping a future aborts the claim in it, and another caller may run the work again. A
 /// server drops a handler's future when its client hangs up: a payment that was made, but not yet committed, would be
-/// made again. So move the claim into a spawned task, which nobody drops, and commit there, also when it is not known
-/// how the work ended. Abort only what surely did not happen.
+/// made again. So move the claim into a spawned task, which outlives its client, and commit there, also when it is not
+/// known how the work ended. Abort only what surely did not happen. The runtime drops such a task too: before `main`
+/// returns, and after the server has stopped, wait for those that are under way. Here each holds a sender until it ends.
 ///
 /// ```
 /// # #[cfg(feature = "tokio")] {
 /// use steadfast::{DedupCache, dedup_cache::{Claim, ClaimGuard, ClaimLost}};
+/// use tokio::sync::mpsc;
 ///
 /// # enum PayError { NotSent, Unknown }
-/// # async fn pay(_: u64) -> Result<(), PayError> { Ok(()) }
+/// # async fn pay(_: u64) -> Result<(), PayError> { Ok(tokio::task::yield_now().await) }
 /// /// Runs to its end, whatever becomes of the client.
-/// async fn pay_once(order: u64, claim: ClaimGuard<u64>) -> Result<(), ClaimLost> {
+/// async fn pay_once(order: u64, claim: ClaimGuard<u64>, _running: mpsc::Sender<()>) -> Result<(), ClaimLost> {
 ///     match pay(order).await {
 ///         Err(PayError::NotSent) => Ok(drop(claim)), // it may come again
 ///         Ok(()) | Err(PayError::Unknown) => claim.commit(),
 ///     }
 /// }
 ///
-/// async fn handle(orders: &DedupCache<u64>, order: u64) {
+/// async fn handle(orders: &DedupCache<u64>, order: u64, running: &mpsc::Sender<()>) {
 ///     if let Claim::Fresh(claim) = orders.claim(&order) {
-///         let _paid = tokio::spawn(pay_once(order, claim)).await;
+///         let _paid = tokio::spawn(pay_once(order, claim, running.clone())).await;
 ///     }
 /// }
+///
+/// /// When the server has stopped.
+/// async fn end(running: mpsc::Sender<()>, mut ended: mpsc::Receiver<()>) {
+///     drop(running);
+///     let _none = ended.recv().await; // once the last task has ended
+/// }
+/// #
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// # let orders = DedupCache::builder(core::time::Duration::from_secs(60), steadfast::dedup_cache::OnFull::Refuse).build();
+/// # runtime.block_on(async {
+/// #     let (running, ended) = mpsc::channel(1);
+/// #     tokio::select! {
+/// #         biased;
+/// #         () = handle(&orders, 7, &running) => panic!("the client did not wait"),
+/// #         () = core::future::ready(()) => {}
+/// #     }
+/// #     end(running, ended).await;
+/// # });
+/// # drop(runtime);
+/// # assert_eq!((orders.stats().committed, orders.stats().aborted), (1, 0));
 /// # }
 /// ```
 ///
@@ -106,7 +128,8 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 /// To a request that comes twice, give the answer of the first: [`commit_with`](ClaimGuard::commit_with) keeps it with the
 /// id, and [`Claim::Duplicate`] shows it. Whoever comes while the first is in flight is told so, and sees no answer;
 /// [`until_claimed`](Self::until_claimed) waits for it. An answer lives as long as its id: for one TTL, unless it is forgotten
-/// before. After that its memory is given back when the place is needed, or by a [`cleanup`](Self::cleanup).
+/// before. After that its memory is given back when the place is needed, or by a [`cleanup`](Self::cleanup). A client who
+/// can choose another's id is shown its answer: of keys that clients choose, make ids with the client in them.
 ///
 /// ```
 /// # use core::time::Duration;
@@ -117,13 +140,15 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 ///     status: u16,
 ///     body: String,
 /// }
-/// # async fn charge(_: &str) -> Answer { Answer { status: 201, body: "paid".into() } }
+/// # async fn charge(_: u32) -> Answer { Answer { status: 201, body: "paid".into() } }
+///
+/// type Id = (u32, String); // the client, who was authenticated, and the key that it chose
 ///
 /// /// The answer to the request with this key, which is worked on once. `None`: ask to try again later.
-/// async fn pay(answers: &DedupCache<String, Option<Arc<Answer>>>, key: &str) -> Option<Arc<Answer>> {
-///     match answers.until_claimed(key).await {
+/// async fn pay(answers: &DedupCache<Id, Option<Arc<Answer>>>, client: u32, key: &str) -> Option<Arc<Answer>> {
+///     match answers.until_claimed(&(client, key.to_owned())).await {
 ///         Claim::Fresh(claim) => {
-///             let answer = Some(Arc::new(charge(key).await));
+///             let answer = Some(Arc::new(charge(client).await));
 ///             claim.commit_with(answer.clone()).ok()?;
 ///             answer
 ///         }
@@ -133,10 +158,11 @@ pub use steadfast_core::dedup_cache::{Claim, ClaimLost, DedupStats, OnFull, Seen
 /// }
 ///
 /// # steadfast::block_on(async {
-/// let answers = DedupCache::<String>::builder(Duration::from_secs(86_400), OnFull::Refuse).keeping().build();
-/// let first = pay(&answers, "order 7").await.unwrap();
-/// let again = pay(&answers, "order 7").await.unwrap();
+/// let answers = DedupCache::<Id>::builder(Duration::from_secs(86_400), OnFull::Refuse).keeping().build();
+/// let first = pay(&answers, 1, "order 7").await.unwrap();
+/// let again = pay(&answers, 1, "order 7").await.unwrap();
 /// assert!(Arc::ptr_eq(&first, &again), "it was charged once");
+/// # assert!(!Arc::ptr_eq(&first, &pay(&answers, 2, "order 7").await.unwrap()), "another client's");
 /// # assert_eq!((first.status, first.body.as_str()), (201, "paid"));
 /// # });
 /// ```

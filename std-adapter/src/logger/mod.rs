@@ -156,7 +156,8 @@ impl Logger {
     /// Sets how much of the service of this name is shown from here on, whether anybody has asked for it yet or not.
     ///
     /// False if there is no room, and nothing was changed: 64 services have settings already, or there are settings for
-    /// 64 that nobody has asked for. One that is kept for later counts if the service is among the first 64 then.
+    /// 64 that nobody has asked for. One that is kept for later counts if the service is among the first 64 then;
+    /// [`Show::Normal`] takes no room.
     #[doc(alias = "SetServiceEnabled")]
     #[doc(alias = "SetServiceVerbose")]
     #[expect(clippy::must_use_candidate, reason = "what it sets is what matters")]

@@ -18,6 +18,10 @@ impl Settings {
         if self.services >= SERVICES {
             return false; // what is kept is of no use any more
         }
+        if show == Show::Normal {
+            _ = self.take(service); // so is a service shown that has no settings
+            return true;
+        }
         if let Some(setting) = self.rows.iter_mut().find(|(name, _)| name == service) {
             setting.1 = show;
             return true;

@@ -207,6 +207,7 @@ where
 {
     type Output = O;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
         let this = self.project();
         let (hash, key, cost, longest) = (*this.hash, *this.key, *this.cost, *this.longest);
@@ -245,6 +246,7 @@ pin_project! {
 impl<K: Hash, A: Quota, T: Timer, P: Names<K, K>> Future for UntilAllowedOwned<K, A, T, P> {
     type Output = Result<(), WaitError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (hash, key, cost, longest) = (*this.hash, &*this.key, *this.cost, *this.longest);

@@ -20,7 +20,7 @@ use crate::runtime::{JitterRng, Mutex, SystemRng, SystemTimer};
 #[doc(inline)]
 pub use steadfast_core::retry::{
     Classify, Failure, Hint, Jitter, NoBudget, Notify, Operation, Plain, Reason, Retry, RetryBudgetStats, RetryError,
-    RetryFuture, RetryIf, RetryPolicy, Retrying, Step,
+    RetryFuture, RetryIf, RetryPolicy, Retrying, SeededRng, Step,
 };
 
 /// Retries an operation on the system's timer: `policy.call(operation).await` tries until it succeeds or the policy

@@ -3,6 +3,7 @@
 use core::convert::Infallible;
 
 use rand_core::{TryCryptoRng, TryRng};
+use steadfast_core::retry::SeededRng;
 
 /// The operating system's entropy.
 ///
@@ -46,35 +47,31 @@ impl TryRng for SystemRng {
 
 impl TryCryptoRng for SystemRng {}
 
-/// A generator for jitter: `SplitMix64` over a seed from the system.
+/// A generator for jitter: a [`SeededRng`] over a seed from the system.
 ///
 /// It takes its seed with the first number, because most operations succeed at once and need none.
 #[derive(Clone, Debug)]
-pub struct JitterRng(Option<u64>);
+pub struct JitterRng(Option<SeededRng>);
+
+impl JitterRng {
+    fn seeded(&mut self) -> &mut SeededRng {
+        self.0.get_or_insert_with(|| SeededRng::new(random_seed()))
+    }
+}
 
 impl TryRng for JitterRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        self.try_next_u64().map(|number| (number >> 32) as u32)
+        self.seeded().try_next_u32()
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let state = self.0.unwrap_or_else(random_seed).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.0 = Some(state);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Ok(mixed ^ (mixed >> 31))
+        self.seeded().try_next_u64()
     }
 
     fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
-        for chunk in dst.chunks_mut(8) {
-            let bytes = self.try_next_u64()?.to_le_bytes();
-            for (to, from) in chunk.iter_mut().zip(bytes) {
-                *to = from;
-            }
-        }
-        Ok(())
+        self.seeded().try_fill_bytes(dst)
     }
 }
 

@@ -25,6 +25,37 @@ form! {
 
 /// Settings of a [`BatchCollector`]: `size`, `max_wait`, `idle_gap`, `max_weight`, `capacity`, `stall_timeout`, and
 /// `retry`, a table as that of [`RetrySettings`](super::RetrySettings).
+///
+/// Tried again is what the flush gives back. A `Result` has nothing in it to try again: its error counts the items as
+/// failed, whatever `retry` says.
+///
+/// ```
+/// use steadfast::{batch_collector::Batch, settings::BatchCollectorSettings};
+///
+/// # use std::sync::atomic::{AtomicU32, Ordering};
+/// # static TRIES: AtomicU32 = AtomicU32::new(0);
+/// # async fn write(_: &[String]) -> std::io::Result<()> {
+/// #     if TRIES.fetch_add(1, Ordering::Relaxed) == 0 { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+/// # }
+/// let audit: BatchCollectorSettings = toml::from_str(r#"
+///     size = 64
+///     max_wait = "1s"
+///     retry = { constant = "1ms", max_retries = 2 }
+/// "#)?;
+/// let audit = audit
+///     .builder::<String>()
+///     .on_failed(|lines| eprintln!("{} lines are lost", lines.len()))
+///     .build(|lines: Batch<String>| async move {
+///         match write(&lines).await {
+///             Ok(()) => None,
+///             Err(_) => Some(lines), // again
+///         }
+///     })?;
+/// audit.add_blocking("alice paid bob".to_owned())?;
+/// steadfast::block_on(audit.stop());
+/// assert_eq!((audit.stats().retries, audit.stats().delivered), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchCollectorSettings {
     form: BatchForm,

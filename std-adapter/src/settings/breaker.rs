@@ -79,6 +79,10 @@ impl BreakerSettings {
         let trip =
             required(&form.trip, "trip: expected when the breaker opens, such as { consecutive = 5 }")?.check()?;
         let reset = required(&form.reset, "reset: expected how it comes back, such as { after = \"30s\" }")?.check()?;
+        let lease = form.reset.as_ref().and_then(|reset| reset.lease);
+        if form.call_timeout.zip(lease).is_some_and(|(limit, lease)| lease.get() < limit.get()) {
+            return Err("reset.lease: is shorter than `call_timeout`".to_owned());
+        }
         let reset = form.call_timeout.map_or(reset, |limit| reset.call_timeout(limit.get()));
         let reset = form.on_drop.map_or(reset, |outcome| reset.on_drop(outcome.0));
         let reset = form.on_panic.map_or(reset, |outcome| reset.on_panic(outcome.0));

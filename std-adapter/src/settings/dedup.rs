@@ -20,6 +20,20 @@ form! {
 }
 
 /// Settings of a [`DedupCache`]: `ttl`, `on_full`, `lease`, `capacity`.
+///
+/// ```
+/// use steadfast::settings::DedupSettings;
+///
+/// let orders: DedupSettings = toml::from_str(r#"
+///     ttl = "10m"
+///     on_full = "refuse"   # or "forget-oldest"
+///     lease = "30s"
+/// "#)?;
+/// let cache = orders.builder::<String>().build();
+/// cache.set_settings(orders.ttl(), orders.lease(), orders.on_full()); // when they are read anew
+/// # assert!(cache.check("order 7").is_fresh());
+/// # Ok::<(), toml::de::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct DedupSettings {
     form: DedupForm,

@@ -11,14 +11,14 @@ use serde::{
 #[derive(Clone, Copy)]
 pub(super) struct Path<'p> {
     parent: Option<&'p Self>,
-    name: &'static str,
+    name: &'p str,
 }
 
 impl<'p> Path<'p> {
     /// Where the settings of a utility begin.
     pub(super) const ROOT: Path<'static> = Path { parent: None, name: "" };
 
-    pub(super) const fn at(&'p self, name: &'static str) -> Self {
+    pub(super) const fn at(&'p self, name: &'p str) -> Self {
         Self { parent: Some(self), name }
     }
 }

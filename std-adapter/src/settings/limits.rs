@@ -33,7 +33,10 @@ form! {
 /// "#)?;
 /// assert_eq!(api.quota(), Gcra::per_second(100).burst(20));
 /// let limiter = api.builder::<String>().build();
-/// limiter.set_quota(api.quota()); // when they are read anew
+///
+/// // When they are read anew:
+/// limiter.set_quota(api.quota());
+/// limiter.set_on_full(api.on_full());
 /// # Ok::<(), toml::de::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

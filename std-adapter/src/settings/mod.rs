@@ -54,7 +54,86 @@
 //!
 //! Every utility that decides takes other settings while it runs, by `set_settings` or `set_quota`, and keeps what it
 //! knows; the method says what becomes of what is under way. Its capacity stays: that is memory. Read the whole file
-//! first and change the utilities after that, so that a file with an error changes nothing: see the example `reload`.
+//! first and change the utilities after that, so that a file with an error changes nothing:
+//!
+//! ```
+//! use std::sync::{PoisonError, RwLock};
+//! use steadfast::{
+//!     BatchCollector, CircuitBreaker, DedupCache, Gcra, Logger, RateLimiter, RetryBudget, RetryPolicy,
+//!     circuit_breaker::AnyTrip,
+//!     settings::{
+//!         BatchCollectorSettings, BreakerSettings, DedupSettings, LimitSettings, LoggerSettings, RetryBudgetSettings,
+//!         RetrySettings,
+//!     },
+//! };
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Settings {
+//!     limit: LimitSettings,
+//!     breaker: BreakerSettings,
+//!     retry: RetrySettings,
+//!     budget: RetryBudgetSettings,
+//!     payments: DedupSettings,
+//!     audit: BatchCollectorSettings,
+//!     logger: LoggerSettings,
+//! }
+//!
+//! struct Service {
+//!     limiter: RateLimiter<String, Gcra>,
+//!     breaker: CircuitBreaker<AnyTrip>,
+//!     retry: RwLock<RetryPolicy>,
+//!     budget: RetryBudget,
+//!     payments: DedupCache<String>,
+//!     audit: BatchCollector<String>,
+//!     logger: Logger,
+//! }
+//!
+//! impl Service {
+//!     /// `former` is what was read before.
+//!     fn apply(&self, settings: &Settings, former: &Settings) {
+//!         self.limiter.set_quota(settings.limit.quota());
+//!         self.limiter.set_on_full(settings.limit.on_full());
+//!         self.breaker.set_settings(settings.breaker.trip(), settings.breaker.reset());
+//!         *self.retry.write().unwrap_or_else(PoisonError::into_inner) = settings.retry.policy();
+//!         self.budget.set_settings(&settings.budget.build());
+//!         let payments = &settings.payments;
+//!         self.payments.set_settings(payments.ttl(), payments.lease(), payments.on_full());
+//!         self.audit.set_settings(settings.audit.settings()); // size, capacity and retries stay
+//!         if !settings.logger.show_instead_of(&former.logger, &self.logger) {
+//!             self.logger.service("settings").warn(format_args!("there is no room for another service"));
+//!         }
+//!     }
+//! }
+//! #
+//! # use steadfast::logger::WriteSink;
+//! # let read = |rate: &str| toml::from_str::<Settings>(&format!(r#"
+//! #     limit.rate = "{rate}"
+//! #     breaker = {{ trip = {{ consecutive = 5 }}, reset = {{ after = "30s" }} }}
+//! #     retry.exponential = "100ms"
+//! #     budget.share = "20%"
+//! #     payments = {{ ttl = "10m", on_full = "refuse" }}
+//! #     audit = {{ size = 64, max_wait = "1s" }}
+//! #     logger.show = {{ payments = "verbose" }}
+//! # "#));
+//! # let (former, settings) = (read("100/s")?, read("1/h")?);
+//! # let service = Service {
+//! #     limiter: former.limit.builder().build(),
+//! #     breaker: former.breaker.build(),
+//! #     retry: RwLock::new(former.retry.policy()),
+//! #     budget: former.budget.build(),
+//! #     payments: former.payments.builder().build(),
+//! #     audit: former.audit.builder().build(|_| async {})?,
+//! #     logger: former.logger.builder().build(WriteSink::new(std::io::sink()))?,
+//! # };
+//! # service.apply(&settings, &former);
+//! # assert!(service.limiter.allow("bob").is_allowed() && !service.limiter.allow("bob").is_allowed());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Settings can be compared: a change of those that are read at the start only is worth a line in the log. The example
+//! `reload` reads its settings on SIGHUP, under load. An error of TOML has several lines, and a [`Logger`](crate::Logger)
+//! writes each line break as `\n`: for one short line take `error.message()`.
 
 mod batch;
 mod breaker;

@@ -223,7 +223,9 @@ fn impossible_limits_are_refused_by_name() {
         (json!({ "rate": "0/s" }), "rate: expected a rate above zero, such as \"100/s\""),
         (json!({ "rate": "1/0s" }), "rate: expected a rate above zero"),
         (json!({ "rate": "100" }), "rate: expected a rate above zero, such as \"100/s\", \"5 / 10m\""),
-        (json!({ "rate": 100 }), "`rate` to be a rate above zero"),
+        (json!({ "rate": 100 }), "rate: expected a rate above zero"),
+        (json!({ "rate": -5 }), "at most one a nanosecond, found -5"),
+        (json!({ "rate": 0.5 }), "at most one a nanosecond, found 0.5"),
         (json!({ "rate": "5 / 10" }), "rate: expected a rate above zero"),
         (json!({ "rate": "5 per s" }), "rate: expected a rate above zero"),
         (json!({ "rate": "4294967296/s" }), "rate: expected a rate above zero"),
@@ -294,7 +296,7 @@ fn impossible_breakers_are_refused_by_name() {
             with(json!({ "window": "10s" })),
             "trip.failures: expected the share that opens it, such as \"50%\", which is missing",
         ),
-        (with(json!({ "window": 100, "failures": "50%" })), "trip.window: expected a number of calls from \"1 calls\""),
+        (with(json!({ "window": 100, "failures": "50%" })), "trip.window: expected a number of calls from \"1 call\""),
         (with(json!({ "window": "100", "failures": "50%" })), "trip.window: expected a number of calls"),
         (with(json!({ "window": "0 calls", "failures": "50%" })), "trip.window: expected a number of calls"),
         (with(json!({ "window": "65536 calls", "failures": "50%" })), "to \"65535 calls\""),
@@ -356,6 +358,10 @@ fn impossible_breakers_are_refused_by_name() {
             "reset.probes: expected a whole number from 1 to 255, found 256",
         ),
         (reset(json!({ "after": "30s", "lease": "0s" })), "reset.lease: expected a duration"),
+        (
+            json!({ "trip": { "consecutive": 1 }, "reset": { "after": "1s", "lease": "1s" }, "call_timeout": "2s" }),
+            "reset.lease: is shorter than `call_timeout`",
+        ),
         (reset(json!({ "after": "30s", "jitter": 20 })), "reset.jitter: expected a share"),
         (
             reset(json!({ "after": "30s", "prbes": 2 })),
@@ -431,11 +437,47 @@ fn other_impossible_settings_are_refused_by_name() {
     ]);
     refused::<LoggerSettings>(&[
         (json!({ "quiet": "1s" }), "max_age: expected beside the other of `quiet` and `max_age`, which is missing"),
-        (json!({ "show": { "payments": "loud" } }), "payments in show: expected \"normal\" or \"only-errors\""),
+        (json!({ "show": { "payments": "loud" } }), "show.payments: expected \"normal\" or \"only-errors\""),
+        (json!({ "show": { "payments": 3 } }), "show.payments: expected \"normal\" or \"only-errors\""),
         (json!({ "show": "loud" }), "`show` to be a table of services"),
+        (json!({ "quiet": "2s", "max_age": "1s" }), "max_age: is shorter than `quiet`"),
     ]);
     let many: BTreeMap<String, &str> = (0..65).map(|service| (service.to_string(), "normal")).collect();
     refused::<LoggerSettings>(&[(json!({ "show": many }), "show: expected at most 64 services, found 65")]);
+}
+
+/// As after a file that no longer names them: what is shown is what the file says, not what some file once said.
+#[test]
+fn services_that_the_file_no_longer_names_are_shown_again() {
+    let settings = |toml: &str| toml::from_str::<LoggerSettings>(toml).unwrap();
+    let former = settings("show = { payments = \"silent\", news = \"silent\", later = \"silent\" }");
+    let logger = former.builder().without_worker().build(NoSink).unwrap();
+    let shown = |service| {
+        let before = logger.stats().filtered;
+        logger.service(service).info(format_args!("a line"));
+        logger.stats().filtered == before
+    };
+    assert!(!shown("payments") && !shown("news"));
+
+    let anew = settings("show = { news = \"only-errors\" }");
+    assert!(anew.show_instead_of(&former, &logger));
+    assert!(shown("payments") && !shown("news"));
+    assert!(shown("later"), "nobody had asked for it yet");
+}
+
+/// Those of the former settings that nobody has asked for leave their room to others.
+#[test]
+fn former_services_leave_their_room() {
+    let all = |name: &str| {
+        let show: BTreeMap<String, &str> = (0..64).map(|number| (format!("{name} {number}"), "silent")).collect();
+        serde_json::from_value::<LoggerSettings>(json!({ "show": show })).unwrap()
+    };
+    let (former, anew) = (all("former"), all("anew"));
+    let logger = former.builder().without_worker().build(NoSink).unwrap();
+    assert!(!anew.show_in(&logger), "there is no room");
+    assert!(former.show_in(&logger) && anew.show_instead_of(&former, &logger));
+    logger.service("anew 63").info(format_args!("a line"));
+    assert_eq!(logger.stats().filtered, 1);
 }
 
 #[test]
@@ -447,6 +489,8 @@ fn toml_names_the_line() {
     let text = FILE.replace("probes = 3 ", "porbes = 3 ");
     let error = toml::from_str::<Settings>(&text).unwrap_err().to_string();
     assert!(error.contains(&format!("line {line}")) && error.contains("reset.porbes: no such setting"), "{error}");
+    let error = toml::from_str::<LoggerSettings>("show = { payments = \"loud\" }\n").unwrap_err();
+    assert!(error.message().starts_with("show.payments: expected") && error.message().ends_with("\"loud\""), "{error}");
     let error = serde_json::from_str::<LimitSettings>("{ \"rate\": \"1/s\",\n\"burst\": 0 }").unwrap_err().to_string();
     assert_eq!(error, "burst: expected a whole number from 1 to 4294967295, found 0 at line 2 column 10");
     let error = serde_json::from_str::<LimitSettings>("{ \"burst\": 1, \"burst\": 2 }").unwrap_err().to_string();

@@ -211,6 +211,18 @@ impl Read for Rate {
                 Reader(self.0, PhantomData).visit_str(text)
             }
 
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Rate, E> {
+                Reader(self.0, PhantomData).visit_u64(number)
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Rate, E> {
+                Reader(self.0, PhantomData).visit_i64(number)
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Rate, E> {
+                Reader(self.0, PhantomData).visit_f64(number)
+            }
+
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Rate, A::Error> {
                 let form = RateForm::read(serde::de::value::MapAccessDeserializer::new(map), self.0)?;
                 let rate = form.limit.zip(form.per).and_then(|(limit, per)| Rate::new(limit.to_u32(), per.get()));
@@ -237,7 +249,7 @@ pub(super) enum Window {
 
 impl Value for Window {
     fn allowed(f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number of calls from \"1 calls\" to \"65535 calls\", such as \"100 calls\", or a duration, such as \"10s\"")
+        f.write_str("a number of calls from \"1 call\" to \"65535 calls\", such as \"100 calls\", or a duration, such as \"10s\"")
     }
 
     fn from_text(text: &str) -> Option<Self> {

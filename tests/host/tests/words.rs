@@ -45,7 +45,7 @@ fn every_error_says_what_happened() {
     }
     let reasons = [Reason::AttemptsExhausted, Reason::BudgetExhausted, Reason::DeadlineExceeded, Reason::NotRetryable]
         .map(|reason| reason.to_string());
-    let expected = ["no attempt is left", "the retry budget is used up", "no time is left", "the failure is permanent"];
+    let expected = ["no attempt is left", "the retry budget is used up", "no time is left", "the error is not retried"];
     assert_eq!(reasons, expected);
 }
 

@@ -475,9 +475,11 @@ fn found_b7_and_b8_what_has_no_room_says_so() {
     let (logger, _) = without_worker();
     let kept = (0..30_000).filter(|number| logger.set_show(&format!("made up {number}"), Show::Silent)).count();
     assert_eq!(kept, 64);
-    assert!(logger.set_show("made up 7", Show::Normal) && !logger.set_show("stash", Show::Verbose));
+    assert!(logger.set_show("made up 7", Show::Silent) && !logger.set_show("stash", Show::Verbose));
     let log = logger.service("stash");
     assert!(log.has_settings() && log.show(Show::Verbose), "they keep nobody out");
+    assert!(!logger.set_show("another", Show::Silent), "there is no room");
+    assert!(logger.set_show("made up 7", Show::Normal) && logger.set_show("another", Show::Silent), "now there is");
 
     let many: Vec<String> = (0..65).map(|number| number.to_string()).collect();
     let error = Logger::builder().disabled(many).without_worker().build(Lines::default()).unwrap_err();

@@ -1,12 +1,14 @@
+use rand_core::Rng;
 use steadfast_core::{
     RetryBudget, RetryPolicy,
-    retry::{Failure, Jitter},
+    retry::{Failure, Jitter, SeededRng},
 };
 
 use crate::{Dice, any, now, see, span};
 
 #[inline(never)]
 pub fn probe() {
+    see(SeededRng::new(any()).next_u64());
     let mut budget = RetryBudget::percent(any()).floor_per_second(any()).burst(any());
     for jitter in [Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated] {
         for policy in [RetryPolicy::exponential(span()), RetryPolicy::linear(span()), RetryPolicy::constant(span())] {
