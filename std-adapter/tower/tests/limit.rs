@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use sfv::{BareItem, ListEntry, Parser};
 use steadfast::{
-    Gcra, Instant, RateLimiter, SlidingLog, block_on,
+    BoxedInner, Gcra, Instant, RateLimiter, SlidingLog, block_on,
     rate_limiter::Quota,
     steadfast_core::{Clock, test_util::ManualClock},
 };
@@ -396,6 +396,8 @@ fn an_error_of_the_service_is_passed_on_and_counts() {
     assert!(matches!(error, Rejected::Inner(_)) && error.to_string() == "down");
     let error = block_on(service.oneshot(7)).unwrap_err();
     assert_eq!(error.to_string(), "the rate limit of default is reached");
+    let passed_on: tower::BoxError = Rejected::Inner(tower::BoxError::from("down")).boxed().into();
+    assert_eq!(passed_on.to_string(), "down");
     let Rejected::Denied(denied) = error else { panic!("it was one too many") };
     assert_eq!(denied.retry_after, Some(Duration::from_millis(500)));
 }

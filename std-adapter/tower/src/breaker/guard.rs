@@ -30,9 +30,15 @@ use super::Select;
 /// assert!(service.oneshot(7).await.unwrap_err().is_open());
 /// # });
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GuardLayer<B> {
     breaker: B,
+}
+
+impl<B> fmt::Debug for GuardLayer<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardLayer").finish_non_exhaustive()
+    }
 }
 
 impl<B> GuardLayer<B> {
@@ -50,10 +56,16 @@ impl<S, B: Clone> Layer<S> for GuardLayer<B> {
 }
 
 /// The service of a [`GuardLayer`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Guard<S, B> {
     inner: S,
     breaker: B,
+}
+
+impl<S, B> fmt::Debug for Guard<S, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").finish_non_exhaustive()
+    }
 }
 
 impl<S: Service<R>, B: Select<R>, R> Service<R> for Guard<S, B> {

@@ -11,7 +11,7 @@ mod outcome;
 mod select;
 mod service;
 
-use core::hash::Hash;
+use core::{fmt, hash::Hash};
 
 use http::{HeaderMap, StatusCode};
 use steadfast::{
@@ -55,11 +55,17 @@ pub use service::{Breaker, BreakerFuture};
 ///
 /// **Order**: retries around it, time limits inside. A time limit around the breaker hides a service that hangs from it.
 #[doc(alias("CircuitBreakerLayer", "fail fast", "outlier detection"))]
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a layer guards nothing until a service is in it"]
 pub struct BreakerLayer<B, C = fn(StatusCode, &HeaderMap) -> Outcome> {
     breaker: B,
     judge: C,
+}
+
+impl<B, C> fmt::Debug for BreakerLayer<B, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BreakerLayer").finish_non_exhaustive()
+    }
 }
 
 impl<P: TripPolicy, T: Timer> BreakerLayer<One<P, T>> {

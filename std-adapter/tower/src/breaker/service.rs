@@ -17,11 +17,17 @@ use super::{GuardFuture, Judge, JudgeResponse, Select, guard::admit};
 use crate::answer::{Answer, OrAnswer, is_grpc};
 
 /// The service of a [`BreakerLayer`](super::BreakerLayer).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Breaker<S, B, C = fn(StatusCode, &HeaderMap) -> Outcome> {
     inner: S,
     breaker: B,
     judge: C,
+}
+
+impl<S, B, C> fmt::Debug for Breaker<S, B, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaker").finish_non_exhaustive()
+    }
 }
 
 impl<S, B, C> Breaker<S, B, C> {

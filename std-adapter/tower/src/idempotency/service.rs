@@ -48,9 +48,9 @@ impl<I: Clone, S, X, T, P> Clone for Idempotent<I, S, X, T, P> {
     }
 }
 
-impl<I: fmt::Debug, S, X, T, P> fmt::Debug for Idempotent<I, S, X, T, P> {
+impl<I, S, X, T, P> fmt::Debug for Idempotent<I, S, X, T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Idempotent").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("Idempotent").finish_non_exhaustive()
     }
 }
 

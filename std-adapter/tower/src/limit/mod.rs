@@ -12,7 +12,7 @@ mod fields;
 mod reject;
 mod service;
 
-use core::hash::Hash;
+use core::{fmt, hash::Hash};
 
 use http::response;
 use steadfast::{
@@ -76,7 +76,7 @@ pub use service::{Limit, LimitFuture};
 ///
 /// An allowed request allocates nothing but the values of its headers, and nothing at all with [`Headers::None`].
 #[doc(alias("GovernorLayer", "RateLimitLayer", "throttle", "load shedding"))]
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a layer limits nothing until a service is in it"]
 pub struct LimitLayer<Q, X = NeverRefund> {
     limits: Limits<Q, X>,
@@ -86,7 +86,7 @@ pub struct LimitLayer<Q, X = NeverRefund> {
 pub type With<Q, F, K, A, T, P> = (Q, QuotaOf<F, K, A, T, P>);
 
 /// What a layer and its services share.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Limits<Q, X> {
     quotas: Q,
     headers: Headers,
@@ -213,6 +213,18 @@ impl<Q> LimitLayer<Q> {
     /// The same for a service of any request and response: what is denied is an error, [`Rejected`].
     pub fn rejecting(self) -> RejectLayer<Q> {
         RejectLayer::new(self.limits)
+    }
+}
+
+impl<Q, X> fmt::Debug for LimitLayer<Q, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.limits.describe(f.debug_struct("LimitLayer"))
+    }
+}
+
+impl<Q, X> Limits<Q, X> {
+    fn describe(&self, mut of: fmt::DebugStruct<'_, '_>) -> fmt::Result {
+        of.field("headers", &self.headers).field("when_no_key", &self.when_no_key).finish_non_exhaustive()
     }
 }
 

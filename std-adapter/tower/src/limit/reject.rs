@@ -10,6 +10,7 @@ use core::{
 use std::sync::Arc;
 
 use pin_project_lite::pin_project;
+use steadfast::{BoxedError, BoxedInner};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -32,7 +33,7 @@ use super::{Denied, Limits, NeverRefund, decide::Quotas};
 /// assert!(denied.retry_after.unwrap().as_secs() > 50);
 /// # });
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RejectLayer<Q> {
     limits: Limits<Q, NeverRefund>,
 }
@@ -52,10 +53,21 @@ impl<S, Q: Clone> Layer<S> for RejectLayer<Q> {
 }
 
 /// The service of a [`RejectLayer`].
-#[derive(Debug)]
 pub struct OrReject<S, Q> {
     inner: S,
     limits: Arc<Limits<Q, NeverRefund>>,
+}
+
+impl<Q> fmt::Debug for RejectLayer<Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.limits.describe(f.debug_struct("RejectLayer"))
+    }
+}
+
+impl<S, Q> fmt::Debug for OrReject<S, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.limits.describe(f.debug_struct("OrReject"))
+    }
 }
 
 impl<S: Clone, Q> Clone for OrReject<S, Q> {
@@ -130,6 +142,15 @@ impl<E> Rejected<E> {
             Self::Denied(denied) => Rejected::Denied(denied),
             Self::Inner(error) => Rejected::Inner(map(error)),
         }
+    }
+}
+
+/// For services whose error is a `tower::BoxError`.
+impl<E: Into<Box<dyn Error + Send + Sync>>> BoxedInner for Rejected<E> {
+    type Boxed = Rejected<BoxedError>;
+
+    fn boxed(self) -> Self::Boxed {
+        self.map_inner(|error| error.into().into())
     }
 }
 

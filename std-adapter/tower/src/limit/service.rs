@@ -19,7 +19,6 @@ use super::{
 use crate::answer::{OrAnswer, is_grpc};
 
 /// The service of a [`LimitLayer`](super::LimitLayer).
-#[derive(Debug)]
 pub struct Limit<S, Q, X = NeverRefund> {
     inner: S,
     limits: Arc<Limits<Q, X>>,
@@ -34,6 +33,12 @@ impl<S, Q, X> Limit<S, Q, X> {
 impl<S: Clone, Q, X> Clone for Limit<S, Q, X> {
     fn clone(&self) -> Self {
         Self { inner: self.inner.clone(), limits: Arc::clone(&self.limits) }
+    }
+}
+
+impl<S, Q, X> fmt::Debug for Limit<S, Q, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.limits.describe(f.debug_struct("Limit"))
     }
 }
 

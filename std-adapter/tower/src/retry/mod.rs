@@ -6,7 +6,10 @@ mod attempt;
 mod judge;
 mod service;
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+};
 use std::sync::Arc;
 
 use http::{HeaderName, request};
@@ -55,14 +58,20 @@ pub use service::{Retried, RetriedFuture};
 /// The head of a request that may be repeated is cloned for each attempt. The last response is held until the next one is
 /// there.
 #[doc(alias("RetryTransientMiddleware", "ReplayBody", "Retry-After"))]
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a layer repeats nothing until a service is in it"]
 pub struct RetryLayer<X = fn(&request::Parts) -> bool> {
     rules: Rules<X>,
 }
 
+impl<X> fmt::Debug for RetryLayer<X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryLayer").finish_non_exhaustive()
+    }
+}
+
 /// What a layer and its services go by.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Rules<X> {
     policy: RetryPolicy,
     budget: RetryBudget,

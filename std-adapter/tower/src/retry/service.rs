@@ -26,10 +26,16 @@ use crate::{
 };
 
 /// The service of a [`RetryLayer`](super::RetryLayer).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Retried<S, X = fn(&request::Parts) -> bool> {
     inner: S,
     rules: Rules<X>,
+}
+
+impl<S, X> fmt::Debug for Retried<S, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retried").finish_non_exhaustive()
+    }
 }
 
 impl<S, X> Retried<S, X> {
