@@ -281,7 +281,7 @@ pub const PROTECTIONS: &[Protection] = &[
         "Some sequence of calls, with arguments as odd as can be, ends in a panic",
         "tests/firmware/no_panic/src/votes.rs",
         ["            see(votes.reset_to(ballot, now(), now()));\n", ""],
-        &["every_public_function_is_in_the_proof"],
+        &["found_e6_every_public_function_is_in_the_proof"],
     ),
     protection(
         "A callback panics",
