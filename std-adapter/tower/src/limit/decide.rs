@@ -19,16 +19,21 @@ use crate::{
 };
 
 /// The quotas of a layer for requests of type `R`: a list in pairs, `(((), first), second)`.
-pub trait Quotas<R>: Buckets<Self::Asked> {
+pub trait Quotas<R>: Asking<R, Self::Asked> + Buckets<Self::Asked> {
     /// What they say of a request.
     type Asked;
-
-    #[doc(hidden)]
-    fn ask(&self, request: &R, when_no_key: super::WhenNoKey) -> Self::Asked;
 }
 
 pub(super) mod sealed {
     use super::Bucket;
+    use crate::limit::WhenNoKey;
+
+    /// So that nobody else implements it.
+    #[expect(unnameable_types, reason = "it is nobody's business")]
+    pub trait Asking<R, A> {
+        /// Finds whom a request counts for.
+        fn ask(&self, request: &R, when_no_key: WhenNoKey) -> A;
+    }
 
     /// So that nobody else implements it.
     #[expect(unnameable_types, private_interfaces, reason = "it is nobody's business")]
@@ -37,11 +42,13 @@ pub(super) mod sealed {
         fn each(&self, asked: &mut A, visit: &mut dyn FnMut(&mut dyn Bucket));
     }
 }
-use sealed::Buckets;
+use sealed::{Asking, Buckets};
 
 impl<R> Quotas<R> for () {
     type Asked = ();
+}
 
+impl<R> Asking<R, ()> for () {
     fn ask(&self, _: &R, _: super::WhenNoKey) {}
 }
 
@@ -60,8 +67,18 @@ where
     P: Names<K, K>,
 {
     type Asked = (Q::Asked, Asked<K>);
+}
 
-    fn ask(&self, request: &R, when_no_key: super::WhenNoKey) -> Self::Asked {
+impl<R, Q, F, K, A, T, P> Asking<R, (Q::Asked, Asked<K>)> for (Q, QuotaOf<F, K, A, T, P>)
+where
+    Q: Quotas<R>,
+    F: KeyOf<R, Key = K>,
+    K: Hash,
+    A: Quota + Copy,
+    T: Clock,
+    P: Names<K, K>,
+{
+    fn ask(&self, request: &R, when_no_key: super::WhenNoKey) -> (Q::Asked, Asked<K>) {
         (self.0.ask(request, when_no_key), self.1.ask(request, when_no_key))
     }
 }
