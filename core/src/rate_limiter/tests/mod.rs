@@ -5,6 +5,7 @@ mod custom;
 mod exact;
 mod flood;
 mod full;
+mod quotas;
 mod refund;
 mod room;
 mod run_time;

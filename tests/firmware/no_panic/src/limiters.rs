@@ -12,6 +12,9 @@ pub fn probe() {
     rate_limiter(Gcra::every(span()));
     rate_limiter(Gcra::per(any(), span()).burst(any()));
     rate_limiter(SlidingLog::<5>::new(span()));
+    rate_limiter((Gcra::per(any(), span()), SlidingLog::<5>::new(span())));
+    let of = |burst| Gcra::every(span()).burst(burst);
+    rate_limiter((of(any()), of(any()), of(any())));
     let size = NonZeroU16::new(any()).unwrap_or(NonZeroU16::MIN);
     let log = SlidingLogIn::<Eight>::new(size, span());
     see(log.window());
@@ -63,7 +66,7 @@ fn quota<A: Quota>(quota: &A, mut held: Held<'_, A>) {
     see(quota.refund_last(now(), held.again(), cost(), now()));
     see(quota.remaining(now(), held.again(), now()));
     see(quota.carry_over(quota, now(), held.again(), now()));
-    quota.mend(held.again(), now());
+    see(quota.mend(now(), held.again(), now()));
     see((quota.latest(now()), quota.limit()));
     held.clear();
 }
