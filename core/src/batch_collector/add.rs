@@ -89,7 +89,6 @@ impl<C: AddTo> Future for BatchAdd<C> {
     type Output = Result<(), AddError<Item<C>>>;
 
     #[inline]
-    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (item, weight) = (this.item, *this.weight);
