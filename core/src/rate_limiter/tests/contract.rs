@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{custom::Window, *};
+use super::*;
 
 /// What the requests of each key that were allowed add up to, and nothing else.
 struct Ledger<A: Quota> {
@@ -130,7 +130,7 @@ proptest! {
         never_above(&[log(3_000), log(500), log(9_000)], slots, cells, &calls)?;
         let two = |millis, slow| (every(millis).burst(3), every(slow).burst(5));
         never_above(&[two(1_000, 9_000), two(250, 4_000), two(9_000, 500)], slots, cells, &calls)?;
-        let three = |millis, slow| (log(millis), every(slow).burst(4), Window(7));
+        let three = |millis, slow| (log(millis), every(slow).burst(4), log(2 * slow));
         never_above(&[three(3_000, 4_000), three(500, 9_000)], slots, cells, &calls)?;
     }
 
