@@ -6,7 +6,7 @@ use super::{CostExceedsBurst, Decision, Held, Quota};
 use crate::foundation::time::Instant;
 
 /// The decision of two quotas: the later one.
-fn both(one: Decision, other: Decision) -> Decision {
+const fn both(one: Decision, other: Decision) -> Decision {
     match (one, other) {
         (Decision::Allow, decision) | (decision, Decision::Allow) => decision,
         (Decision::Deny { retry_at: one }, Decision::Deny { retry_at: other }) => {
