@@ -8,6 +8,8 @@
 //! caching one. **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait;
 //! [`FlightLost`] for a value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
 //!
+//! [`Top`] tells the keys that were denied most, in fixed memory.
+//!
 //! Waiting for a turn is [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Where the limited
 //! call fails and should not be made at all for a while, see [`circuit_breaker`](crate::circuit_breaker).
 
@@ -27,6 +29,7 @@ mod settings;
 mod shared;
 mod sliding_log;
 mod stats;
+mod top;
 mod until_allowed;
 mod verdict;
 mod wait_state;
@@ -43,6 +46,7 @@ pub use names::{Keys, Names, Naming, Prints};
 pub use quota::{CostExceedsBurst, Decision, Held, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogIn, SlidingLogState, SlidingLogStateIn};
 pub use stats::RateLimiterStats;
+pub use top::{Counted, Top};
 pub use until_allowed::UntilAllowed;
 pub use verdict::Verdict;
 pub use wait_state::{WaitOutput, WaitRequest, WaitState};

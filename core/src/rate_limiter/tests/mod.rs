@@ -10,6 +10,7 @@ mod refund;
 mod room;
 mod run_time;
 mod step;
+mod top;
 
 use core::time::Duration;
 use proptest::prelude::*;

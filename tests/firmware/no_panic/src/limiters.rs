@@ -3,7 +3,7 @@ use core::num::{NonZeroU16, NonZeroU32};
 use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
     foundation::storage::{Allocate, Storage},
-    rate_limiter::{AllowOrCached, FlightEnd, Held, Keys, OnFull, Quota, SlidingLogIn},
+    rate_limiter::{AllowOrCached, FlightEnd, Held, Keys, OnFull, Quota, SlidingLogIn, Top},
 };
 
 use crate::{any, now, see, see_all, seed, span};
@@ -21,6 +21,7 @@ pub fn probe() {
     rate_limiter(log);
     rate_limiter_with_keys();
     cached_rate_limiter();
+    top();
     see((Gcra::per_second(any()), Gcra::per_minute(any()), Gcra::per_hour(any()).interval()));
     see((SlidingLog::<5>::per_second(), SlidingLog::<5>::per_minute(), SlidingLog::<5>::per_hour().window()));
 }
@@ -116,6 +117,16 @@ fn rate_limiter_with_keys() {
         see(limiter.cleanup(now()));
         see(limiter.cleanup_with(now(), see));
         see_all(limiter.usage(now()));
+    }
+}
+
+#[inline(never)]
+fn top() {
+    let mut top: Top<u64, 8> = Top::new();
+    see(Top::<u64, 8>::default().total());
+    for _ in 0..any::<u32>() {
+        see((top.add(any()), top.total()));
+        see_all(top.iter().copied());
     }
 }
 
