@@ -20,6 +20,12 @@ impl BoxedError {
     }
 }
 
+impl From<Box<dyn Error + Send + Sync>> for BoxedError {
+    fn from(error: Box<dyn Error + Send + Sync>) -> Self {
+        Self(error)
+    }
+}
+
 impl fmt::Debug for BoxedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

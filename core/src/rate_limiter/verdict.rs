@@ -1,10 +1,13 @@
 //! A decision with all that a client is told.
 
+use core::{num::NonZeroU32, time::Duration};
+
 use super::{CostExceedsBurst, Decision, Quota, decide::State};
 use crate::foundation::time::Instant;
 
-/// A [`Decision`] with the limit, what remains and when it is whole again, all of one instant: what the headers
-/// `RateLimit-Limit`, `RateLimit-Remaining`, `RateLimit-Reset` and `Retry-After` tell a client.
+/// A [`Decision`] with the limit and its window, what remains, when there is more and when it is whole again, all of one
+/// instant: what the headers `RateLimit-Policy`, `RateLimit` (or `RateLimit-Limit`, `RateLimit-Remaining`,
+/// `RateLimit-Reset`) and `Retry-After` tell a client.
 ///
 /// ```
 /// use core::{num::NonZeroU32, time::Duration};
@@ -19,6 +22,7 @@ use crate::foundation::time::Instant;
 /// assert_eq!((verdict.limit, verdict.remaining), (2, 0));
 /// assert_eq!(verdict.reset_at, Instant::from_secs(160));
 /// assert_eq!(verdict.retry_at(), Some(Instant::from_secs(160)));
+/// assert_eq!((verdict.window, verdict.more_at), (Duration::from_secs(60), Instant::from_secs(130)));
 /// assert_eq!(verdict.decision.retry_after(now), Some(Duration::from_secs(60)));
 /// # Ok::<(), CostExceedsBurst>(())
 /// ```
@@ -37,6 +41,11 @@ pub struct Verdict {
     pub remaining: u32,
     /// When the whole quota is there again if nothing else is counted.
     pub reset_at: Instant,
+    /// When one more than [`remaining`](Self::remaining) could be done at once if nothing else is counted;
+    /// [`reset_at`](Self::reset_at) if there is never more.
+    pub more_at: Instant,
+    /// How long a quota that is used up takes to be whole again: the [`limit`](Self::limit) is for so long.
+    pub window: Duration,
 }
 
 impl Verdict {
@@ -63,13 +72,17 @@ impl Verdict {
         now: Instant,
     ) -> Result<Self, CostExceedsBurst> {
         let decision = decision?;
-        let (remaining, reset_at) = match (state, decision) {
-            (Some((idle_at, held)), _) => {
-                (quota.remaining(idle_at, held, now), idle_at.later(now).earlier(quota.latest(now)))
+        let (remaining, reset_at, more_at) = match (state, decision) {
+            (Some((idle_at, mut held)), _) => {
+                let remaining = quota.remaining(idle_at, held.again(), now);
+                let reset_at = idle_at.later(now).earlier(quota.latest(now));
+                let more = NonZeroU32::MIN.saturating_add(remaining);
+                (remaining, reset_at, quota.ready_at(idle_at, held, 0, more, now).unwrap_or(reset_at))
             }
-            (None, Decision::Deny { retry_at }) => (0, retry_at),
-            (None, Decision::Allow) => (0, now),
+            (None, Decision::Deny { retry_at }) => (0, retry_at, retry_at),
+            (None, Decision::Allow) => (0, now, now),
         };
-        Ok(Self { decision, limit: quota.limit(), remaining, reset_at })
+        let window = quota.latest(now).saturating_duration_since(now);
+        Ok(Self { decision, limit: quota.limit(), remaining, reset_at, more_at, window })
     }
 }

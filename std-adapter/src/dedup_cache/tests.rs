@@ -127,6 +127,35 @@ async fn ids_end_with_the_clock_and_a_cancelled_task_aborts() {
     assert!(heard.is_empty());
 }
 
+/// What the docs tell to do, and what becomes of it where the claim stays in the handler.
+#[cfg(feature = "tokio")]
+#[tokio::test(start_paused = true)]
+async fn found_c4_a_client_that_hangs_up_in_the_middle_pays_once() {
+    for (moved, times) in [(true, 1), (false, 3)] {
+        let orders = DedupCache::<u32>::builder(TTL, OnFull::Refuse).build();
+        let paid = Arc::new(AtomicUsize::new(0));
+        let handle = || {
+            let (claim, paid) = (orders.claim(&7), paid.clone());
+            async move {
+                let Claim::Fresh(claim) = claim else { return };
+                let pay = async move {
+                    paid.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    claim.commit().unwrap();
+                };
+                if moved { tokio::spawn(pay).await.unwrap() } else { pay.await }
+            }
+        };
+        for _ in 0..2 {
+            // It hangs up before the answer.
+            assert!(tokio::time::timeout(Duration::from_millis(500), handle()).await.is_err() || moved);
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        handle().await;
+        assert_eq!(paid.load(Ordering::Relaxed), times);
+    }
+}
+
 #[test]
 fn of_many_threads_one_works_and_all_are_given_its_answer() {
     let answers = DedupCache::<String>::builder(TTL, OnFull::Refuse).keeping::<Option<Arc<usize>>>().build();

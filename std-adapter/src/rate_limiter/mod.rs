@@ -393,6 +393,15 @@ impl<K, A: Quota, T: Clock, P: Naming<K>> RateLimiter<K, A, T, P> {
         self.0.shards.of(hash).reset_and_wake(key, spread(&self.0.lines, hash))
     }
 
+    /// The quota of each key.
+    #[must_use]
+    pub fn quota(&self) -> A
+    where
+        A: Copy, // `Clone` is the user's code, and a lock is held
+    {
+        self.0.shards.of(0).with_lock(|limiter| *limiter.quota())
+    }
+
     /// Gives every key another quota from now on; what was counted stays counted, in requests, and those who wait do so by
     /// the new one.
     ///

@@ -204,6 +204,7 @@ fn what_is_done_with_newcomers_changes_while_it_runs() {
     limiter.set_on_full(OnFull::Deny);
     assert!(!limiter.allow(&3).is_allowed());
     limiter.set_quota(Gcra::per_hour(5));
+    assert_eq!(limiter.quota(), Gcra::per_hour(5));
     assert!(limiter.allow(&3).is_allowed());
     assert_eq!((limiter.stats().refused, limiter.stats().unlimited), (3, 1));
 }

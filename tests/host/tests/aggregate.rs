@@ -37,6 +37,14 @@ fn the_vectors_of_the_trimmed_means() {
     }
 }
 
+#[test]
+fn found_d8_a_stuck_sensor_moves_no_median_and_no_mean_without_extremes() {
+    let mut readings = [2_150, 2_150, 6_000, 2_150, 2_150]; // hundredths of a degree
+    assert_eq!(aggregate::trimmed_mean(&mut readings), Some(2_920), "it is within the ratio, and the docs say so");
+    assert_eq!(aggregate::mean_without_extremes(1)(&mut readings), Some(2_150));
+    assert_eq!(aggregate::median(&mut readings), Some(2_150));
+}
+
 proptest! {
     #![proptest_config(config())]
 

@@ -109,6 +109,34 @@ fn a_check_of_many_and_its_verdict_agree_with_what_is_then_decided() {
     assert_eq!(limiter.allow_verdict(&'z', four, at(2)), Err(never));
 }
 
+/// There is one more at `more_at`, and not a nanosecond sooner.
+#[test]
+fn a_verdict_tells_when_there_is_more_and_how_long_the_limit_is_for() {
+    fn check<A: Quota + Clone>(quota: A, window: Duration) {
+        let mut limiter: RateLimiter<char, A, 2> = RateLimiter::new(quota);
+        for (seconds, remaining) in [(100, 2), (107, 1), (119, 0), (120, 0)] {
+            let now = at(seconds);
+            let verdict = limiter.allow_verdict(&'a', ONE, now).unwrap();
+            assert_eq!((verdict.remaining, verdict.window), (remaining, window));
+            let before = verdict.more_at.saturating_sub(Duration::from_nanos(1));
+            assert!(before >= now && verdict.more_at <= verdict.reset_at);
+            assert_eq!(limiter.remaining(&'a', before), remaining);
+            assert_eq!(limiter.remaining(&'a', verdict.more_at), remaining + 1);
+        }
+        let whole = limiter.check_verdict(&'z', ONE, at(120)).unwrap();
+        assert_eq!((whole.remaining, whole.more_at), (3, at(120)), "never more than that");
+    }
+    check(Gcra::every(Duration::from_secs(20)).burst(3), Duration::from_secs(60));
+    check(SlidingLog::<3>::per_minute(), Duration::from_secs(60));
+
+    let mut unlimited: RateLimiter<char, Gcra, 2> = RateLimiter::new(Gcra::every(Duration::ZERO));
+    let verdict = unlimited.allow_verdict(&'a', ONE, at(1)).unwrap();
+    assert_eq!((verdict.more_at, verdict.window), (at(1), Duration::ZERO));
+    let mut closed: RateLimiter<char, Gcra, 2> = RateLimiter::new(Gcra::per_second(0));
+    let verdict = closed.allow_verdict(&'a', ONE, at(1)).unwrap();
+    assert_eq!((verdict.limit, verdict.retry_at(), verdict.remaining), (0, Some(Instant::MAX), 0));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -72,8 +72,30 @@ impl<K: Eq + Hash, P: TripPolicy, T: Timer> Breakers<K, P, T> {
         F: Future<Output = Result<V, E>>,
         C: Classify<V, E>,
     {
+        GuardedCall::new(self.admission(key), call, classify)
+    }
+
+    /// Lets one call to `key` begin, as an [`Admit`]: for a future of one's own that asks before it makes the call, and cuts
+    /// it off, such as a layer of `tower`.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast::{Breakers, Reset, Trip, circuit_breaker::{Admit, Outcome}};
+    ///
+    /// let reset = Reset::after(Duration::from_secs(30)).call_timeout(Duration::from_secs(2));
+    /// let breakers = Breakers::<String>::builder(Trip::consecutive(1), reset).build();
+    /// let (permit, cut_off) = breakers.admission("10.0.0.7".to_owned()).admit()?;
+    /// assert!(cut_off.is_some(), "it ends after two seconds");
+    /// permit.record(Outcome::Failure);
+    /// assert!(breakers.admission("10.0.0.7".to_owned()).admit().is_err());
+    /// # Ok::<(), steadfast::circuit_breaker::Open>(())
+    /// ```
+    pub fn admission(&self, key: K) -> BreakersReporter<K, P, T>
+    where
+        K: Clone,
+    {
         let (breakers, hash) = (Arc::clone(&self.0), self.0.shards.hasher.hash_one(&key));
-        GuardedCall::new(BreakersReporter { breakers, hash, key: Some(key), own: K::clone }, call, classify)
+        BreakersReporter { breakers, hash, key: Some(key), own: K::clone }
     }
 }
 

@@ -42,7 +42,7 @@ fn every_attack_has_tests_and_they_exist() {
 }
 
 #[test]
-fn every_attack_has_a_protection_that_can_be_taken_away_or_a_reason() {
+fn found_e6_every_attack_has_a_protection_that_can_be_taken_away_or_a_reason() {
     for row in rows() {
         let is_proved = PROTECTIONS.iter().any(|protection| protection.attack == row.attack);
         let is_excused = UNPROVED.iter().any(|(attack, _)| *attack == row.attack);

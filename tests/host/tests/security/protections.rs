@@ -281,7 +281,7 @@ pub const PROTECTIONS: &[Protection] = &[
         "Some sequence of calls, with arguments as odd as can be, ends in a panic",
         "tests/firmware/no_panic/src/votes.rs",
         ["            see(votes.reset_to(ballot, now(), now()));\n", ""],
-        &["every_public_function_is_in_the_proof"],
+        &["found_e6_every_public_function_is_in_the_proof"],
     ),
     protection(
         "A callback panics",
@@ -456,5 +456,39 @@ pub const PROTECTIONS: &[Protection] = &[
         "core/src/foundation/wait_list.rs",
         ["let after = asks_at.after(GRACE.times(ahead));", "let after = asks_at.after(GRACE.times(ahead | 1 << 40));"],
         &["found_a1_a_waiter_that_nobody_polls_delays_others_by_a_bound_only"],
+    ),
+    protection(
+        "A client writes addresses into `X-Forwarded-For`, to be another or a new one each time",
+        "std-adapter/tower/src/keys/peer_ip.rs",
+        ["line.as_bytes().rsplit(|byte| *byte == b',')", "line.as_bytes().split(|byte| *byte == b',')"],
+        &["no_header_of_a_client_changes_its_key", "behind_proxies_the_hop_counts_from_the_right_over_all_lines"],
+    ),
+    protection(
+        "It takes another IPv6 address for each request",
+        "std-adapter/tower/src/keys/peer_ip.rs",
+        ["first_of(address, self.v6_prefix)", "first_of(address, self.v6_prefix | 128)"],
+        &["addresses_of_one_prefix_are_one_client"],
+    ),
+    protection(
+        "Requests that one quota denies use up the others that are asked with it",
+        "std-adapter/tower/src/limit/decide.rs",
+        ["        self.refund(&mut asked);\n        let denied", "        let denied"],
+        &["who_loses_a_race_between_asking_and_taking_gets_everything_back"],
+    ),
+    protection(
+        "A request with an `Idempotency-Key` is sent many times at once, or the client hangs up and sends it again while \
+         the first is worked on",
+        "std-adapter/tower/src/idempotency/service.rs",
+        ["            claim.keep();", "            drop(claim);"],
+        &["while_the_first_is_worked_on_others_are_told_when_to_come_again"],
+    ),
+    protection(
+        "Somebody else's key, or the same one with another payload, is sent to see the answer",
+        "std-adapter/tower/src/idempotency/service.rs",
+        [
+            "Some(stored) if stored.fingerprint != fingerprint =>",
+            "Some(stored) if stored.fingerprint == !fingerprint =>",
+        ],
+        &["another_request_with_the_same_key_is_refused"],
     ),
 ];

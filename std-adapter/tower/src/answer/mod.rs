@@ -1,0 +1,113 @@
+//! What a layer answers in place of the service: over HTTP a problem, over gRPC a status without a message.
+
+mod body;
+mod grpc;
+
+use core::time::Duration;
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+pub use body::OrAnswer;
+#[cfg(test)]
+pub(crate) use grpc::base64;
+pub(crate) use grpc::{Code, is_grpc};
+
+/// Why a layer does not ask the service.
+pub(crate) struct Answer<'a> {
+    pub(crate) status: StatusCode,
+    pub(crate) code: Code,
+    /// A URI (RFC 9457).
+    pub(crate) problem: &'static str,
+    pub(crate) title: &'static str,
+    /// What the title leaves out; without it gRPC is told the title.
+    pub(crate) detail: Option<&'static str>,
+    pub(crate) policies: &'a [&'static str],
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Answer<'static> {
+    pub(crate) const fn of_an_open_breaker(retry_after: Option<Duration>) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: Code::Unavailable,
+            problem: "about:blank",
+            title: "Service Unavailable",
+            detail: Some("the circuit breaker is open"),
+            policies: &[],
+            retry_after,
+        }
+    }
+
+    pub(crate) const fn of_a_timeout() -> Self {
+        Self {
+            status: StatusCode::GATEWAY_TIMEOUT,
+            code: Code::DeadlineExceeded,
+            problem: "about:blank",
+            title: "Gateway Timeout",
+            detail: Some("the call took too long and was cut off"),
+            policies: &[],
+            retry_after: None,
+        }
+    }
+}
+
+impl Answer<'_> {
+    pub(crate) fn over_http(&self) -> Response<Vec<u8>> {
+        let (problem, title, status) = (self.problem, self.title, self.status.as_u16());
+        let mut body = format!(r#"{{"type":"{problem}","title":"{title}","status":{status}"#);
+        if let Some(detail) = self.detail {
+            body.push_str(r#","detail":""#);
+            body.push_str(detail);
+            body.push('"');
+        }
+        for (number, policy) in self.policies.iter().enumerate() {
+            body.push_str(if number == 0 { r#","violated-policies":["# } else { "," });
+            quoted(policy, |char| body.push(char));
+        }
+        body.push_str(if self.policies.is_empty() { "}" } else { "]}" });
+        let mut response = Response::new(body.into_bytes());
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(retry_after) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(retry_after)));
+        }
+        response
+    }
+
+    pub(crate) fn over_grpc(&self) -> Response<Vec<u8>> {
+        let mut response = Response::new(Vec::new());
+        let message = self.detail.unwrap_or(self.title);
+        grpc::write(response.headers_mut(), self.code, message, self.retry_after);
+        response
+    }
+
+    pub(crate) fn over(&self, is_grpc: bool) -> Response<Vec<u8>> {
+        if is_grpc { self.over_grpc() } else { self.over_http() }
+    }
+}
+
+/// Whole seconds, rounded up: at least one, for who comes sooner comes in vain.
+pub(crate) const fn seconds(wait: Duration) -> u64 {
+    let whole = if wait.subsec_nanos() > 0 { wait.as_secs().saturating_add(1) } else { wait.as_secs() };
+    if whole == 0 { 1 } else { whole }
+}
+
+/// The longest name of a policy that is told.
+pub(crate) const LONGEST_NAME: usize = 64;
+
+/// The name of a policy in quotes, as a string of structured fields and of JSON alike: of printable ASCII, and not longer
+/// than what is told.
+pub(crate) fn quoted(name: &str, mut push: impl FnMut(char)) {
+    push('"');
+    for char in name.chars().take(LONGEST_NAME) {
+        if matches!(char, '"' | '\\') {
+            push('\\');
+        }
+        push(if matches!(char, ' '..='~') { char } else { '_' });
+    }
+    push('"');
+}
+
+#[cfg(test)]
+mod tests;

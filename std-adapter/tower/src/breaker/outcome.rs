@@ -1,0 +1,52 @@
+//! What a response says about the other side.
+
+use http::{HeaderMap, Response, StatusCode};
+use steadfast::circuit_breaker::{Classify, Outcome};
+
+use crate::hint;
+
+/// What a response says about the other side, by its status.
+///
+/// | response | outcome |
+/// |---|---|
+/// | 5xx; of gRPC `UNKNOWN`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS` | [`Failure`](Outcome::Failure) |
+/// | such a one with `Retry-After` or a `RetryInfo` | [`RetryAfter`](Outcome::RetryAfter): the breaker stays open that long |
+/// | 429; of gRPC `RESOURCE_EXHAUSTED` | [`Ignored`](Outcome::Ignored): it is up, and the caller sends too much |
+/// | every other | [`Success`](Outcome::Success), 4xx too: the caller's own mistake |
+///
+/// The status of a gRPC call is seen if it comes in the headers, as errors without a message do; not in trailers after one.
+#[must_use]
+pub fn by_status(status: StatusCode, headers: &HeaderMap) -> Outcome {
+    let is_failure = match hint::grpc_status(headers) {
+        Some(8) => return Outcome::Ignored,
+        Some(code) => matches!(code, 2 | 4 | 13 | 14 | 15),
+        None if status == StatusCode::TOO_MANY_REQUESTS => return Outcome::Ignored,
+        None => status.is_server_error(),
+    };
+    match is_failure {
+        true => hint::wait(headers).map_or(Outcome::Failure, Outcome::RetryAfter),
+        false => Outcome::Success,
+    }
+}
+
+/// Says what a response says about the other side: a closure, such as [`by_status`].
+pub trait JudgeResponse {
+    /// The outcome of a call that had a response.
+    fn judge(&self, status: StatusCode, headers: &HeaderMap) -> Outcome;
+}
+
+impl<F: Fn(StatusCode, &HeaderMap) -> Outcome> JudgeResponse for F {
+    fn judge(&self, status: StatusCode, headers: &HeaderMap) -> Outcome {
+        self(status, headers)
+    }
+}
+
+/// A [`JudgeResponse`] for one call; an error is a failure.
+#[derive(Clone, Copy, Debug)]
+pub struct Judge<C>(pub(super) C);
+
+impl<C: JudgeResponse, B, E> Classify<Response<B>, E> for Judge<C> {
+    fn classify(self, result: &Result<Response<B>, E>) -> Outcome {
+        result.as_ref().map_or(Outcome::Failure, |response| self.0.judge(response.status(), response.headers()))
+    }
+}

@@ -1,0 +1,167 @@
+//! The service that asks again.
+
+use core::{
+    fmt,
+    future::{Future, IntoFuture},
+    mem,
+    pin::Pin,
+    sync::atomic::Ordering,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response, request};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use steadfast::{
+    RetryBudget, RetryExt,
+    retry::{Failure, Plain, Reason, RetryError, RetryFuture},
+    runtime::{JitterRng, SystemTimer},
+};
+use tower_service::Service;
+
+use super::{Attempts, Failed, Rules, judge::classify};
+use crate::{
+    answer::{Answer, OrAnswer, is_grpc},
+    replay::{Gather, Gathered, ReplayBody},
+};
+
+/// The service of a [`RetryLayer`](super::RetryLayer).
+#[derive(Clone)]
+pub struct Retried<S, X = fn(&request::Parts) -> bool> {
+    inner: S,
+    rules: Rules<X>,
+}
+
+impl<S, X> fmt::Debug for Retried<S, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retried").finish_non_exhaustive()
+    }
+}
+
+impl<S, X> Retried<S, X> {
+    pub(super) const fn new(inner: S, rules: Rules<X>) -> Self {
+        Self { inner, rules }
+    }
+}
+
+impl<S, X, B, D> Service<Request<B>> for Retried<S, X>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<D>> + Clone,
+    X: Fn(&request::Parts) -> bool + Clone,
+    B: Body<Data: AsRef<[u8]> + Clone> + Unpin,
+{
+    type Response = Response<OrAnswer<D>>;
+    type Error = S::Error;
+    type Future = RetriedFuture<S, B, D, X>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (head, body) = request.into_parts();
+        let next = self.inner.clone();
+        let service = mem::replace(&mut self.inner, next); // the one that is ready
+        let (is_grpc, is_repeated) = (is_grpc(&head.headers), (self.rules.repeat_if)(&head));
+        let gathering = Some(Gathering { service, head, body: Gather::new(body), is_repeated });
+        RetriedFuture { gathering, retry: None, rules: self.rules.clone(), is_grpc }
+    }
+}
+
+/// A request whose body is being gathered.
+struct Gathering<S, B: Body> {
+    service: S,
+    head: request::Parts,
+    body: Gather<B>,
+    is_repeated: bool,
+}
+
+impl<S, B: Body<Data: AsRef<[u8]>> + Unpin> Gathering<S, B> {
+    /// Ready when the body is known, or need not be.
+    fn poll<X>(&mut self, rules: &Rules<X>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_repeated {
+            let how = ready!(self.body.poll(rules.replay_up_to, cx));
+            self.is_repeated = how == Gathered::Whole;
+            if how == Gathered::TooLarge {
+                rules.not_replayable.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+type Judge<D, E> = fn(Option<&Failed<D, E>>, u32) -> Failure;
+type Retrying<S, B, D> = RetryFuture<
+    Attempts<S, B, D>,
+    SystemTimer,
+    JitterRng,
+    Plain,
+    Judge<D, <S as Service<Request<ReplayBody<B>>>>::Error>,
+    Plain,
+    RetryBudget,
+>;
+
+pin_project! {
+    /// The future of a [`Retried`].
+    #[must_use = "nothing is sent until it is awaited"]
+    pub struct RetriedFuture<S, B, D, X>
+    where
+        S: Service<Request<ReplayBody<B>>, Response = Response<D>>,
+        S: Clone,
+        B: Body,
+    {
+        // Until it is sent.
+        gathering: Option<Gathering<S, B>>,
+        #[pin]
+        retry: Option<Retrying<S, B, D>>,
+        rules: Rules<X>,
+        is_grpc: bool,
+    }
+}
+
+impl<S, B, D, X> Future for RetriedFuture<S, B, D, X>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<D>> + Clone,
+    B: Body<Data: AsRef<[u8]> + Clone> + Unpin,
+{
+    type Output = Result<Response<OrAnswer<D>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some(gathering) = this.gathering {
+            ready!(gathering.poll(this.rules, cx));
+            if let Some(Gathering { service, head, body, is_repeated }) = this.gathering.take() {
+                let policy = if is_repeated { this.rules.policy } else { this.rules.policy.max_retries(0) };
+                let judge: Judge<D, S::Error> = classify;
+                let attempts = Attempts::new(service, head, body.into_body(), is_repeated);
+                let retry = policy.call(attempts).classify(judge).budget(this.rules.budget.clone());
+                this.retry.set(Some(retry.into_future()));
+            }
+        }
+        let Some(retry) = this.retry.as_mut().as_pin_mut() else { return Poll::Pending };
+        let result = ready!(retry.poll(cx));
+        this.retry.set(None);
+        Poll::Ready(match result {
+            Ok(response) => Ok(response.map(OrAnswer::body)),
+            Err(RetryError { last: Some(Failed::Error(error)), reason, .. }) if reason != Reason::AttemptTimedOut => {
+                Err(error)
+            }
+            Err(RetryError { last: Some(Failed::Response(response)), reason, .. })
+                if reason != Reason::AttemptTimedOut =>
+            {
+                Ok(response.map(OrAnswer::body))
+            }
+            Err(_) => Ok(Answer::of_a_timeout().over(*this.is_grpc).map(OrAnswer::answer)),
+        })
+    }
+}
+
+impl<S, B, D, X> fmt::Debug for RetriedFuture<S, B, D, X>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<D>> + Clone,
+    B: Body,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetriedFuture").finish_non_exhaustive()
+    }
+}
