@@ -398,8 +398,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         if let Some((entry, beside)) =
             known.and_then(|slot| self.lines.get_mut(slot).zip(self.beside.as_mut().get_mut(slot)))
         {
-            entry.set_idle_at(entry.idle_at().earlier(self.quota.latest(now)));
-            self.quota.mend(Held::Entry(beside), now);
+            entry.set_idle_at(self.quota.mend(entry.idle_at(), Held::Entry(beside), now));
             let state = Some((entry.idle_at(), Held::Entry(beside)));
             return told(&self.quota, state, Instant::MAX, now, Beyond::Nothing);
         }

@@ -8,6 +8,8 @@
 //! caching one. **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait;
 //! [`FlightLost`] for a value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
 //!
+//! [`Top`] tells the keys that were denied most, in fixed memory.
+//!
 //! Waiting for a turn is [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Where the limited
 //! call fails and should not be made at all for a while, see [`circuit_breaker`](crate::circuit_breaker).
 
@@ -21,11 +23,13 @@ mod log;
 mod names;
 mod newcomer;
 mod quota;
+mod quotas;
 #[cfg(feature = "serde")]
 mod settings;
 mod shared;
 mod sliding_log;
 mod stats;
+mod top;
 mod until_allowed;
 mod verdict;
 mod wait_state;
@@ -42,6 +46,7 @@ pub use names::{Keys, Names, Naming, Prints};
 pub use quota::{CostExceedsBurst, Decision, Held, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogIn, SlidingLogState, SlidingLogStateIn};
 pub use stats::RateLimiterStats;
+pub use top::{Counted, Top};
 pub use until_allowed::UntilAllowed;
 pub use verdict::Verdict;
 pub use wait_state::{WaitOutput, WaitRequest, WaitState};
@@ -58,7 +63,8 @@ use lines::Lines;
 /// A keyed rate limiter (throttling, load shedding) with room for `N` keys.
 ///
 /// `A` is the algorithm: [`Gcra`] (a rate and a burst; behaves as a token bucket) or [`SlidingLog`] (an exact sliding
-/// window, 8 bytes a request more). `K` says what keys are meant.
+/// window, 8 bytes a request more); or two or three of them as a tuple, see [Several quotas](#several-quotas). `K` says
+/// what keys are meant.
 ///
 /// ```
 /// use steadfast_core::{Instant, RateLimiter, SlidingLog, rate_limiter::Decision};
@@ -70,6 +76,30 @@ use lines::Lines;
 /// assert_eq!(limiter.allow(&"bob", now), Decision::Deny { retry_at: Instant::from_secs(160) });
 /// assert_eq!(limiter.allow(&"eve", now), Decision::Allow);
 /// ```
+///
+/// # Several quotas
+///
+/// A tuple of two or three quotas for one key is decided as one, in one entry: if all of them allow a request it counts in
+/// each, and else in none, and `retry_at` is when the last of them allows it. A request can ask for the least of their
+/// bursts; `remaining` is the least of theirs, `reset_at` the latest. A refund gives back to each.
+///
+/// ```
+/// use core::num::NonZeroU32;
+/// use steadfast_core::{Gcra, Instant, RateLimiter, rate_limiter::{CostExceedsBurst, Decision}};
+///
+/// const DAY: u64 = 86_400;
+/// let per_day = Gcra::per(3, core::time::Duration::from_secs(DAY));
+/// let mut mails: RateLimiter<u32, (Gcra, Gcra), 32> = RateLimiter::new((Gcra::per_second(2), per_day));
+/// let now = Instant::from_secs(0);
+/// assert!(mails.allow(&7, now).is_allowed() && mails.allow(&7, now).is_allowed());
+/// assert_eq!(mails.allow(&7, now), Decision::Deny { retry_at: Instant::from_millis(500) }); // by the second
+/// assert!(mails.allow(&7, Instant::from_secs(1)).is_allowed()); // what was denied did not count for the day
+/// assert_eq!(mails.allow(&7, Instant::from_secs(2)), Decision::Deny { retry_at: Instant::from_secs(DAY / 3) });
+/// let three = NonZeroU32::new(3).unwrap();
+/// assert_eq!(mails.allow_n(&7, three, now), Err(CostExceedsBurst { limit: 2 })); // never within a second
+/// ```
+///
+/// An entry takes 8 bytes more than its quotas would together, and so does a cell of the ledger.
 ///
 /// # Keys
 ///

@@ -69,12 +69,10 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     #[inline(never)]
     pub(super) fn mend(&mut self, now: Instant) {
         self.latest = now;
-        let latest = self.quota.latest(now);
         for (slot, beside) in self.lines.iter_mut().zip(self.beside.as_mut()) {
-            slot.set_idle_at(slot.idle_at().earlier(latest));
-            self.quota.mend(Held::Entry(beside), now);
+            slot.set_idle_at(self.quota.mend(slot.idle_at(), Held::Entry(beside), now));
         }
-        self.ledger.mend(latest);
+        self.ledger.mend(&self.quota, now);
     }
 
     /// The time of a request whose caller has read the clock before: a reading that is older than the latest one is late,

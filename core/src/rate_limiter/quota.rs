@@ -64,7 +64,8 @@ impl fmt::Display for CostExceedsBurst {
 
 impl core::error::Error for CostExceedsBurst {}
 
-/// The algorithm of a rate limiter: [`Gcra`](crate::rate_limiter::Gcra) or [`SlidingLog`](crate::rate_limiter::SlidingLog).
+/// The algorithm of a rate limiter: [`Gcra`](crate::rate_limiter::Gcra) or [`SlidingLog`](crate::rate_limiter::SlidingLog),
+/// or two or three of them as a tuple, which decide as one.
 ///
 /// What is kept for a key is one instant, `idle_at`, from which on it owes nothing, and [`Held`] beside it. What is idle
 /// decides as a key that never asked does, now and later; only such a state is forgotten. [`Instant::ZERO`] with
@@ -151,10 +152,11 @@ pub trait Quota {
     /// How much would be allowed at once.
     fn remaining(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> u32;
 
-    /// Cuts what lies ahead of `now`, because the clock has stepped back; `idle_at` is cut to [`latest`](Self::latest)
-    /// beside. A quota that keeps no other time has nothing to do.
-    fn mend(&self, held: Held<'_, Self>, now: Instant) {
-        let _ = (held, now);
+    /// Cuts what lies ahead of `now`, because the clock has stepped back; tells when the key is idle then, which is no later
+    /// than [`latest`](Self::latest). Right as it is for a quota that keeps no other time.
+    fn mend(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> Instant {
+        let _ = held;
+        idle_at.earlier(self.latest(now))
     }
 
     /// Makes of a state of the quota that held until `now` one of this quota, with the same requests counted; tells when

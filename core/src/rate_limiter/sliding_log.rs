@@ -166,10 +166,11 @@ impl<const MAX: usize> Quota for SlidingLog<MAX> {
         }
     }
 
-    fn mend(&self, held: Held<'_, Self>, now: Instant) {
+    fn mend(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> Instant {
         if let Held::Entry(log) = held {
             log.0.forget_future(now);
         }
+        idle_at.earlier(self.latest(now))
     }
 
     /// Instants are kept, and count in any window that they are in. What has left the former window may be forgotten.
@@ -328,10 +329,11 @@ impl<S: Allocate> Quota for SlidingLogIn<S> {
         }
     }
 
-    fn mend(&self, held: Held<'_, Self>, now: Instant) {
+    fn mend(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> Instant {
         if let Held::Entry(SlidingLogStateIn(Some(log))) = held {
             log.forget_future(now);
         }
+        idle_at.earlier(self.latest(now))
     }
 
     fn carry_over(&self, former: &Self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> Instant {

@@ -34,8 +34,9 @@ use crate::{
 
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
-    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Decision, EndFlight, FlightEnd, FlightGuard, FlightLost,
-    Gcra, Names, Naming, OnFull, Prints, Quota, RateLimiterStats, SlidingLog, Verdict, WaitError, WaitOutput,
+    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Counted, Decision, EndFlight, FlightEnd, FlightGuard,
+    FlightLost, Gcra, Names, Naming, OnFull, Prints, Quota, RateLimiterStats, SlidingLog, Top, Verdict, WaitError,
+    WaitOutput,
 };
 
 /// A [`SlidingLog`] whose size is known at run time only: what the module `settings` reads from a file.

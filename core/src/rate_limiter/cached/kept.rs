@@ -124,11 +124,15 @@ impl<A: Quota> Quota for Keeping<A> {
         }
     }
 
-    fn mend(&self, held: Held<'_, Self>, now: Instant) {
-        if let Held::Entry(kept) = held {
-            kept.idle_at = Halves::new(kept.idle_at.get().earlier(self.quota.latest(now)));
-            self.quota.mend(Held::Entry(&mut kept.beside), now);
-            self.clamp(kept, now);
+    fn mend(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> Instant {
+        match held {
+            Held::Cell(count) => self.quota.mend(idle_at, Held::Cell(count), now),
+            Held::Entry(kept) => {
+                let mended = self.quota.mend(kept.idle_at.get(), Held::Entry(&mut kept.beside), now);
+                kept.idle_at = Halves::new(mended);
+                self.clamp(kept, now);
+                idle_at.earlier(kept.idle_at())
+            }
         }
     }
 

@@ -343,7 +343,7 @@ fn an_entry_has_the_quota_that_it_keeps_and_is_idle_when_its_attempt_is_over_too
     assert_eq!(keeping.refund(at(B + 5), Held::Entry(&mut kept), ONE, at(B)), at(B + 5));
     assert_eq!(keeping.remaining(at(B + 5), Held::Entry(&mut kept), at(B)), 3);
     // A clock that stepped back.
-    keeping.mend(Held::Entry(&mut kept), at(9));
+    assert_eq!(keeping.mend(at(B + 5), Held::Entry(&mut kept), at(9)), at(14));
     assert_eq!(kept.idle_at(), at(14));
 }
 

@@ -128,6 +128,10 @@ proptest! {
         never_above(&[every(1_000).burst(3), every(250).burst(5), every(3_000).burst(2)], slots, cells, &calls)?;
         let log = |millis| SlidingLog::<3>::new(Duration::from_millis(millis));
         never_above(&[log(3_000), log(500), log(9_000)], slots, cells, &calls)?;
+        let two = |millis, slow| (every(millis).burst(3), every(slow).burst(5));
+        never_above(&[two(1_000, 9_000), two(250, 4_000), two(9_000, 500)], slots, cells, &calls)?;
+        let three = |millis, slow| (log(millis), every(slow).burst(4), log(2 * slow));
+        never_above(&[three(3_000, 4_000), three(500, 9_000)], slots, cells, &calls)?;
     }
 
     #[test]
@@ -138,6 +142,8 @@ proptest! {
     ) {
         bounded_by_steps(Gcra::every(Duration::from_secs(1)).burst(3), slots, cells, &calls)?;
         bounded_by_steps(SlidingLog::<3>::new(Duration::from_secs(3)), slots, cells, &calls)?;
+        let fast = Gcra::every(Duration::from_millis(100)).burst(10);
+        bounded_by_steps((Gcra::every(Duration::from_secs(1)).burst(3), fast), slots, cells, &calls)?;
     }
 }
 

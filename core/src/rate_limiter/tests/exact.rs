@@ -43,6 +43,8 @@ fn decides_as_a_map<A: Quota + Clone>(quota: &A, keys: u32, slots: usize, calls:
 fn with_room_it_decides_as_a_map_of_exact_states() {
     for (keys, slots) in [(32, 32), (48, 64), (68, 68), (100, 200), (128, 256)] {
         decides_as_a_map(&Gcra::every(Duration::from_millis(700)).burst(4), keys, slots, 60_000, keys.into());
+        let both = (Gcra::every(Duration::from_millis(700)).burst(4), Gcra::every(Duration::from_millis(90)).burst(5));
+        decides_as_a_map(&both, keys, slots, 20_000, keys.into());
         decides_as_a_map(&SlidingLog::<4>::new(Duration::from_secs(3)), keys, slots, 20_000, keys.into());
     }
 }

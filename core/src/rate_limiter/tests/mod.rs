@@ -5,10 +5,12 @@ mod custom;
 mod exact;
 mod flood;
 mod full;
+mod quotas;
 mod refund;
 mod room;
 mod run_time;
 mod step;
+mod top;
 
 use core::time::Duration;
 use proptest::prelude::*;

@@ -40,8 +40,7 @@ fn after<A: Quota>(quota: &A, state: &mut (Instant, A::Beside), op: Op, now: Ins
             Err(error) => decision = Some(Err(error)),
         },
         Op::Mend => {
-            quota.mend(Held::Entry(beside), now);
-            *idle_at = idle_at.earlier(quota.latest(now));
+            *idle_at = quota.mend(*idle_at, Held::Entry(beside), now);
         }
         Op::Refund(n) => *idle_at = quota.refund(*idle_at, Held::Entry(beside), cost(n), now),
         Op::RefundLast(n) => *idle_at = quota.refund_last(*idle_at, Held::Entry(beside), cost(n), now),

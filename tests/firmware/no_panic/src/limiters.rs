@@ -3,7 +3,7 @@ use core::num::{NonZeroU16, NonZeroU32};
 use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
     foundation::storage::{Allocate, Storage},
-    rate_limiter::{AllowOrCached, FlightEnd, Held, Keys, OnFull, Quota, SlidingLogIn},
+    rate_limiter::{AllowOrCached, FlightEnd, Held, Keys, OnFull, Quota, SlidingLogIn, Top},
 };
 
 use crate::{any, now, see, see_all, seed, span};
@@ -12,12 +12,16 @@ pub fn probe() {
     rate_limiter(Gcra::every(span()));
     rate_limiter(Gcra::per(any(), span()).burst(any()));
     rate_limiter(SlidingLog::<5>::new(span()));
+    rate_limiter((Gcra::per(any(), span()), SlidingLog::<5>::new(span())));
+    let of = |burst| Gcra::every(span()).burst(burst);
+    rate_limiter((of(any()), of(any()), of(any())));
     let size = NonZeroU16::new(any()).unwrap_or(NonZeroU16::MIN);
     let log = SlidingLogIn::<Eight>::new(size, span());
     see(log.window());
     rate_limiter(log);
     rate_limiter_with_keys();
     cached_rate_limiter();
+    top();
     see((Gcra::per_second(any()), Gcra::per_minute(any()), Gcra::per_hour(any()).interval()));
     see((SlidingLog::<5>::per_second(), SlidingLog::<5>::per_minute(), SlidingLog::<5>::per_hour().window()));
 }
@@ -63,7 +67,7 @@ fn quota<A: Quota>(quota: &A, mut held: Held<'_, A>) {
     see(quota.refund_last(now(), held.again(), cost(), now()));
     see(quota.remaining(now(), held.again(), now()));
     see(quota.carry_over(quota, now(), held.again(), now()));
-    quota.mend(held.again(), now());
+    see(quota.mend(now(), held.again(), now()));
     see((quota.latest(now()), quota.limit()));
     held.clear();
 }
@@ -113,6 +117,16 @@ fn rate_limiter_with_keys() {
         see(limiter.cleanup(now()));
         see(limiter.cleanup_with(now(), see));
         see_all(limiter.usage(now()));
+    }
+}
+
+#[inline(never)]
+fn top() {
+    let mut top: Top<u64, 8> = Top::new();
+    see(Top::<u64, 8>::default().total());
+    for _ in 0..any::<u32>() {
+        see((top.add(any()), top.total()));
+        see_all(top.iter().copied());
     }
 }
 
