@@ -179,6 +179,9 @@ struct Apart<M>(M);
 /// Below this capacity one shard serves, and holds exactly its capacity.
 const WORTH_SHARDING: usize = 256;
 
+/// More are never worth it.
+pub(crate) const MOST_SHARDS: usize = 256;
+
 /// How many shards there are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Spread {
@@ -196,6 +199,12 @@ impl<M> Shards<M> {
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let (count, room) = plan(capacity.max(1), spread, threads);
         Self { machines: (0..count).map(|_| Apart(make(room, hasher.clone()))).collect(), hasher }
+    }
+
+    /// The number of the state machine of the keys with this hash.
+    #[expect(clippy::arithmetic_side_effects, reason = "a power of two, at least 1")]
+    pub(crate) const fn number_of(&self, hash: u64) -> usize {
+        hash as usize & (self.machines.len() - 1)
     }
 
     /// The state machine of the keys with this hash.
@@ -228,7 +237,7 @@ fn plan(capacity: usize, spread: Spread, threads: usize) -> (usize, usize) {
         Spread::Wide => (16, capacity / 64),
         Spread::Fine => (64, capacity / 32),
     };
-    let count = threads.saturating_mul(per_thread).min(worth_it).next_power_of_two().min(256);
+    let count = threads.saturating_mul(per_thread).min(worth_it).next_power_of_two().min(MOST_SHARDS);
     let mean = capacity.div_ceil(count);
     (count, mean.saturating_add(mean.saturating_mul(36).isqrt()).saturating_add(6))
 }

@@ -44,7 +44,8 @@ pub struct Verdict {
     /// When one more than [`remaining`](Self::remaining) could be done at once if nothing else is counted;
     /// [`reset_at`](Self::reset_at) if there is never more.
     pub more_at: Instant,
-    /// How long a quota that is used up takes to be whole again: the [`limit`](Self::limit) is for so long.
+    /// How long a quota that is used up takes to be whole again: the [`limit`](Self::limit) is for so long. Of a tuple of
+    /// quotas the limit is the least, and this is the longest, so that they do not belong together.
     pub window: Duration,
 }
 

@@ -6,6 +6,7 @@ use std::sync::MutexGuard;
 use steadfast_core::{Clock, Instant};
 
 use super::{Decision, Machine, Names, Naming, Quota, RateLimiter};
+use crate::storage::MOST_SHARDS;
 
 /// So many are decided at one reading of the clock.
 const AT_ONCE: usize = 32;
@@ -70,15 +71,27 @@ impl<K, A: Quota, T: Clock, P: Naming<K>> RateLimiter<K, A, T, P> {
         }
     }
 
-    /// Decides for those whose shard is free. Of two in one shard that is the first, so each key's are in order.
+    /// Decides for those whose shard is free. Of two in one shard that is the first or none, so each key's are in order.
     fn decide_together<Q>(&self, asked: &mut [Option<Asked<'_, Q>>; AT_ONCE], now: Instant)
     where
         P: Names<K, Q>,
         Q: ?Sized,
     {
+        // Free only now, it would let a later request of a key go before an earlier one.
+        let mut were_taken = [0_u64; MOST_SHARDS.div_ceil(64)];
         let mut shards: [Option<MutexGuard<'_, Machine<K, A, P>>>; AT_ONCE] = asked.each_ref().map(|asked| {
             let hash = asked.as_ref()?.hash;
-            self.0.shards.of(hash).lock().try_lock()
+            let number = self.0.shards.number_of(hash);
+            let were_taken = were_taken.get_mut(number / 64)?;
+            let bit = 1 << (number % 64);
+            if *were_taken & bit != 0 {
+                return None;
+            }
+            let shard = self.0.shards.of(hash).lock().try_lock();
+            if shard.is_none() {
+                *were_taken |= bit;
+            }
+            shard
         });
         let both = || shards.iter().zip(asked.iter()).filter_map(|(shard, asked)| shard.as_ref().zip(asked.as_ref()));
         black_box(both().filter(|(shard, Asked { hash, .. })| shard.is_at_home(*hash)).count());

@@ -1,6 +1,10 @@
 //! Many keys at one time: as one after the other, whatever else goes on.
 
-use core::{cell::Cell, time::Duration};
+use core::{
+    cell::Cell,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use std::{panic, thread};
 
 use proptest::prelude::*;
@@ -80,6 +84,32 @@ fn whose_shard_is_taken_waits_for_its_turn() {
         assert!(decisions.iter().map(|(key, _)| *key).eq(keys.iter().copied()), "in their order");
         let allowed = decisions.iter().map(|(_, decision)| decision.is_allowed());
         assert!(allowed.eq((0..200).map(|index| index < 100)), "each key once, at its first request");
+    }
+}
+
+#[test]
+fn a_shard_that_is_taken_for_a_moment_changes_no_order() {
+    let clock = ManualClock::default();
+    for limiter in both(Gcra::per_hour(1), &clock) {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    // Of all shards in turn.
+                    (0..300_u32).for_each(|key| _ = limiter.shard_of(&key).with_lock(|limiter| limiter.len()));
+                }
+            });
+            for round in 0..3_000_u32 {
+                // Each key has one request, and asks twice.
+                clock.advance(Duration::from_secs(3_600));
+                let keys: Vec<u32> = (0..32).map(|index| index % 16).collect();
+                let decisions = each(&limiter, &keys);
+                let allowed = decisions.iter().map(|(_, decision)| decision.is_allowed());
+                let is_in_order = allowed.eq((0..32).map(|index| index < 16));
+                is_over.store(!is_in_order || round == 2_999, Ordering::Relaxed);
+                assert!(is_in_order, "{decisions:?}");
+            }
+        });
     }
 }
 

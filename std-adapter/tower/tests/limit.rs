@@ -313,6 +313,39 @@ fn what_a_response_gives_back_does_not_count_and_is_told() {
     assert_eq!(logins.remaining(&()), 0, "an answer of the layer's gives nothing back");
 }
 
+/// Who holds successes back until their charges have gone could else have failures forgotten by them.
+#[test]
+fn a_response_that_comes_late_gives_back_no_other_charge() {
+    let clock = clock();
+    let logins = limiter(Gcra::per_hour(5), &clock);
+    let layer = LimitLayer::new(&logins, Everyone).refund_if(|response| response.status.is_success());
+    let answer = Arc::new(AtomicBool::new(false));
+    let slow = {
+        let answer = answer.clone();
+        service_fn(move |_: Request<()>| {
+            let answer = answer.clone();
+            core::future::poll_fn(move |_| match answer.load(Ordering::Relaxed) {
+                true => Poll::Ready(Ok::<_, Infallible>(Response::new(Body::from("welcome")))),
+                false => Poll::Pending,
+            })
+        })
+    };
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut held: Vec<_> = (0..5).map(|_| Box::pin(layer.layer(slow.clone()).oneshot(get("/")))).collect();
+    assert!(held.iter_mut().all(|call| call.as_mut().poll(cx).is_pending()));
+    assert_eq!(logins.remaining(&()), 0);
+    clock.advance(Duration::from_secs(3_600));
+    assert!((0..5).all(|_| ask(&layer, get("/401")).status() == StatusCode::UNAUTHORIZED));
+    answer.store(true, Ordering::Relaxed);
+    assert!(held.iter_mut().all(|call| call.as_mut().poll(cx).is_ready()));
+    assert_eq!(ask(&layer, get("/401")).status(), StatusCode::TOO_MANY_REQUESTS, "five guesses an hour");
+
+    // Soon enough it is given back.
+    clock.advance(Duration::from_secs(720));
+    assert_eq!(ask(&layer, get("/200")).status(), StatusCode::OK);
+    assert_eq!(logins.remaining(&()), 1);
+}
+
 #[test]
 fn a_request_whose_client_hangs_up_counts() {
     let limiter = limiter(Gcra::per_hour(2), &clock());

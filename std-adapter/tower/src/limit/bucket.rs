@@ -199,6 +199,11 @@ where
         if !core::mem::take(&mut self.asked.told.is_charged) {
             return;
         }
+        // By then the quota has given it back by itself: a second time would be for another request's charge.
+        let is_late = self.asked.told.verdict.is_some_and(|verdict| verdict.reset_at <= self.quota.limiter.now());
+        if is_late {
+            return;
+        }
         match &self.asked.whose {
             Whose::Client(key) => self.quota.limiter.refund(key, ONE),
             Whose::Shared => self.quota.shared.refund(&(), ONE),

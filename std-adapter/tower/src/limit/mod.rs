@@ -51,7 +51,8 @@ pub use service::{Limit, LimitFuture};
 /// ```
 ///
 /// The limit is in the limiter: all services that this layer makes, their clones, other layers with the same limiter and
-/// your own calls share it. It is asked in `call`, not in `poll_ready`.
+/// your own calls share it. Only the quota that requests without a key share is the layer's: build the layer once, and clone
+/// it. It is asked in `call`, not in `poll_ready`.
 ///
 /// # Several quotas
 ///
@@ -65,7 +66,7 @@ pub use service::{Limit, LimitFuture};
 /// the last unit in between, what was charged is given back before the request is denied. So there is one thing that
 /// several limiters cannot promise: a request that comes in just that moment may be denied by a quota of which a unit is
 /// about to be given back. What a full limiter has moved into its ledger meanwhile cannot be given back: the key keeps the
-/// charge.
+/// charge. And of a `SlidingLog` the oldest request is given back instead of this one, which counts for longer.
 ///
 /// # Requests without a key
 ///
@@ -119,7 +120,9 @@ pub enum Headers {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum WhenNoKey {
-    /// All of them share one quota, as large as each key's.
+    /// All of them share one quota, as large as each key's: one for each layer that was built, and its clones. A client whose
+    /// own quota is used up may choose to be one of them, as by sending its [`Header`](crate::keys::Header) twice; if the
+    /// service behind takes one of several, say `Deny`.
     #[default]
     Share,
     /// This quota does not limit them (fail open).
@@ -191,8 +194,10 @@ impl<Q, X> LimitLayer<Q, X> {
     /// Gives back what a request took if its response is one of these, so that it does not count: to count failed logins
     /// only, or to charge nobody for an outage.
     ///
-    /// A request whose future is dropped, or ends with an error, counts. The status of a gRPC call is seen if it comes in
-    /// the headers, without a message.
+    /// A request whose future is dropped, or ends with an error, counts; so does one whose response comes so late that the
+    /// quota is whole again. The status of a gRPC call is seen if it comes in the headers, without a message.
+    ///
+    /// For `Gcra`: of a `SlidingLog` the oldest request is given back, not this one, so that what is left counts for longer.
     ///
     /// ```
     /// use std::net::IpAddr;

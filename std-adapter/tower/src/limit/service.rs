@@ -16,7 +16,7 @@ use super::{
     Limits, NeverRefund, RefundIf,
     decide::{Quotas, sealed::Buckets},
 };
-use crate::answer::{OrAnswer, is_grpc};
+use crate::answer::{OrAnswer, Over};
 
 /// The service of a [`LimitLayer`](super::LimitLayer).
 pub struct Limit<S, Q, X = NeverRefund> {
@@ -63,7 +63,7 @@ where
                 LimitFuture { call: Some(self.inner.call(request)), decided: Some(Decided::Allowed { limits, asked }) }
             }
             Err((mut asked, denied)) => {
-                let mut response = denied.answer().over(is_grpc(request.headers()));
+                let mut response = denied.answer().over(Over::of(request.method(), request.headers()));
                 self.limits.write(response.headers_mut(), &mut asked, true);
                 response.extensions_mut().insert(denied);
                 LimitFuture { call: None, decided: Some(Decided::Denied { response }) }
