@@ -66,6 +66,15 @@ fn get(path: &str) -> Request<()> {
     Request::builder().uri(path).body(()).unwrap()
 }
 
+fn head(path: &str) -> Request<()> {
+    Request::head(path).body(()).unwrap()
+}
+
+/// A call of gRPC.
+fn call(path: &str, content_type: &str) -> Request<()> {
+    Request::post(path).header("content-type", content_type).body(()).unwrap()
+}
+
 fn with(path: &str, name: &str, value: &str) -> Request<()> {
     Request::builder().uri(path).header(name, value).body(()).unwrap()
 }
@@ -100,7 +109,7 @@ fn grpc_is_answered_as_grpc() {
     let (breaker, _timer) = breaker(1);
     let layer = BreakerLayer::new(&breaker);
     breaker.open();
-    let response = ask(&layer, with("/200", "content-type", "application/grpc+proto")).unwrap();
+    let response = ask(&layer, call("/200", "application/grpc+proto")).unwrap();
     assert_eq!((response.status(), &response.headers()["grpc-status"]), (StatusCode::OK, &"14".parse().unwrap()));
     assert_eq!(response.headers()["grpc-message"], "the circuit breaker is open");
     assert!(
@@ -109,9 +118,41 @@ fn grpc_is_answered_as_grpc() {
     assert!(http_body::Body::is_end_stream(response.body()), "the headers end it");
 
     breaker.set_mode(BreakerMode::ForcedOpen);
-    let response = ask(&layer, with("/200", "content-type", "application/grpc")).unwrap();
+    let response = ask(&layer, call("/200", "application/grpc")).unwrap();
     assert!(!response.headers().contains_key("grpc-status-details-bin"), "nobody knows until when");
     assert!(!ask(&layer, get("/200")).unwrap().headers().contains_key("retry-after"));
+}
+
+/// A client writes the `content-type`: an answer with status 200 must not come to what any cache or browser may ask.
+#[test]
+fn only_a_post_is_answered_as_grpc_and_no_answer_is_stored() {
+    let (breaker, _timer) = breaker(1);
+    let layer = BreakerLayer::new(&breaker);
+    breaker.open();
+    for method in ["GET", "HEAD", "PUT", "OPTIONS"] {
+        let mut request = call("/200", "application/grpc");
+        *request.method_mut() = method.parse().unwrap();
+        let response = ask(&layer, request).unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{method}");
+        assert!(!response.headers().contains_key("grpc-status"), "{method}");
+    }
+    for request in [call("/200", "application/grpc"), get("/200"), head("/200")] {
+        assert_eq!(ask(&layer, request).unwrap().headers()["cache-control"], "no-store");
+    }
+}
+
+#[test]
+fn a_head_is_answered_without_a_body() {
+    let (breaker, _timer) = breaker(1);
+    let layer = BreakerLayer::new(&breaker);
+    breaker.open();
+    let response = ask(&layer, head("/200")).unwrap();
+    assert_eq!(
+        (response.status(), &response.headers()["retry-after"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"30".parse().unwrap())
+    );
+    assert!(http_body::Body::is_end_stream(response.body()));
+    assert!(!http_body::Body::is_end_stream(ask(&layer, get("/200")).unwrap().body()));
 }
 
 #[test]
@@ -170,6 +211,15 @@ fn it_stays_open_as_long_as_the_service_asks_for() {
     assert_eq!(ask(&layer, get("/200")).unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
     timer.advance(Duration::from_secs(1));
     assert_eq!(ask(&layer, get("/200")).unwrap().status(), StatusCode::OK);
+
+    // But not longer than its owner allows: without a word, as long as the first time.
+    let first = Duration::from_secs(30);
+    for (reset, wait) in [(RESET, "600"), (Reset::after(first), "30")] {
+        let breaker = CircuitBreaker::new(Trip::consecutive(1), reset);
+        let layer = BreakerLayer::new(&breaker);
+        ask(&layer, with("/503", "retry-after", "3600")).unwrap();
+        assert_eq!(ask(&layer, get("/200")).unwrap().headers()["retry-after"], wait);
+    }
 }
 
 #[test]
@@ -210,7 +260,7 @@ async fn a_call_that_hangs_is_cut_off_and_counts() {
     let begun = tokio::time::Instant::now();
     let response = hangs.clone().oneshot(get("/200")).await.unwrap();
     assert_eq!((response.status(), begun.elapsed().as_secs()), (StatusCode::GATEWAY_TIMEOUT, 2));
-    let response = hangs.clone().oneshot(with("/200", "content-type", "application/grpc")).await.unwrap();
+    let response = hangs.clone().oneshot(call("/200", "application/grpc")).await.unwrap();
     assert_eq!(response.headers()["grpc-status"], "4");
     assert_eq!(breaker.state(), BreakerState::Open);
     assert_eq!(hangs.oneshot(get("/200")).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);

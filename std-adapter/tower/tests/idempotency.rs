@@ -136,6 +136,7 @@ fn another_request_with_the_same_key_is_refused() {
         request("/201", "k1", "another"),
         request("/200", "k1", "an order"),
         request("/201?x", "k1", "an order"),
+        request("http://other.example/201", "k1", "an order"),
         patch,
     ] {
         let refused = ask(&layer, &service, other);
@@ -143,6 +144,29 @@ fn another_request_with_the_same_key_is_refused() {
         let problem: serde_json::Value = serde_json::from_str(&body(refused)).unwrap();
         assert_eq!(problem["detail"], "another request had the same Idempotency-Key");
     }
+    assert_eq!(service.calls(), 1);
+}
+
+/// HTTP/1 names the authority in `Host`, HTTP/2 in the URI, with the scheme.
+#[test]
+fn a_request_is_the_same_over_http_1_and_2() {
+    let (seen, _clock) = seen(100);
+    let (layer, service) = (IdempotencyLayer::new(&seen), Counting::default());
+    let over_1 = |host: &'static str| {
+        let mut request = request("/201?x=1", "k1", "an order");
+        request.headers_mut().insert("host", HeaderValue::from_static(host));
+        request
+    };
+    assert_eq!(status(&layer, &service, over_1("shop.example:8080")), 201);
+    for uri in ["http://shop.example:8080/201?x=1", "https://Shop.Example:8080/201?x=1"] {
+        let again = ask(&layer, &service, request(uri, "k1", "an order"));
+        assert_eq!(
+            (again.status(), &again.headers()["idempotent-replayed"]),
+            (StatusCode::CREATED, &"true".parse().unwrap())
+        );
+    }
+    assert_eq!(status(&layer, &service, over_1("other.example:8080")), 422);
+    assert_eq!(status(&layer, &service, request("http://other.example:8080/201?x=1", "k1", "an order")), 422);
     assert_eq!(service.calls(), 1);
 }
 
@@ -177,27 +201,73 @@ fn a_key_that_is_missing_is_refused_only_where_it_is_required() {
         let request = Request::builder().method(method).uri("/200").body(Full::from("")).unwrap();
         assert_eq!(status(&layer, &service, request), 200);
     }
-    let mut call = without();
-    call.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
-    assert_eq!(status(&layer, &service, call), 201);
 }
 
 #[test]
-fn what_says_to_come_again_and_what_failed_is_not_kept() {
+fn who_claims_to_be_grpc_passes_only_where_no_key_is_required() {
     let (seen, _clock) = seen(100);
     let (layer, service) = (IdempotencyLayer::new(&seen), Counting::default());
-    for status in [500, 502, 503, 408, 425, 429] {
-        let path = format!("/{status}");
-        for _ in 0..2 {
-            assert!(!ask(&layer, &service, request(&path, &path, "")).headers().contains_key("idempotent-replayed"));
-        }
+    let call = |method: &'static str| {
+        let mut call = request("/201", "k1", "an order");
+        *call.method_mut() = method.parse().unwrap();
+        call.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+        call
+    };
+    assert_eq!([(); 2].map(|()| status(&layer, &service, call("POST"))), [201; 2]);
+    assert_eq!((service.calls(), seen.is_empty()), (2, true));
+
+    // Every call of gRPC is a POST.
+    assert_eq!(status(&layer, &service, call("PATCH")), 201);
+    assert!(ask(&layer, &service, call("PATCH")).headers().contains_key("idempotent-replayed"));
+
+    let layer = layer.required();
+    let refused = ask(&layer, &service, call("POST"));
+    assert_eq!((refused.status(), &refused.headers()["grpc-status"]), (StatusCode::OK, &"12".parse().unwrap()));
+    assert_eq!((service.calls(), body(refused)), (3, String::new()));
+}
+
+#[test]
+fn who_was_told_to_come_again_finds_the_key_free() {
+    let (seen, _clock) = seen(100);
+    let (layer, service) = (IdempotencyLayer::new(&seen), Counting::default());
+    for told in [425, 429, 503] {
+        let path = format!("/{told}");
+        assert_eq!([(); 2].map(|()| status(&layer, &service, request(&path, &path, ""))), [told; 2]);
     }
-    assert_eq!(service.calls(), 12);
-    for _ in 0..2 {
-        let error = block_on(layer.layer(service.clone()).oneshot(request("/down", "down", ""))).unwrap_err();
-        assert_eq!(error.to_string(), "down");
+    assert_eq!((service.calls(), seen.is_empty()), (6, true));
+}
+
+/// A handler that is cut off after the charge: a client that comes again at once must not be charged twice.
+#[test]
+fn after_a_failure_the_key_stays_taken_until_the_lease_ends() {
+    let (seen, clock) = seen(100);
+    let (layer, service) = (IdempotencyLayer::new(&seen), Counting::default());
+    for path in ["/408", "/500", "/502", "/504", "/down"] {
+        let send = || block_on(layer.layer(service.clone()).oneshot(request(path, path, "")));
+        let what = |result: io::Result<Answer>| {
+            result.map_or_else(|error| format!("/{error}"), |a| format!("/{}", a.status().as_u16()))
+        };
+        let calls = service.calls();
+        assert_eq!((what(send()), service.calls()), (path.to_owned(), calls + 1), "it is passed on");
+        clock.advance(Duration::from_secs(20));
+        let refused = send().unwrap();
+        assert_eq!(
+            (refused.status(), &refused.headers()["retry-after"]),
+            (StatusCode::CONFLICT, &"40".parse().unwrap())
+        );
+        assert_eq!(refused.headers()["cache-control"], "no-store");
+        clock.advance(Duration::from_secs(40));
+        assert_eq!((what(send()), service.calls()), (path.to_owned(), calls + 2));
     }
-    assert_eq!((service.calls(), seen.is_empty()), (14, true));
+}
+
+#[test]
+fn who_knows_better_says_what_is_kept_and_what_frees_the_key() {
+    let (seen, _clock) = seen(100);
+    let service = Counting::default();
+    let layer = IdempotencyLayer::new(&seen).free_if(|status| status == StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!([(); 2].map(|()| status(&layer, &service, request("/500", "k1", ""))), [500; 2]);
+    assert_eq!([(); 2].map(|()| status(&layer, &service, request("/503", "k2", ""))), [503, 409]);
     let layer = layer.keep_if(|status| status == StatusCode::INTERNAL_SERVER_ERROR);
     let send = |path| block_on(layer.layer(service.clone()).oneshot(request(path, path, ""))).unwrap();
     assert!(!send("/500").headers().contains_key("idempotent-replayed"));

@@ -17,7 +17,11 @@ use core::{
     time::Duration,
 };
 
-use axum::{Router, body::Bytes, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    routing::{get, post},
+};
 use http::{HeaderValue, Request, Response, StatusCode, Version, uri::PathAndQuery};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
@@ -27,8 +31,9 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use steadfast::{Gcra, RateLimiter};
+use steadfast::{DedupCache, Gcra, RateLimiter, dedup_cache::OnFull};
 use steadfast_tower::{
+    idempotency::{Id, IdempotencyLayer},
     keys::{Everyone, PeerAddr, PeerIp},
     limit::LimitLayer,
 };
@@ -115,6 +120,22 @@ async fn axum_says_who_connects() {
 }
 
 #[tokio::test]
+async fn a_payment_over_http_1_is_known_over_http_2() {
+    let (listener, server) = listen().await;
+    let seen = DedupCache::<Id>::builder(Duration::from_secs(60), OnFull::Refuse).keeping().build();
+    let pay = Router::new().route("/", post(async |body: String| body)).layer(IdempotencyLayer::new(&seen).required());
+    tokio::spawn(axum::serve(listener, pay).into_future());
+    let mut replayed = Vec::new();
+    for http2 in [false, true, false] {
+        let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http::<Full<Bytes>>();
+        let request = Request::post(format!("http://{server}/")).header("idempotency-key", "k1");
+        let answer = client.request(request.body(Full::from("7 EUR")).unwrap()).await.unwrap();
+        replayed.push((answer.status().as_u16(), answer.headers().contains_key("idempotent-replayed")));
+    }
+    assert_eq!(replayed, [(200, false), (200, true), (200, true)]);
+}
+
+#[tokio::test]
 async fn hyper_alone_limits_each_address() {
     let (listener, server) = listen().await;
     let limiter = by_ip();
@@ -140,6 +161,18 @@ async fn hyper_alone_limits_each_address() {
     let answers = ask(server, 2, "", true).await;
     assert_eq!((statuses(&answers), answers[0].version()), (vec![200, 429], Version::HTTP_2));
     assert_eq!(limiter.remaining(&server.ip()), 0);
+
+    // Over HTTP/2 a body in answer to a HEAD would reset the stream.
+    for http2 in [false, true] {
+        let client = Client::builder(TokioExecutor::new()).http2_only(http2).build_http::<Empty<Bytes>>();
+        let request = Request::head(format!("http://{server}/")).body(Empty::new()).unwrap();
+        let (head, body) = client.request(request).await.unwrap().into_parts();
+        assert_eq!(
+            (head.status, body.collect().await.unwrap().to_bytes()),
+            (StatusCode::TOO_MANY_REQUESTS, Bytes::new())
+        );
+        assert_eq!(head.headers.get("content-length"), None);
+    }
 }
 
 /// A service of gRPC as tonic's generated code makes them: it echoes a message.

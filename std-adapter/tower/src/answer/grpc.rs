@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 pub(crate) enum Code {
     DeadlineExceeded = 4,
     ResourceExhausted = 8,
+    Unimplemented = 12,
     Unavailable = 14,
 }
 
@@ -16,8 +17,8 @@ const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
-/// True for a call of gRPC, and false for gRPC-Web, whose clients take the status of HTTP.
-pub(crate) fn is_grpc(request: &HeaderMap) -> bool {
+/// True for what claims to be a call of gRPC, and false for gRPC-Web, whose clients take the status of HTTP.
+pub(super) fn is_grpc(request: &HeaderMap) -> bool {
     let content_type = request.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
     let rest = content_type.get(..16).filter(|start| start.eq_ignore_ascii_case(b"application/grpc"));
     rest.is_some() && matches!(content_type.get(16), None | Some(b'+' | b';' | b' '))

@@ -5,12 +5,36 @@ mod grpc;
 
 use core::time::Duration;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 pub use body::OrAnswer;
+pub(crate) use grpc::Code;
 #[cfg(test)]
 pub(crate) use grpc::base64;
-pub(crate) use grpc::{Code, is_grpc};
+use grpc::is_grpc;
+
+/// How a request is answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Over {
+    Grpc,
+    /// Without a body: over HTTP/2 one in answer to a `HEAD` would reset the stream.
+    Head,
+    Http,
+}
+
+impl Over {
+    /// A call of gRPC is a `POST`: what the client claims as its `content-type` is not enough for an answer with status 200.
+    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        match *method {
+            Method::HEAD => Self::Head,
+            Method::POST if is_grpc(headers) => Self::Grpc,
+            _ => Self::Http,
+        }
+    }
+}
+
+/// An answer of now, for this client.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Why a layer does not ask the service.
 pub(crate) struct Answer<'a> {
@@ -68,6 +92,7 @@ impl Answer<'_> {
         let mut response = Response::new(body.into_bytes());
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(retry_after) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds(retry_after)));
@@ -77,13 +102,18 @@ impl Answer<'_> {
 
     pub(crate) fn over_grpc(&self) -> Response<Vec<u8>> {
         let mut response = Response::new(Vec::new());
+        response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
         let message = self.detail.unwrap_or(self.title);
         grpc::write(response.headers_mut(), self.code, message, self.retry_after);
         response
     }
 
-    pub(crate) fn over(&self, is_grpc: bool) -> Response<Vec<u8>> {
-        if is_grpc { self.over_grpc() } else { self.over_http() }
+    pub(crate) fn over(&self, over: Over) -> Response<Vec<u8>> {
+        match over {
+            Over::Grpc => self.over_grpc(),
+            Over::Head => self.over_http().map(|_| Vec::new()),
+            Over::Http => self.over_http(),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use steadfast::circuit_breaker::{Admit, BreakerError, Open, Outcome};
 use tower_service::Service;
 
 use super::{GuardFuture, Judge, JudgeResponse, Select, guard::admit};
-use crate::answer::{Answer, OrAnswer, is_grpc};
+use crate::answer::{Answer, OrAnswer, Over};
 
 /// The service of a [`BreakerLayer`](super::BreakerLayer).
 #[derive(Clone)]
@@ -51,15 +51,15 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let is_grpc = is_grpc(request.headers());
+        let over = Over::of(request.method(), request.headers());
         match admit(self.breaker.select(&request)) {
             Ok(admitted) => {
                 let call = GuardFuture::call(admitted, self.inner.call(request), Judge(self.judge.clone()));
-                BreakerFuture { call, is_grpc, retry_after: None }
+                BreakerFuture { call, over, retry_after: None }
             }
             Err(open) => {
                 let retry_after = self.breaker.retry_after(open);
-                BreakerFuture { call: GuardFuture::refused(open), is_grpc, retry_after }
+                BreakerFuture { call: GuardFuture::refused(open), over, retry_after }
             }
         }
     }
@@ -71,7 +71,7 @@ pin_project! {
     pub struct BreakerFuture<F, A: Admit, C = fn(StatusCode, &HeaderMap) -> Outcome> {
         #[pin]
         call: GuardFuture<F, A, Judge<C>>,
-        is_grpc: bool,
+        over: Over,
         retry_after: Option<Duration>,
     }
 }
@@ -86,17 +86,17 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (is_grpc, retry_after) = (*this.is_grpc, *this.retry_after);
+        let (over, retry_after) = (*this.over, *this.retry_after);
         let answer = match ready!(this.call.poll(cx)) {
             Ok(response) => return Poll::Ready(Ok(response.map(OrAnswer::body))),
             Err(BreakerError::Inner(error)) => return Poll::Ready(Err(error)),
-            Err(BreakerError::TimedOut) => Answer::of_a_timeout().over(is_grpc),
+            Err(BreakerError::TimedOut) => Answer::of_a_timeout().over(over),
             Err(BreakerError::Open { retry_at }) => {
-                let mut answer = Answer::of_an_open_breaker(retry_after).over(is_grpc);
+                let mut answer = Answer::of_an_open_breaker(retry_after).over(over);
                 answer.extensions_mut().insert(Open { retry_at });
                 answer
             }
-            Err(_) => Answer::of_an_open_breaker(None).over(is_grpc),
+            Err(_) => Answer::of_an_open_breaker(None).over(over),
         };
         Poll::Ready(Ok(answer.map(OrAnswer::answer)))
     }

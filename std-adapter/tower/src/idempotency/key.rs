@@ -3,7 +3,7 @@
 use core::hash::{Hash, Hasher};
 use std::hash::DefaultHasher;
 
-use http::{HeaderMap, HeaderName, request};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request, uri::PathAndQuery};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST: usize = 255;
@@ -40,12 +40,15 @@ impl Key {
     }
 }
 
-/// What a request asks for. Who makes up two requests of one fingerprint deceives nobody but himself: he gets the answer to
-/// the one for the other.
+/// What a request asks for, the same over HTTP/1 and HTTP/2: only there the URI has a scheme and an authority. Who makes up
+/// two requests of one fingerprint deceives nobody but himself: he gets the answer to the one for the other.
 pub(super) fn fingerprint(head: &request::Parts, body: &[u8]) -> u64 {
+    let host = || head.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes()).or_else(host);
     let mut hasher = DefaultHasher::new();
     head.method.hash(&mut hasher);
-    head.uri.hash(&mut hasher);
+    authority.map(<[u8]>::to_ascii_lowercase).hash(&mut hasher);
+    head.uri.path_and_query().map(PathAndQuery::as_str).hash(&mut hasher);
     body.hash(&mut hasher);
     hasher.finish()
 }

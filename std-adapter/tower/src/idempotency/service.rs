@@ -25,7 +25,7 @@ use super::{
     key::{Key, fingerprint},
 };
 use crate::{
-    answer::{Answer, Code, OrAnswer, is_grpc},
+    answer::{Answer, Code, OrAnswer, Over},
     keys::{Everyone, KeyOf, NoKey},
     replay::{Gather, Gathered, ReplayBody},
 };
@@ -84,7 +84,10 @@ where
                 let (head, body) = request.into_parts();
                 State::Asked { asked: Some(Asked { service, head, id }), body: Some(Gather::new(body)) }
             }
-            Err(refusal) => State::Answered { answer: Some(refusal.over_http()) },
+            Err(refusal) => {
+                let over = Over::of(request.method(), request.headers());
+                State::Answered { answer: Some(refusal.over(over)) }
+            }
         };
         IdempotentFuture { state, rules: Arc::clone(&self.rules) }
     }
@@ -96,8 +99,13 @@ impl<S, X, T, P> Rules<S, X, T, P> {
     where
         X: KeyOf<Request<B>, Key = S>,
     {
-        if request.method().is_idempotent() || is_grpc(request.headers()) {
+        if request.method().is_idempotent() {
             return Ok(None);
+        }
+        if Over::of(request.method(), request.headers()) == Over::Grpc {
+            // Any client can claim it.
+            let refusal = refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "calls of gRPC have no Idempotency-Key");
+            return if self.is_required { Err(refusal) } else { Ok(None) };
         }
         let key = match Key::of(request.headers()) {
             Key::Sent(key) => key,
@@ -117,7 +125,7 @@ impl<S, X, T, P> Rules<S, X, T, P> {
 fn refusal(status: StatusCode, detail: &'static str) -> Answer<'static> {
     Answer {
         status,
-        code: Code::Unavailable, // calls of gRPC pass
+        code: Code::Unimplemented, // the only one that calls of gRPC get
         problem: "about:blank",
         title: status.canonical_reason().unwrap_or_default(),
         detail: Some(detail),
@@ -146,6 +154,7 @@ impl<S: Eq + Hash, T: Clock> Held<S, T> {
         let _lost = self.claim.take().map(|claim| claim.commit_with(Some(Arc::new(stored))));
     }
 
+    /// Nothing was done: the key is free.
     fn give_back(&mut self) {
         drop(self.claim.take());
     }
@@ -234,7 +243,9 @@ where
                             State::Answering { head: Some(head), body: Some(Gather::new(body)), held }
                         }
                         result => {
-                            held.give_back();
+                            if result.as_ref().is_ok_and(|response| (rules.free_if)(response.status())) {
+                                held.give_back();
+                            }
                             state.set(State::Ended);
                             return Poll::Ready(result.map(passed_on));
                         }

@@ -21,7 +21,7 @@ use tower_service::Service;
 
 use super::{Attempts, Failed, Rules, judge::classify};
 use crate::{
-    answer::{Answer, OrAnswer, is_grpc},
+    answer::{Answer, OrAnswer, Over},
     replay::{Gather, Gathered, ReplayBody},
 };
 
@@ -62,9 +62,9 @@ where
         let (head, body) = request.into_parts();
         let next = self.inner.clone();
         let service = mem::replace(&mut self.inner, next); // the one that is ready
-        let (is_grpc, is_repeated) = (is_grpc(&head.headers), (self.rules.repeat_if)(&head));
+        let (over, is_repeated) = (Over::of(&head.method, &head.headers), (self.rules.repeat_if)(&head));
         let gathering = Some(Gathering { service, head, body: Gather::new(body), is_repeated });
-        RetriedFuture { gathering, retry: None, rules: self.rules.clone(), is_grpc }
+        RetriedFuture { gathering, retry: None, rules: self.rules.clone(), over }
     }
 }
 
@@ -115,7 +115,7 @@ pin_project! {
         #[pin]
         retry: Option<Retrying<S, B, D>>,
         rules: Rules<X>,
-        is_grpc: bool,
+        over: Over,
     }
 }
 
@@ -151,7 +151,7 @@ where
             {
                 Ok(response.map(OrAnswer::body))
             }
-            Err(_) => Ok(Answer::of_a_timeout().over(*this.is_grpc).map(OrAnswer::answer)),
+            Err(_) => Ok(Answer::of_a_timeout().over(*this.over).map(OrAnswer::answer)),
         })
     }
 }
