@@ -198,6 +198,18 @@ async fn the_server_is_waited_for_within_the_policys_limit() {
     assert_eq!(times, [0, 7, 67, 87]);
 }
 
+/// The answer of an idempotency layer whose first request is still worked on; a conflict without a time stays one.
+#[tokio::test(start_paused = true)]
+async fn a_conflict_that_says_when_it_ends_is_waited_for() {
+    let layer = RetryLayer::new(POLICY, &budget());
+    let mut pay = request(Method::POST, "a payment");
+    pay.headers_mut().insert("idempotency-key", HeaderValue::from_static("k1"));
+    let service = Scripted::new([Answers(504, &[]), Answers(409, &[("retry-after", "7")]), Answers(201, &[])]);
+    assert_eq!(send(&layer, &service, pay).await.unwrap().status(), StatusCode::CREATED);
+    let heard = service.heard();
+    assert_eq!((heard.len(), heard[2].after.as_secs()), (3, 7));
+}
+
 #[tokio::test(start_paused = true)]
 async fn grpc_says_what_may_be_sent_again() {
     let layer = RetryLayer::new(POLICY, &budget()).repeat_if(|_| true);
@@ -308,6 +320,22 @@ async fn an_attempt_that_hangs_is_cut_off_and_repeated_only_if_it_may_be() {
     let service = Scripted::new([Hangs]);
     let response = send(&layer, &service, call).await.unwrap();
     assert_eq!((response.status(), &response.headers()["grpc-status"]), (StatusCode::OK, &"4".parse().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_last_attempt_that_was_cut_off_is_a_504_unless_the_budget_ended_it_after_an_answer() {
+    let policy = POLICY.max_retries(1).attempt_timeout(Duration::from_secs(2));
+    let ask = async |policy, retries, script: &[Does]| {
+        let budget = RetryBudget::percent(0).floor_per_second(0).burst(retries);
+        let service = Scripted::new(script.iter().cloned());
+        let status =
+            send(&RetryLayer::new(policy, &budget), &service, request(Method::GET, "")).await.unwrap().status();
+        (status.as_u16(), service.heard().len())
+    };
+    const BUSY: Does = Answers(503, &[]);
+    assert_eq!(ask(policy, 9, &[BUSY, Hangs]).await, (504, 2), "the policy's last");
+    assert_eq!(ask(policy.max_retries(3), 1, &[BUSY, Hangs]).await, (503, 2), "no budget for another");
+    assert_eq!(ask(policy.max_retries(3), 1, &[Hangs, Hangs]).await, (504, 2), "there was no answer");
 }
 
 #[tokio::test(start_paused = true)]

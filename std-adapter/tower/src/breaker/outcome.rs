@@ -10,9 +10,12 @@ use crate::hint;
 /// | response | outcome |
 /// |---|---|
 /// | 5xx; of gRPC `UNKNOWN`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS` | [`Failure`](Outcome::Failure) |
-/// | such a one with `Retry-After` or a `RetryInfo` | [`RetryAfter`](Outcome::RetryAfter): the breaker stays open that long |
+/// | such a one with `Retry-After` or a `RetryInfo` | [`RetryAfter`](Outcome::RetryAfter) |
 /// | 429; of gRPC `RESOURCE_EXHAUSTED` | [`Ignored`](Outcome::Ignored): it is up, and the caller sends too much |
 /// | every other | [`Success`](Outcome::Success), 4xx too: the caller's own mistake |
+///
+/// After a `RetryAfter` the breaker stays open at least that long, but not longer than
+/// [`Reset::up_to`](steadfast::Reset::up_to); where that is not set, for the first open time.
 ///
 /// The status of a gRPC call is seen if it comes in the headers, as errors without a message do; not in trailers after one.
 #[must_use]

@@ -24,7 +24,8 @@ pub(super) fn classify<B, E>(failed: Option<&Failed<B, E>>, _attempt: u32) -> Fa
 fn failure(status: StatusCode, headers: &HeaderMap) -> Option<Failure> {
     let wait = hint::wait(headers).map(Failure::RetryAfter);
     match (hint::grpc_status(headers), status.as_u16()) {
-        (Some(8), _) => wait,
+        // Of HTTP: an idempotency layer whose first request is still worked on; a conflict without a time stays one.
+        (Some(8), _) | (None, 409) => wait,
         (Some(14), _) | (None, 408 | 425 | 429 | 502 | 503 | 504) => wait.or(Some(Failure::Transient)),
         _ => None,
     }

@@ -46,12 +46,15 @@ pub use service::{Retried, RetriedFuture};
 /// - After a 408, 425, 429, 502, 503 or 504; of gRPC after `UNAVAILABLE`, and after `RESOURCE_EXHAUSTED` with a `RetryInfo`.
 ///   `Retry-After` and `RetryInfo` make a delay longer, up to the policy's
 ///   [`max_delay`](RetryPolicy::max_delay).
+/// - After a 409 with `Retry-After`: the first request with its `Idempotency-Key` is still worked on.
 /// - After an error of the service, and after an attempt that was cut off at the policy's
 ///   [`attempt_timeout`](RetryPolicy::attempt_timeout).
 /// - Not after the answer of an open breaker: a [`BreakerLayer`](crate::breaker::BreakerLayer) inside fails fast.
 ///
 /// In the end the last response or error is passed on as it is. If the last attempt was cut off, the answer is a 504, or
-/// `DEADLINE_EXCEEDED`.
+/// `DEADLINE_EXCEEDED`, when the policy's [`max_retries`](RetryPolicy::max_retries) were used up, or no attempt was answered;
+/// when the budget or [`max_elapsed`](RetryPolicy::max_elapsed) has ended it, the last response or error there was is passed
+/// on.
 ///
 /// # Cost
 ///
