@@ -30,7 +30,7 @@ pub use service::{Limit, LimitFuture};
 /// Limits the rate of requests to a service, and answers those that are too many: a [`RateLimiter`] as a layer of tower.
 ///
 /// Over HTTP the answer is a 429 with `Retry-After`, `RateLimit` headers, and a body of `application/problem+json`; over
-/// gRPC, told by the request's `content-type`, it is `RESOURCE_EXHAUSTED` with a `RetryInfo`. So one layer serves both on
+/// gRPC, told by the method `POST` and the `content-type`, it is `RESOURCE_EXHAUSTED` with a `RetryInfo`. So one layer serves both on
 /// one port.
 ///
 /// ```
