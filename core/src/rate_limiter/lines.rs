@@ -225,9 +225,17 @@ impl<S: Storage> Lines<S> {
     pub(super) fn room(&self, print: Print, now: Instant) -> Result<usize, Instant> {
         let path = self.path(print);
         // In a small table a vacant one as long as there is one: a key that has an entry is known after any step of the clock.
-        let takes_vacant = path.lines <= FAR && self.len < self.capacity();
+        if path.lines <= FAR && self.len < self.capacity() {
+            let is_vacant = |slot: &Slot| slot.print().is_none() && slot.idle_at() < Instant::MAX;
+            let vacant = path.walk().find_map(|line| {
+                self.in_line(line, |first, line| line.iter().position(is_vacant).map(|slot| first.saturating_add(slot)))
+            });
+            if let Some(slot) = vacant {
+                return Ok(slot);
+            }
+        }
         // A vacant one is idle since ever.
-        let will_do = if takes_vacant { Instant::ZERO } else { now.before(LONG) };
+        let will_do = now.before(LONG);
         let mut least = (Instant::MAX, None);
         for line in path.walk() {
             least = self.in_line(line, |first, line| {

@@ -52,6 +52,24 @@ fn a_small_table_holds_exactly_as_many_keys_as_it_has_slots() {
     assert_eq!((lines.capacity(), lines.len()), (7, 0));
 }
 
+/// A key that has an entry is known after any step of the clock, idle since the beginning of time or not.
+#[test]
+fn in_a_small_table_a_vacancy_goes_before_any_key_and_then_somebody_idle() {
+    for slots in 1..=64 {
+        for (seed, now) in [(1, Instant::ZERO), (2, Instant::from_nanos(1)), (3, at(9)), (4, at(1_000))] {
+            let mut lines = Lines::<Heap>::allocate(slots);
+            let print = |key: usize| print_of(HashSeed::new(seed, 7).hash_one(key));
+            for key in 0..slots {
+                let slot = lines.room(print(key), now).expect("a vacancy");
+                assert!(lines.get(slot).is_some_and(|slot| slot.print().is_none()), "{slots} slots, {now:?}");
+                assert!(!lines.take(slot, print(key), Instant::from_nanos(key as u64 / 2)));
+            }
+            let idle = lines.room(print(slots), now).ok().and_then(|slot| lines.get(slot));
+            assert!(idle.is_some_and(|slot| slot.idle_at() <= now), "{slots} slots, {now:?}");
+        }
+    }
+}
+
 /// No line twice, none beyond the last, and the home first.
 #[test]
 fn a_path_leads_through_different_lines() {
