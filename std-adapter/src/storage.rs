@@ -202,9 +202,8 @@ impl<M> Shards<M> {
     }
 
     /// The number of the state machine of the keys with this hash.
-    #[expect(clippy::arithmetic_side_effects, reason = "a power of two, at least 1")]
     pub(crate) const fn number_of(&self, hash: u64) -> usize {
-        hash as usize & (self.machines.len() - 1)
+        number_of(hash, self.machines.len())
     }
 
     /// The state machine of the keys with this hash.
@@ -243,10 +242,16 @@ fn plan(capacity: usize, spread: Spread, threads: usize) -> (usize, usize) {
 }
 
 /// The one of `items`, a power of two of them, that belongs to this hash.
-#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a mask of a power of two, at least 1")]
+#[expect(clippy::indexing_slicing, reason = "its number is below their count, at least 1")]
 pub(crate) const fn spread<T>(items: &[T], hash: u64) -> &T {
+    &items[number_of(hash, items.len())]
+}
+
+/// The number below `count`, a power of two, that belongs to this hash.
+#[expect(clippy::arithmetic_side_effects, reason = "there is at least one")]
+const fn number_of(hash: u64, count: usize) -> usize {
     // The low bits: the tables themselves use the high ones.
-    &items[hash as usize & (items.len() - 1)]
+    hash as usize & (count - 1)
 }
 
 #[cfg(test)]

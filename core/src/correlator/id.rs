@@ -1,5 +1,7 @@
 //! The name of a call on the wire.
 
+use crate::foundation::split_mix;
+
 /// The correlation id of one call of a [`Correlator`](crate::correlator::Correlator): 64 bits for the wire.
 ///
 /// The low half is the number of a slot, the high half the number of the call, run through a permutation of 32 bits
@@ -45,7 +47,7 @@ pub(super) struct Numbers {
 
 impl Numbers {
     pub(super) const fn new(seed: u64) -> Self {
-        let (first, second, third) = (split_mix(seed, 1), split_mix(seed, 2), split_mix(seed, 3));
+        let (first, second, third) = (split_mix::nth(seed, 1), split_mix::nth(seed, 2), split_mix::nth(seed, 3));
         // Odd, as factors have to be.
         let keys = [first as u32 | 1, (first >> 32) as u32 | 1, second as u32 | 1, (second >> 32) as u32 | 1];
         Self { keys, next: third as u32 }
@@ -69,15 +71,6 @@ impl Numbers {
 /// 16 bits to 16 bits: the key's upper half shifts, the whole of it, which is odd, multiplies, the upper bits count.
 const fn round(half: u32, key: u32) -> u32 {
     half.wrapping_add(key >> 16).wrapping_mul(key) >> 16
-}
-
-/// Output `index` of `SplitMix64`. Source: Steele, Lea and Flood (2014), "Fast splittable pseudorandom number
-/// generators".
-const fn split_mix(seed: u64, index: u64) -> u64 {
-    let state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index));
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]
@@ -114,7 +107,7 @@ mod tests {
     /// The first outputs of `SplitMix64` from a seed of zero, as its reference implementation gives them.
     #[test]
     fn keys_are_made_by_split_mix() {
-        let outputs = [1, 2, 3].map(|index| split_mix(0, index));
+        let outputs = [1, 2, 3].map(|index| split_mix::nth(0, index));
         assert_eq!(outputs, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]);
     }
 

@@ -6,6 +6,7 @@
 pub mod hash;
 pub(crate) mod readings;
 pub mod shared;
+pub(crate) mod split_mix;
 pub mod storage;
 pub(crate) mod table;
 pub mod time;

@@ -52,42 +52,35 @@ pub trait Lines<T> {
         T: 'a;
 }
 
-/// Those of a slice.
-macro_rules! lines_of_a_slice {
-    () => {
-        fn slots(&self) -> usize {
-            self.len()
-        }
+impl<T, S: AsRef<[T]> + AsMut<[T]>> Lines<T> for S {
+    fn slots(&self) -> usize {
+        self.as_ref().len()
+    }
 
-        #[inline]
-        fn whole(&self, line: usize) -> Option<&[T; 4]> {
-            self.as_chunks().0.get(line)
-        }
+    #[inline]
+    fn whole(&self, line: usize) -> Option<&[T; 4]> {
+        self.as_ref().as_chunks().0.get(line)
+    }
 
-        fn rest(&self) -> &[T] {
-            self.as_chunks::<4>().1
-        }
+    fn rest(&self) -> &[T] {
+        self.as_ref().as_chunks::<4>().1
+    }
 
-        fn get(&self, slot: usize) -> Option<&T> {
-            <[T]>::get(self, slot)
-        }
+    fn get(&self, slot: usize) -> Option<&T> {
+        self.as_ref().get(slot)
+    }
 
-        #[inline]
-        fn get_mut(&mut self, slot: usize) -> Option<&mut T> {
-            <[T]>::get_mut(self, slot)
-        }
+    #[inline]
+    fn get_mut(&mut self, slot: usize) -> Option<&mut T> {
+        self.as_mut().get_mut(slot)
+    }
 
-        fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
-        where
-            T: 'a,
-        {
-            <[T]>::iter_mut(self)
-        }
-    };
-}
-
-impl<T, const N: usize> Lines<T> for [T; N] {
-    lines_of_a_slice!();
+    fn iter_mut<'a>(&'a mut self) -> impl Iterator<Item = &'a mut T>
+    where
+        T: 'a,
+    {
+        self.as_mut().iter_mut()
+    }
 }
 
 /// `N` slots inside the state machine, at most 65,535.
@@ -217,11 +210,6 @@ impl Storage for Heap {
     type Of<T> = std::boxed::Box<[T]>;
     type Lines<T> = std::boxed::Box<[T]>;
     type Link = u32;
-}
-
-#[cfg(test)]
-impl<T> Lines<T> for std::boxed::Box<[T]> {
-    lines_of_a_slice!();
 }
 
 #[cfg(test)]

@@ -105,7 +105,8 @@ impl Path {
         Self { home: scale(print, lines), lines, stride }
     }
 
-    /// All of them.
+    /// All of them, as [`line`](Self::line) numbers them, each found from the one before: in a full table that is a third of
+    /// the time of a newcomer.
     pub(super) fn walk(self) -> impl Iterator<Item = usize> {
         let is_grouped = self.lines > FAR + 1;
         let mut line = self.home;

@@ -230,8 +230,8 @@ where
             *was_asleep = true;
             return Poll::Pending;
         }
-        // If the sleep is over at once, other tasks of the executor have their turn: an operation that
-        // fails without waiting, and is tried again without a delay, would keep it from them.
+        // If the sleep is over at once, other tasks of the executor have their turn: an operation that fails without
+        // waiting, and is tried again without a delay, would keep it from them.
         if !*was_asleep && !mem::replace(is_over, true) {
             cx.waker().wake_by_ref();
             return Poll::Pending;

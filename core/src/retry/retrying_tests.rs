@@ -1,5 +1,5 @@
 use super::{
-    tests::{STASH, Seeded, secs},
+    tests::{STASH, secs},
     *,
 };
 use crate::{
@@ -38,7 +38,7 @@ fn seed_6_3_two_failures_then_success_are_three_calls_and_3_s() {
             calls.set(calls.get() + 1);
             ready(if calls.get() < 3 { Err("busy") } else { Ok("stored") })
         };
-        (STASH.call_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+        (STASH.call_with(&timer, SeededRng::new(1), operation).await, elapsed(&timer))
     });
     assert_eq!((result, calls.get(), slept), (Ok("stored"), 3, secs(3)));
 }
@@ -51,7 +51,7 @@ fn seed_6_3_failing_for_ever_is_four_calls_7_s_and_the_last_error() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>(calls.get()))
         };
-        (STASH.call_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+        (STASH.call_with(&timer, SeededRng::new(1), operation).await, elapsed(&timer))
     });
     let error = RetryError { last: Some(4), attempts: 4, reason: Reason::AttemptsExhausted };
     assert_eq!((result, calls.get(), slept), (Err(error), 4, secs(7)));
@@ -66,7 +66,7 @@ fn seed_6_3_boot_recovery_is_three_calls_and_90_s() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>(()))
         };
-        assert!(policy.call_with(&timer, Seeded(1), operation).await.is_err());
+        assert!(policy.call_with(&timer, SeededRng::new(1), operation).await.is_err());
         elapsed(&timer)
     });
     assert_eq!((calls.get(), slept), (3, secs(90)));
@@ -81,7 +81,7 @@ fn seed_6_3_dropped_before_it_is_awaited_calls_nothing() {
         calls.set(calls.get() + 1);
         ready(Err::<(), _>(()))
     };
-    let run = STASH.call_with(simulator.timer(), Seeded(1), operation).budget(&budget);
+    let run = STASH.call_with(simulator.timer(), SeededRng::new(1), operation).budget(&budget);
     drop(run.into_future());
     assert_eq!(calls.get(), 0);
     assert_eq!(budget.borrow().stats(), RetryBudgetStats::default());
@@ -98,7 +98,7 @@ fn seed_6_3_dropped_while_it_waits_calls_nothing_more_and_refunds() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>(()))
         };
-        let _ = STASH.call_with(timer, Seeded(1), operation).budget(&budget).await;
+        let _ = STASH.call_with(timer, SeededRng::new(1), operation).budget(&budget).await;
     });
     assert!(simulator.step());
     assert_eq!((calls.get(), budget.borrow().stats().withdrawn), (1, 1));
@@ -111,7 +111,7 @@ fn seed_6_3_dropped_while_it_waits_calls_nothing_more_and_refunds() {
 #[test]
 fn seed_6_3_a_permanent_error_stops_at_once() {
     let (result, slept) = run(async |timer| {
-        let run = STASH.call_with(&timer, Seeded(1), || ready(Err::<(), _>(7))).retry_if(|error| *error != 7);
+        let run = STASH.call_with(&timer, SeededRng::new(1), || ready(Err::<(), _>(7))).retry_if(|error| *error != 7);
         (run.await, elapsed(&timer))
     });
     assert_eq!(result, Err(RetryError { last: Some(7), attempts: 1, reason: Reason::NotRetryable }));
@@ -126,7 +126,7 @@ fn an_error_that_is_worth_another_attempt_gets_one() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>(calls.get()))
         };
-        STASH.call_with(&timer, Seeded(1), operation).retry_if(|error| *error < 3).await
+        STASH.call_with(&timer, SeededRng::new(1), operation).retry_if(|error| *error < 3).await
     });
     assert_eq!(result, Err(RetryError { last: Some(3), attempts: 3, reason: Reason::NotRetryable }));
 }
@@ -136,7 +136,7 @@ fn d5_a_hint_counts_only_within_the_caps() {
     let delays = RefCell::new(Vec::new());
     let result = run(async |timer| {
         STASH
-            .call_with(&timer, Seeded(1), || ready(Err::<(), _>(secs(3_600))))
+            .call_with(&timer, SeededRng::new(1), || ready(Err::<(), _>(secs(3_600))))
             .hint(|error| Some(*error))
             .notify(|_, _, delay| delays.borrow_mut().push(delay))
             .await
@@ -160,7 +160,7 @@ fn an_attempt_that_hangs_is_cut_off_and_tried_again() {
             }
         };
         let policy = STASH.attempt_timeout(secs(5));
-        (policy.call_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+        (policy.call_with(&timer, SeededRng::new(1), operation).await, elapsed(&timer))
     });
     assert_eq!((result, calls.get(), slept), (Ok("stored"), 3, secs(5 + 1 + 5 + 2)));
 }
@@ -182,13 +182,13 @@ fn found_b10_an_attempt_that_is_cut_off_keeps_the_error_of_the_one_before() {
     let told = RefCell::new(Vec::new());
     let result = run(async |timer| {
         let notify = |error: Option<&i32>, attempt, _| told.borrow_mut().push((error.copied(), attempt));
-        policy.call_with(&timer, Seeded(1), operation).notify(notify).await
+        policy.call_with(&timer, SeededRng::new(1), operation).notify(notify).await
     });
     assert_eq!(result, Err(RetryError { last: Some(2), attempts: 4, reason: Reason::AttemptTimedOut }));
     assert_eq!(told.into_inner(), [(Some(1), 1), (Some(2), 2), (None, 3)], "a cut-off has no error of its own");
 
     calls.set(0);
-    let result = run(async |timer| policy.max_elapsed(secs(7)).call_with(&timer, Seeded(1), operation).await);
+    let result = run(async |timer| policy.max_elapsed(secs(7)).call_with(&timer, SeededRng::new(1), operation).await);
     assert_eq!(result, Err(RetryError { last: Some(2), attempts: 3, reason: Reason::DeadlineExceeded }));
 }
 
@@ -202,7 +202,7 @@ fn found_b10_a_delay_is_a_function_of_attempt_and_error() {
         };
         STASH
             .max_retries(6)
-            .call_with(&timer, Seeded(1), operation)
+            .call_with(&timer, SeededRng::new(1), operation)
             .classify(|error, attempt| {
                 errors.push(error.copied());
                 match attempt {
@@ -222,7 +222,7 @@ fn found_b10_a_delay_is_a_function_of_attempt_and_error() {
 #[test]
 fn retry_if_is_asked_before_classify() {
     let result = run(async |timer| {
-        let run = STASH.call_with(&timer, Seeded(1), || ready(Err::<(), _>(7))).retry_if(|error| *error != 7);
+        let run = STASH.call_with(&timer, SeededRng::new(1), || ready(Err::<(), _>(7))).retry_if(|error| *error != 7);
         run.classify(|_, _| unreachable!("it is known to be permanent")).await
     });
     assert_eq!(result.unwrap_err().reason, Reason::NotRetryable);
@@ -251,7 +251,7 @@ fn found_b10_a_refusal_is_no_attempt_and_takes_nothing_from_the_budget() {
         };
         STASH
             .max_elapsed(secs(1_000))
-            .call_with(&timer, Seeded(1), operation)
+            .call_with(&timer, SeededRng::new(1), operation)
             .classify(refused)
             .notify(|_, attempt, delay| delays.borrow_mut().push((attempt, delay)))
             .budget(&budget)
@@ -272,7 +272,7 @@ fn found_b10_refusals_are_bounded_in_time_and_without_a_limit_in_number() {
                 calls.set(calls.get() + 1);
                 ready(Err::<(), _>(Ok(Instant::MAX)))
             };
-            policy.call_with(&timer, Seeded(1), operation).classify(refused).await
+            policy.call_with(&timer, SeededRng::new(1), operation).classify(refused).await
         });
         let error = result.unwrap_err();
         (error.reason, error.attempts, calls.get())
@@ -292,7 +292,7 @@ fn a_refused_retry_that_is_cancelled_gives_back_nothing_twice() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>(if calls.get() == 1 { Err(()) } else { Ok(Instant::MAX) }))
         };
-        let run = STASH.max_elapsed(secs(1_000)).call_with(timer, Seeded(1), operation).classify(refused);
+        let run = STASH.max_elapsed(secs(1_000)).call_with(timer, SeededRng::new(1), operation).classify(refused);
         let _ = run.budget(&budget).await;
     });
     while calls.get() < 3 {
@@ -307,7 +307,7 @@ fn a_refused_retry_that_is_cancelled_gives_back_nothing_twice() {
 fn the_whole_ends_with_the_elapsed_time_even_inside_an_attempt() {
     let (result, slept) = run(async |timer| {
         let policy = STASH.max_elapsed(secs(4));
-        let result = policy.call_with(&timer, Seeded(1), pending::<Result<(), ()>>).await;
+        let result = policy.call_with(&timer, SeededRng::new(1), pending::<Result<(), ()>>).await;
         (result, elapsed(&timer))
     });
     assert_eq!(result, Err(RetryError { last: None, attempts: 1, reason: Reason::DeadlineExceeded }));
@@ -318,7 +318,7 @@ fn the_whole_ends_with_the_elapsed_time_even_inside_an_attempt() {
 fn the_elapsed_time_is_never_slept_past() {
     let (result, slept) = run(async |timer| {
         let policy = STASH.max_elapsed(secs(7));
-        (policy.call_with(&timer, Seeded(1), || ready(Err::<(), _>(()))).await, elapsed(&timer))
+        (policy.call_with(&timer, SeededRng::new(1), || ready(Err::<(), _>(()))).await, elapsed(&timer))
     });
     // 1 s and 2 s fit; 4 s more would end exactly at 7 s.
     assert_eq!(result, Err(RetryError { last: Some(()), attempts: 3, reason: Reason::DeadlineExceeded }));
@@ -337,7 +337,7 @@ fn a_timer_that_is_late_starts_no_attempt_after_the_end() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>("busy"))
         };
-        let error = policy.call_with(timer, Seeded(1), operation).budget(&budget).await.unwrap_err();
+        let error = policy.call_with(timer, SeededRng::new(1), operation).budget(&budget).await.unwrap_err();
         assert_eq!(error, RetryError { last: Some("busy"), attempts: 1, reason: Reason::DeadlineExceeded });
     });
     assert!(simulator.step());
@@ -351,7 +351,7 @@ fn a_timer_that_is_late_starts_no_attempt_after_the_end() {
 fn a_first_attempt_without_any_time_is_still_made() {
     let result = run(async |timer| {
         let policy = STASH.max_elapsed(Duration::ZERO).attempt_timeout(Duration::ZERO);
-        policy.call_with(&timer, Seeded(1), || ready(Ok::<_, ()>(()))).await
+        policy.call_with(&timer, SeededRng::new(1), || ready(Ok::<_, ()>(()))).await
     });
     assert_eq!(result, Ok(()));
 }
@@ -360,7 +360,7 @@ fn a_first_attempt_without_any_time_is_still_made() {
 fn an_empty_budget_stops_before_the_attempts_do() {
     let budget = RefCell::new(RetryBudget::percent(0).floor_per_second(0).burst(2));
     let result =
-        run(async |timer| STASH.call_with(&timer, Seeded(1), || ready(Err::<(), _>(()))).budget(&budget).await);
+        run(async |timer| STASH.call_with(&timer, SeededRng::new(1), || ready(Err::<(), _>(()))).budget(&budget).await);
     assert_eq!(result, Err(RetryError { last: Some(()), attempts: 3, reason: Reason::BudgetExhausted }));
 }
 
@@ -372,14 +372,14 @@ fn two_layers_share_one_budget_and_charge_each_call_once() {
         let inner = || {
             STASH
                 .max_retries(2)
-                .call_with(&timer, Seeded(1), || {
+                .call_with(&timer, SeededRng::new(1), || {
                     calls.set(calls.get() + 1);
                     ready(Err::<(), _>(()))
                 })
                 .nested_budget(&budget)
                 .into_future()
         };
-        STASH.call_with(&timer, Seeded(2), inner).budget(&budget).await.unwrap_err();
+        STASH.call_with(&timer, SeededRng::new(2), inner).budget(&budget).await.unwrap_err();
     });
     let stats = budget.borrow().stats();
     assert_eq!(calls.get(), 4 * 3);
@@ -414,13 +414,13 @@ fn a_run_is_send_if_its_parts_are() {
     }
     let budget = Locked(Mutex::new(RetryBudget::percent(20)));
     let run = STASH
-        .call_with(Now, Seeded(1), || async { Err::<(), _>(()) })
+        .call_with(Now, SeededRng::new(1), || async { Err::<(), _>(()) })
         .retry_if(|_| true)
         .hint(|_| None)
         .notify(|_, _, _| ())
         .budget(&budget);
     let _boxed: Box<dyn Future<Output = _> + Send + '_> = Box::new(spawn(run.into_future()));
-    let plain = async { STASH.call_with(Now, Seeded(1), || async { Err::<(), _>(()) }).await };
+    let plain = async { STASH.call_with(Now, SeededRng::new(1), || async { Err::<(), _>(()) }).await };
     drop(spawn(plain));
 }
 
@@ -447,7 +447,7 @@ fn dropped_at_every_await_it_leaks_no_retry() {
                         }
                     };
                     let policy = STASH.jitter(Jitter::Full).attempt_timeout(Duration::from_millis(350));
-                    let _ = policy.call_with(&timer, Seeded(seed ^ task), operation).budget(budget).await;
+                    let _ = policy.call_with(&timer, SeededRng::new(seed ^ task), operation).budget(budget).await;
                 })
             })
             .collect();
@@ -497,7 +497,10 @@ fn only_a_policy_with_a_limit_of_time_reads_the_clock_before_the_first_attempt()
     for (policy, read) in [(policy, 0), (policy.max_elapsed(secs(60)), 1), (policy.attempt_timeout(secs(60)), 1)] {
         run(async |timer| {
             let timer = Read { timer, times: Cell::new(0) };
-            assert_eq!(policy.call_with(&timer, Seeded(1), || ready(Ok::<_, ()>(timer.times.get()))).await, Ok(read));
+            assert_eq!(
+                policy.call_with(&timer, SeededRng::new(1), || ready(Ok::<_, ()>(timer.times.get()))).await,
+                Ok(read)
+            );
         });
     }
 }
@@ -512,7 +515,7 @@ fn the_time_of_an_operation_begins_with_it() {
             calls.set(calls.get() + 1);
             ready(Err::<(), _>("busy"))
         };
-        (policy.call_with(&timer, Seeded(1), operation).await, elapsed(&timer))
+        (policy.call_with(&timer, SeededRng::new(1), operation).await, elapsed(&timer))
     });
     let error = RetryError { last: Some("busy"), attempts: 4, reason: Reason::AttemptsExhausted };
     assert_eq!((result, calls.get(), slept), (Err(error), 4, secs(1_003)));
@@ -566,7 +569,7 @@ fn panics_in_callbacks_leave_no_retry_charged() {
         let attempt = std::panic::AssertUnwindSafe(|| {
             run(async |timer| {
                 STASH
-                    .call_with(&timer, Seeded(1), operation)
+                    .call_with(&timer, SeededRng::new(1), operation)
                     .retry_if(|_| {
                         is_at("retry_if");
                         true
@@ -609,7 +612,7 @@ fn a_step_back_while_it_sleeps_ends_no_run_early_and_keeps_the_budget() {
                 }
                 ready(Err::<(), _>("busy"))
             };
-            let error = policy.call_with(timer, Seeded(1), operation).budget(budget).await.unwrap_err();
+            let error = policy.call_with(timer, SeededRng::new(1), operation).budget(budget).await.unwrap_err();
             assert!(matches!(error.reason, Reason::AttemptsExhausted | Reason::DeadlineExceeded), "{error:?}");
             ended.set(ended.get() + 1);
         });
@@ -625,7 +628,7 @@ fn a_step_back_while_it_sleeps_ends_no_run_early_and_keeps_the_budget() {
 fn a_future_that_has_ended_stays_quiet_and_its_error_passes_another_on() {
     let timer = VirtualTimer::default();
     let policy = RetryPolicy::constant(secs(1)).max_retries(0);
-    let retrying = policy.call_with(&timer, Seeded(1), || ready(Err::<(), _>(7_u8)));
+    let retrying = policy.call_with(&timer, SeededRng::new(1), || ready(Err::<(), _>(7_u8)));
     let mut future = core::pin::pin!(retrying.into_future());
     assert!(format!("{future:?}").starts_with("RetryFuture"));
     let mut cx = core::task::Context::from_waker(core::task::Waker::noop());

@@ -4,6 +4,8 @@ use core::convert::Infallible;
 
 use rand_core::TryRng;
 
+use crate::foundation::split_mix;
+
 /// A random number generator for jitter: `SplitMix64` over a seed, in 8 bytes.
 ///
 /// For programs without a generator, or whose hardware's implements another version of `rand_core`. Give each device
@@ -39,10 +41,7 @@ impl TryRng for SeededRng {
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Ok(mixed ^ (mixed >> 31))
+        Ok(split_mix::next(&mut self.0))
     }
 
     fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {

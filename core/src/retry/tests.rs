@@ -6,29 +6,6 @@ use rand_core::TryRng;
 
 const START: Instant = Instant::from_secs(1_000);
 
-/// `SplitMix64`.
-#[derive(Clone)]
-pub(super) struct Seeded(pub(super) u64);
-
-impl TryRng for Seeded {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        self.try_next_u64().map(|number| (number >> 32) as u32)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Ok(mixed ^ (mixed >> 31))
-    }
-
-    fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Infallible> {
-        unreachable!("jitter needs one word")
-    }
-}
-
 /// Always the largest, or the smallest, number.
 struct Fixed(u32);
 
@@ -108,7 +85,7 @@ fn a_delay_doubles_up_to_the_end_of_the_range() {
 fn found_b10_a_delay_grows_by_any_factor() {
     let policy = RetryPolicy::exponential(secs(4)).factor_percent(150).max_delay(secs(18)).jitter(Jitter::None);
     let expected = [secs(4), secs(6), secs(9), Duration::from_millis(13_500), secs(18), secs(18)];
-    assert_eq!(delays(&policy.max_retries(6), Failure::Transient, &mut Seeded(1)).0, expected);
+    assert_eq!(delays(&policy.max_retries(6), Failure::Transient, &mut SeededRng::new(1)).0, expected);
     assert_eq!([0, 1, 2, 3, 4, 5].map(|attempt| policy.delay_for(attempt)), expected);
     for delay in [Duration::ZERO, Duration::from_nanos(1), secs(1), Duration::MAX] {
         for percent in [0, 100, 101, 300, u16::MAX] {
@@ -126,13 +103,13 @@ fn found_b10_a_delay_grows_by_any_factor() {
 fn seed_6_3_boot_recovery_waits_30_s_then_60_s_then_never() {
     let policy = RetryPolicy::linear(secs(30)).max_retries(2).jitter(Jitter::None);
     assert_eq!((policy.delay_for(0), policy.delay_for(1)), (secs(30), secs(60)));
-    let (waits, reason) = delays(&policy, Failure::Transient, &mut Seeded(1));
+    let (waits, reason) = delays(&policy, Failure::Transient, &mut SeededRng::new(1));
     assert_eq!((waits.as_slice(), reason), ([secs(30), secs(60)].as_slice(), Reason::AttemptsExhausted));
 }
 
 #[test]
 fn seed_6_3_no_retries_is_one_call() {
-    let (waits, reason) = delays(&STASH.max_retries(0), Failure::Transient, &mut Seeded(1));
+    let (waits, reason) = delays(&STASH.max_retries(0), Failure::Transient, &mut SeededRng::new(1));
     assert!(waits.is_empty());
     assert_eq!(reason, Reason::AttemptsExhausted);
 }
@@ -143,13 +120,13 @@ fn seed_6_3_three_retries_are_four_calls_and_7_s() {
     let mut now = START;
     for delay in [1, 2, 4] {
         let at = now.saturating_add(secs(delay));
-        let step = retry.next(Failure::Transient, now, &mut Seeded(1));
+        let step = retry.next(Failure::Transient, now, &mut SeededRng::new(1));
         assert_eq!(step, Step::RetryAt(at));
         assert_eq!(step.retry_after(now), Some(secs(delay)));
         now = at;
     }
     assert_eq!(retry.attempts(), 4);
-    let step = retry.next(Failure::Transient, now, &mut Seeded(1));
+    let step = retry.next(Failure::Transient, now, &mut SeededRng::new(1));
     assert_eq!(step, Step::GiveUp(Reason::AttemptsExhausted));
     assert_eq!(step.retry_after(now), None);
     assert_eq!(retry.attempts(), 4, "no sleep and no attempt after the last failure");
@@ -162,7 +139,7 @@ fn seed_6_3_a_base_above_the_maximum_is_the_maximum() {
     assert_eq!(policy.delay_for(0), secs(30));
     for jitter in EVERY_JITTER {
         for seed in 0..100 {
-            let (waits, _) = delays(&policy.jitter(jitter), Failure::Transient, &mut Seeded(seed));
+            let (waits, _) = delays(&policy.jitter(jitter), Failure::Transient, &mut SeededRng::new(seed));
             assert!(waits.iter().all(|wait| *wait <= secs(30)), "{jitter:?}: {waits:?}");
         }
     }
@@ -174,7 +151,7 @@ fn seed_6_3_a_base_of_zero_never_waits() {
         for policy in [RetryPolicy::exponential, RetryPolicy::linear, RetryPolicy::constant] {
             let policy = policy(Duration::ZERO).jitter(jitter).max_retries(70);
             assert_eq!(policy.delay_for(u32::MAX), Duration::ZERO);
-            let (waits, reason) = delays(&policy, Failure::Transient, &mut Seeded(2));
+            let (waits, reason) = delays(&policy, Failure::Transient, &mut SeededRng::new(2));
             assert_eq!((waits.len(), reason), (70, Reason::AttemptsExhausted));
             assert!(waits.iter().all(Duration::is_zero));
         }
@@ -184,7 +161,7 @@ fn seed_6_3_a_base_of_zero_never_waits() {
 #[test]
 fn seed_6_3_full_jitter_fills_the_delay_evenly() {
     let policy = STASH.jitter(Jitter::Full).max_retries(10);
-    let mut rng = Seeded(3);
+    let mut rng = SeededRng::new(3);
     let samples: Vec<_> = (0..10_000).map(|_| delays(&policy, Failure::Transient, &mut rng).0).collect();
     for attempt in 0..10 {
         let most = policy.delay_for(attempt);
@@ -221,7 +198,7 @@ fn decorrelated_jitter_stays_between_the_base_and_three_times_the_delay_before()
     assert_eq!(policy.delay_for(3), secs(30));
     let (mut at_the_maximum, mut longest) = (0, Duration::ZERO);
     for seed in 0..1_000 {
-        let (waits, _) = delays(&policy, Failure::Transient, &mut Seeded(seed));
+        let (waits, _) = delays(&policy, Failure::Transient, &mut SeededRng::new(seed));
         let mut previous = secs(1);
         for wait in waits {
             assert!(wait >= secs(1) && wait <= secs(30) && wait <= previous * 3, "{wait:?} after {previous:?}");
@@ -247,18 +224,18 @@ fn the_largest_draw_is_nearly_the_whole_delay_and_the_smallest_is_none_of_it() {
 #[test]
 fn d5_a_hint_does_not_override_the_number_of_retries() {
     for hint in [Duration::ZERO, secs(1), Duration::MAX] {
-        let (waits, reason) = delays(&STASH, Failure::RetryAfter(hint), &mut Seeded(4));
+        let (waits, reason) = delays(&STASH, Failure::RetryAfter(hint), &mut SeededRng::new(4));
         assert_eq!((waits.len(), reason), (3, Reason::AttemptsExhausted));
     }
 }
 
 #[test]
 fn d5_a_hint_is_cut_to_the_maximum_delay_and_never_shortens_one() {
-    let (waits, _) = delays(&STASH, Failure::RetryAfter(Duration::MAX), &mut Seeded(4));
+    let (waits, _) = delays(&STASH, Failure::RetryAfter(Duration::MAX), &mut SeededRng::new(4));
     assert_eq!(waits, [secs(30); 3]);
-    let (waits, _) = delays(&STASH, Failure::RetryAfter(secs(2)), &mut Seeded(4));
+    let (waits, _) = delays(&STASH, Failure::RetryAfter(secs(2)), &mut SeededRng::new(4));
     assert_eq!(waits, [secs(2), secs(2), secs(4)]);
-    let (waits, _) = delays(&STASH, Failure::RetryAfter(Duration::ZERO), &mut Seeded(4));
+    let (waits, _) = delays(&STASH, Failure::RetryAfter(Duration::ZERO), &mut SeededRng::new(4));
     assert_eq!(waits, [secs(1), secs(2), secs(4)]);
 }
 
@@ -266,9 +243,9 @@ fn d5_a_hint_is_cut_to_the_maximum_delay_and_never_shortens_one() {
 fn d5_a_hint_beyond_the_elapsed_time_gives_up_at_once() {
     let policy = STASH.max_elapsed(secs(10));
     let mut retry = policy.start(START);
-    let step = retry.next(Failure::RetryAfter(secs(10)), START, &mut Seeded(4));
+    let step = retry.next(Failure::RetryAfter(secs(10)), START, &mut SeededRng::new(4));
     assert_eq!(step, Step::GiveUp(Reason::DeadlineExceeded));
-    let step = retry.next(Failure::RetryAfter(Duration::from_nanos(9_999_999_999)), START, &mut Seeded(4));
+    let step = retry.next(Failure::RetryAfter(Duration::from_nanos(9_999_999_999)), START, &mut SeededRng::new(4));
     assert_eq!(step, Step::RetryAt(Instant::from_nanos(1_009_999_999_999)));
 }
 
@@ -277,9 +254,9 @@ fn d5_a_hint_does_not_override_the_budget() {
     let mut budget = RetryBudget::percent(0).floor_per_second(0).burst(1);
     let mut retry = STASH.start(START);
     let hint = Failure::RetryAfter(secs(5));
-    let step = retry.next_within(&mut budget, hint, START, &mut Seeded(4));
+    let step = retry.next_within(&mut budget, hint, START, &mut SeededRng::new(4));
     assert_eq!(step, Step::RetryAt(START.saturating_add(secs(5))));
-    let step = retry.next_within(&mut budget, hint, START, &mut Seeded(4));
+    let step = retry.next_within(&mut budget, hint, START, &mut SeededRng::new(4));
     assert_eq!(step, Step::GiveUp(Reason::BudgetExhausted));
 }
 
@@ -287,7 +264,7 @@ fn d5_a_hint_does_not_override_the_budget() {
 fn d6_no_delay_exceeds_the_maximum_after_jitter() {
     for jitter in EVERY_JITTER {
         let policy = RetryPolicy::exponential(secs(1)).max_delay(secs(2)).max_retries(20).jitter(jitter);
-        for rng in [&mut Fixed(0) as &mut dyn Rng, &mut Fixed(u32::MAX), &mut Seeded(5)] {
+        for rng in [&mut Fixed(0) as &mut dyn Rng, &mut Fixed(u32::MAX), &mut SeededRng::new(5)] {
             let (waits, _) = delays(&policy, Failure::Transient, &mut { rng });
             assert_eq!(waits.len(), 20);
             for (attempt, wait) in (0..).zip(waits) {
@@ -300,14 +277,14 @@ fn d6_no_delay_exceeds_the_maximum_after_jitter() {
 #[test]
 fn d7_two_operations_with_one_generator_draw_different_delays() {
     let policy = STASH.jitter(Jitter::Full);
-    let mut rng = Seeded(6);
+    let mut rng = SeededRng::new(6);
     let sessions: HashSet<_> = (0..1_000).map(|_| delays(&policy, Failure::Transient, &mut rng).0).collect();
     assert_eq!(sessions.len(), 1_000);
 }
 
 #[test]
 fn a_permanent_failure_stops_at_once() {
-    let (waits, reason) = delays(&STASH, Failure::Permanent, &mut Seeded(7));
+    let (waits, reason) = delays(&STASH, Failure::Permanent, &mut SeededRng::new(7));
     assert!(waits.is_empty());
     assert_eq!(reason, Reason::NotRetryable);
 }
@@ -319,8 +296,11 @@ fn the_elapsed_time_includes_the_attempts_and_its_end_is_out() {
     // The first attempt took 9 s less a nanosecond: the delay of 1 s just fits. A nanosecond more, and it does not.
     let edge = START.saturating_add(secs(9));
     let just_before = edge.saturating_sub(Duration::from_nanos(1));
-    assert_eq!(retry.clone().next(Failure::Transient, edge, &mut Seeded(8)), Step::GiveUp(Reason::DeadlineExceeded));
-    let step = retry.next(Failure::Transient, just_before, &mut Seeded(8));
+    assert_eq!(
+        retry.clone().next(Failure::Transient, edge, &mut SeededRng::new(8)),
+        Step::GiveUp(Reason::DeadlineExceeded)
+    );
+    let step = retry.next(Failure::Transient, just_before, &mut SeededRng::new(8));
     assert_eq!(step, Step::RetryAt(Instant::from_nanos(1_009_999_999_999)));
 }
 
@@ -341,15 +321,18 @@ fn a_clock_that_steps_back_before_the_start_restarts_the_elapsed_time() {
     let mut retry = policy.start(START);
     let back = START.saturating_sub(secs(500));
     assert_eq!(retry.attempt_deadline(back), Some(back.saturating_add(secs(10))));
-    assert!(matches!(retry.next(Failure::Transient, back, &mut Seeded(9)), Step::RetryAt(_)));
+    assert!(matches!(retry.next(Failure::Transient, back, &mut SeededRng::new(9)), Step::RetryAt(_)));
     let late = back.saturating_add(secs(10));
-    assert_eq!(retry.next(Failure::Transient, late, &mut Seeded(9)), Step::GiveUp(Reason::DeadlineExceeded));
+    assert_eq!(retry.next(Failure::Transient, late, &mut SeededRng::new(9)), Step::GiveUp(Reason::DeadlineExceeded));
 }
 
 #[test]
 fn nothing_is_retried_at_the_end_of_time() {
     let mut retry = STASH.start(Instant::MAX);
-    assert_eq!(retry.next(Failure::Transient, Instant::MAX, &mut Seeded(1)), Step::GiveUp(Reason::DeadlineExceeded));
+    assert_eq!(
+        retry.next(Failure::Transient, Instant::MAX, &mut SeededRng::new(1)),
+        Step::GiveUp(Reason::DeadlineExceeded)
+    );
 }
 
 #[test]
@@ -357,9 +340,10 @@ fn settings_that_are_not_given_are_polite() {
     let policy = RetryPolicy::exponential(secs(1)).max_retries(10);
     assert_eq!(policy.delay_for(u32::MAX), secs(60));
     assert_eq!(RetryPolicy::constant(secs(90)).delay_for(7), secs(90));
-    let (waits, _) = delays(&RetryPolicy::constant(secs(90)), Failure::Transient, &mut Seeded(1));
+    let (waits, _) = delays(&RetryPolicy::constant(secs(90)), Failure::Transient, &mut SeededRng::new(1));
     assert_eq!(waits.len(), 3);
-    let sessions: HashSet<_> = (0..9).map(|seed| delays(&policy, Failure::Transient, &mut Seeded(seed)).0).collect();
+    let sessions: HashSet<_> =
+        (0..9).map(|seed| delays(&policy, Failure::Transient, &mut SeededRng::new(seed)).0).collect();
     assert_eq!(sessions.len(), 9, "jitter is on");
 }
 
@@ -370,11 +354,14 @@ fn a_budget_is_charged_for_no_other_refusal() {
     let mut retry = policy.start(START);
     let late = START.saturating_add(secs(2));
     for (failure, now) in [(Failure::Permanent, START), (Failure::Transient, late)] {
-        assert!(matches!(retry.next_within(&mut budget, failure, now, &mut Seeded(1)), Step::GiveUp(_)));
+        assert!(matches!(retry.next_within(&mut budget, failure, now, &mut SeededRng::new(1)), Step::GiveUp(_)));
     }
     assert_eq!(budget.stats(), RetryBudgetStats::default());
-    assert!(matches!(retry.next_within(&mut budget, Failure::Transient, START, &mut Seeded(1)), Step::RetryAt(_)));
-    let step = retry.next_within(&mut budget, Failure::Transient, START, &mut Seeded(1));
+    assert!(matches!(
+        retry.next_within(&mut budget, Failure::Transient, START, &mut SeededRng::new(1)),
+        Step::RetryAt(_)
+    ));
+    let step = retry.next_within(&mut budget, Failure::Transient, START, &mut SeededRng::new(1));
     assert_eq!(step, Step::GiveUp(Reason::AttemptsExhausted));
     assert_eq!(budget.stats().withdrawn, 1);
     assert_eq!(budget.stats().refused, 0);

@@ -10,6 +10,7 @@ use core::{
 };
 
 use super::VirtualTimer;
+use crate::foundation::split_mix;
 
 /// Runs tasks in an order chosen by a seed, on virtual time that moves only when no task can.
 ///
@@ -154,10 +155,7 @@ impl<'a> Simulator<'a> {
     /// A number from the seed (`SplitMix64`), for tests that vary what they do.
     #[must_use]
     pub const fn next_random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        split_mix::next(&mut self.random)
     }
 }
 

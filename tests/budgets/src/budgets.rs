@@ -43,6 +43,12 @@ pub struct Size {
     pub goal: Option<u64>,
 }
 
+/// By how much the flash of one program differs from one folder to another, in bytes. Names of symbols depend on where the
+/// checkout lies, the order of the functions on the names, and what fills up the gaps between them on the order.
+const FILLING: u64 = 16;
+
+const FLASH: &str = "flash";
+
 /// What a measured figure is to its budget.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
@@ -129,12 +135,13 @@ impl Budgets {
             .map(|(name, _)| Verdict::Gone(name.clone()))
             .collect();
         for (name, figure) in measured {
+            let slack = if name.starts_with(FLASH) { FILLING } else { 0 };
             match allowed.iter().find(|(known, _)| *known == name) {
                 None => verdicts.push(Verdict::New(name)),
-                Some((_, budget)) if figure > *budget => {
+                Some((_, budget)) if figure > *budget + slack => {
                     verdicts.push(Verdict::Over(format!("{name}: {figure}, the budget is {budget}")));
                 }
-                Some((_, budget)) if figure < *budget => {
+                Some((_, budget)) if figure + slack < *budget => {
                     verdicts.push(Verdict::Gain(format!("{name}: {figure}, the budget is {budget}")));
                 }
                 Some(_) => {}
@@ -150,7 +157,7 @@ impl Budgets {
             [("typical", row.typical), ("worst", row.worst), ("stack", row.stack)]
                 .map(|(what, figure)| (format!("{name}, {what}"), figure))
         });
-        let sizes = [("flash", &self.flash), ("ram", &self.ram)];
+        let sizes = [(FLASH, &self.flash), ("ram", &self.ram)];
         let sizes = sizes
             .into_iter()
             .flat_map(|(what, rows)| rows.iter().map(move |row| (format!("{what} of {}", row.name()), row.bytes)));
@@ -191,12 +198,19 @@ mod tests {
         assert_eq!(budgets(134, 702).compare(&budgets(134, 702)), []);
         let [Verdict::Over(what)] = &budgets(134, 702).compare(&budgets(133, 702))[..] else { panic!("it is over") };
         assert!(what.contains("next, typical: 134, the budget is 133"), "{what}");
-        assert!(matches!(budgets(134, 702).compare(&budgets(134, 701))[..], [Verdict::Over(_)]));
+    }
+
+    #[test]
+    fn flash_is_over_by_more_than_what_fills_the_gaps() {
+        assert_eq!(budgets(134, 718).compare(&budgets(134, 702)), []);
+        assert_eq!(budgets(134, 686).compare(&budgets(134, 702)), []);
+        assert!(matches!(budgets(134, 719).compare(&budgets(134, 702))[..], [Verdict::Over(_)]));
+        assert!(matches!(budgets(134, 685).compare(&budgets(134, 702))[..], [Verdict::Gain(_)]));
     }
 
     #[test]
     fn less_is_told_as_a_gain() {
-        assert!(matches!(budgets(134, 702).compare(&budgets(135, 703))[..], [Verdict::Gain(_), Verdict::Gain(_)]));
+        assert!(matches!(budgets(134, 702).compare(&budgets(135, 719))[..], [Verdict::Gain(_), Verdict::Gain(_)]));
     }
 
     #[test]

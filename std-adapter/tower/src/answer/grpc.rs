@@ -13,9 +13,9 @@ pub(crate) enum Code {
     Unavailable = 14,
 }
 
-const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub(crate) const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+pub(crate) const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// True for what claims to be a call of gRPC, and false for gRPC-Web, whose clients take the status of HTTP.
 pub(super) fn is_grpc(request: &HeaderMap) -> bool {

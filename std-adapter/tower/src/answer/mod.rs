@@ -8,10 +8,10 @@ use core::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 pub use body::OrAnswer;
-pub(crate) use grpc::Code;
 #[cfg(test)]
 pub(crate) use grpc::base64;
 use grpc::is_grpc;
+pub(crate) use grpc::{Code, DETAILS, STATUS};
 
 /// How a request is answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,28 +50,19 @@ pub(crate) struct Answer<'a> {
 }
 
 impl Answer<'static> {
-    pub(crate) const fn of_an_open_breaker(retry_after: Option<Duration>) -> Self {
-        Self {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            code: Code::Unavailable,
-            problem: "about:blank",
-            title: "Service Unavailable",
-            detail: Some("the circuit breaker is open"),
-            policies: &[],
-            retry_after,
-        }
+    /// One whose status says what kind of problem it is.
+    pub(crate) fn of(status: StatusCode, code: Code, detail: &'static str) -> Self {
+        let (problem, title) = ("about:blank", status.canonical_reason().unwrap_or_default());
+        Self { status, code, problem, title, detail: Some(detail), policies: &[], retry_after: None }
     }
 
-    pub(crate) const fn of_a_timeout() -> Self {
-        Self {
-            status: StatusCode::GATEWAY_TIMEOUT,
-            code: Code::DeadlineExceeded,
-            problem: "about:blank",
-            title: "Gateway Timeout",
-            detail: Some("the call took too long and was cut off"),
-            policies: &[],
-            retry_after: None,
-        }
+    pub(crate) fn of_an_open_breaker(retry_after: Option<Duration>) -> Self {
+        let answer = Self::of(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "the circuit breaker is open");
+        Self { retry_after, ..answer }
+    }
+
+    pub(crate) fn of_a_timeout() -> Self {
+        Self::of(StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded, "the call took too long and was cut off")
     }
 }
 

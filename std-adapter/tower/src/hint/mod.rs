@@ -8,7 +8,9 @@ mod tests;
 use core::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::answer::STATUS;
 
 /// How long a response asks to wait, if it does.
 ///
@@ -31,6 +33,5 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// The status of a gRPC call that has ended with its headers.
 pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u32> {
-    const STATUS: HeaderName = HeaderName::from_static("grpc-status");
     headers.get(STATUS).map(HeaderValue::to_str)?.ok()?.parse().ok()
 }

@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 
-const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+use crate::answer::DETAILS;
 
 pub(super) fn find(headers: &HeaderMap) -> Option<Duration> {
     let status = decoded(headers.get(DETAILS)?.as_bytes())?;

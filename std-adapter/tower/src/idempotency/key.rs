@@ -5,7 +5,7 @@ use std::hash::DefaultHasher;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request, uri::PathAndQuery};
 
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST: usize = 255;
 
 /// The key of a request within its scope: what a [`DedupCache`](steadfast::DedupCache) knows it by.

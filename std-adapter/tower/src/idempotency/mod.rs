@@ -12,6 +12,7 @@ use steadfast::{DedupCache, runtime::SystemTimer};
 use tower_layer::Layer;
 
 pub use key::Id;
+pub(crate) use key::KEY;
 pub use service::{Idempotent, IdempotentFuture};
 pub use stored::{Kept, Stored};
 

@@ -123,15 +123,7 @@ impl<S, X, T, P> Rules<S, X, T, P> {
 }
 
 fn refusal(status: StatusCode, detail: &'static str) -> Answer<'static> {
-    Answer {
-        status,
-        code: Code::Unimplemented, // the only one that calls of gRPC get
-        problem: "about:blank",
-        title: status.canonical_reason().unwrap_or_default(),
-        detail: Some(detail),
-        policies: &[],
-        retry_after: None,
-    }
+    Answer::of(status, Code::Unimplemented, detail) // the only one that calls of gRPC get
 }
 
 /// A request with a key whose body is being gathered.

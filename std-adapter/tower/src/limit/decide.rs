@@ -19,10 +19,9 @@ use crate::{
 };
 
 /// The quotas of a layer for requests of type `R`: a list in pairs, `(((), first), second)`.
-pub trait Quotas<R>: Asking<R, Self::Asked> + Buckets<Self::Asked> {
-    /// What they say of a request.
-    type Asked;
-}
+pub trait Quotas<R>: Asking<R> {}
+
+impl<R, Q: Asking<R>> Quotas<R> for Q {}
 
 pub(super) mod sealed {
     use super::Bucket;
@@ -30,9 +29,12 @@ pub(super) mod sealed {
 
     /// So that nobody else implements it.
     #[expect(unnameable_types, reason = "it is nobody's business")]
-    pub trait Asking<R, A> {
+    pub trait Asking<R>: Buckets<Self::Asked> {
+        /// What they say of a request.
+        type Asked;
+
         /// Finds whom a request counts for.
-        fn ask(&self, request: &R, when_no_key: WhenNoKey) -> A;
+        fn ask(&self, request: &R, when_no_key: WhenNoKey) -> Self::Asked;
     }
 
     /// So that nobody else implements it.
@@ -44,11 +46,9 @@ pub(super) mod sealed {
 }
 use sealed::{Asking, Buckets};
 
-impl<R> Quotas<R> for () {
+impl<R> Asking<R> for () {
     type Asked = ();
-}
 
-impl<R> Asking<R, ()> for () {
     fn ask(&self, _: &R, _: super::WhenNoKey) {}
 }
 
@@ -57,9 +57,9 @@ impl Buckets<()> for () {
     fn each(&self, (): &mut (), _: &mut dyn FnMut(&mut dyn Bucket)) {}
 }
 
-impl<R, Q, F, K, A, T, P> Quotas<R> for (Q, QuotaOf<F, K, A, T, P>)
+impl<R, Q, F, K, A, T, P> Asking<R> for (Q, QuotaOf<F, K, A, T, P>)
 where
-    Q: Quotas<R>,
+    Q: Asking<R>,
     F: KeyOf<R, Key = K>,
     K: Hash,
     A: Quota + Copy,
@@ -67,18 +67,8 @@ where
     P: Names<K, K>,
 {
     type Asked = (Q::Asked, Asked<K>);
-}
 
-impl<R, Q, F, K, A, T, P> Asking<R, (Q::Asked, Asked<K>)> for (Q, QuotaOf<F, K, A, T, P>)
-where
-    Q: Quotas<R>,
-    F: KeyOf<R, Key = K>,
-    K: Hash,
-    A: Quota + Copy,
-    T: Clock,
-    P: Names<K, K>,
-{
-    fn ask(&self, request: &R, when_no_key: super::WhenNoKey) -> (Q::Asked, Asked<K>) {
+    fn ask(&self, request: &R, when_no_key: super::WhenNoKey) -> Self::Asked {
         (self.0.ask(request, when_no_key), self.1.ask(request, when_no_key))
     }
 }

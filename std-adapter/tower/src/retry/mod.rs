@@ -12,7 +12,7 @@ use core::{
 };
 use std::sync::Arc;
 
-use http::{HeaderName, request};
+use http::request;
 use steadfast::{RetryBudget, RetryPolicy};
 use tower_layer::Layer;
 
@@ -133,6 +133,5 @@ impl<S, X: Clone> Layer<S> for RetryLayer<X> {
 /// True for a request of an idempotent method (RFC 9110), and for one with an `Idempotency-Key`.
 #[must_use]
 pub fn is_idempotent(request: &request::Parts) -> bool {
-    const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-    request.method.is_idempotent() || request.headers.contains_key(KEY)
+    request.method.is_idempotent() || request.headers.contains_key(crate::idempotency::KEY)
 }
