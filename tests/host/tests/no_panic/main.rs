@@ -28,6 +28,7 @@ const LEFT_OUT: [(&str, &str, &str); 16] = [
     ("RetryPolicy", "call_with", FUTURE),
     ("Retrying", "budget", FUTURE),
     ("Retrying", "classify", FUTURE),
+    ("Retrying", "deadline", FUTURE),
     ("Retrying", "hint", FUTURE),
     ("Retrying", "nested_budget", FUTURE),
     ("Retrying", "notify", FUTURE),
