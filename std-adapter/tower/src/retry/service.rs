@@ -13,7 +13,7 @@ use http::{Request, Response, request};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use steadfast::{
-    RetryBudget, RetryExt,
+    Deadline, RetryBudget, RetryExt,
     retry::{Failure, Plain, Reason, RetryError, RetryFuture},
     runtime::{JitterRng, SystemTimer},
 };
@@ -133,8 +133,9 @@ where
             if let Some(Gathering { service, head, body, is_repeated }) = this.gathering.take() {
                 let policy = if is_repeated { this.rules.policy } else { this.rules.policy.max_retries(0) };
                 let judge: Judge<D, S::Error> = classify;
+                let deadline = head.extensions.get().copied().unwrap_or(Deadline::NEVER);
                 let attempts = Attempts::new(service, head, body.into_body(), is_repeated);
-                let retry = policy.call(attempts).classify(judge).budget(this.rules.budget.clone());
+                let retry = policy.call(attempts).classify(judge).budget(this.rules.budget.clone()).deadline(deadline);
                 this.retry.set(Some(retry.into_future()));
             }
         }
