@@ -10,7 +10,7 @@ use crate::{
     correlator::*,
     dedup_cache::{self, *},
     encryptor::*,
-    foundation::{hash::*, storage::*, time::*, wait_list::*},
+    foundation::{deadline::*, hash::*, storage::*, time::*, wait_list::*},
     logger::*,
     quorum::*,
     rate_limiter::{OnFull as OnFullOfLimiter, *},

@@ -36,7 +36,15 @@ use super::time::{Instant, Span};
 /// It is an instant of one clock: do not hand it to another machine, but the time that remains. If the clock steps
 /// back, the instant is as much further away. Whoever waits for it bounds that: a retry and a sleep by the time that
 /// remained when they began, after each step back.
-#[doc(alias("context.WithTimeout", "deadline propagation", "timeout", "TimeLimiter", "time budget"))]
+#[doc(alias(
+    "context.WithTimeout",
+    "DEADLINE_EXCEEDED",
+    "deadline propagation",
+    "grpc-timeout",
+    "timeout",
+    "TimeLimiter",
+    "time budget"
+))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Deadline(Instant);

@@ -275,7 +275,7 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
     /// If the clock steps back, the whole still ends by the deadline, and in no more time from then on than there was
     /// when it began. So each step prolongs it by itself, or by that time, at most.
     #[doc(alias("timeout", "with_deadline"))]
-    pub fn deadline(mut self, deadline: Deadline) -> Self {
+    pub const fn deadline(mut self, deadline: Deadline) -> Self {
         self.deadline = deadline;
         self
     }

@@ -40,7 +40,7 @@ type Body = Full<Bytes>;
 const START: Instant = Instant::from_secs(100);
 const HEADER: &str = "grpc-timeout";
 
-fn secs(secs: u64) -> Duration {
+const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 

@@ -298,7 +298,7 @@ where
         http_body::Body<Data = Bytes, Error: Into<Box<dyn core::error::Error + Send + Sync>>> + Send + 'static,
 {
     let mut client = tonic::client::Grpc::new(service);
-    client.ready().await.map_err(|_| tonic::Status::unknown("not ready"))?;
+    client.ready().await.map_err(|_not_ready| tonic::Status::unknown("not ready"))?;
     let path = PathAndQuery::from_static("/test.Patience/Has");
     let mut request = tonic::Request::new(message.to_owned());
     if let Some(timeout) = timeout {

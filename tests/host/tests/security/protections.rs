@@ -500,7 +500,10 @@ pub const PROTECTIONS: &[Protection] = &[
     protection(
         "Callers without patience open the breaker to a service that is well",
         "std-adapter/tower/src/breaker/outcome.rs",
-        ["Ok(response) if response.extensions().get::<Deadline>().is_some() =>", "Ok(response) if response.extensions().len() > 99 =>"],
+        [
+            "Ok(response) if response.extensions().get::<Deadline>().is_some() =>",
+            "Ok(response) if response.extensions().len() > 99 =>",
+        ],
         &["callers_without_patience_open_no_breaker"],
     ),
     protection(
