@@ -68,6 +68,7 @@ pub use dedup_cache::DedupCache;
 pub use encryptor::Encryptor;
 #[doc(inline)]
 pub use foundation::{
+    deadline::Deadline,
     hash::HashSeed,
     shared::{Clock, Lock, Shared, Timer},
     time::{Instant, earliest},
