@@ -15,6 +15,7 @@ mod budget;
 mod error;
 mod future;
 mod jitter;
+mod observe;
 mod policy;
 mod retrying;
 #[cfg(test)]
