@@ -306,6 +306,10 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// Two changes on two threads may be told in either order; [`Transition::number`] tells them apart. A panic in it
     /// is caught. All clones of this breaker share it.
     ///
+    /// Without a hook, and with the feature `tracing`, each change is an event of the target
+    /// `steadfast::circuit_breaker`: a warning when the breaker opens, else of level info, with the fields `from`, `to`
+    /// and `number`. It is in the span of the call that brought it. A hook may name the breaker:
+    ///
     /// ```
     /// use core::time::Duration;
     /// use steadfast::{CircuitBreaker, Reset, Trip};
