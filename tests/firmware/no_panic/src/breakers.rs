@@ -136,7 +136,7 @@ fn breakers<P: TripPolicy>(trip: P) {
             see((*key, changes.map(|one| one.is_some())))
         });
         see((breakers.state(&key), breakers.close(&key), breakers.cleanup(now()), breakers.mode()));
-        see((breakers.stats(), breakers.untracked(), breakers.reused()));
+        see((breakers.stats(), breakers.states(), breakers.untracked(), breakers.reused()));
         see((
             breakers.open(&key, now()),
             breakers.open_existing(hash, &key, now()),
