@@ -41,7 +41,14 @@ pub mod instruments;
 ///
 /// No call takes longer than reading `stats()` and the gauges, which the type states. The visitor is called outside
 /// every lock.
-#[doc(alias("metrics", "prometheus", "opentelemetry", "telemetry"))]
+#[doc(alias(
+    "metrics",
+    "Prometheus",
+    "OpenTelemetry",
+    "telemetry",
+    "CircuitBreakerMetrics",
+    "TaggedCircuitBreakerMetrics"
+))]
 pub trait Observe {
     /// Tells each count and each gauge once. Nothing is allocated.
     ///
@@ -56,6 +63,7 @@ impl<O: Observe + ?Sized> Observe for &O {
 }
 
 /// Where counts and gauges go: a library for metrics, a log, a serial port.
+#[doc(alias = "MeteringEnricher")]
 pub trait Visitor {
     /// How many there were since the utility was made.
     fn counter(&mut self, instrument: &'static Instrument, attributes: Attributes, count: u64);

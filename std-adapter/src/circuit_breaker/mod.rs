@@ -317,7 +317,7 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// let breaker = CircuitBreaker::new(Trip::consecutive(3), Reset::after(Duration::from_secs(30)));
     /// breaker.on_transition(|change| eprintln!("orders: {:?} after {:?}", change.to, change.from));
     /// ```
-    #[doc(alias("on_state_change", "event", "listener"))]
+    #[doc(alias("on_state_change", "onStateTransition", "event", "listener"))]
     pub fn on_transition(&self, hook: impl Fn(&Transition) + Send + Sync + 'static) {
         self.0.hook.set(Arc::new(hook));
     }
