@@ -91,7 +91,7 @@ fn circuit_breaker<P: TripPolicy>(trip: P) {
         see(breaker.allow_request(now()));
         breaker.record_success(now());
         breaker.record_failure(now());
-        see((breaker.state(), breaker.mode(), breaker.stats().plus(breaker.stats())));
+        see((breaker.state(), breaker.mode(), breaker.stats().plus(breaker.stats()).since(breaker.stats())));
         breaker.set_mode(mode());
         breaker.set_settings(trip.clone(), reset(), now());
         see(breaker.window(now()));

@@ -18,7 +18,7 @@ pub fn probe() {
             for _ in 0..any::<u32>() {
                 budget.deposit();
                 see((budget.withdraw(now()), budget.available(now()), budget.stats()));
-                look_at(&budget.stats());
+                look_at(&budget.stats().since(budget.stats()));
                 budget.refund();
                 budget.set_settings(&RetryBudget::percent(any()).floor_per_second(any()).burst(any()), now());
                 see((retry.attempt_deadline(now()), retry.attempts()));

@@ -276,7 +276,7 @@ fn others() {
         look_at(&votes);
         see((votes.reset(span()), votes.reset_to(ballot, span())));
         see(queue.try_add(any()).map_err(AddError::into_item));
-        see((queue.try_add_weighted(any(), any()), queue.stats(), queue.is_stopped()));
+        see((queue.try_add_weighted(any(), any()), queue.stats().since(queue.stats()), queue.is_stopped()));
         look_at(&queue);
         poll(queue.add(any()));
         poll(queue.add_weighted(any(), any()));

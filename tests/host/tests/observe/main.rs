@@ -215,3 +215,85 @@ fn what_is_counted_once_is_told_once() {
     let granted = budget.stats().withdrawn;
     assert_eq!((told(&budget.stats()), granted), (6 + 6, 2)); // requests; retries
 }
+
+/// The counts, and the gauges, by name and attributes.
+#[derive(Debug, Default, PartialEq)]
+struct Numbers {
+    counts: BTreeMap<(&'static str, Attributes), u64>,
+    gauges: BTreeMap<(&'static str, Attributes), u64>,
+}
+
+impl Visitor for Numbers {
+    fn counter(&mut self, instrument: &'static Instrument, attributes: Attributes, count: u64) {
+        self.counts.insert((instrument.name, attributes), count);
+    }
+
+    fn gauge(&mut self, instrument: &'static Instrument, attributes: Attributes, value: u64) {
+        self.gauges.insert((instrument.name, attributes), value);
+    }
+
+    fn duration(&mut self, instrument: &'static Instrument, attributes: Attributes, value: Duration) {
+        self.gauge(instrument, attributes, value.as_secs());
+    }
+}
+
+fn numbers(observed: &dyn Observe) -> Numbers {
+    let mut numbers = Numbers::default();
+    observed.visit(&mut numbers);
+    numbers
+}
+
+/// What was counted before and what was counted since are what is counted; gauges are those of now.
+fn assert_since(earlier: &dyn Observe, since: &dyn Observe, now: &dyn Observe) {
+    let (earlier, since, now) = (numbers(earlier), numbers(since), numbers(now));
+    let mut sums = since.counts;
+    sums.iter_mut().for_each(|(name, count)| *count += earlier.counts[name]);
+    assert_eq!(sums, now.counts);
+    assert_eq!(since.gauges, now.gauges);
+    assert_ne!(earlier.counts, now.counts, "nothing was counted");
+}
+
+#[test]
+fn what_was_counted_since_adds_up() {
+    let quota = Gcra::per_hour(2);
+    let limiter = behind_a_lock(RateLimiter::<u8, _, 2>::new(quota));
+    let cached = behind_a_lock(CachedRateLimiter::<u8, u8, _, 2>::new(quota, WAIT));
+    let breaker = behind_a_lock(CircuitBreaker::new(Trip::consecutive(3), RESET));
+    let ids = behind_a_lock(DedupCache::<u8, 4>::new(WAIT, OnFull::ForgetOldest));
+    let calls = behind_a_lock(Correlator::<u8, u8, 4>::new(0));
+    let queue = behind_a_lock(BatchQueue::<u8, 16, 2>::new(BatchSettings::new(WAIT)));
+    let votes = behind_a_lock(Quorum::<u8, u8, 4>::new::<2>(Instant::MAX));
+    let mut budget = RetryBudget::percent(50).burst(1);
+    let mut work = |number: u8| {
+        let _ = (limiter.allow(&(number % 3)), cached.allow_or_cached(&(number % 3)).value().is_some());
+        if breaker.allow_request() && number % 2 == 0 {
+            breaker.record_failure()
+        } else {
+            breaker.record_success()
+        }
+        let _ = (ids.check(&(number / 2)), calls.begin(1, WAIT).is_ok(), queue.try_add(number).is_ok());
+        let _ = votes.vote(votes.with_lock(|votes| votes.ballot()), number % 3, number % 2);
+        budget.deposit();
+        let _ = budget.withdraw(Instant::ZERO);
+        let stats = (limiter.stats(), cached.stats(), breaker.stats(), ids.stats());
+        (stats, (calls.stats(), queue.stats(), votes.stats(), budget.stats()))
+    };
+    let (
+        (limiter_before, cached_before, breaker_before, ids_before),
+        (calls_before, queue_before, votes_before, budget_before),
+    ) = (0..5).map(&mut work).last().expect("five");
+    let ((limiter, cached, breaker, ids), (calls, queue, votes, budget)) = (5..20).map(work).last().expect("fifteen");
+    assert_since(&limiter_before, &limiter.since(limiter_before), &limiter);
+    assert_since(&cached_before, &cached.since(cached_before), &cached);
+    assert_since(&breaker_before, &breaker.since(breaker_before), &breaker);
+    assert_since(&ids_before, &ids.since(ids_before), &ids);
+    assert_since(&calls_before, &calls.since(calls_before), &calls);
+    assert_since(&queue_before, &queue.since(queue_before), &queue);
+    assert_since(&votes_before, &votes.since(votes_before), &votes);
+    assert_since(&budget_before, &budget.since(budget_before), &budget);
+    // As the stats say, with what was held before.
+    let since = ids.since(ids_before);
+    assert_eq!(ids_before.held + since.fresh, since.held + since.expired + since.forgotten + since.removed);
+    let since = calls.since(calls_before);
+    assert_eq!(calls_before.pending + since.begun, since.pending + since.resolved + since.cancelled);
+}
