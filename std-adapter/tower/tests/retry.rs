@@ -128,6 +128,10 @@ fn request(method: Method, body: &'static str) -> Request<Full<Bytes>> {
     Request::builder().method(method).uri("http://example/").body(Full::from(body)).unwrap()
 }
 
+async fn poll_once<F: Future + Unpin>(mut future: F) -> Poll<F::Output> {
+    core::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut future).poll(cx))).await
+}
+
 async fn send<B>(
     layer: &RetryLayer,
     service: &Scripted,
@@ -336,6 +340,20 @@ async fn a_last_attempt_that_was_cut_off_is_a_504_unless_the_budget_ended_it_aft
     assert_eq!(ask(policy, 9, &[BUSY, Hangs]).await, (504, 2), "the policy's last");
     assert_eq!(ask(policy.max_retries(3), 1, &[BUSY, Hangs]).await, (503, 2), "no budget for another");
     assert_eq!(ask(policy.max_retries(3), 1, &[Hangs, Hangs]).await, (504, 2), "there was no answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_policy_is_that_of_the_next_request_and_not_of_one_under_way() {
+    let layer = RetryLayer::new(POLICY.max_retries(1), &budget());
+    let service = Scripted::new([Fails, Fails, Fails, Fails]);
+    let client = layer.layer(service.clone());
+    let mut first = Box::pin(client.clone().oneshot(request(Method::GET, "")));
+    assert!(poll_once(first.as_mut()).await.is_pending(), "it waits for its retry");
+    layer.clone().set_policy(POLICY.max_retries(0));
+    assert!(client.clone().oneshot(request(Method::GET, "")).await.is_err());
+    assert_eq!(service.heard().len(), 2, "one attempt of each");
+    assert!(first.await.is_err());
+    assert_eq!(service.heard().len(), 1, "the first keeps the policy that it began with");
 }
 
 #[tokio::test(start_paused = true)]

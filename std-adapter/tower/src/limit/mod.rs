@@ -16,9 +16,9 @@ use core::{fmt, hash::Hash};
 
 use http::response;
 use steadfast::{
-    RateLimiter,
-    rate_limiter::{Names, Quota},
-    runtime::Clock,
+    Gcra, RateLimiter,
+    rate_limiter::{Names, Prints, Quota},
+    runtime::{Clock, SystemTimer},
 };
 use tower_layer::Layer;
 
@@ -84,7 +84,7 @@ pub struct LimitLayer<Q, X = NeverRefund> {
 }
 
 /// The quotas of a layer, and one more.
-pub type With<Q, F, K, A, T, P> = (Q, QuotaOf<F, K, A, T, P>);
+pub type With<Q, F, K, A = Gcra, T = SystemTimer, P = Prints> = (Q, QuotaOf<F, K, A, T, P>);
 
 /// What a layer and its services share.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use core::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
 };
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::request;
 use steadfast::{RetryBudget, RetryPolicy};
@@ -76,7 +76,7 @@ impl<X> fmt::Debug for RetryLayer<X> {
 /// What a layer and its services go by.
 #[derive(Clone)]
 pub(crate) struct Rules<X> {
-    policy: RetryPolicy,
+    policy: Arc<RwLock<RetryPolicy>>,
     budget: RetryBudget,
     replay_up_to: usize,
     repeat_if: X,
@@ -86,7 +86,7 @@ pub(crate) struct Rules<X> {
 impl RetryLayer {
     /// Retries by this policy, which all services of this layer take out of this budget: bodies up to 64 KiB.
     pub fn new(policy: RetryPolicy, budget: &RetryBudget) -> Self {
-        let (budget, not_replayable) = (budget.clone(), Arc::default());
+        let (policy, budget, not_replayable) = (Arc::new(RwLock::new(policy)), budget.clone(), Arc::default());
         Self { rules: Rules { policy, budget, replay_up_to: 65_536, repeat_if: is_idempotent, not_replayable } }
     }
 }
@@ -115,10 +115,22 @@ impl<X> RetryLayer<X> {
         RetryLayer { rules: Rules { policy, budget, replay_up_to, repeat_if, not_replayable } }
     }
 
+    /// Another policy, for all services of this layer and of its clones: requests that are sent from now on go by it, and
+    /// those under way by the one that they began with.
+    pub fn set_policy(&self, policy: RetryPolicy) {
+        *self.rules.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
     /// How many requests might have been repeated, but for a body that is too large.
     #[must_use]
     pub fn not_replayable(&self) -> u64 {
         self.rules.not_replayable.load(Ordering::Relaxed)
+    }
+}
+
+impl<X> Rules<X> {
+    fn policy(&self) -> RetryPolicy {
+        *self.policy.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

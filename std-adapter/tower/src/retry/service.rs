@@ -131,7 +131,8 @@ where
         if let Some(gathering) = this.gathering {
             ready!(gathering.poll(this.rules, cx));
             if let Some(Gathering { service, head, body, is_repeated }) = this.gathering.take() {
-                let policy = if is_repeated { this.rules.policy } else { this.rules.policy.max_retries(0) };
+                let policy = this.rules.policy();
+                let policy = if is_repeated { policy } else { policy.max_retries(0) };
                 let judge: Judge<D, S::Error> = classify;
                 let attempts = Attempts::new(service, head, body.into_body(), is_repeated);
                 let retry = policy.call(attempts).classify(judge).budget(this.rules.budget.clone());

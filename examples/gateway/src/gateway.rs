@@ -1,0 +1,106 @@
+//! The gateway: its routes, and how it starts, changes and ends.
+
+use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::StatusCode;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    audit::Audit,
+    grpc,
+    policies::Policies,
+    settings::Settings,
+    upstreams::{self, Upstreams},
+};
+
+/// How long requests that have begun are waited for when the process is told to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Gateway {
+    policies: Policies,
+    upstreams: Upstreams,
+    work: Work,
+}
+
+/// What has begun, and what is written about it.
+#[derive(Clone)]
+struct Work {
+    tasks: TaskTracker,
+    audit: Arc<Audit>,
+}
+
+impl Gateway {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Box<dyn Error>> {
+        let policies = Policies::new(settings)?;
+        let upstreams = policies.upstreams(settings.orders, settings.stock);
+        let audit = Arc::new(Audit::open(&settings.audit_file, &settings.audit)?);
+        Ok(Self { policies, upstreams, work: Work { tasks: TaskTracker::new(), audit } })
+    }
+
+    /// From the outside in: limits, so that what is refused costs nothing; a task that ends in any case; then a POST only
+    /// once; then the retries and breakers of [`Upstreams`].
+    fn router(&self) -> Router {
+        Router::new()
+            .route("/orders", post(upstreams::forward).layer(self.policies.only_once()))
+            .route("/orders/{id}", get(upstreams::forward))
+            .route("/stock/{item}", get(upstreams::forward))
+            .route(grpc::GET, post(grpc::get))
+            .with_state(self.upstreams.clone())
+            .layer(middleware::from_fn_with_state(self.work.clone(), finish))
+            .layer(self.policies.limits())
+    }
+
+    pub(crate) fn apply(&self, settings: &Settings) {
+        self.policies.apply(settings);
+        self.work.audit.apply(&settings.audit);
+    }
+
+    /// Serves until `end`, and then finishes what has begun; true if all of it is finished and written.
+    pub(crate) async fn serve(
+        &self,
+        listener: TcpListener,
+        end: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<bool, Box<dyn Error>> {
+        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        let (ended, has_ended) = tokio::sync::oneshot::channel();
+        let end = async {
+            end.await;
+            _ = ended.send(());
+        };
+        let serving = axum::serve(listener, service).with_graceful_shutdown(end);
+        let patience = async {
+            // Without a sender the server has failed, and ends by itself.
+            if has_ended.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(PATIENCE).await;
+        };
+        tokio::select! {
+            served = serving => served?,
+            () = patience => {} // for a client that keeps its connection busy
+        }
+        self.work.tasks.close();
+        let is_finished = timeout(PATIENCE, self.work.tasks.wait()).await.is_ok();
+        Ok(self.work.audit.stop().await && is_finished)
+    }
+}
+
+/// A request that has begun ends and is noted, whether or not its client waits for the answer.
+async fn finish(State(work): State<Work>, request: Request, next: Next) -> Response {
+    let what = format!("{} {}", request.method(), request.uri());
+    let audit = work.audit.clone();
+    let task = work.tasks.spawn(async move {
+        let response = next.run(request).await;
+        audit.note(what, response.status().as_u16()).await;
+        response
+    });
+    task.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}

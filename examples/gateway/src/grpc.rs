@@ -1,0 +1,33 @@
+//! The same stock over gRPC: `shop.Stock/Get`, from an item to what there is of it, both a `google.protobuf.StringValue`.
+//! In a service of your own, tonic makes this from a `.proto`.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use http_body_util::BodyExt;
+use tonic::{Status, server::Grpc};
+use tonic_prost::ProstCodec;
+use tower::service_fn;
+
+use crate::upstreams::Upstreams;
+
+pub(crate) const GET: &str = "/shop.Stock/Get";
+
+pub(crate) async fn get(State(upstreams): State<Upstreams>, request: Request) -> Response {
+    let service = service_fn(move |request: tonic::Request<String>| look_up(upstreams.clone(), request.into_inner()));
+    Grpc::new(ProstCodec::<String, String>::default()).unary(service, request).await.map(Body::new)
+}
+
+async fn look_up(upstreams: Upstreams, item: String) -> Result<tonic::Response<String>, Status> {
+    let request = Request::get(format!("/stock/{item}")).body(Body::empty());
+    let request = request.map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let unavailable = |error: &dyn std::fmt::Display| Status::unavailable(format!("stock: {error}"));
+    let response = upstreams.send(request).await.map_err(|error| unavailable(&error))?;
+    if !response.status().is_success() {
+        return Err(unavailable(&response.status()));
+    }
+    let body = response.into_body().collect().await.map_err(|error| unavailable(&error))?.to_bytes();
+    String::from_utf8(body.into()).map(tonic::Response::new).map_err(|error| unavailable(&error))
+}
