@@ -12,6 +12,7 @@ use crate::{
     encryptor::*,
     foundation::{deadline::*, hash::*, storage::*, time::*, wait_list::*},
     logger::*,
+    observe::{Instrument, Kind},
     quorum::*,
     rate_limiter::{OnFull as OnFullOfLimiter, *},
     retry::*,
@@ -55,6 +56,8 @@ const _: () = {
     format::<(Actors<'_>, Entry<64, 64>, Event<'_>, FormattersFull, Group<'_>, Level, Logger<4>, LoggerStats)>();
     format::<(NotWritten, Recorded, ServiceId, Show, Text<8>)>();
     format::<(Report<'_, &Log>, ServiceLog<&Log>)>();
+
+    format::<(Instrument, Kind)>();
 
     format::<(Ballot<u8>, BallotId, Cast<'_, u8>, QuorumError, QuorumIn<u8, u8, Inline<4>>, QuorumStats, Vote)>();
 

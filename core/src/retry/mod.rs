@@ -17,6 +17,7 @@ mod deadline_tests;
 mod error;
 mod future;
 mod jitter;
+mod observe;
 mod policy;
 mod retrying;
 #[cfg(test)]

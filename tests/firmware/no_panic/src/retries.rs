@@ -4,7 +4,7 @@ use steadfast_core::{
     retry::{Failure, Jitter, SeededRng},
 };
 
-use crate::{Dice, any, now, see, span};
+use crate::{Dice, any, look_at, now, see, span};
 
 #[inline(never)]
 pub fn probe() {
@@ -18,6 +18,7 @@ pub fn probe() {
             for _ in 0..any::<u32>() {
                 budget.deposit();
                 see((budget.withdraw(now()), budget.available(now()), budget.stats()));
+                look_at(&budget.stats().since(budget.stats()));
                 budget.refund();
                 budget.set_settings(&RetryBudget::percent(any()).floor_per_second(any()).burst(any()), now());
                 see((retry.attempt_deadline(now()), retry.attempts()));
