@@ -6,8 +6,9 @@ use core::{
 };
 
 use super::{
-    CostExceedsBurst, Decision, Names, Naming, ONE, OnFull, Quota, RateLimiterIn, Verdict,
+    CostExceedsBurst, Decision, Enforce, Names, Naming, ONE, OnFull, Quota, RateLimiterIn, Verdict,
     decide::{Request, State, plain},
+    enforce::Judged,
 };
 use crate::foundation::{
     shared::{Clock, Lock, Shared},
@@ -109,6 +110,17 @@ where
         self.with_lock(|limiter| limiter.set_on_full(on_full));
     }
 
+    /// [`RateLimiterIn::enforce`].
+    pub fn enforce(&self) -> Enforce {
+        self.with_lock(|limiter| limiter.enforce())
+    }
+
+    /// [`RateLimiterIn::set_enforce`]. Those who wait and are let through now notice within a second;
+    /// [`WaitList::wake_all`](crate::WaitList::wake_all) tells them at once.
+    pub fn set_enforce(&self, enforce: Enforce) {
+        self.with_lock(|limiter| limiter.set_enforce(enforce));
+    }
+
     /// [`RateLimiterIn::reset`] now; false if `key` has no entry of its own. Those who wait for it notice within a second;
     /// [`reset_and_wake`](Self::reset_and_wake) tells them at once.
     pub fn reset<Q>(&self, key: &Q) -> bool
@@ -202,7 +214,7 @@ where
         hash: impl Fn(&RateLimiterIn<K, A, S, H, P>) -> u64,
         key: &Q,
         cost: NonZeroU32,
-        told: impl Fn(Result<Decision, CostExceedsBurst>, &A, State<'_, A>, Instant) -> R,
+        told: impl Fn(Judged, &A, State<'_, A>, Instant) -> R,
     ) -> R
     where
         P: Names<K, Q>,

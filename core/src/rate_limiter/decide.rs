@@ -7,6 +7,7 @@ use core::{
 
 use super::{
     CostExceedsBurst, Decision, Held, Names, Naming, ONE, Quota, RateLimiterIn, Verdict,
+    enforce::Judged,
     lines::print_of,
     newcomer::{Arrival, Beyond},
 };
@@ -27,7 +28,7 @@ pub(super) struct Request<'a, Q: ?Sized> {
     pub(super) since: Option<Instant>,
 }
 
-/// What a decision is told by: the quota, the state that it left, if there is one, and the time.
+/// What a decision was made on: the state that it left, if there is one.
 pub(super) type State<'a, A> = Option<(Instant, Held<'a, A>)>;
 
 impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
@@ -157,7 +158,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         Request { hash, key, cost, since }: Request<'_, Q>,
         name: &mut Option<P::Name>,
         now: impl FnOnce() -> Instant,
-        told: impl FnOnce(Result<Decision, CostExceedsBurst>, &A, State<'_, A>, Instant) -> R,
+        told: impl FnOnce(Judged, &A, State<'_, A>, Instant) -> R,
     ) -> Option<R>
     where
         P: Names<K, Q>,
@@ -176,10 +177,10 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         });
         let Some((slot, entry, beside)) = entry else {
             let answer = self.newcomer(Arrival { print: print_of(hash), cost, since, now }, name)?;
-            self.count(answer.decision);
+            let judged = self.enforce.count(hash, answer.decision, &mut self.stats);
             let mut state = answer.state;
             let state = state.as_mut().map(|(idle_at, count)| (*idle_at, Held::Cell(count)));
-            return Some(told(answer.decision, &self.quota, state, answer.now));
+            return Some(told(judged, &self.quota, state, answer.now));
         };
         let before = entry.idle_at();
         let (decision, idle_at) = match self.quota.allow(before, Held::Entry(beside), cost, since, now) {
@@ -193,9 +194,8 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         {
             *debt = 0;
         }
-        let told = told(decision, &self.quota, Some((idle_at, Held::Entry(beside))), now);
-        self.count(decision);
-        Some(told)
+        let judged = self.enforce.count(hash, decision, &mut self.stats);
+        Some(told(judged, &self.quota, Some((idle_at, Held::Entry(beside))), now))
     }
 
     /// What is kept of a key that may get an entry now.
@@ -225,15 +225,6 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         let names = self.names.as_ref();
         let is = |slot: usize| P::ALL.is_some() || names.get(slot).is_some_and(|name| P::is(name, key));
         self.lines.find(print_of(hash), is)
-    }
-
-    #[inline]
-    fn count(&mut self, decision: Result<Decision, CostExceedsBurst>) {
-        if decision == Ok(Decision::Allow) {
-            self.stats.allowed = self.stats.allowed.saturating_add(1);
-        } else {
-            self.stats.denied = self.stats.denied.saturating_add(1);
-        }
     }
 
     /// Asks for somebody who waits: what is not allowed leaves no trace in the counts.
@@ -287,7 +278,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, state, _, now, _| {
+        self.look(self.hash(key), key, now, |quota, state, _, now, _| {
             state.map_or(0, |(idle_at, held)| quota.remaining(idle_at, held, now))
         })
     }
@@ -298,7 +289,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, state, room_at, now, _| {
+        self.look(self.hash(key), key, now, |quota, state, room_at, now, _| {
             state.map_or(room_at, |(idle_at, _)| idle_at.later(now).earlier(quota.latest(now)))
         })
     }
@@ -306,7 +297,8 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
     /// Gives back `cost` that was allowed and not used; false, and nothing given, if `key` has no entry of its own.
     ///
     /// Never more than what still counts: what the quota has given back by itself meanwhile is not given back again, so
-    /// refund soon, as long as the request counts.
+    /// refund soon, as long as the request counts. A request that [`Enforce`](super::Enforce) let through took nothing,
+    /// so that a refund gives back what another request took: [`Verdict::overridden`] tells of it.
     pub fn refund<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> bool
     where
         P: Names<K, Q>,
@@ -362,20 +354,22 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         key: &Q,
         cost: NonZeroU32,
         now: Instant,
-        told: impl FnOnce(Result<Decision, CostExceedsBurst>, &A, State<'_, A>, Instant) -> R,
+        told: impl FnOnce(Judged, &A, State<'_, A>, Instant) -> R,
     ) -> R
     where
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, mut state, room_at, now, beyond| {
+        let (hash, enforce) = (self.hash(key), self.enforce);
+        self.look(hash, key, now, |quota, mut state, room_at, now, beyond| {
             let decision = match &mut state {
                 Some((idle_at, held)) => quota.check(*idle_at, held.again(), cost, now),
                 None if cost.get() > quota.limit() => Err(CostExceedsBurst { limit: quota.limit() }),
                 None => Ok(Decision::Deny { retry_at: room_at }),
             };
             let is_allowed = beyond == Beyond::All || beyond == Beyond::One && cost == ONE;
-            told(if is_allowed { decision.map(|_| Decision::Allow) } else { decision }, quota, state, now)
+            let decision = if is_allowed { decision.map(|_| Decision::Allow) } else { decision };
+            told(enforce.judge(hash, decision), quota, state, now)
         })
     }
 
@@ -384,16 +378,16 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
     /// told of it must come true.
     pub(super) fn look<Q, R>(
         &mut self,
+        hash: u64,
         key: &Q,
         now: Instant,
         told: impl FnOnce(&A, State<'_, A>, Instant, Instant, Beyond) -> R,
     ) -> R
     where
         P: Names<K, Q>,
-        Q: Hash + ?Sized,
+        Q: ?Sized,
     {
         self.observe(now);
-        let hash = self.hash(key);
         let known = self.find(hash, key);
         if let Some((entry, beside)) =
             known.and_then(|slot| self.lines.get_mut(slot).zip(self.beside.as_mut().get_mut(slot)))
@@ -415,10 +409,10 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
 
 /// What is told of a decision: the decision.
 pub(super) const fn plain<A: Quota>(
-    decision: Result<Decision, CostExceedsBurst>,
+    judged: Judged,
     _: &A,
     _: State<'_, A>,
     _: Instant,
 ) -> Result<Decision, CostExceedsBurst> {
-    decision
+    judged.decision()
 }

@@ -16,6 +16,7 @@
 mod asking;
 mod cached;
 mod decide;
+mod enforce;
 mod gcra;
 mod ledger;
 mod lines;
@@ -42,6 +43,7 @@ pub use cached::{
     AllowOrCached, CachedRateLimiter, CachedRateLimiterIn, CachedRateLimiterStats, EndFlight, FlightEnd, FlightGuard,
     FlightLost, FlightPermit,
 };
+pub use enforce::Enforce;
 pub use gcra::Gcra;
 pub use names::{Keys, Names, Naming, Prints};
 pub use quota::{CostExceedsBurst, Decision, Held, Quota};
@@ -53,6 +55,8 @@ pub use verdict::Verdict;
 pub use wait_state::{WaitOutput, WaitRequest, WaitState};
 pub use waiting::WaitError;
 
+#[doc(inline)]
+pub use crate::foundation::percent::Percent;
 use crate::foundation::{
     hash::HashSeed,
     storage::{Allocate, Inline, Storage},
@@ -138,7 +142,8 @@ use lines::Lines;
 ///   of another, since the hash is secret.
 /// - `retry_at` is true unless others that share the cell come first.
 ///
-/// What happens to those whom the ledger refuses, [`OnFull`] decides.
+/// What happens to those whom the ledger refuses, [`OnFull`] decides. To try a limit out before anybody is denied, see
+/// [`Enforce`].
 ///
 /// **Sizing.** With the ledger there is room for ever if `2 * N >= F * interval`, where `F` is how many requests a second
 /// come of keys not seen before. Beyond that newcomers and flood share what there is. At 100 a day and 32 keys that is one
@@ -178,6 +183,7 @@ pub struct RateLimiterIn<K, A: Quota, S: Storage, H = HashSeed, P: Naming<K> = P
     /// Where the next search for the least used begins.
     hand: u32,
     stats: RateLimiterStats,
+    enforce: Enforce,
     hasher: H,
     // By the number of the slot:
     beside: S::Of<A::Beside>,
@@ -227,6 +233,7 @@ impl<K, A: Quota, H, P: Naming<K>, const N: usize> RateLimiter<K, A, N, H, P> {
             stats: RateLimiterStats::NONE,
             latest: Instant::ZERO,
             on_full: OnFull::Deny,
+            enforce: Enforce::Yes,
             has_debts: false,
             hand: 0,
             hasher,
@@ -251,6 +258,7 @@ impl<K, A: Quota, S: Allocate, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
             stats: RateLimiterStats::NONE,
             latest: Instant::ZERO,
             on_full: OnFull::Deny,
+            enforce: Enforce::Yes,
             has_debts: false,
             hand: 0,
             hasher,
@@ -268,6 +276,13 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     #[must_use]
     pub const fn with_on_full(mut self, on_full: OnFull) -> Self {
         self.on_full = on_full;
+        self
+    }
+
+    /// The same limiter, which denies nobody what is above the quota, or a share of the keys.
+    #[must_use]
+    pub const fn with_enforce(mut self, enforce: Enforce) -> Self {
+        self.enforce = enforce;
         self
     }
 
@@ -297,6 +312,16 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     /// Another policy for new keys that the ledger refuses, from now on.
     pub const fn set_on_full(&mut self, on_full: OnFull) {
         self.on_full = on_full;
+    }
+
+    /// Whose denials are enforced.
+    pub const fn enforce(&self) -> Enforce {
+        self.enforce
+    }
+
+    /// Enforces the denials of all keys, of none or of a share, from now on. What was counted stays counted.
+    pub const fn set_enforce(&mut self, enforce: Enforce) {
+        self.enforce = enforce;
     }
 
     /// Replaces the hash's secret, and forgets every key and all that was counted. For when it starts, before peers can

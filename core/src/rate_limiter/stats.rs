@@ -3,7 +3,7 @@
 /// The counts of a [`RateLimiter`](crate::rate_limiter::RateLimiter).
 ///
 /// `allowed + denied` is all it was asked. A request that waits is counted once, when it is allowed.
-/// `allowed - refunded` is what was used.
+/// `allowed - overridden - refunded` is what was used.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(default))]
@@ -27,11 +27,23 @@ pub struct RateLimiterStats {
     pub unlimited: u64,
     /// Requests of which something was given back by `refund`.
     pub refunded: u64,
+    /// Of those that were allowed, those that would have been denied, by [`Enforce`](crate::rate_limiter::Enforce): what
+    /// the quota would cost if it were enforced.
+    pub overridden: u64,
 }
 
 impl RateLimiterStats {
-    pub(super) const NONE: Self =
-        Self { allowed: 0, denied: 0, overflowed: 0, reused: 0, evicted: 0, refused: 0, unlimited: 0, refunded: 0 };
+    pub(super) const NONE: Self = Self {
+        allowed: 0,
+        denied: 0,
+        overflowed: 0,
+        reused: 0,
+        evicted: 0,
+        refused: 0,
+        unlimited: 0,
+        refunded: 0,
+        overridden: 0,
+    };
 
     /// The sum of two, for a limiter that consists of several.
     #[must_use]
@@ -45,6 +57,7 @@ impl RateLimiterStats {
             refused: self.refused.saturating_add(other.refused),
             unlimited: self.unlimited.saturating_add(other.unlimited),
             refunded: self.refunded.saturating_add(other.refunded),
+            overridden: self.overridden.saturating_add(other.overridden),
         }
     }
 
@@ -60,6 +73,7 @@ impl RateLimiterStats {
             refused: self.refused.saturating_sub(earlier.refused),
             unlimited: self.unlimited.saturating_sub(earlier.unlimited),
             refunded: self.refunded.saturating_sub(earlier.refunded),
+            overridden: self.overridden.saturating_sub(earlier.overridden),
         }
     }
 }

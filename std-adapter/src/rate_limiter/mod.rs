@@ -34,9 +34,9 @@ use crate::{
 
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
-    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Counted, Decision, EndFlight, FlightEnd, FlightGuard,
-    FlightLost, Gcra, Names, Naming, OnFull, Prints, Quota, RateLimiterStats, SlidingLog, Top, Verdict, WaitError,
-    WaitOutput,
+    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Counted, Decision, EndFlight, Enforce, FlightEnd,
+    FlightGuard, FlightLost, Gcra, Names, Naming, OnFull, Percent, Prints, Quota, RateLimiterStats, SlidingLog, Top,
+    Verdict, WaitError, WaitOutput,
 };
 
 /// A [`SlidingLog`] whose size is known at run time only: what the module `settings` reads from a file.
@@ -108,6 +108,8 @@ pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 /// What happens to those whom the ledger refuses, [`OnFull`] decides. [`RateLimiterStats::refused`] counts them: it is the
 /// number to alert on. For how large to make it, see [`capacity`](RateLimiterBuilder::capacity).
 ///
+/// To try a limit out before anybody is denied (shadow mode), see [`Enforce`].
+///
 /// # Clock
 ///
 /// If the clock steps back, a key can get one extra burst at most, and is denied for no longer than its quota takes to be
@@ -150,7 +152,7 @@ const fn slots_for(keys: usize) -> usize {
     if keys <= ALL_FOUND { keys } else { keys.saturating_mul(2) }
 }
 
-/// Builds a [`RateLimiter`]: its capacity, what happens when it is full, its timer.
+/// Builds a [`RateLimiter`]: its capacity, what happens when it is full, whom it denies, its timer.
 ///
 /// ```
 /// use steadfast::{Gcra, RateLimiter, rate_limiter::OnFull};
@@ -164,6 +166,7 @@ pub struct RateLimiterBuilder<K, A, T = SystemTimer, P = Prints> {
     capacity: usize,
     ledger: Option<usize>,
     on_full: OnFull,
+    enforce: Enforce,
     timer: T,
     key: PhantomData<fn() -> (K, P)>,
 }
@@ -173,8 +176,15 @@ impl<K, A: Quota + Clone> RateLimiter<K, A> {
     #[doc(alias = "GovernorConfigBuilder")]
     #[doc(alias = "NewRateLimiter")]
     pub const fn builder(quota: A) -> RateLimiterBuilder<K, A> {
-        let (on_full, timer) = (OnFull::Deny, SystemTimer);
-        RateLimiterBuilder { quota, capacity: 65_536, ledger: None, on_full, timer, key: PhantomData }
+        RateLimiterBuilder {
+            quota,
+            capacity: 65_536,
+            ledger: None,
+            on_full: OnFull::Deny,
+            enforce: Enforce::Yes,
+            timer: SystemTimer,
+            key: PhantomData,
+        }
     }
 }
 
@@ -214,18 +224,25 @@ impl<K, A: Quota + Clone, T: Clock + Clone, P: Naming<K>> RateLimiterBuilder<K, 
         self
     }
 
+    /// Whose denials are enforced: all unless it is said.
+    #[must_use]
+    pub const fn enforce(mut self, enforce: Enforce) -> Self {
+        self.enforce = enforce;
+        self
+    }
+
     /// Another clock or timer than the system's.
     #[must_use]
     pub fn timer<U: Clock + Clone>(self, timer: U) -> RateLimiterBuilder<K, A, U, P> {
-        let Self { quota, capacity, ledger, on_full, key, .. } = self;
-        RateLimiterBuilder { quota, capacity, ledger, on_full, timer, key }
+        let Self { quota, capacity, ledger, on_full, enforce, key, .. } = self;
+        RateLimiterBuilder { quota, capacity, ledger, on_full, enforce, timer, key }
     }
 
     /// Keeps the keys, so that none is taken for another and they can be [listed](RateLimiter::usage).
     #[must_use]
     pub fn keep_keys(self) -> RateLimiterBuilder<K, A, T, Keys> {
-        let Self { quota, capacity, ledger, on_full, timer, .. } = self;
-        RateLimiterBuilder { quota, capacity, ledger, on_full, timer, key: PhantomData }
+        let Self { quota, capacity, ledger, on_full, enforce, timer, .. } = self;
+        RateLimiterBuilder { quota, capacity, ledger, on_full, enforce, timer, key: PhantomData }
     }
 
     /// The limiter. Allocates all its memory; nothing else does later, but keys that are kept.
@@ -237,7 +254,8 @@ impl<K, A: Quota + Clone, T: Clock + Clone, P: Naming<K>> RateLimiterBuilder<K, 
         let half = slots_for(self.capacity.max(1).div_ceil(count));
         let shards = Shards::new(self.capacity, Spread::Fine, |room, hasher| {
             let slots = room.max(half);
-            let machine = RateLimiterIn::allocate(self.quota.clone(), slots, cells, hasher).with_on_full(self.on_full);
+            let machine = RateLimiterIn::allocate(self.quota.clone(), slots, cells, hasher);
+            let machine = machine.with_on_full(self.on_full).with_enforce(self.enforce);
             Shared::new(Mutex::new(machine), self.timer.clone())
         });
         let lines = (self.capacity / WORTH_A_LINE).next_power_of_two().min(64);
@@ -422,6 +440,18 @@ impl<K, A: Quota, T: Clock, P: Naming<K>> RateLimiter<K, A, T, P> {
     /// What to do with a new key that the ledger refuses, from now on. Those who wait ask anew.
     pub fn set_on_full(&self, on_full: OnFull) {
         self.0.shards.iter().for_each(|shard| shard.set_on_full(on_full));
+        self.wake_all();
+    }
+
+    /// Whose denials are enforced.
+    #[must_use]
+    pub fn enforce(&self) -> Enforce {
+        self.0.shards.of(0).enforce()
+    }
+
+    /// Enforces the denials of all keys, of none or of a share, from now on. Those who wait ask anew.
+    pub fn set_enforce(&self, enforce: Enforce) {
+        self.0.shards.iter().for_each(|shard| shard.set_enforce(enforce));
         self.wake_all();
     }
 

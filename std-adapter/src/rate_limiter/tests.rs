@@ -1,5 +1,11 @@
-use core::time::Duration;
-use std::thread;
+use core::{
+    future::Future,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    task::Context,
+    time::Duration,
+};
+use std::{sync::Arc, task::Wake, thread};
 
 use steadfast_core::test_util::ManualClock;
 
@@ -229,4 +235,43 @@ fn found_a7_newcomers_are_served_through_a_flood_of_made_up_addresses() {
     // Who was known has what it had.
     assert!((60..=61).contains(&limiter.remaining(&7)), "{}", limiter.remaining(&7));
     assert!(limiter.stats().evicted > 100_000);
+}
+
+#[test]
+fn what_is_observed_denies_nobody_in_any_shard_and_wakes_who_waits() {
+    let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).capacity(20_000).enforce(Enforce::Observe).build();
+    let keys: Vec<u64> = (0..10_000).collect();
+    let ask = || {
+        let mut allowed = 0;
+        limiter.allow_each(&keys, |_, decision| allowed += usize::from(decision.is_allowed()));
+        allowed
+    };
+    assert_eq!((ask(), ask(), limiter.enforce()), (10_000, 10_000, Enforce::Observe));
+    let stats = limiter.stats();
+    assert_eq!((stats.allowed, stats.denied, stats.overridden), (20_000, 0, 10_000));
+
+    limiter.set_enforce(Enforce::Percent(Percent::new(20)));
+    let denied: Vec<_> = keys.iter().filter(|key| !limiter.allow(*key).is_allowed()).collect();
+    assert!((1_700..2_300).contains(&denied.len()), "{} of 10,000", denied.len());
+    assert_eq!(ask(), 10_000 - denied.len());
+    assert!(denied.iter().all(|key| !limiter.check(*key).is_allowed()), "a key is always treated alike");
+
+    let key = *denied[0];
+    let mut waits = pin!(limiter.until_allowed(&key));
+    let woken = Arc::new(Woken::default());
+    let waker = woken.clone().into();
+    let mut cx = Context::from_waker(&waker);
+    assert!(waits.as_mut().poll(&mut cx).is_pending());
+    limiter.set_enforce(Enforce::Observe);
+    assert!(woken.0.load(Ordering::SeqCst), "who waits is told");
+    assert!(waits.poll(&mut cx).is_ready());
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }

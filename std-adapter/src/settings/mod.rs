@@ -94,6 +94,7 @@
 //!     fn apply(&self, settings: &Settings, former: &Settings) {
 //!         self.limiter.set_quota(settings.limit.quota());
 //!         self.limiter.set_on_full(settings.limit.on_full());
+//!         self.limiter.set_enforce(settings.limit.enforce());
 //!         self.breaker.set_settings(settings.breaker.trip(), settings.breaker.reset());
 //!         *self.retry.write().unwrap_or_else(PoisonError::into_inner) = settings.retry.policy();
 //!         self.budget.set_settings(&settings.budget.build());

@@ -8,7 +8,8 @@ use serde::{
 };
 use steadfast_core::{
     circuit_breaker::{Outcome, Percent},
-    dedup_cache, logger, rate_limiter,
+    dedup_cache, logger,
+    rate_limiter::{self, Enforce},
     retry::Jitter,
 };
 
@@ -134,6 +135,34 @@ impl Value for Share {
     fn from_text(text: &str) -> Option<Self> {
         let text: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
         Percent::deserialize(text).ok().map(Self)
+    }
+}
+
+/// Whose denials a limiter enforces.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Enforced(pub(super) Enforce);
+
+impl Value for Enforced {
+    fn allowed(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"yes\", \"observe\", or the share of the keys for which it holds, such as \"20%\" or \"2.5%\"")
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self(match text {
+            "yes" => Enforce::Yes,
+            "observe" => Enforce::Observe,
+            _ => Enforce::Percent(Share::from_text(text)?.0),
+        }))
+    }
+}
+
+impl Serialize for Enforced {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Enforce::Observe => to.serialize_str("observe"),
+            Enforce::Percent(share) => share.serialize(to),
+            _ => to.serialize_str("yes"),
+        }
     }
 }
 
@@ -336,4 +365,4 @@ words! {
     }
 }
 
-read_values!(Span, Positive, Flag, Share, WholePercent, Window, const MIN, MAX; Count<MIN, MAX>);
+read_values!(Span, Positive, Flag, Share, Enforced, WholePercent, Window, const MIN, MAX; Count<MIN, MAX>);

@@ -61,6 +61,19 @@ proptest! {
     #![proptest_config(support::cases(2_000))]
 
     #[test]
+    fn what_is_observed_holds_what_is_enforced_holds_and_denies_nobody_else(
+        requests in requests(12, 20 * SECOND as i64),
+        on_full in prop::sample::select(&model::ON_FULL[..]),
+        shares in prop::collection::vec(0..1_002_u16, 1..4),
+    ) {
+        model::observed(requests, on_full, &shares);
+    }
+}
+
+proptest! {
+    #![proptest_config(support::cases(2_000))]
+
+    #[test]
     fn what_is_told_comes_true_after_steps_of_the_clock_and_in_a_full_table(
         requests in requests(9, 20 * SECOND as i64),
     ) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use steadfast_core::{
     Gcra, Instant, RateLimiter, SlidingLog,
-    rate_limiter::{CostExceedsBurst, Decision, OnFull, Quota},
+    rate_limiter::{CostExceedsBurst, Decision, Enforce, OnFull, Percent, Quota, RateLimiterStats, Verdict},
 };
 
 use crate::Script;
@@ -47,7 +47,7 @@ fn moved(now: u64, step: i64) -> u64 {
 /// Plays one of the games below.
 pub fn fuzz(bytes: &[u8]) {
     let script = &mut Script::new(bytes);
-    match script.below(7) {
+    match script.below(8) {
         0 => sliding_log(requests(script, 4, i64::MAX)),
         1 => gcra(requests(script, 3, 0)),
         2 => {
@@ -62,6 +62,11 @@ pub fn fuzz(bytes: &[u8]) {
                 Change { interval, burst, asks: script.below(50) as u32, step: script.below(3 * SECOND) }
             });
             quota_changes(changes);
+        }
+        6 => {
+            let on_full = ON_FULL[script.below(3) as usize];
+            let shares = script.list(4, |script| script.below(1_002) as u16);
+            observed(requests(script, 12, 20 * SECOND as i64), on_full, &shares);
         }
         _ => {
             let on_full = if script.flag() { OnFull::Allow } else { OnFull::Deny };
@@ -276,5 +281,83 @@ pub fn quota_changes(changes: Vec<Change>) {
         }
         let whole = now.saturating_add(Duration::from_nanos(interval) * burst);
         assert!(limiter.reset_at(&0, now) <= whole);
+    }
+}
+
+pub const ON_FULL: [OnFull; 3] = [OnFull::Deny, OnFull::Serve, OnFull::Allow];
+
+/// A limiter that is not always enforced, beside a twin that is and is asked the same: both hold the same, whoever is denied
+/// by the twin is denied or let through and counted, and a key is enforced from some share on. The shares, in parts of a
+/// thousand, take turns; 0 observes all, and above 1,000 all are enforced.
+pub fn observed(requests: Vec<Request>, on_full: OnFull, shares: &[u16]) {
+    let per_second = Gcra::per_second(1).burst(2);
+    let per_window = SlidingLog::<2>::new(Duration::from_secs(5));
+    observed_beside(per_second, &requests, on_full, shares);
+    observed_beside(per_window, &requests, on_full, shares);
+    observed_beside((per_second, per_window), &requests, on_full, shares);
+    observed_beside(SlidingLog::<0>::per_second(), &requests, on_full, shares);
+}
+
+fn observed_beside<A>(quota: A, requests: &[Request], on_full: OnFull, shares: &[u16])
+where
+    A: Quota<Beside: core::fmt::Debug, Count: core::fmt::Debug> + Clone + core::fmt::Debug,
+{
+    let mut twin: RateLimiter<u8, A, 4> = RateLimiter::new(quota.clone()).with_on_full(on_full);
+    let mut limiter: RateLimiter<u8, A, 4> = RateLimiter::new(quota).with_on_full(on_full);
+    // Of each key, the largest share at which it was let through, and the least at which it was denied.
+    let mut seen: HashMap<u8, (u16, u16)> = HashMap::new();
+    let mut now = 1_000 * SECOND;
+    for (index, Request { key, cost, step }) in requests.iter().enumerate() {
+        now = moved(now, *step);
+        let at = Instant::from_nanos(now);
+        let share = shares.get(index / 8 % shares.len().max(1)).copied().unwrap_or(0);
+        limiter.set_enforce(match share {
+            0 => Enforce::Observe,
+            _ => Percent::try_from_permille(share).map_or(Enforce::Yes, Enforce::Percent),
+        });
+        let (enforced, checked) = (twin.check_verdict(key, *cost, at), limiter.check_verdict(key, *cost, at));
+        let is_denied = !enforced.is_ok_and(Verdict::is_allowed);
+        let is_overridden = is_denied && checked.is_ok_and(Verdict::is_allowed);
+        if let (Ok(enforced), Ok(mut told)) = (enforced, checked) {
+            if is_overridden {
+                told.decision = enforced.decision;
+                told.overridden = false;
+            }
+            assert_eq!(told, enforced, "the same is told, but for the decision");
+        } else if !is_overridden {
+            assert_eq!(checked, enforced);
+        }
+        assert_eq!(checked.is_ok_and(|checked| checked.overridden), is_overridden);
+        if is_denied {
+            let (passed, denied) = seen.entry(*key).or_insert((0, 1_001));
+            if is_overridden {
+                *passed = share.max(*passed);
+            } else {
+                *denied = share.min(*denied);
+            }
+            assert!(passed < denied, "{key} was let through at {passed} and denied at {denied}");
+        }
+        let by_twin = twin.allow_n(key, *cost, at);
+        let decision = if index % 2 == 0 {
+            limiter.allow_n(key, *cost, at)
+        } else {
+            let verdict = limiter.allow_verdict(key, *cost, at);
+            assert_eq!(verdict.is_ok_and(|verdict| verdict.overridden), is_overridden);
+            verdict.map(|verdict| verdict.decision)
+        };
+        assert_eq!(decision, if is_overridden { Ok(Decision::Allow) } else { by_twin });
+        if index % 3 == 0 && !is_denied {
+            assert_eq!(twin.refund(key, *cost, at), limiter.refund(key, *cost, at));
+        }
+        assert_eq!(format!("{limiter:?}"), format!("{twin:?}"), "what they hold");
+        let (of_twin, stats) = (twin.stats(), limiter.stats());
+        assert_eq!(
+            (stats.allowed - stats.overridden, stats.denied + stats.overridden),
+            (of_twin.allowed, of_twin.denied)
+        );
+        let others = |stats: RateLimiterStats| {
+            (stats.overflowed, stats.reused, stats.evicted, stats.refused, stats.unlimited, stats.refunded)
+        };
+        assert_eq!(others(stats), others(of_twin));
     }
 }

@@ -2,6 +2,7 @@ mod change;
 mod clock;
 mod contract;
 mod custom;
+mod enforce;
 mod exact;
 mod flood;
 mod full;
