@@ -66,6 +66,7 @@ const _: () = {
         Gcra,
         CostExceedsBurst,
         OnFullOfLimiter,
+        Enforce,
         SlidingLog<5>,
         SlidingLogIn<Inline<5>>,
         SlidingLogState<5>,

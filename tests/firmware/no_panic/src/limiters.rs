@@ -3,7 +3,7 @@ use core::num::{NonZeroU16, NonZeroU32};
 use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
     foundation::storage::{Allocate, Storage},
-    rate_limiter::{AllowOrCached, FlightEnd, Held, Keys, OnFull, Quota, SlidingLogIn, Top},
+    rate_limiter::{AllowOrCached, Enforce, FlightEnd, Held, Keys, OnFull, Percent, Quota, SlidingLogIn, Top},
 };
 
 use crate::{any, now, see, see_all, seed, span};
@@ -58,6 +58,14 @@ fn on_full() -> OnFull {
     }
 }
 
+pub fn enforce() -> Enforce {
+    match any::<u8>() {
+        0 => Enforce::Yes,
+        1 => Enforce::Observe,
+        _ => Enforce::Percent(Percent::try_from_permille(any()).unwrap_or(Percent::new(50))),
+    }
+}
+
 /// What a quota says of a state that is held somewhere.
 fn quota<A: Quota>(quota: &A, mut held: Held<'_, A>) {
     see(quota.allow(now(), held.again(), cost(), now(), now()));
@@ -75,6 +83,7 @@ fn quota<A: Quota>(quota: &A, mut held: Held<'_, A>) {
 #[inline(never)]
 fn rate_limiter<A: Quota + Clone>(of: A) {
     let mut limiter: RateLimiter<u64, A, 32> = RateLimiter::with_hasher(of.clone(), seed()).with_on_full(on_full());
+    limiter = limiter.with_enforce(enforce());
     limiter.reseed(seed());
     let mut beside = A::IDLE;
     let mut count = A::NOTHING;
@@ -108,6 +117,8 @@ fn rate_limiter<A: Quota + Clone>(of: A) {
         if any() {
             limiter.set_quota(of.clone(), now());
             limiter.set_on_full(on_full());
+            limiter.set_enforce(enforce());
+            see(limiter.enforce() == Enforce::Yes);
         }
     }
 }

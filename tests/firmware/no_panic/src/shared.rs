@@ -117,6 +117,8 @@ fn limiters() {
         see(limiter.refund_and_wake(&key, cost(), &queue));
         limiter.set_quota_and_wake(SlidingLog::new(span()), &queue);
         limiter.set_on_full(black_box(rate_limiter::OnFull::Deny));
+        limiter.set_enforce(black_box(rate_limiter::Enforce::Observe));
+        see(limiter.enforce() == rate_limiter::Enforce::Yes);
         cached.set_settings(Gcra::every(span()), span());
         see(limiter.reset_and_wake(&key, &queue));
         see(limiter.allow_n_waiting_with(hash, &key, cost()));
