@@ -69,6 +69,7 @@ pub use dedup_cache::DedupCache;
 pub use encryptor::Encryptor;
 #[doc(inline)]
 pub use foundation::{
+    deadline::Deadline,
     hash::HashSeed,
     shared::{Clock, Lock, Shared, Timer},
     time::{Instant, earliest},

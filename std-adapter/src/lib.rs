@@ -73,4 +73,4 @@ pub use retry::{RetryBudget, RetryExt, RetryPolicy};
 pub use runtime::block_on;
 pub use steadfast_core;
 #[doc(inline)]
-pub use steadfast_core::{Instant, aggregate, earliest};
+pub use steadfast_core::{Deadline, Instant, aggregate, earliest};

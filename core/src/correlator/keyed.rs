@@ -221,10 +221,8 @@ impl<Id: Eq + Hash, R, S: Storage, H: BuildHasher> KeyedCorrelatorIn<Id, R, S, H
         wake_all(|from, waiters| self.close_some(from, waiters), Left::wake);
     }
 
-    /// Times out the call that is due, earliest deadline first, and names it, so that its peer can be told.
-    ///
-    /// Call it until it returns `None`. O(1) if nothing is due; else O(`N`) for `N` up to 32, and O(log `N`) above,
-    /// where at most once in the shortest time-out it is O(`N`).
+    /// Times out the call that is due, earliest deadline first, and names it, so that its peer can be told: as
+    /// [`CorrelatorIn::on_timeout`](super::CorrelatorIn::on_timeout), in the same time.
     #[must_use = "call it again until it returns `None`"]
     pub fn on_timeout(&mut self, now: Instant) -> Option<Id> {
         let (id, waiter) = self.expire_for(false, now)?;

@@ -10,7 +10,7 @@ use crate::{
     correlator::*,
     dedup_cache::{self, *},
     encryptor::*,
-    foundation::{hash::*, storage::*, time::*, wait_list::*},
+    foundation::{deadline::*, hash::*, storage::*, time::*, wait_list::*},
     logger::*,
     observe::{Instrument, Kind},
     quorum::*,
@@ -30,7 +30,7 @@ type Rule = fn(WindowStats) -> bool;
 type OnCall = fn(Permit, Outcome);
 
 const _: () = {
-    format::<(HashSeed, Inline<4>, Instant, SeededHasher, WaitList<2>)>();
+    format::<(Deadline, HashSeed, Inline<4>, Instant, SeededHasher, WaitList<2>)>();
     format::<Shared<u8, RefCell<u8>, u8>>();
 
     format::<(AddError<u8>, FlushOutcome, FlushReason, WorkerRuns)>();

@@ -292,8 +292,9 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
         self.0.change(|breaker, _now| breaker.close());
     }
 
-    /// Opens the breaker for the open time that its [`Reset`] says, whatever its calls came to; those that are under
-    /// way no longer count. To keep it open, see [`BreakerMode::ForcedOpen`].
+    /// Opens the breaker for its open time, whatever its calls came to, as
+    /// [`steadfast_core`'s](steadfast_core::circuit_breaker::CircuitBreaker::open). To keep it open, see
+    /// [`BreakerMode::ForcedOpen`].
     #[doc(alias("trip", "force_open"))]
     pub fn open(&self) {
         self.0.change(Machine::open);

@@ -179,10 +179,8 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     /// Asks many peers the same, and returns what they answered as soon as `want` of them have, all are done, or
     /// `timeout` has passed.
     ///
-    /// Each peer has a call of its own, so it answers once and for itself only; a peer that is listed twice is asked
-    /// once. `send` is called for one peer after the other: a send that waits holds up the next, but neither the
-    /// answers nor the deadline. A peer to which sending fails is as good as silent. Dropping the future frees every
-    /// slot.
+    /// Who counts as a peer, in which order `send` is called, and what dropping the future does, is as for
+    /// [`steadfast_core`'s](steadfast_core::Shared::gather).
     ///
     /// Each call is looked at when it is over, and allocates: O(`n` log `n`) for `n` peers, but that each peer is
     /// compared with those before it.

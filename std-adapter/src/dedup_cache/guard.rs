@@ -55,8 +55,8 @@ impl<K: Eq + Hash, V, T: Clock> ClaimGuard<K, V, T> {
         committed
     }
 
-    /// Neither commits nor aborts: it is not known how the work ended. The id stays in flight until the lease ends, and may
-    /// come again then; to keep it out for a TTL, commit.
+    /// Neither commits nor aborts, because nobody knows how the work ended: the id stays in flight until the lease ends, as
+    /// for [`steadfast_core`'s](steadfast_core::dedup_cache::ClaimGuard::keep).
     #[doc(alias("leak", "disarm"))]
     pub fn keep(mut self) {
         self.ticket = None;

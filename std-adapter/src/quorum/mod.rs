@@ -290,10 +290,8 @@ impl<V, T, C: Clock> Quorum<V, T, C> {
         self.0.reset(timeout)
     }
 
-    /// [`reset`](Self::reset) to a ballot that the caller numbers, as a term of the protocol.
-    ///
-    /// False, and nothing changed, if it is the present one: so whoever hears twice of a term begins it once. To come
-    /// back to a former number is to let its late votes in.
+    /// [`reset`](Self::reset) to a ballot that the caller numbers, as a term of the protocol; false, and nothing changed, if
+    /// it is the present one. See [`QuorumIn::reset_to`](steadfast_core::quorum::QuorumIn::reset_to).
     pub fn reset_to(&self, ballot: BallotId, timeout: Duration) -> bool {
         self.0.reset_to(ballot, timeout)
     }

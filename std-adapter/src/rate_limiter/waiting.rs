@@ -83,9 +83,8 @@ impl<K, A: Quota, T: Timer, P: Naming<K>> RateLimiter<K, A, T, P> {
     /// [`until_allowed_n`](Self::until_allowed_n), unless it would take longer than `longest`: a reservation with a longest
     /// wait.
     ///
-    /// It fails at once if those who wait already, and what the quota has left, make it longer; and later if others,
-    /// by [`allow`](Self::allow), take what it waits for. It never takes longer than `longest`, but for a second where the
-    /// clock steps back meanwhile.
+    /// It fails as soon as it is known that it would, at once or later, as
+    /// [`steadfast_core`'s](steadfast_core::Shared::until_allowed_within).
     ///
     /// ```
     /// use core::{num::NonZeroU32, time::Duration};

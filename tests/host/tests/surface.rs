@@ -3,7 +3,7 @@
 #[path = "support/sources.rs"]
 mod sources;
 
-use std::fs;
+use std::{collections::BTreeMap, fs, mem};
 
 use sources::sources;
 
@@ -38,6 +38,38 @@ fn found_c4_c8_d4_d8_the_docs_say_what_trips_who_does_not_know_it() {
     ] {
         assert!(words(path).contains(sentence), "{path} does not say any more: {sentence}");
     }
+}
+
+/// The texts of `n` words and more that methods have twice: who mends one of them forgets the other.
+fn told_twice(n: usize) -> Vec<String> {
+    let mut texts = BTreeMap::<String, Vec<String>>::new();
+    for folder in ["core/src", "std-adapter/src", "std-adapter/tower/src", "embassy-adapter/src"] {
+        for (path, text) in sources(folder) {
+            let (mut paragraph, mut is_code) = (Vec::new(), false);
+            for line in text.lines().chain([""]) {
+                // Indented: of a method. Summaries of types and modules stand in each crate.
+                let doc = line.strip_prefix("    ").and_then(|line| line.trim_start().strip_prefix("///"));
+                let doc = doc.map(str::trim).unwrap_or_default();
+                is_code ^= doc.starts_with("```");
+                if doc.is_empty() || is_code || doc.starts_with(['`', '#', '-', '|']) {
+                    let text = mem::take(&mut paragraph).join(" ");
+                    if text.split_whitespace().count() >= n {
+                        texts.entry(text).or_default().push(path.clone());
+                    }
+                } else {
+                    paragraph.push(doc);
+                }
+            }
+        }
+    }
+    let twice = texts.into_iter().filter(|(_, files)| files.len() > 1);
+    twice.map(|(text, files)| format!("{}: {text}", files.join(", "))).collect()
+}
+
+#[test]
+fn found_e8_no_operation_is_described_at_length_in_two_places() {
+    assert_eq!(told_twice(28), Vec::<String>::new());
+    assert!(!told_twice(5).is_empty(), "short ones are, so it looks");
 }
 
 #[test]

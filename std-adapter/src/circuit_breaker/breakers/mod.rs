@@ -195,8 +195,8 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         has_entry
     }
 
-    /// Opens the breaker of `key` for the open time that its [`Reset`] says; calls that are under way no longer count.
-    /// False, and nothing done, if it has no entry and there is none to be had.
+    /// Opens the breaker of `key` for its open time, as
+    /// [`BreakersIn::open`](steadfast_core::circuit_breaker::BreakersIn::open); false if there is no entry for it.
     ///
     /// ```
     /// use core::time::Duration;

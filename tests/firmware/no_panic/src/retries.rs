@@ -1,6 +1,6 @@
 use rand_core::Rng;
 use steadfast_core::{
-    RetryBudget, RetryPolicy,
+    Deadline, RetryBudget, RetryPolicy,
     retry::{Failure, Jitter, SeededRng},
 };
 
@@ -13,7 +13,7 @@ pub fn probe() {
     for jitter in [Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated] {
         for policy in [RetryPolicy::exponential(span()), RetryPolicy::linear(span()), RetryPolicy::constant(span())] {
             let policy = policy.max_delay(span()).max_retries(any()).max_elapsed(span()).jitter(jitter);
-            let policy = policy.attempt_timeout(span()).factor_percent(any());
+            let policy = policy.attempt_timeout(span()).factor_percent(any()).until(Deadline::at(now()), now());
             let mut retry = policy.start(now());
             for _ in 0..any::<u32>() {
                 budget.deposit();
