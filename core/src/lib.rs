@@ -18,7 +18,7 @@
 //!   its window no longer counts. Each type says what a clock that steps back costs it.
 //! - **Keys** are hashed with a [`HashSeed`]: `reseed` at boot what is in a `static`. Methods that end in `_with` take
 //!   a key that was hashed already, in a borrowed form.
-//! - **Counts** are in `stats()`, and add up.
+//! - **Counts** are in `stats()`, and add up. [`observe`] tells them, with gauges, to any library for metrics.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 #![cfg_attr(
@@ -49,6 +49,7 @@ pub mod encryptor;
 mod format;
 pub mod foundation;
 pub mod logger;
+pub mod observe;
 pub mod quorum;
 pub mod rate_limiter;
 pub mod retry;
@@ -68,6 +69,7 @@ pub use dedup_cache::DedupCache;
 pub use encryptor::Encryptor;
 #[doc(inline)]
 pub use foundation::{
+    deadline::Deadline,
     hash::HashSeed,
     shared::{Clock, Lock, Shared, Timer},
     time::{Instant, earliest},

@@ -14,7 +14,7 @@
 //!   instant to come back at, and `retry_after(now)` makes a duration of it; errors are for misuse and capacity, and
 //!   give back what was not taken.
 //! - **Cancellation** is dropping the future, at any await: its slot or permit is free at once.
-//! - **Counts** are in `stats()`, and add up.
+//! - **Counts** are in `stats()`, and add up; [`observe`] hands them, with gauges, to Prometheus and others.
 //! - **The state machines** beneath are in [`steadfast_core`], with `now` as an argument and no lock. [`runtime`] and
 //!   [`storage`] have this crate's parts for a [`Shared`](steadfast_core::Shared) of your own.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -39,6 +39,7 @@ pub mod dedup_cache;
 pub mod encryptor;
 pub mod guide;
 pub mod logger;
+pub mod observe;
 pub mod quorum;
 pub mod rate_limiter;
 pub mod retry;
@@ -72,4 +73,4 @@ pub use retry::{RetryBudget, RetryExt, RetryPolicy};
 pub use runtime::block_on;
 pub use steadfast_core;
 #[doc(inline)]
-pub use steadfast_core::{Instant, aggregate, earliest};
+pub use steadfast_core::{Deadline, Instant, aggregate, earliest};

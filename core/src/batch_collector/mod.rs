@@ -9,6 +9,7 @@
 mod add;
 mod buffer;
 mod line;
+mod observe;
 mod outcome;
 mod queue;
 mod schedule;

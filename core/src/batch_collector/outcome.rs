@@ -50,6 +50,25 @@ pub struct BatchQueueStats {
     pub retries: u64,
 }
 
+impl BatchQueueStats {
+    /// What was counted since `earlier`, when the same stats were read before.
+    ///
+    /// `pending` and `in_flight` are those of now: with those of `earlier` added to `accepted`, they add up.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            accepted: self.accepted.saturating_sub(earlier.accepted),
+            pending: self.pending,
+            in_flight: self.in_flight,
+            delivered: self.delivered.saturating_sub(earlier.delivered),
+            failed: self.failed.saturating_sub(earlier.failed),
+            returned: self.returned.saturating_sub(earlier.returned),
+            batches: self.batches.saturating_sub(earlier.batches),
+            retries: self.retries.saturating_sub(earlier.retries),
+        }
+    }
+}
+
 /// An item was not added: the collector is full (load shedding) or was stopped. The item is given back, nothing has
 /// changed.
 #[non_exhaustive]

@@ -194,6 +194,15 @@ impl<K, P: TripPolicy, S: Storage, H> BreakersIn<K, P, S, H> {
         self.control.call_deadline(now)
     }
 
+    /// How many keys with an entry have a breaker that is closed, half-open and open, in this order. O(capacity).
+    pub fn states(&self) -> [u64; 3] {
+        self.iter().fold([0; 3], |[closed, half_open, open], (_, state)| match state {
+            BreakerState::Closed => [closed.wrapping_add(1), half_open, open],
+            BreakerState::HalfOpen => [closed, half_open.wrapping_add(1), open],
+            BreakerState::Open => [closed, half_open, open.wrapping_add(1)],
+        })
+    }
+
     /// Each key that has an entry, and where its breaker stands. O(capacity).
     pub fn iter(&self) -> impl Iterator<Item = (&K, BreakerState)> {
         self.table.iter().map(|(_, key, cell)| (key, cell.state()))

@@ -17,6 +17,7 @@ mod call;
 mod call_window;
 mod cell;
 mod guard;
+mod observe;
 mod outcome;
 #[cfg(feature = "serde")]
 mod percent_serde;

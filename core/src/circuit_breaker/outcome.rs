@@ -332,4 +332,21 @@ impl BreakerStats {
             overridden: self.overridden.saturating_add(other.overridden),
         }
     }
+
+    /// What was counted since `earlier`, when the same stats were read before; it adds up as they do.
+    ///
+    /// A call that was out at `earlier` ends in it, and its permit is in `earlier`.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            permitted: self.permitted.saturating_sub(earlier.permitted),
+            rejected: self.rejected.saturating_sub(earlier.rejected),
+            successes: self.successes.saturating_sub(earlier.successes),
+            failures: self.failures.saturating_sub(earlier.failures),
+            ignored: self.ignored.saturating_sub(earlier.ignored),
+            stale: self.stale.saturating_sub(earlier.stale),
+            opened: self.opened.saturating_sub(earlier.opened),
+            overridden: self.overridden.saturating_sub(earlier.overridden),
+        }
+    }
 }

@@ -42,6 +42,28 @@ pub struct CorrelatorStats {
     pub wrong_peer: u64,
 }
 
+impl CorrelatorStats {
+    /// What was counted since `earlier`, when the same stats were read before.
+    ///
+    /// `pending` is that of now: with that of `earlier` added to `begun`, they add up.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            begun: self.begun.saturating_sub(earlier.begun),
+            resolved: self.resolved.saturating_sub(earlier.resolved),
+            timed_out: self.timed_out.saturating_sub(earlier.timed_out),
+            cancelled: self.cancelled.saturating_sub(earlier.cancelled),
+            closed: self.closed.saturating_sub(earlier.closed),
+            pending: self.pending,
+            refused: self.refused.saturating_sub(earlier.refused),
+            late: self.late.saturating_sub(earlier.late),
+            duplicates: self.duplicates.saturating_sub(earlier.duplicates),
+            unknown: self.unknown.saturating_sub(earlier.unknown),
+            wrong_peer: self.wrong_peer.saturating_sub(earlier.wrong_peer),
+        }
+    }
+}
+
 /// Threads that read the clock before they take the lock come a little out of order; that must not cost a look at every
 /// call.
 pub(super) const OUT_OF_ORDER: Span = Span::new(Duration::from_millis(100));

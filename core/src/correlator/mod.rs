@@ -19,6 +19,7 @@ mod gather;
 mod id;
 mod keyed;
 mod ledger;
+mod observe;
 mod outcome;
 mod phase;
 mod round_trip;

@@ -11,6 +11,7 @@ mod claim;
 mod guard;
 mod ids;
 mod index;
+mod observe;
 mod order;
 mod outcome;
 mod shared;

@@ -201,4 +201,26 @@ impl DedupStats {
             pending: self.pending.saturating_add(other.pending),
         }
     }
+
+    /// What was counted since `earlier`, when the same stats were read before.
+    ///
+    /// `held` and `pending` are those of now: with those of `earlier` added to `fresh` and `claimed`, they add up.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            fresh: self.fresh.saturating_sub(earlier.fresh),
+            duplicates: self.duplicates.saturating_sub(earlier.duplicates),
+            in_flight: self.in_flight.saturating_sub(earlier.in_flight),
+            refused: self.refused.saturating_sub(earlier.refused),
+            claimed: self.claimed.saturating_sub(earlier.claimed),
+            committed: self.committed.saturating_sub(earlier.committed),
+            aborted: self.aborted.saturating_sub(earlier.aborted),
+            given_up: self.given_up.saturating_sub(earlier.given_up),
+            expired: self.expired.saturating_sub(earlier.expired),
+            forgotten: self.forgotten.saturating_sub(earlier.forgotten),
+            removed: self.removed.saturating_sub(earlier.removed),
+            held: self.held,
+            pending: self.pending,
+        }
+    }
 }

@@ -10,8 +10,9 @@ use crate::{
     correlator::*,
     dedup_cache::{self, *},
     encryptor::*,
-    foundation::{hash::*, storage::*, time::*, wait_list::*},
+    foundation::{deadline::*, hash::*, storage::*, time::*, wait_list::*},
     logger::*,
+    observe::{Instrument, Kind},
     quorum::*,
     rate_limiter::{OnFull as OnFullOfLimiter, *},
     retry::*,
@@ -29,7 +30,7 @@ type Rule = fn(WindowStats) -> bool;
 type OnCall = fn(Permit, Outcome);
 
 const _: () = {
-    format::<(HashSeed, Inline<4>, Instant, SeededHasher, WaitList<2>)>();
+    format::<(Deadline, HashSeed, Inline<4>, Instant, SeededHasher, WaitList<2>)>();
     format::<Shared<u8, RefCell<u8>, u8>>();
 
     format::<(AddError<u8>, FlushOutcome, FlushReason, WorkerRuns)>();
@@ -55,6 +56,8 @@ const _: () = {
     format::<(Actors<'_>, Entry<64, 64>, Event<'_>, FormattersFull, Group<'_>, Level, Logger<4>, LoggerStats)>();
     format::<(NotWritten, Recorded, ServiceId, Show, Text<8>)>();
     format::<(Report<'_, &Log>, ServiceLog<&Log>)>();
+
+    format::<(Instrument, Kind)>();
 
     format::<(Ballot<u8>, BallotId, Cast<'_, u8>, QuorumError, QuorumIn<u8, u8, Inline<4>>, QuorumStats, Vote)>();
 

@@ -3,6 +3,7 @@
 //! Write a [`Lock`](shared::Lock) and a [`Timer`](shared::Timer) to bring the utilities to another runtime, and a
 //! [`Storage`](storage::Storage) to give them other memory.
 
+pub mod deadline;
 pub mod hash;
 pub(crate) mod readings;
 pub mod shared;

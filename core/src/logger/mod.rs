@@ -14,6 +14,7 @@ mod entry;
 mod event;
 mod machine;
 mod names;
+mod observe;
 mod outcome;
 mod quoted;
 mod service_log;

@@ -8,6 +8,7 @@
 
 mod id;
 mod list;
+mod observe;
 mod outcome;
 mod shared;
 mod tally;

@@ -117,6 +117,20 @@ impl QuorumStats {
         };
         *counter = counter.saturating_add(1);
     }
+
+    /// What was counted since `earlier`, when the same stats were read before; it adds up as they do.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            conflicting: self.conflicting.saturating_sub(earlier.conflicting),
+            counted: self.counted.saturating_sub(earlier.counted),
+            full: self.full.saturating_sub(earlier.full),
+            late: self.late.saturating_sub(earlier.late),
+            other_ballots: self.other_ballots.saturating_sub(earlier.other_ballots),
+            repeated: self.repeated.saturating_sub(earlier.repeated),
+            strangers: self.strangers.saturating_sub(earlier.strangers),
+        }
+    }
 }
 
 /// Why a quorum could not be made. There is none then.

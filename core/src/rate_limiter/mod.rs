@@ -22,6 +22,7 @@ mod lines;
 mod log;
 mod names;
 mod newcomer;
+mod observe;
 mod quota;
 mod quotas;
 #[cfg(feature = "serde")]

@@ -47,4 +47,19 @@ impl RateLimiterStats {
             refunded: self.refunded.saturating_add(other.refunded),
         }
     }
+
+    /// What was counted since `earlier`, when the same stats were read before; it adds up as they do.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            allowed: self.allowed.saturating_sub(earlier.allowed),
+            denied: self.denied.saturating_sub(earlier.denied),
+            overflowed: self.overflowed.saturating_sub(earlier.overflowed),
+            reused: self.reused.saturating_sub(earlier.reused),
+            evicted: self.evicted.saturating_sub(earlier.evicted),
+            refused: self.refused.saturating_sub(earlier.refused),
+            unlimited: self.unlimited.saturating_sub(earlier.unlimited),
+            refunded: self.refunded.saturating_sub(earlier.refunded),
+        }
+    }
 }

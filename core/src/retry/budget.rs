@@ -73,6 +73,19 @@ pub struct RetryBudgetStats {
     pub withdrawn: u64,
 }
 
+impl RetryBudgetStats {
+    /// What was counted since `earlier`, when the same stats were read before; it adds up as they do.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            deposits: self.deposits.saturating_sub(earlier.deposits),
+            refunded: self.refunded.saturating_sub(earlier.refunded),
+            refused: self.refused.saturating_sub(earlier.refused),
+            withdrawn: self.withdrawn.saturating_sub(earlier.withdrawn),
+        }
+    }
+}
+
 /// One retry.
 const RETRY: u64 = 1_000_000_000;
 

@@ -110,16 +110,21 @@ where
             let mut this = self.as_mut().project();
             let deadline = match this.stage {
                 Stage::New => {
-                    let setup = &*this.setup;
+                    let setup = &mut *this.setup;
+                    let is_timed = setup.policy.is_timed() || !setup.deadline.is_never();
+                    if is_timed {
+                        *this.started_at = setup.timer.now();
+                        if setup.deadline.is_over(*this.started_at) {
+                            *this.stage = Stage::Ended;
+                            let (attempts, reason) = (0, Reason::DeadlineExceeded);
+                            return Poll::Ready(Err(RetryError { last: None, attempts, reason }));
+                        }
+                        setup.policy = setup.policy.until(setup.deadline, *this.started_at);
+                    }
                     if let Some(budget) = setup.budget.as_ref().filter(|_| !setup.is_nested) {
                         budget.with(RetryBudget::deposit);
                     }
-                    if setup.policy.is_timed() {
-                        *this.started_at = setup.timer.now();
-                        setup.policy.attempt_deadline(*this.started_at, *this.started_at)
-                    } else {
-                        None
-                    }
+                    if is_timed { setup.policy.attempt_deadline(*this.started_at, *this.started_at) } else { None }
                 }
                 Stage::Attempt => {
                     let Some(attempt) = this.attempt.as_mut().as_pin_mut() else { return Poll::Pending };

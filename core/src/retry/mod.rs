@@ -12,9 +12,12 @@
 //! (call))).
 
 mod budget;
+#[cfg(test)]
+mod deadline_tests;
 mod error;
 mod future;
 mod jitter;
+mod observe;
 mod policy;
 mod retrying;
 #[cfg(test)]
@@ -155,16 +158,17 @@ impl Step {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
-    /// [`max_retries`](RetryPolicy::max_retries) are used up, and the last attempt was cut off at
-    /// [`attempt_timeout`](RetryPolicy::attempt_timeout). Only [`RetryPolicy::call_with`] tells it, because it cuts
-    /// off.
+    /// [`max_retries`](RetryPolicy::max_retries) are used up, and the last attempt was cut off, at
+    /// [`attempt_timeout`](RetryPolicy::attempt_timeout) or where all the time ends. Only [`RetryPolicy::call_with`]
+    /// tells it, because it cuts off.
     AttemptTimedOut,
     /// [`max_retries`](RetryPolicy::max_retries) are used up.
     #[doc(alias = "max attempts")]
     AttemptsExhausted,
     /// The shared [`RetryBudget`] is used up.
     BudgetExhausted,
-    /// The next attempt would begin after [`max_elapsed`](RetryPolicy::max_elapsed).
+    /// The next attempt would begin at the end of [`max_elapsed`](RetryPolicy::max_elapsed), or at the
+    /// [`deadline`](Retrying::deadline), or later.
     DeadlineExceeded,
     /// The failure was [`Failure::Permanent`].
     NotRetryable,

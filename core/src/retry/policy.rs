@@ -8,7 +8,10 @@ use super::{
     Retry,
     jitter::{Jitter, below},
 };
-use crate::foundation::time::{Instant, Span};
+use crate::foundation::{
+    deadline::Deadline,
+    time::{Instant, Span},
+};
 
 /// A retry policy: exponential backoff (or constant, or linear), jitter, and limits of number and time.
 ///
@@ -162,6 +165,28 @@ impl RetryPolicy {
     #[must_use]
     pub const fn max_elapsed(mut self, max_elapsed: Duration) -> Self {
         self.max_elapsed = Span::new(max_elapsed);
+        self
+    }
+
+    /// This policy for one operation, which begins at `now` and ends by `deadline`:
+    /// [`max_elapsed`](Self::max_elapsed) is no longer than what remains.
+    ///
+    /// For a [`Retry`]: ask [`Deadline::is_over`] before the first attempt, which is the caller's.
+    /// [`call_with`](Self::call_with) takes it as [`Retrying::deadline`](super::Retrying::deadline).
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_core::{Deadline, Instant, RetryPolicy};
+    ///
+    /// const POLICY: RetryPolicy = RetryPolicy::exponential(Duration::from_secs(1)).attempt_timeout(Duration::from_secs(10));
+    ///
+    /// let now = Instant::from_secs(100);
+    /// let policy = POLICY.until(Deadline::at(Instant::from_secs(104)), now);
+    /// assert_eq!(policy.start(now).attempt_deadline(now), Some(Instant::from_secs(104)));
+    /// ```
+    #[must_use]
+    pub const fn until(mut self, deadline: Deadline, now: Instant) -> Self {
+        self.max_elapsed = shorter(self.max_elapsed, Span::new(deadline.remaining(now)));
         self
     }
 

@@ -12,7 +12,10 @@ use super::{
     Failure, RetryBudget, RetryError, RetryFuture, RetryPolicy,
     rules::{Classify, Hint, NoBudget, Notify, Plain, RetryIf},
 };
-use crate::foundation::shared::{Lock, Timer};
+use crate::foundation::{
+    deadline::Deadline,
+    shared::{Lock, Timer},
+};
 
 /// What is tried again: a closure that makes a future for each attempt, or a type whose future has a name.
 pub trait Operation {
@@ -53,6 +56,7 @@ impl<O: FnMut() -> F, F: Future<Output = Result<V, E>>, V, E> Operation for O {
 #[must_use = "nothing is tried until it is awaited"]
 pub struct Retrying<O, T, R, P = Plain, H = Plain, N = Plain, B = NoBudget> {
     pub(super) policy: RetryPolicy,
+    pub(super) deadline: Deadline,
     pub(super) operation: O,
     pub(super) retry_if: P,
     pub(super) classify: H,
@@ -124,6 +128,7 @@ impl RetryPolicy {
     {
         Retrying {
             policy: self,
+            deadline: Deadline::NEVER,
             operation,
             retry_if: Plain,
             classify: Plain,
@@ -142,8 +147,8 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
     /// An attempt that was cut off has no error, and is always worth another one.
     #[doc(alias("Condition", "ShouldHandle", "retryOnException", "retryOnResult", "when"))]
     pub fn retry_if<Q: FnMut(&O::Error) -> bool>(self, retry_if: Q) -> Retrying<O, T, R, Q, H, N, B> {
-        let Self { policy, operation, classify, notify, budget, is_nested, timer, rng, .. } = self;
-        Retrying { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
+        let Self { policy, deadline, operation, classify, notify, budget, is_nested, timer, rng, .. } = self;
+        Retrying { policy, deadline, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
     }
 
     /// `hint` finds in an error how long the server asks to wait: see [`Failure::RetryAfter`]. It takes the place of
@@ -223,16 +228,64 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
     }
 
     fn with_classify<I>(self, classify: I) -> Retrying<O, T, R, P, I, N, B> {
-        let Self { policy, operation, retry_if, notify, budget, is_nested, timer, rng, .. } = self;
-        Retrying { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
+        let Self { policy, deadline, operation, retry_if, notify, budget, is_nested, timer, rng, .. } = self;
+        Retrying { policy, deadline, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
+    }
+
+    /// Attempts, delays and refusals end by `deadline` as by [`max_elapsed`](RetryPolicy::max_elapsed), whichever is
+    /// earlier: one bound over this retry and all else that is done for a request.
+    ///
+    /// If it is over before the first attempt, none is made: [`RetryError::attempts`] is 0.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use steadfast_core::{Deadline, Instant, RetryPolicy, retry::Reason};
+    /// # use core::{convert::Infallible, future::{Ready, ready}, pin::pin, task::{Context, Waker}};
+    /// # use steadfast_core::{Clock, Timer};
+    /// # struct Board;
+    /// # impl Clock for Board {
+    /// #     fn now(&self) -> Instant { Instant::ZERO }
+    /// # }
+    /// # impl Timer for Board {
+    /// #     type Sleep = Ready<()>;
+    /// #     fn sleep_until(&self, _: Instant) -> Ready<()> { ready(()) }
+    /// # }
+    /// # impl rand_core::TryRng for Board {
+    /// #     type Error = Infallible;
+    /// #     fn try_next_u32(&mut self) -> Result<u32, Infallible> { Ok(1 << 31) }
+    /// #     fn try_next_u64(&mut self) -> Result<u64, Infallible> { Ok(0) }
+    /// #     fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Infallible> { Ok(()) }
+    /// # }
+    /// # let (timer, mut rng) = (Board, Board);
+    ///
+    /// const POLICY: RetryPolicy = RetryPolicy::constant(Duration::from_secs(8));
+    ///
+    /// # let example = async {
+    /// # let store = || ready(Err::<(), _>("busy"));
+    /// let deadline = Deadline::within(Duration::from_secs(3), timer.now()); // of the request that this serves
+    /// let error = POLICY.call_with(&timer, &mut rng, || store()).deadline(deadline).await.unwrap_err();
+    /// assert_eq!((error.attempts, error.reason), (1, Reason::DeadlineExceeded)); // the next one would be too late
+    /// # };
+    /// # let (mut example, mut cx) = (pin!(example), Context::from_waker(Waker::noop()));
+    /// # assert!((0..2).any(|_| example.as_mut().poll(&mut cx).is_ready()));
+    /// ```
+    ///
+    /// # Clock
+    ///
+    /// If the clock steps back, the whole still ends by the deadline, and in no more time from then on than there was
+    /// when it began. So each step prolongs it by itself, or by that time, at most.
+    #[doc(alias("timeout", "with_deadline"))]
+    pub const fn deadline(mut self, deadline: Deadline) -> Self {
+        self.deadline = deadline;
+        self
     }
 
     /// `notify` is told each error that is followed by another attempt (`None` if the attempt was cut off), the number
     /// of the attempt from 1 on, and the delay until the next. The last error is in the [`RetryError`].
     #[doc(alias = "OnRetry")]
     pub fn notify<M: FnMut(Option<&O::Error>, u32, Duration)>(self, notify: M) -> Retrying<O, T, R, P, H, M, B> {
-        let Self { policy, operation, retry_if, classify, budget, is_nested, timer, rng, .. } = self;
-        Retrying { policy, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
+        let Self { policy, deadline, operation, retry_if, classify, budget, is_nested, timer, rng, .. } = self;
+        Retrying { policy, deadline, operation, retry_if, classify, notify, budget, is_nested, timer, rng }
     }
 
     /// This operation puts its share into `budget`, and takes its retries out of it.
@@ -249,8 +302,19 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
     }
 
     fn with_budget<C>(self, budget: C, is_nested: bool) -> Retrying<O, T, R, P, H, N, C> {
-        let Self { policy, operation, retry_if, classify, notify, timer, rng, .. } = self;
-        Retrying { policy, operation, retry_if, classify, notify, budget: Some(budget), is_nested, timer, rng }
+        let Self { policy, deadline, operation, retry_if, classify, notify, timer, rng, .. } = self;
+        Retrying {
+            policy,
+            deadline,
+            operation,
+            retry_if,
+            classify,
+            notify,
+            budget: Some(budget),
+            is_nested,
+            timer,
+            rng,
+        }
     }
 }
 

@@ -307,6 +307,10 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// Two changes on two threads may be told in either order; [`Transition::number`] tells them apart. A panic in it
     /// is caught. All clones of this breaker share it.
     ///
+    /// Without a hook, and with the feature `tracing`, each change is an event of the target
+    /// `steadfast::circuit_breaker`: a warning when the breaker opens, else of level info, with the fields `from`, `to`
+    /// and `number`. It is in the span of the call that brought it. A hook may name the breaker:
+    ///
     /// ```
     /// use core::time::Duration;
     /// use steadfast::{CircuitBreaker, Reset, Trip};
@@ -314,7 +318,7 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// let breaker = CircuitBreaker::new(Trip::consecutive(3), Reset::after(Duration::from_secs(30)));
     /// breaker.on_transition(|change| eprintln!("orders: {:?} after {:?}", change.to, change.from));
     /// ```
-    #[doc(alias("on_state_change", "event", "listener"))]
+    #[doc(alias("on_state_change", "onStateTransition", "event", "listener"))]
     pub fn on_transition(&self, hook: impl Fn(&Transition) + Send + Sync + 'static) {
         self.0.hook.set(Arc::new(hook));
     }

@@ -1,8 +1,8 @@
 //! Retry with exponential backoff, jitter, limits and a budget.
 //!
 //! - [`RetryPolicy`] says how often, how far apart and for how long an operation is tried; [`RetryExt`] calls it:
-//!   `policy.call(operation).await`, with [`Retrying::retry_if`], [`Retrying::hint`], [`Retrying::notify`] and
-//!   [`Retrying::budget`].
+//!   `policy.call(operation).await`, with [`Retrying::retry_if`], [`Retrying::hint`], [`Retrying::notify`],
+//!   [`Retrying::budget`] and [`Retrying::deadline`].
 //! - [`RetryBudget`] limits the retries of many operations together, against retry storms.
 //!
 //! **Errors**: [`RetryError`], with the last error, the number of attempts and the [`Reason`] for giving up.
@@ -61,7 +61,7 @@ pub use steadfast_core::retry::{
 ///
 /// ```
 /// use core::time::Duration;
-/// use steadfast::{RetryBudget, RetryExt, RetryPolicy, retry::Jitter};
+/// use steadfast::{Deadline, RetryBudget, RetryExt, RetryPolicy, retry::Jitter, runtime::{Clock, SystemTimer}};
 ///
 /// struct Refused {
 ///     retry_after: Option<Duration>,
@@ -78,11 +78,13 @@ pub use steadfast_core::retry::{
 /// # let mut answers = [Err(Refused { retry_after: Some(Duration::from_millis(2)) }), Ok("stored")].into_iter();
 /// # let mut store = || core::future::ready(answers.next().unwrap());
 /// let budget = RetryBudget::percent(20); // shared by all requests to one service
+/// let deadline = Deadline::within(Duration::from_secs(20), SystemTimer.now()); // of the request that this is done for
 /// let ack = POLICY
 ///     .call(|| store())
 ///     .hint(|refused| refused.retry_after) // never above `max_delay`
 ///     .notify(|_refused, attempt, delay| eprintln!("attempt {attempt}: busy, again in {delay:?}"))
 ///     .budget(&budget)
+///     .deadline(deadline) // attempts and delays end by it too
 ///     .await;
 /// assert!(ack.is_ok());
 /// # });

@@ -14,6 +14,7 @@
 
 mod answer;
 pub mod breaker;
+pub mod deadline;
 mod hint;
 pub mod idempotency;
 pub mod keys;

@@ -8,13 +8,15 @@ use core::{
     net::IpAddr,
     pin::pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use allocation_counter::measure;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, uri::Authority};
-use steadfast::{Breakers, CircuitBreaker, Gcra, RateLimiter, Reset, Trip};
+use steadfast::{Breakers, CircuitBreaker, Deadline, Gcra, RateLimiter, Reset, Trip};
 use steadfast_tower::{
     breaker::BreakerLayer,
+    deadline::DeadlineLayer,
     keys::{Header, PeerIp},
     limit::{Headers, LimitLayer},
 };
@@ -44,11 +46,20 @@ fn allocations<L, D>(layer: &L) -> u64
 where
     L: Layer<Prepared, Service: Service<Request<()>, Response = Response<D>>>,
 {
+    allocations_for(layer, |_| {})
+}
+
+/// The same for a request that is made ready before.
+fn allocations_for<L, D>(layer: &L, prepare: impl FnOnce(&mut Request<()>)) -> u64
+where
+    L: Layer<Prepared, Service: Service<Request<()>, Response = Response<D>>>,
+{
     let mut service = layer.layer(Prepared(Some(HeaderMap::with_capacity(16))));
     let mut request = Request::new(());
     *request.uri_mut() = Uri::from_static("http://example/orders");
     request.headers_mut().insert("x-forwarded-for", HeaderValue::from_static("10.9.9.9, 203.0.113.7"));
     request.headers_mut().insert("x-api-key", HeaderValue::from_static("k1"));
+    prepare(&mut request);
     let mut response = None;
     let used = measure(|| {
         let mut call = pin!(service.call(request));
@@ -76,8 +87,20 @@ fn an_allowed_request_allocates_the_values_of_its_headers_and_nothing_else() {
 
 #[test]
 fn a_guarded_request_allocates_nothing() {
-    let reset = Reset::after(core::time::Duration::from_secs(30));
+    let reset = Reset::after(Duration::from_secs(30));
     let breaker = CircuitBreaker::new(Trip::consecutive(5), reset);
     let breakers = Breakers::<Authority>::builder(Trip::consecutive(5), reset).build();
     assert_eq!((allocations(&BreakerLayer::new(&breaker)), allocations(&BreakerLayer::by_host(&breakers))), (0, 0));
+}
+
+#[test]
+fn a_request_with_a_deadline_allocates_nothing_but_what_the_upstream_is_told() {
+    let layer = DeadlineLayer::from_header("grpc-timeout").at_most(Duration::from_secs(30));
+    let hand_down = |request: &mut Request<()>| {
+        request.headers_mut().insert("grpc-timeout", HeaderValue::from_static("5S"));
+        request.extensions_mut().insert(Deadline::NEVER);
+    };
+    assert_eq!(allocations_for(&layer, hand_down), 0);
+    assert_eq!(allocations(&layer), 3, "the extensions");
+    assert_eq!(allocations_for(&layer.tell_upstream("grpc-timeout"), hand_down), 1, "the header");
 }

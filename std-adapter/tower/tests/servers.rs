@@ -31,8 +31,13 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use steadfast::{DedupCache, Gcra, RateLimiter, dedup_cache::OnFull};
+use steadfast::{
+    Deadline, DedupCache, Gcra, RateLimiter,
+    dedup_cache::OnFull,
+    runtime::{Clock, SystemTimer},
+};
 use steadfast_tower::{
+    deadline::DeadlineLayer,
     idempotency::{Id, IdempotencyLayer},
     keys::{Everyone, PeerAddr, PeerIp},
     limit::LimitLayer,
@@ -241,4 +246,119 @@ async fn tonic_and_http_on_one_port_share_a_limit_and_each_is_answered_in_its_ow
     let [denied] = &ask(server, 1, "", false).await[..] else { panic!("it was asked once") };
     assert_eq!((denied.status(), denied.headers().contains_key("grpc-status")), (StatusCode::TOO_MANY_REQUESTS, false));
     assert_eq!(denied.headers()["content-type"], HeaderValue::from_static("application/problem+json"));
+}
+
+/// Says how many nanoseconds it has, or hangs if it is asked to.
+#[derive(Clone)]
+struct Patience;
+
+impl tonic::server::UnaryService<String> for Patience {
+    type Response = String;
+    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<String>, tonic::Status>> + Send>>;
+
+    fn call(&mut self, request: tonic::Request<String>) -> Self::Future {
+        let deadline = *request.extensions().get::<Deadline>().expect("the layer gives it one");
+        Box::pin(async move {
+            if request.get_ref() == "hang" {
+                core::future::pending::<()>().await;
+            }
+            Ok(tonic::Response::new(deadline.remaining(SystemTimer.now()).as_nanos().to_string()))
+        })
+    }
+}
+
+impl Service<Request<tonic::body::Body>> for Patience {
+    type Response = Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        Box::pin(async move {
+            Ok(tonic::server::Grpc::new(ProstCodec::<String, String>::default()).unary(Self, request).await)
+        })
+    }
+}
+
+async fn serve_patience(layer: DeadlineLayer) -> tonic::transport::Channel {
+    let (listener, server) = listen().await;
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    let builder = tonic::transport::Server::builder();
+    tokio::spawn(builder.layer(layer).serve_with_incoming(Patience, incoming));
+    tonic::transport::Endpoint::from_shared(format!("http://{server}")).unwrap().connect().await.unwrap()
+}
+
+async fn ask_patience<S>(service: S, message: &str, timeout: Option<Duration>) -> Result<Duration, tonic::Status>
+where
+    S: tonic::client::GrpcService<tonic::body::Body, Error: Into<Box<dyn core::error::Error + Send + Sync>>>,
+    S::ResponseBody:
+        http_body::Body<Data = Bytes, Error: Into<Box<dyn core::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let mut client = tonic::client::Grpc::new(service);
+    client.ready().await.map_err(|_not_ready| tonic::Status::unknown("not ready"))?;
+    let path = PathAndQuery::from_static("/test.Patience/Has");
+    let mut request = tonic::Request::new(message.to_owned());
+    if let Some(timeout) = timeout {
+        request.set_timeout(timeout);
+    }
+    let answer = client.unary(request, path, ProstCodec::<String, String>::default()).await?;
+    Ok(Duration::from_nanos(answer.get_ref().parse().unwrap()))
+}
+
+#[tokio::test]
+async fn tonics_timeout_is_the_deadline_of_the_handler() {
+    let channel = serve_patience(DeadlineLayer::from_header("grpc-timeout").at_most(Duration::from_secs(3_600))).await;
+    let hour = Duration::from_secs(3_600);
+    for (asked, least, most) in
+        [(None, hour / 2, hour), (Some(hour / 6), hour / 12, hour / 6), (Some(hour * 9), hour / 2, hour)]
+    {
+        let has = ask_patience(channel.clone(), "", asked).await.unwrap();
+        assert!(has <= most && has > least, "asked for {asked:?}, has {has:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_of_tonic_that_hangs_is_answered_for_and_so_is_one_of_axum() {
+    let bound = Duration::from_millis(1);
+    let channel = serve_patience(DeadlineLayer::from_header("grpc-timeout").at_most(bound)).await;
+    let status = ask_patience(channel, "hang", Some(Duration::from_secs(3_600))).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::DeadlineExceeded, "the request's deadline is over"));
+
+    let (listener, server) = listen().await;
+    let hang = Router::new().route("/", get(async || core::future::pending::<()>().await));
+    tokio::spawn(axum::serve(listener, hang.layer(DeadlineLayer::at_most(bound))).into_future());
+    for http2 in [false, true] {
+        assert_eq!(statuses(&ask(server, 1, "", http2).await), [504]);
+    }
+}
+
+/// The client's own `set_timeout` bounds it all, and the layer around the channel tells each attempt what is left.
+#[tokio::test]
+async fn a_client_of_tonic_hands_down_what_is_left() {
+    let channel = serve_patience(DeadlineLayer::from_header("grpc-timeout").at_most(Duration::from_secs(36_000))).await;
+    let hour = Duration::from_secs(3_600);
+    let client = DeadlineLayer::at_most(hour).tell_upstream("grpc-timeout").layer(channel);
+    for (asked, least, most) in
+        [(None, hour / 2, hour), (Some(hour / 6), hour / 12, hour / 6), (Some(hour * 9), hour / 2, hour)]
+    {
+        let has = ask_patience(client.clone(), "", asked).await.unwrap();
+        assert!(has <= most && has > least, "asked for {asked:?}, has {has:?}");
+    }
+}
+
+/// Tonic's channel goes by the header too, and ends a call by an error: the answer is the layer's all the same.
+#[tokio::test]
+async fn a_channel_of_tonic_that_gives_up_first_is_answered_for() {
+    let (listener, server) = listen().await;
+    let hang = Router::new().route("/test.Patience/Has", post(async || core::future::pending::<()>().await));
+    tokio::spawn(axum::serve(listener, hang).into_future());
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{server}")).unwrap().connect().await.unwrap();
+    let client = DeadlineLayer::at_most(Duration::from_millis(1)).tell_upstream("grpc-timeout").layer(channel);
+    for _ in 0..20 {
+        let status = ask_patience(client.clone(), "hang", None).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), (Code::DeadlineExceeded, "the request's deadline is over"));
+    }
 }

@@ -15,6 +15,7 @@ use steadfast::{
 };
 use steadfast_tower::{
     breaker::BreakerLayer,
+    deadline::DeadlineLayer,
     idempotency::{Id, IdempotencyLayer},
     keys::{Everyone, PeerIp},
     limit::LimitLayer,
@@ -53,6 +54,11 @@ fn every_layer_service_and_future_is_shared_and_sent() {
     is_shared::<Request, _>(&BreakerLayer::by_host(
         &Breakers::<Authority>::builder(Trip::consecutive(3), reset).build(),
     ));
+
+    is_shared::<Request, _>(&DeadlineLayer::at_most(Duration::from_secs(30)));
+    is_shared::<Request, _>(
+        &DeadlineLayer::from_header("grpc-timeout").at_most(Duration::from_secs(30)).tell_upstream("x"),
+    );
 
     is_shared(&RetryLayer::new(RetryPolicy::constant(Duration::ZERO), &RetryBudget::percent(20)));
     let seen = DedupCache::<Id>::builder(Duration::from_secs(60), OnFull::Refuse).keeping().build();

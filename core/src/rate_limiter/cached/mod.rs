@@ -2,6 +2,7 @@
 
 mod guard;
 mod kept;
+mod observe;
 mod outcome;
 mod shared;
 

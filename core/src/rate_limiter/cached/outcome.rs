@@ -115,6 +115,20 @@ impl CachedRateLimiterStats {
             refunded: self.refunded.saturating_add(other.refunded),
         }
     }
+
+    /// What was counted since `earlier`, when the same stats were read before; it adds up as they do.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            allowed: self.allowed.saturating_sub(earlier.allowed),
+            cached: self.cached.saturating_sub(earlier.cached),
+            in_flight: self.in_flight.saturating_sub(earlier.in_flight),
+            denied: self.denied.saturating_sub(earlier.denied),
+            completed: self.completed.saturating_sub(earlier.completed),
+            released: self.released.saturating_sub(earlier.released),
+            refunded: self.refunded.saturating_sub(earlier.refunded),
+        }
+    }
 }
 
 impl<V> fmt::Display for FlightLost<V> {

@@ -232,6 +232,9 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     /// short. Two changes on two threads may be told in either order; of one key, [`Transition::number`] says which
     /// came first. A panic in it is caught. What a full table forgets is not told.
     ///
+    /// Without a hook, and with the feature `tracing`, each change is an event, as
+    /// [`CircuitBreaker::on_transition`](crate::CircuitBreaker::on_transition) says. It does not name the key: a hook may.
+    ///
     /// ```
     /// use core::time::Duration;
     /// use steadfast::{Breakers, Reset, Trip};
@@ -303,6 +306,13 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
         tripped
     }
 
+    /// How many keys have a breaker that is closed, half-open and open, in this order. Each shard is locked for O(its
+    /// capacity).
+    #[must_use]
+    pub fn states(&self) -> [u64; 3] {
+        self.0.shards.iter().map(|shard| shard.with_lock(|breakers| breakers.states())).fold([0; 3], add)
+    }
+
     /// Forgets every key whose breaker is as good as new, and tells how many; never needed, but it frees the memory of
     /// the keys themselves. It blinds no breaker, however often it is called.
     ///
@@ -361,6 +371,10 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     fn of<Q: Hash + ?Sized>(&self, key: &Q) -> &Keyed<K, P, T> {
         self.0.shards.of(self.0.shards.hasher.hash_one(key))
     }
+}
+
+const fn add([a, b, c]: [u64; 3], [d, e, f]: [u64; 3]) -> [u64; 3] {
+    [a.wrapping_add(d), b.wrapping_add(e), c.wrapping_add(f)]
 }
 
 impl<K, P: TripPolicy, T> Clone for Breakers<K, P, T> {

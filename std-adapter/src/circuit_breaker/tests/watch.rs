@@ -195,3 +195,105 @@ fn found_b10_whoever_is_dropped_while_waiting_takes_nothing() {
         assert!(breaker.0.waiters.is_empty(), "seed {seed}");
     }
 }
+
+#[cfg(feature = "tracing")]
+mod traced {
+    use core::fmt;
+
+    use tracing::{Event, Metadata, Subscriber, field, span, subscriber};
+
+    use super::*;
+
+    /// Keeps what each event of a breaker says; panics at one of this number.
+    #[derive(Clone, Default)]
+    struct Heard {
+        lines: Arc<Mutex<Vec<String>>>,
+        panics_at: Option<u64>,
+    }
+
+    #[derive(Default)]
+    struct Line(String, Option<u64>);
+
+    impl field::Visit for Line {
+        fn record_u64(&mut self, field: &field::Field, value: u64) {
+            self.1 = Some(value);
+            self.record_debug(field, &value);
+        }
+        fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
+            self.0 += &format!(" {}={value:?}", field.name());
+        }
+    }
+
+    impl Subscriber for Heard {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == "steadfast::circuit_breaker"
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let mut line = Line::default();
+            event.record(&mut line);
+            self.lines.lock().unwrap().push(format!("{}{}", event.metadata().level(), line.0));
+            assert!(line.1 != self.panics_at, "on purpose");
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    /// What is heard of a breaker that opens, probes, and closes again, with ten calls in each state that lets them pass.
+    fn heard_of(heard: &Heard, breaker: &CircuitBreaker<Consecutive, VirtualTimer>) -> Vec<String> {
+        subscriber::with_default(heard.clone(), || {
+            (0..10).for_each(|_| breaker.record_success());
+            (0..10).for_each(|_| assert!(breaker.call_blocking(|| Err::<(), _>(())).is_err()));
+            breaker.0.clock().advance(30 * SECOND);
+            (0..10).for_each(|_| assert_eq!(breaker.call_blocking(|| Ok::<_, ()>(())), Ok(())));
+        });
+        core::mem::take(&mut *heard.lines.lock().unwrap())
+    }
+
+    fn breaker() -> CircuitBreaker<Consecutive, VirtualTimer> {
+        CircuitBreaker::builder(Trip::consecutive(1), RESET).timer(VirtualTimer::default()).build()
+    }
+
+    const LINES: [&str; 3] = [
+        r#"WARN message=a circuit breaker opened from="closed" to="open" number=1"#,
+        r#"INFO message=a circuit breaker probes from="open" to="half_open" number=2"#,
+        r#"INFO message=a circuit breaker closed from="half_open" to="closed" number=3"#,
+    ];
+
+    #[test]
+    fn each_change_is_an_event_and_no_call_is() {
+        assert_eq!(heard_of(&Heard::default(), &breaker()), LINES);
+    }
+
+    #[test]
+    fn a_subscriber_that_panics_ends_no_call() {
+        let breaker = breaker();
+        assert_eq!(heard_of(&Heard { panics_at: Some(1), ..Heard::default() }, &breaker), LINES);
+        assert_eq!(breaker.state(), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_hook_takes_the_place_of_the_events() {
+        let breaker = breaker();
+        let told = Arc::new(Mutex::new(0));
+        let count = told.clone();
+        breaker.on_transition(move |_| *count.lock().unwrap() += 1);
+        assert_eq!(heard_of(&Heard::default(), &breaker), Vec::<String>::new());
+        assert_eq!(*told.lock().unwrap(), 3);
+    }
+
+    #[test]
+    fn a_change_of_a_key_is_an_event() {
+        let heard = Heard::default();
+        subscriber::with_default(heard.clone(), || {
+            let breakers = Breakers::<u8>::builder(Trip::consecutive(1), RESET).build();
+            breakers.record_failure(&1);
+            breakers.record_success(&2);
+        });
+        assert_eq!(*heard.lines.lock().unwrap(), LINES[..1]);
+    }
+}

@@ -64,6 +64,10 @@ impl Answer<'static> {
     pub(crate) fn of_a_timeout() -> Self {
         Self::of(StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded, "the call took too long and was cut off")
     }
+
+    pub(crate) fn of_a_deadline() -> Self {
+        Self::of(StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded, "the request's deadline is over")
+    }
 }
 
 impl Answer<'_> {

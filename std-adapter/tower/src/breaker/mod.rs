@@ -54,6 +54,11 @@ pub use service::{Breaker, BreakerFuture};
 /// [`CallGuard`](steadfast::circuit_breaker::CallGuard) says.
 ///
 /// **Order**: retries around it, time limits inside. A time limit around the breaker hides a service that hangs from it.
+///
+/// **Deadlines**: a call that its caller's [`Deadline`](steadfast::Deadline) cuts off counts as a dropped one, be the
+/// [`DeadlineLayer`](crate::deadline::DeadlineLayer) around the breaker or inside: ignored, unless
+/// [`Reset::on_drop`](steadfast::Reset::on_drop) says otherwise, and a failure once it has taken `call_timeout`. So set that:
+/// a service that hangs is known by it, however impatient its callers are.
 #[doc(alias("CircuitBreakerLayer", "fail fast", "outlier detection"))]
 #[derive(Clone)]
 #[must_use = "a layer guards nothing until a service is in it"]

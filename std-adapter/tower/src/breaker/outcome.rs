@@ -1,7 +1,10 @@
 //! What a response says about the other side.
 
 use http::{HeaderMap, Response, StatusCode};
-use steadfast::circuit_breaker::{Classify, Outcome};
+use steadfast::{
+    Deadline,
+    circuit_breaker::{Classify, Outcome},
+};
 
 use crate::hint;
 
@@ -44,12 +47,18 @@ impl<F: Fn(StatusCode, &HeaderMap) -> Outcome> JudgeResponse for F {
     }
 }
 
-/// A [`JudgeResponse`] for one call; an error is a failure.
+/// A [`JudgeResponse`] for one call; an error is a failure, and the answer to a caller whose
+/// [`Deadline`] was over is a dropped call.
 #[derive(Clone, Copy, Debug)]
 pub struct Judge<C>(pub(super) C);
 
 impl<C: JudgeResponse, B, E> Classify<Response<B>, E> for Judge<C> {
     fn classify(self, result: &Result<Response<B>, E>) -> Outcome {
-        result.as_ref().map_or(Outcome::Failure, |response| self.0.judge(response.status(), response.headers()))
+        match result {
+            // Of a layer inside: the caller had no more time, as if it had dropped the call.
+            Ok(response) if response.extensions().get::<Deadline>().is_some() => Outcome::Dropped,
+            Ok(response) => self.0.judge(response.status(), response.headers()),
+            Err(_) => Outcome::Failure,
+        }
     }
 }

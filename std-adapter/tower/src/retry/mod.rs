@@ -56,6 +56,14 @@ pub use service::{Retried, RetriedFuture};
 /// when the budget or [`max_elapsed`](RetryPolicy::max_elapsed) has ended it, the last response or error there was is passed
 /// on.
 ///
+/// # Deadline
+///
+/// A [`Deadline`](steadfast::Deadline) in the request's extensions, by the clock of
+/// [`SystemTimer`](steadfast::runtime::SystemTimer), ends attempts and delays as `max_elapsed` does, whichever is first: no
+/// delay is begun that would end beyond it, and a request whose body was gathered too late is not sent at all. A
+/// [`DeadlineLayer`](crate::deadline::DeadlineLayer) outside sets it, and ends the gathering too; one inside tells each
+/// attempt what is left.
+///
 /// # Cost
 ///
 /// The head of a request that may be repeated is cloned for each attempt. The last response is held until the next one is

@@ -13,7 +13,7 @@ use http::{Request, Response, request};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use steadfast::{
-    RetryBudget, RetryExt,
+    Deadline, RetryBudget, RetryExt,
     retry::{Failure, Plain, Reason, RetryError, RetryFuture},
     runtime::{JitterRng, SystemTimer},
 };
@@ -134,8 +134,9 @@ where
                 let policy = this.rules.policy();
                 let policy = if is_repeated { policy } else { policy.max_retries(0) };
                 let judge: Judge<D, S::Error> = classify;
+                let deadline = head.extensions.get().copied().unwrap_or(Deadline::NEVER);
                 let attempts = Attempts::new(service, head, body.into_body(), is_repeated);
-                let retry = policy.call(attempts).classify(judge).budget(this.rules.budget.clone());
+                let retry = policy.call(attempts).classify(judge).budget(this.rules.budget.clone()).deadline(deadline);
                 this.retry.set(Some(retry.into_future()));
             }
         }

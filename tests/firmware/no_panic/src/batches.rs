@@ -2,7 +2,7 @@ use core::num::NonZeroU64;
 
 use steadfast_core::{BatchCollector, BatchSettings};
 
-use crate::{any, now, see, see_all, span};
+use crate::{any, look_at, now, see, see_all, span};
 
 #[inline(never)]
 pub fn probe() {
@@ -20,6 +20,7 @@ pub fn probe() {
             }
             see((batch.pending(), batch.len(), batch.is_empty()));
             see((batch.next_deadline(), batch.stats()));
+            look_at(&batch.stats());
         }
     }
 }

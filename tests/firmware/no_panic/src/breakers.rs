@@ -91,7 +91,7 @@ fn circuit_breaker<P: TripPolicy>(trip: P) {
         see(breaker.allow_request(now()));
         breaker.record_success(now());
         breaker.record_failure(now());
-        see((breaker.state(), breaker.mode(), breaker.stats().plus(breaker.stats())));
+        see((breaker.state(), breaker.mode(), breaker.stats().plus(breaker.stats()).since(breaker.stats())));
         breaker.set_mode(mode());
         breaker.set_settings(trip.clone(), reset(), now());
         see(breaker.window(now()));
@@ -136,7 +136,7 @@ fn breakers<P: TripPolicy>(trip: P) {
             see((*key, changes.map(|one| one.is_some())))
         });
         see((breakers.state(&key), breakers.close(&key), breakers.cleanup(now()), breakers.mode()));
-        see((breakers.stats(), breakers.untracked(), breakers.reused()));
+        see((breakers.stats(), breakers.states(), breakers.untracked(), breakers.reused()));
         see((
             breakers.open(&key, now()),
             breakers.open_existing(hash, &key, now()),

@@ -16,7 +16,7 @@ fn correlator() {
         let id = CallId::from_u64(any());
         see(calls.resolve(id, any(), any(), now()).is_matched());
         see((calls.resolve(id, any(), any(), now()).into_unmatched(), calls.take(id), calls.cancel(id)));
-        see((calls.next_deadline(), calls.on_timeout(now()), calls.stats(), calls.round_trips()));
+        see((calls.next_deadline(), calls.on_timeout(now()), calls.stats().since(calls.stats()), calls.round_trips()));
         see((calls.len(), calls.is_empty(), calls.capacity(), calls.is_closed()));
         if any() {
             calls.close();
@@ -33,7 +33,7 @@ fn keyed_correlator() {
         see(calls.begin(any(), span(), now()));
         let id: u64 = any();
         see((calls.resolve(&id, any(), now()), calls.take(&id), calls.cancel(&id)));
-        see((calls.next_deadline(), calls.on_timeout(now()), calls.stats(), calls.round_trips()));
+        see((calls.next_deadline(), calls.on_timeout(now()), calls.stats().since(calls.stats()), calls.round_trips()));
         see((calls.len(), calls.is_empty(), calls.capacity(), calls.is_closed()));
         if any() {
             calls.close();

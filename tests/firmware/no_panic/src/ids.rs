@@ -41,6 +41,12 @@ fn dedup_cache(on_full: OnFull) {
         see((cache.cleanup(now()), cache.cleanup_some(any(), see, now()), cache.horizon(now()), cache.next_deadline()));
         cache.on_timeout(now());
         cache.set_settings(span(), span(), on_full, now());
-        see((cache.stats().plus(cache.stats()), cache.len(), cache.is_empty(), cache.capacity(), cache.ttl()));
+        see((
+            cache.stats().plus(cache.stats()).since(cache.stats()),
+            cache.len(),
+            cache.is_empty(),
+            cache.capacity(),
+            cache.ttl(),
+        ));
     }
 }

@@ -26,7 +26,10 @@ mod votes;
 use core::{convert::Infallible, hint::black_box, time::Duration};
 
 use rand_core::TryRng;
-use steadfast_core::{HashSeed, Instant};
+use steadfast_core::{
+    HashSeed, Instant,
+    observe::{Attributes, Instrument, Observe, Visitor},
+};
 
 fn probes() {
     batches::probe();
@@ -84,6 +87,27 @@ fn see<T>(result: T) {
 
 fn see_all<T>(results: impl Iterator<Item = T>) {
     results.for_each(see);
+}
+
+/// Looks at all that is told.
+struct Look;
+
+impl Visitor for Look {
+    fn counter(&mut self, instrument: &'static Instrument, attributes: Attributes, count: u64) {
+        see((instrument.name, attributes, count));
+    }
+
+    fn gauge(&mut self, instrument: &'static Instrument, attributes: Attributes, value: u64) {
+        see((instrument.unit, attributes, value));
+    }
+
+    fn duration(&mut self, instrument: &'static Instrument, attributes: Attributes, value: Duration) {
+        see((instrument.description, attributes, value));
+    }
+}
+
+fn look_at(observed: &impl Observe) {
+    observed.visit(&mut Look);
 }
 
 fn now() -> Instant {

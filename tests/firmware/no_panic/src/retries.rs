@@ -1,10 +1,10 @@
 use rand_core::Rng;
 use steadfast_core::{
-    RetryBudget, RetryPolicy,
+    Deadline, RetryBudget, RetryPolicy,
     retry::{Failure, Jitter, SeededRng},
 };
 
-use crate::{Dice, any, now, see, span};
+use crate::{Dice, any, look_at, now, see, span};
 
 #[inline(never)]
 pub fn probe() {
@@ -13,11 +13,12 @@ pub fn probe() {
     for jitter in [Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated] {
         for policy in [RetryPolicy::exponential(span()), RetryPolicy::linear(span()), RetryPolicy::constant(span())] {
             let policy = policy.max_delay(span()).max_retries(any()).max_elapsed(span()).jitter(jitter);
-            let policy = policy.attempt_timeout(span()).factor_percent(any());
+            let policy = policy.attempt_timeout(span()).factor_percent(any()).until(Deadline::at(now()), now());
             let mut retry = policy.start(now());
             for _ in 0..any::<u32>() {
                 budget.deposit();
                 see((budget.withdraw(now()), budget.available(now()), budget.stats()));
+                look_at(&budget.stats().since(budget.stats()));
                 budget.refund();
                 budget.set_settings(&RetryBudget::percent(any()).floor_per_second(any()).burst(any()), now());
                 see((retry.attempt_deadline(now()), retry.attempts()));

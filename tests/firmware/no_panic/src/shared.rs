@@ -25,7 +25,7 @@ use crate::{
     any,
     breakers::{outcome, reset},
     limiters::cost,
-    now, see, seed, span, text,
+    look_at, now, see, seed, span, text,
 };
 
 /// Keeps nobody out, since there is nobody.
@@ -138,6 +138,8 @@ fn limiters() {
             }
         }
         see(cached.stats());
+        look_at(&limiter);
+        look_at(&cached);
     }
 }
 
@@ -192,6 +194,8 @@ fn breakers() {
         keyed.set_settings(Trip::consecutive(3), reset());
         breaker.close();
         see((keyed.close(&key), breaker.stats(), keyed.stats()));
+        look_at(&breaker);
+        look_at(&keyed);
     }
 }
 
@@ -216,6 +220,7 @@ fn calls() {
         see((calls.begin(any(), span()), calls.resolve(id, any(), any()), calls.resolve_at(id, any(), any(), now())));
         see((calls.take(id), calls.cancel(id), calls.next_deadline(), calls.on_timeout()));
         see((calls.stats(), calls.round_trips(), calls.now()));
+        look_at(&calls);
         see((calls.is_closed(), calls.len(), calls.is_empty(), calls.capacity()));
         poll(calls.call(any(), span(), |_| Sending));
         poll(PendingCall::new(&calls, any(), span(), |_| Sending));
@@ -224,6 +229,7 @@ fn calls() {
         see((keyed.begin(id, span()), keyed.resolve(&id, any()), keyed.resolve_at(&id, any(), now())));
         see((keyed.take(&id), keyed.cancel(&id), keyed.next_deadline(), keyed.on_timeout()));
         see((keyed.stats(), keyed.round_trips()));
+        look_at(&keyed);
         see((keyed.is_closed(), keyed.len(), keyed.is_empty(), keyed.capacity()));
         poll(keyed.call(any(), span(), || Sending));
         calls.close();
@@ -243,6 +249,7 @@ fn others() {
     for _ in 0..any::<u32>() {
         let key = any();
         see((cache.check(&key), cache.seen(&key), cache.mark(&key), cache.cleanup(), cache.horizon(), cache.stats()));
+        look_at(&cache);
         if let Claim::Fresh(claim) = cache.claim(&key) {
             match any::<u8>() {
                 0 => see(claim.commit()),
@@ -266,9 +273,11 @@ fn others() {
         see(votes.result(ballot, aggregate::trimmed_mean));
         see(votes.result_when_settled(ballot, aggregate::median, aggregate::settled::median));
         see((votes.next_deadline(), votes.on_timeout(), votes.stats()));
+        look_at(&votes);
         see((votes.reset(span()), votes.reset_to(ballot, span())));
         see(queue.try_add(any()).map_err(AddError::into_item));
-        see((queue.try_add_weighted(any(), any()), queue.stats(), queue.is_stopped()));
+        see((queue.try_add_weighted(any(), any()), queue.stats().since(queue.stats()), queue.is_stopped()));
+        look_at(&queue);
         poll(queue.add(any()));
         poll(queue.add_weighted(any(), any()));
         poll(BatchAdd::new(&queue, any(), any()));
@@ -316,6 +325,7 @@ fn lines() {
             logger.not_written(&entry);
         }
         see((logger.drain(&mut Line), logger.stats()));
+        look_at(&logger);
         see(logger.formatter(text(), text(), |group, line| line.write_str(group.message())));
         logger.flush();
         if any() {

@@ -1,5 +1,5 @@
 use steadfast_core::{
-    Gcra, Instant, RateLimiter,
+    Deadline, Gcra, Instant, RateLimiter,
     circuit_breaker::{BreakerError, Open},
     correlator::CallError,
 };
@@ -11,6 +11,8 @@ pub fn probe() {
     let (one, other) = (now(), now());
     see((one.saturating_add(span()), one.saturating_sub(span()), one.saturating_duration_since(other)));
     see((Instant::from_micros(any()), Instant::from_millis(any()), Instant::from_secs(any()).as_nanos()));
+    let deadline = Deadline::at(one).min(Deadline::within(span(), other));
+    see((deadline.instant(), deadline.remaining(now()), deadline.is_over(now())));
     see(steadfast_core::earliest([Some(one), Some(other), None]));
 
     let mut limiter: RateLimiter<u8, Gcra, 1> = RateLimiter::new(Gcra::every(span()));

@@ -60,7 +60,12 @@ fn quorum(mut votes: Quorum<u32, i64, 8>) {
         see(votes.result(ballot, aggregate::mean_within_mad(NonZeroU32::MIN), now()));
         see(votes.result_when_settled(ballot, aggregate::median, settled::median, now()));
         see(votes.result_when_settled(ballot, aggregate::majority, settled::majority, now()));
-        see((votes.next_deadline(), votes.on_timeout(now()), votes.stats().seen(), votes.threshold()));
+        see((
+            votes.next_deadline(),
+            votes.on_timeout(now()),
+            votes.stats().since(votes.stats()).seen(),
+            votes.threshold(),
+        ));
         see((votes.len(), votes.is_empty()));
         see_all(votes.votes());
         see_all(votes.dissenters(|vote| *vote == 7));

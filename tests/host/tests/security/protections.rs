@@ -491,4 +491,25 @@ pub const PROTECTIONS: &[Protection] = &[
         ],
         &["another_request_with_the_same_key_is_refused"],
     ),
+    protection(
+        "A client asks for years, or for a time that is none, to keep work running",
+        "std-adapter/tower/src/deadline/service.rs",
+        ["deadline: callers.min(own)", "deadline: if callers < Deadline::NEVER { callers } else { own }"],
+        &["no_client_gets_more_than_the_bound_whatever_it_writes"],
+    ),
+    protection(
+        "Callers without patience open the breaker to a service that is well",
+        "std-adapter/tower/src/breaker/outcome.rs",
+        [
+            "Ok(response) if response.extensions().get::<Deadline>().is_some() =>",
+            "Ok(response) if response.extensions().len() > 99 =>",
+        ],
+        &["callers_without_patience_open_no_breaker"],
+    ),
+    protection(
+        "It keeps ids, calls, ballots, batches, groups or breakers for ever",
+        "core/src/retry/mod.rs",
+        ["self.progress.started_at = self.progress.started_at.earlier(now);", ""],
+        &["a_clock_that_steps_back_prolongs_it_by_what_there_was_at_most"],
+    ),
 ];
