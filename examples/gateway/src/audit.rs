@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use steadfast::{
     BatchCollector,
     batch_collector::{Batch, Flushed},
+    observe::publish,
     settings::BatchCollectorSettings,
 };
 
@@ -62,6 +63,11 @@ impl Audit {
 
     pub(crate) fn apply(&self, settings: &BatchCollectorSettings) {
         self.rows.set_settings(settings.settings());
+    }
+
+    /// Hands its counts to the recorder of metrics.
+    pub(crate) fn publish(&self) {
+        publish("audit", &self.rows);
     }
 
     /// Waits while the file is behind.

@@ -10,6 +10,9 @@ use axum::{
     routing::{get, post},
 };
 use http::StatusCode;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use steadfast::observe::describe;
+use steadfast_tower::deadline::DeadlineLayer;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::task::TaskTracker;
 
@@ -25,9 +28,28 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Gateway {
-    policies: Policies,
+    policies: Arc<Policies>,
     upstreams: Upstreams,
     work: Work,
+    deadline: Duration,
+    counts: Counts,
+}
+
+/// All counts.
+#[derive(Clone)]
+struct Counts {
+    policies: Arc<Policies>,
+    audit: Arc<Audit>,
+    prometheus: PrometheusHandle,
+}
+
+impl Counts {
+    /// In the form of Prometheus. In a service of your own, on a port that is not for clients.
+    async fn render(State(counts): State<Self>) -> String {
+        counts.policies.publish();
+        counts.audit.publish();
+        counts.prometheus.render()
+    }
 }
 
 /// What has begun, and what is written about it.
@@ -39,14 +61,18 @@ struct Work {
 
 impl Gateway {
     pub(crate) fn new(settings: &Settings) -> Result<Self, Box<dyn Error>> {
-        let policies = Policies::new(settings)?;
+        let policies = Arc::new(Policies::new(settings)?);
         let upstreams = policies.upstreams(settings.orders, settings.stock);
         let audit = Arc::new(Audit::open(&settings.audit_file, &settings.audit)?);
-        Ok(Self { policies, upstreams, work: Work { tasks: TaskTracker::new(), audit } })
+        let prometheus = PrometheusBuilder::new().install_recorder()?;
+        describe();
+        let counts = Counts { policies: policies.clone(), audit: audit.clone(), prometheus };
+        let work = Work { tasks: TaskTracker::new(), audit };
+        Ok(Self { policies, upstreams, work, deadline: settings.deadline, counts })
     }
 
-    /// From the outside in: limits, so that what is refused costs nothing; a task that ends in any case; then a POST only
-    /// once; then the retries and breakers of [`Upstreams`].
+    /// From the outside in: a deadline for all of it; limits, so that what is refused costs nothing; a task that ends in any
+    /// case; then a POST only once; then the retries and breakers of [`Upstreams`].
     fn router(&self) -> Router {
         Router::new()
             .route("/orders", post(upstreams::forward).layer(self.policies.only_once()))
@@ -56,6 +82,8 @@ impl Gateway {
             .with_state(self.upstreams.clone())
             .layer(middleware::from_fn_with_state(self.work.clone(), finish))
             .layer(self.policies.limits())
+            .layer(DeadlineLayer::from_header("grpc-timeout").at_most(self.deadline))
+            .route("/metrics", get(Counts::render).with_state(self.counts.clone()))
     }
 
     pub(crate) fn apply(&self, settings: &Settings) {

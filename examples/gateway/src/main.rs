@@ -26,6 +26,8 @@ usage: gateway                  starts it, with two upstreams that fail on comma
 #[cfg(unix)]
 #[tokio::main]
 async fn main() -> ExitCode {
+    // What happens to breakers is an event of `tracing`.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let arguments: Vec<String> = env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => demo(Path::new("examples/gateway/settings.toml")).await,

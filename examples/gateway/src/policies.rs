@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::{HeaderValue, uri::Authority};
-use steadfast::{Breakers, DedupCache, Gcra, RateLimiter, RetryBudget, circuit_breaker::AnyTrip};
+use steadfast::{Breakers, DedupCache, Gcra, RateLimiter, RetryBudget, circuit_breaker::AnyTrip, observe::publish};
 use steadfast_tower::{
     idempotency::{Id, IdempotencyLayer, Kept},
     keys::{Header, PeerIp},
@@ -67,6 +67,15 @@ impl Policies {
     /// A POST needs an `Idempotency-Key`, which counts for one API key.
     pub(crate) fn only_once(&self) -> IdempotencyLayer<HeaderValue, Header> {
         IdempotencyLayer::new(&self.answered).scope(API_KEY).required()
+    }
+
+    /// Hands all counts to the recorder of metrics.
+    pub(crate) fn publish(&self) {
+        publish("address", &self.by_address);
+        publish("key", &self.by_key);
+        publish("orders", &self.answered);
+        publish("upstreams", &self.budget);
+        publish("upstreams", &self.breakers);
     }
 
     pub(crate) fn upstreams(&self, orders: SocketAddr, stock: SocketAddr) -> Upstreams {

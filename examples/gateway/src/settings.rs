@@ -4,6 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) stock: SocketAddr,
     pub(crate) audit_file: PathBuf,
     pub(crate) trusted_proxies: Vec<String>,
+    #[serde(with = "steadfast::settings::duration")]
+    pub(crate) deadline: Duration,
     pub(crate) limits: Limits,
     pub(crate) breakers: BreakerSettings,
     pub(crate) retry: RetrySettings,

@@ -22,6 +22,7 @@ use crate::{
 /// Requests at once of one API key, and of one address, in the story.
 const OF_A_KEY: u32 = 10;
 const OF_AN_ADDRESS: u32 = 30;
+const FLOOD: u32 = 200;
 /// All retries together, beside a fifth of the requests.
 const BUDGET: u32 = 10;
 /// So many calls are the requests of one key, with their retries.
@@ -56,7 +57,8 @@ pub(crate) async fn tell() -> Result<bool, Box<dyn Error>> {
         story.flood().await?;
         story.upstream_that_fails().await?;
         story.upstream_that_hangs().await?;
-        story.orders_that_come_twice().await
+        story.orders_that_come_twice().await?;
+        story.what_was_counted().await
     };
     told.await.map_err(|error| error as Box<dyn Error>)?;
     story.other_settings(&mut process, &file, &settings).await?;
@@ -121,11 +123,11 @@ impl Story {
 
     async fn flood(&mut self) -> Told {
         println!("a flood");
-        let answers = Self::all_at_once(&self.client, "/stock/nuts", 200).await?;
+        let answers = Self::all_at_once(&self.client, "/stock/nuts", FLOOD).await?;
         let (served, denied): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == StatusCode::OK);
         let most = OF_A_KEY as usize;
         let is_quota = (most..=most.saturating_add(self.gained())).contains(&served.len());
-        self.check(is_quota, &format!("of 200 requests of one API key {} are served", served.len()));
+        self.check(is_quota, &format!("of {FLOOD} requests of one API key {} are served", served.len()));
         let is_told = denied.iter().all(|answer| {
             answer.status == StatusCode::TOO_MANY_REQUESTS
                 && answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| (1..=3_600).contains(&seconds))
@@ -262,6 +264,26 @@ impl Story {
             stranger.header("idempotent-replayed").is_empty() && placed == 2,
             "the same key of another client is another order",
         );
+        Ok(())
+    }
+
+    /// A number in the answer of `/metrics`.
+    async fn count(&self, name: &str, labels: &[&str]) -> Result<u64, Box<dyn Error + Send + Sync>> {
+        let metrics = self.client.get("/metrics").await?.body;
+        let start = format!("{name}{{");
+        let is_it = |line: &&str| line.starts_with(&start) && labels.iter().all(|label| line.contains(label));
+        let line = metrics.lines().find(is_it).ok_or_else(|| format!("no {name} with {labels:?} in\n{metrics}"))?;
+        Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
+    }
+
+    async fn what_was_counted(&mut self) -> Told {
+        println!("what was counted");
+        let key = r#"steadfast_name="key""#;
+        let denied = self.count("steadfast_rate_limiter_decisions", &[key, r#"decision="denied""#]).await?;
+        let least = u64::from(FLOOD - OF_A_KEY).saturating_sub(self.gained() as u64);
+        self.check(denied >= least, &format!("/metrics tells how many requests were denied: {denied}"));
+        let opened = self.count("steadfast_circuit_breaker_transitions", &[r#"to="open""#]).await?;
+        self.check(opened >= 2, &format!("and how often a breaker opened: {opened}"));
         Ok(())
     }
 
