@@ -55,9 +55,10 @@ pub(crate) fn app(url: Uri) -> Router {
 
 async fn orders(State((url, upstream)): State<(Uri, Upstream)>, request: Request) -> Result<Response, StatusCode> {
     // A request of its own: of the client's headers, what the upstream needs.
-    let kind = request.headers().get(CONTENT_TYPE).cloned();
-    let mut passed = Request::builder().method(request.method()).uri(url).body(request.into_body()).unwrap();
-    passed.headers_mut().extend(kind.map(|kind| (CONTENT_TYPE, kind)));
+    let (head, body) = request.into_parts();
+    let mut passed = Request::new(body);
+    (*passed.method_mut(), *passed.uri_mut()) = (head.method, url);
+    passed.headers_mut().extend(head.headers.get(CONTENT_TYPE).map(|kind| (CONTENT_TYPE, kind.clone())));
     let Ok(answer) = upstream.oneshot(passed).await else { return Err(StatusCode::BAD_GATEWAY) };
     Ok(answer.map(Body::new))
 }
