@@ -2,6 +2,10 @@
 //!
 //! Copy `observe` and `Reading` into your service, and take the exporter of `opentelemetry-otlp` in place of the one in
 //! memory. The API of OpenTelemetry still changes, so this is an example and no feature of the crate.
+#![cfg_attr(
+    test,
+    allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")
+)]
 
 use std::{
     sync::{Arc, Weak},

@@ -26,6 +26,8 @@ usage: gateway                  starts it, with two upstreams that fail on comma
 #[cfg(unix)]
 #[tokio::main]
 async fn main() -> ExitCode {
+    // What happens to breakers is an event of `tracing`.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let arguments: Vec<String> = env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => demo(Path::new("examples/gateway/settings.toml")).await,
@@ -54,7 +56,7 @@ async fn demo(file: &Path) -> Result<bool, Box<dyn Error>> {
     let settings = Settings::read(file)?;
     for (name, address) in [("orders", settings.orders), ("stock", settings.stock)] {
         drop(Shop::start(TcpListener::bind(address).await?));
-        println!("{name} on {address}: curl -X POST {address}/mode/hang (or fail, stumble, ok)");
+        println!("{name} on {address}: curl -X POST {address}/mode/hang (or fail, stumble, mute, ok)");
     }
     println!("try: curl -i -H 'x-api-key: me' {}/stock/nuts", settings.listen);
     serve(file).await

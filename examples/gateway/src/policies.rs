@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::{HeaderValue, uri::Authority};
-use steadfast::{Breakers, DedupCache, Gcra, RateLimiter, RetryBudget, circuit_breaker::AnyTrip};
+use steadfast::{Breakers, DedupCache, Gcra, RateLimiter, RetryBudget, circuit_breaker::AnyTrip, observe::publish};
 use steadfast_tower::{
     idempotency::{Id, IdempotencyLayer, Kept},
     keys::{Header, PeerIp},
@@ -16,7 +16,8 @@ use steadfast_tower::{
 
 use crate::{settings::Settings, upstreams::Upstreams};
 
-/// A client says by this header who it is.
+/// A client says by this header who it is. Here anybody may make one up; in a service of your own, what authenticates
+/// stands outside of these layers, and refuses an unknown one.
 const API_KEY: Header = Header("x-api-key");
 
 type ByAddressAndKey = With<With<(), PeerIp, IpAddr>, Header, HeaderValue>;
@@ -38,7 +39,7 @@ impl Policies {
         Ok(Self {
             by_address: settings.limits.address.builder().build(),
             by_key: settings.limits.api_key.builder().build(),
-            client: PeerIp::trusted(settings.trusted_proxies.iter().map(String::as_str))?,
+            client: settings.client()?,
             answered: settings.idempotency.builder().keeping().build(),
             retries: RetryLayer::new(settings.retry.policy(), &budget),
             budget,
@@ -69,6 +70,15 @@ impl Policies {
     /// A POST needs an `Idempotency-Key`, which counts for one API key.
     pub(crate) fn only_once(&self) -> IdempotencyLayer<HeaderValue, Header> {
         IdempotencyLayer::new(&self.answered).scope(API_KEY).required()
+    }
+
+    /// Hands all counts to the recorder of metrics.
+    pub(crate) fn publish(&self) {
+        publish("address", &self.by_address);
+        publish("key", &self.by_key);
+        publish("orders", &self.answered);
+        publish("upstreams", &self.budget);
+        publish("upstreams", &self.breakers);
     }
 
     pub(crate) fn upstreams(&self, orders: SocketAddr, stock: SocketAddr) -> Upstreams {

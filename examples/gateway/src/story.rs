@@ -22,6 +22,7 @@ use crate::{
 /// Requests at once of one API key, and of one address, in the story.
 const OF_A_KEY: u32 = 10;
 const OF_AN_ADDRESS: u32 = 30;
+const FLOOD: u32 = 200;
 /// All retries together, beside a fifth of the requests.
 const BUDGET: u32 = 10;
 /// So many calls are the requests of one key, with their retries.
@@ -56,7 +57,8 @@ pub(crate) async fn tell() -> Result<bool, Box<dyn Error>> {
         story.flood().await?;
         story.upstream_that_fails().await?;
         story.upstream_that_hangs().await?;
-        story.orders_that_come_twice().await
+        story.orders_that_come_twice().await?;
+        story.what_was_counted().await
     };
     told.await.map_err(|error| error as Box<dyn Error>)?;
     story.other_settings(&mut process, &file, &settings).await?;
@@ -72,6 +74,9 @@ fn settings(orders: SocketAddr, stock: SocketAddr, audit: &Path) -> Result<Strin
         "listen = '127.0.0.1:0'
          orders = '{orders}'
          stock = '{stock}'
+         deadline = '60s'
+         breakers = {{ call_timeout = '5s', trip = {{ window = '20 calls', failures = '50%', min_calls = {MIN_CALLS} }}, \
+         reset = {{ after = '1s', up_to = '10s', doubling = true, jitter = '20%' }} }}
          audit_file = '{}'
          limits.address = {{ rate = '1/h', burst = {OF_AN_ADDRESS} }}
          limits.api_key = {{ rate = '1/h', burst = {OF_A_KEY} }}
@@ -121,11 +126,11 @@ impl Story {
 
     async fn flood(&mut self) -> Told {
         println!("a flood");
-        let answers = Self::all_at_once(&self.client, "/stock/nuts", 200).await?;
+        let answers = Self::all_at_once(&self.client, "/stock/nuts", FLOOD).await?;
         let (served, denied): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == StatusCode::OK);
         let most = OF_A_KEY as usize;
         let is_quota = (most..=most.saturating_add(self.gained())).contains(&served.len());
-        self.check(is_quota, &format!("of 200 requests of one API key {} are served", served.len()));
+        self.check(is_quota, &format!("of {FLOOD} requests of one API key {} are served", served.len()));
         let is_told = denied.iter().all(|answer| {
             answer.status == StatusCode::TOO_MANY_REQUESTS
                 && answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| (1..=3_600).contains(&seconds))
@@ -220,12 +225,15 @@ impl Story {
         self.orders.set_mode(Mode::Hang);
         let before = self.orders.asked();
         let client = self.client.with("192.0.2.20", "hangs");
+        let begun = Instant::now();
         let answers = Self::all_at_once(&client, "/orders/7", OF_A_KEY).await?;
         let is_cut = answers
             .iter()
             .all(|answer| matches!(answer.status, StatusCode::GATEWAY_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE));
         let asked = self.orders.asked().saturating_sub(before);
-        self.check(is_cut && asked >= MIN_CALLS, "nobody waits for it longer than a call may take");
+        // By their deadline alone they would have waited for a minute.
+        let is_cut = is_cut && begun.elapsed() < Duration::from_secs(50);
+        self.check(is_cut && asked >= MIN_CALLS - 1, "nobody waits for it longer than calls may take");
         self.until(StatusCode::SERVICE_UNAVAILABLE, self.client.clone(), "/orders/7").await?;
         self.check(true, "its breaker sees that, and opens");
         self.orders.set_mode(Mode::Ok);
@@ -256,12 +264,41 @@ impl Story {
         self.check(other.status == StatusCode::UNPROCESSABLE_ENTITY, "with another order it is refused");
         let without = client.post(None, "nuts").await?;
         self.check(without.status == StatusCode::BAD_REQUEST, "without a key too");
+        self.orders.set_mode(Mode::Mute);
+        let cut = client.post(Some("order-2"), "nuts").await?;
+        let again = client.post(Some("order-2"), "nuts").await?;
+        self.orders.set_mode(Mode::Ok);
+        let placed = self.orders.placed().saturating_sub(before);
+        self.check(
+            (cut.status, again.status, placed) == (StatusCode::GATEWAY_TIMEOUT, StatusCode::CONFLICT, 2),
+            "one that is placed, but not answered, is not placed again",
+        );
         let stranger = self.client.with("192.0.2.31", "stranger").post(Some("order-1"), "nuts").await?;
         let placed = self.orders.placed().saturating_sub(before);
         self.check(
-            stranger.header("idempotent-replayed").is_empty() && placed == 2,
+            stranger.header("idempotent-replayed").is_empty() && placed == 3,
             "the same key of another client is another order",
         );
+        Ok(())
+    }
+
+    /// A number in the answer of `/metrics`.
+    async fn count(&self, name: &str, labels: &[&str]) -> Result<u64, Box<dyn Error + Send + Sync>> {
+        let metrics = self.client.get("/metrics").await?.body;
+        let start = format!("{name}{{");
+        let is_it = |line: &&str| line.starts_with(&start) && labels.iter().all(|label| line.contains(label));
+        let line = metrics.lines().find(is_it).ok_or_else(|| format!("no {name} with {labels:?} in\n{metrics}"))?;
+        Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
+    }
+
+    async fn what_was_counted(&mut self) -> Told {
+        println!("what was counted");
+        let key = r#"steadfast_name="key""#;
+        let denied = self.count("steadfast_rate_limiter_decisions", &[key, r#"decision="denied""#]).await?;
+        let least = u64::from(FLOOD - OF_A_KEY).saturating_sub(self.gained() as u64);
+        self.check(denied >= least, &format!("/metrics tells how many requests were denied: {denied}"));
+        let opened = self.count("steadfast_circuit_breaker_transitions", &[r#"to="open""#]).await?;
+        self.check(opened >= 2, &format!("and how often a breaker opened: {opened}"));
         Ok(())
     }
 
@@ -321,6 +358,9 @@ impl Story {
             if answered.len() == 100 {
                 process.terminate().await?;
             }
+        }
+        if answered.len() < 100 {
+            process.terminate().await?;
         }
         let has_ended = process.wait().await?;
         let written = written(audit)?;

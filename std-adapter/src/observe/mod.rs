@@ -2,7 +2,7 @@
 //!
 //! - [`Observe`] is on every utility of this crate and on every `…Stats`. [`instruments`] has all names, units and
 //!   attributes; counts add up as the `…Stats` says.
-//! - `publish` (feature `metrics`) hands them to the crate `metrics`, and so to Prometheus, StatsD and others.
+//! - `publish` (feature `metrics`) hands them to the crate `metrics`, and so to Prometheus and others.
 //! - Other libraries take a [`Visitor`] of a few lines: `examples/opentelemetry.rs` has one with observable instruments.
 //!
 //! Next: [what to watch](crate::guide#what-to-watch), for the alerts that each count is good for.

@@ -266,7 +266,7 @@ fn what_was_counted_since_adds_up() {
     let mut budget = RetryBudget::percent(50).burst(1);
     let mut work = |number: u8| {
         let _ = (limiter.allow(&(number % 3)), cached.allow_or_cached(&(number % 3)).value().is_some());
-        if breaker.allow_request() && number % 2 == 0 {
+        if breaker.allow_request() && number.is_multiple_of(2) {
             breaker.record_failure()
         } else {
             breaker.record_success()
