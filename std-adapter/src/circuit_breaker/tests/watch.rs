@@ -299,7 +299,7 @@ mod traced {
         // The outcome of a call that owns its key makes the entry, which opens at once.
         subscriber::with_default(heard.clone(), || {
             let call = breakers().call_owned(1, ready(Err::<(), _>("busy")), OkOrErr);
-            assert_eq!(crate::block_on(call), Err(BreakerError::Inner("busy")));
+            assert_eq!(block_on(call), Err(BreakerError::Inner("busy")));
         });
         assert_eq!(*heard.lines.lock().unwrap(), LINES[..1]);
     }
