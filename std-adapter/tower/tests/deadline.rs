@@ -431,6 +431,24 @@ async fn each_attempt_is_told_what_is_left_then() {
     assert_eq!(begun.elapsed().as_secs(), 6, "no delay is slept that ends beyond it");
 }
 
+/// What the caller asks for in the header bounds all attempts, where the layer around the retries reads it.
+#[tokio::test(start_paused = true)]
+async fn the_callers_own_header_bounds_all_attempts_together() {
+    let told = Told::default();
+    let every_second = RetryPolicy::constant(secs(1)).max_retries(100).jitter(Jitter::None);
+    let client = ServiceBuilder::new()
+        .layer(DeadlineLayer::from_header(HEADER).at_most(secs(10)))
+        .layer(RetryLayer::new(every_second, &budget()))
+        .layer(DeadlineLayer::at_most(secs(3)).tell_upstream(HEADER))
+        .service(upstream(&told, false));
+    let begun = tokio::time::Instant::now();
+    let mut request = put();
+    request.headers_mut().insert(HEADER, HeaderValue::from_static("2S"));
+    assert_eq!(client.oneshot(request).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE, "the last answer");
+    assert_eq!(roughly(&told.lock().unwrap()), [(0, 2), (1, 1)]);
+    assert_eq!(begun.elapsed().as_secs(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn attempts_that_hang_are_cut_off_each_and_all_together() {
     let told = Told::default();
