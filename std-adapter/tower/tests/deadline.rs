@@ -490,6 +490,40 @@ async fn the_sum_of_all_retries_ends_by_the_deadline_of_the_request() {
     assert_eq!((answer.status(), told.lock().unwrap().len()), (StatusCode::GATEWAY_TIMEOUT, 0), "it was over");
 }
 
+/// Retries that end with the caller's time say so, as the deadline layer does; those that end by their own policy do not.
+#[tokio::test(start_paused = true)]
+async fn callers_without_patience_open_no_breaker_around_retries() {
+    let own_bound = EVERY_TWO_SECONDS.max_retries(0).attempt_timeout(secs(1));
+    let own_bound_with_retries = EVERY_TWO_SECONDS.attempt_timeout(secs(1));
+    for (policy, method, seconds, calls, is_callers) in [
+        (EVERY_TWO_SECONDS, Method::PUT, 1, 1, true),
+        (EVERY_TWO_SECONDS, Method::POST, 1, 1, true),
+        (EVERY_TWO_SECONDS, Method::PUT, 0, 0, true),
+        (EVERY_TWO_SECONDS, Method::POST, 0, 0, true),
+        (own_bound, Method::PUT, 100, 1, false),
+        (own_bound_with_retries, Method::PUT, 2, 1, false),
+    ] {
+        let told = Told::default();
+        let breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
+        let client = ServiceBuilder::new()
+            .layer(BreakerLayer::new(&breaker))
+            .layer(RetryLayer::new(policy, &budget()))
+            .service(upstream(&told, true));
+        let deadline = Deadline::within(secs(seconds), SystemTimer.now());
+        let mut request = put();
+        *request.method_mut() = method;
+        request.extensions_mut().insert(deadline);
+        let answer = client.oneshot(request).await.unwrap();
+        assert_eq!((answer.status(), told.lock().unwrap().len()), (StatusCode::GATEWAY_TIMEOUT, calls));
+        assert_eq!(answer.extensions().get(), is_callers.then_some(&deadline), "{policy:?}");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let detail = if is_callers { "the request's deadline is over" } else { "the call took too long" };
+        assert!(str::from_utf8(&body).unwrap().contains(detail), "{body:?}");
+        let state = if is_callers { BreakerState::Closed } else { BreakerState::Open };
+        assert_eq!((breaker.state(), breaker.stats().failures), (state, u64::from(!is_callers)));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_comes_too_late_is_not_sent() {
     let told = Told::default();

@@ -134,9 +134,10 @@ fn told(remaining: core::time::Duration) -> Option<(core::time::Duration, Header
 
 impl Bound {
     fn answer(self, over: Over) -> Response<Vec<u8>> {
-        let mut answer = Answer::of_a_deadline().over(over);
-        self.mark(&mut answer);
-        answer
+        match self.is_callers {
+            true => Answer::of_the_callers_deadline(self.deadline, over),
+            false => Answer::of_a_deadline().over(over),
+        }
     }
 
     /// Tells a breaker outside whether it was the caller that had no time. A layer inside takes the bound of this one for
