@@ -652,3 +652,30 @@ fn a_service_that_takes_longer_than_it_is_given_opens_the_breaker() {
         assert_eq!(after_ten_calls(reset, Hangs, "1S", is_inside), (BreakerState::Closed, 0));
     }
 }
+
+/// A service may copy a request's extensions to its response: only the answer that the time is over is a dropped call.
+#[test]
+fn a_deadline_on_a_response_that_is_no_timeout_hides_no_outcome() {
+    const DEADLINE_EXCEEDED: &[(&str, &str)] = &[("grpc-status", "4")];
+    const UNAVAILABLE: &[(&str, &str)] = &[("grpc-status", "14")];
+    for (status, headers, successes, failures) in [
+        (200, &[][..], 1, 0),
+        (503, &[], 0, 1),
+        (200, UNAVAILABLE, 0, 1),
+        (504, &[], 0, 0),
+        (200, DEADLINE_EXCEEDED, 0, 0),
+    ] {
+        let breaker = CircuitBreaker::builder(Trip::consecutive(5), RESET).timer(virtual_timer()).build();
+        let service = BreakerLayer::new(&breaker).layer(service_fn(move |request: Request<()>| {
+            let mut response = response(status, headers);
+            *response.extensions_mut() = request.extensions().clone();
+            async { Ok::<_, io::Error>(response) }
+        }));
+        let Poll::Ready(answer) = poll(pin!(service.oneshot(handed(Deadline::at(START), get())))) else {
+            panic!("nothing is waited for")
+        };
+        assert_eq!(answer.unwrap().status().as_u16(), status);
+        let stats = breaker.stats();
+        assert_eq!((stats.successes, stats.failures), (successes, failures), "{status} {headers:?}");
+    }
+}
