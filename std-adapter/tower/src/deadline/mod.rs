@@ -98,7 +98,7 @@ pub use service::{DeadlineFuture, Deadlined};
 /// # Cost
 ///
 /// A request without a deadline in its extensions allocates three times, for these; one with a deadline does not. Telling
-/// the upstream allocates the header.
+/// the upstream allocates the header. Outside tokio's timer, a call that waits also sets an alarm.
 #[doc(alias("TimeoutLayer", "TimeLimiter", "timeout", "grpc-timeout", "deadline propagation", "DEADLINE_EXCEEDED"))]
 #[derive(Clone)]
 #[must_use = "a layer ends nothing until a service is in it"]
