@@ -4,7 +4,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, Uri, uri::Authority},
+    http::{HeaderValue, StatusCode, Uri, header::CONTENT_TYPE, uri::Authority},
     response::Response,
     routing::get,
 };
@@ -39,7 +39,8 @@ pub(crate) fn app(url: Uri) -> Router {
         .quota("ip", &by_ip, PeerIp::behind(1)) // behind one proxy
         .quota("key", &by_key, Header("x-api-key"));
 
-    let answers = DedupCache::builder(Duration::from_secs(86_400), OnFull::Refuse).keeping().build();
+    let lease = Duration::from_secs(60); // longer than a request takes
+    let answers = DedupCache::builder(Duration::from_secs(3_600), OnFull::Refuse).lease(lease).keeping().build();
     let once = IdempotencyLayer::new(&answers).scope(Header("x-api-key")).required(); // of each `Idempotency-Key`
 
     let reset = Reset::after(Duration::from_secs(30)).call_timeout(Duration::from_secs(2)); // who hangs has failed
@@ -52,9 +53,13 @@ pub(crate) fn app(url: Uri) -> Router {
     Router::new().route("/orders", get(orders).post(orders).layer(once)).layer(limits).with_state((url, upstream))
 }
 
-async fn orders(State((url, upstream)): State<(Uri, Upstream)>, mut request: Request) -> Result<Response, StatusCode> {
-    *request.uri_mut() = url;
-    let Ok(answer) = upstream.oneshot(request).await else { return Err(StatusCode::BAD_GATEWAY) };
+async fn orders(State((url, upstream)): State<(Uri, Upstream)>, request: Request) -> Result<Response, StatusCode> {
+    // A request of its own: of the client's headers, what the upstream needs.
+    let (head, body) = request.into_parts();
+    let mut passed = Request::new(body);
+    (*passed.method_mut(), *passed.uri_mut()) = (head.method, url);
+    passed.headers_mut().extend(head.headers.get(CONTENT_TYPE).map(|kind| (CONTENT_TYPE, kind.clone())));
+    let Ok(answer) = upstream.oneshot(passed).await else { return Err(StatusCode::BAD_GATEWAY) };
     Ok(answer.map(Body::new))
 }
 

@@ -38,6 +38,7 @@ pub(crate) struct Audit {
 impl Audit {
     pub(crate) fn open(file: &Path, settings: &BatchCollectorSettings) -> Result<Self, Box<dyn Error>> {
         let table = Connection::open(file)?;
+        table.busy_timeout(Duration::from_secs(1))?;
         table.execute_batch(
             "PRAGMA journal_mode = WAL;
              CREATE TABLE IF NOT EXISTS audit (
@@ -80,10 +81,14 @@ impl Audit {
     }
 
     /// Writes what is left; true if all is written.
-    pub(crate) async fn stop(&self) -> bool {
-        let left = self.rows.stop_within(Duration::from_secs(10)).await;
+    pub(crate) async fn stop_within(&self, wait: Duration) -> bool {
+        let left = self.rows.stop_within(wait).await;
         lost(&left);
-        left.is_empty() && self.rows.stats().failed == 0
+        let stats = self.rows.stats();
+        if stats.in_flight > 0 {
+            eprintln!("audit: {} rows may not be written", stats.in_flight);
+        }
+        left.is_empty() && stats.failed == 0 && stats.in_flight == 0
     }
 }
 

@@ -13,7 +13,7 @@ use http::StatusCode;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use steadfast::observe::describe;
 use steadfast_tower::deadline::DeadlineLayer;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -24,8 +24,9 @@ use crate::{
     upstreams::{self, Upstreams},
 };
 
-/// How long requests that have begun are waited for when the process is told to end.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long requests that have begun are waited for when the process is told to end, and then the audit.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE_FOR_AUDIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Gateway {
     policies: Arc<Policies>,
@@ -80,6 +81,7 @@ impl Gateway {
             .route("/stock/{item}", get(upstreams::forward))
             .route(grpc::GET, post(grpc::get))
             .with_state(self.upstreams.clone())
+            .layer(DeadlineLayer::at_most(self.deadline)) // the task ends with its client's time
             .layer(middleware::from_fn_with_state(self.work.clone(), finish))
             .layer(self.policies.limits())
             .layer(DeadlineLayer::from_header("grpc-timeout").at_most(self.deadline))
@@ -98,35 +100,41 @@ impl Gateway {
         end: impl Future<Output = ()> + Send + 'static,
     ) -> Result<bool, Box<dyn Error>> {
         let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
-        let (ended, has_ended) = tokio::sync::oneshot::channel();
-        let end = async {
+        let (tell, told) = tokio::sync::watch::channel(false);
+        let end = async move {
             end.await;
-            _ = ended.send(());
+            tell.send_replace(true);
         };
-        let serving = axum::serve(listener, service).with_graceful_shutdown(end);
+        let finish = async {
+            axum::serve(listener, service).with_graceful_shutdown(end).await?;
+            self.work.tasks.close();
+            self.work.tasks.wait().await;
+            Ok::<_, Box<dyn Error>>(true)
+        };
         let patience = async {
-            // Without a sender the server has failed, and ends by itself.
-            if has_ended.await.is_err() {
+            // Fails if the server has failed: then it ends by itself.
+            if told.clone().wait_for(|is_told| *is_told).await.is_err() {
                 std::future::pending::<()>().await;
             }
             tokio::time::sleep(PATIENCE).await;
         };
-        tokio::select! {
-            served = serving => served?,
-            () = patience => {} // for a client that keeps its connection busy
-        }
-        self.work.tasks.close();
-        let is_finished = timeout(PATIENCE, self.work.tasks.wait()).await.is_ok();
-        Ok(self.work.audit.stop().await && is_finished)
+        let is_finished = tokio::select! {
+            finished = finish => finished?,
+            () = patience => false, // a client that keeps its connection busy, or a task that hangs
+        };
+        Ok(self.work.audit.stop_within(PATIENCE_FOR_AUDIT).await && is_finished)
     }
 }
 
 /// A request that has begun ends and is noted, whether or not its client waits for the answer.
 async fn finish(State(work): State<Work>, request: Request, next: Next) -> Response {
-    let what = format!("{} {}", request.method(), request.uri());
+    let what = format!("{} {}", request.method(), request.uri().path());
     let audit = work.audit.clone();
     let task = work.tasks.spawn(async move {
-        let response = next.run(request).await;
+        // A handler that panics has its row too.
+        let answering = tokio::spawn(next.run(request));
+        let failed = |_| StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        let response = answering.await.unwrap_or_else(failed);
         audit.note(what, response.status().as_u16()).await;
         response
     });

@@ -6,13 +6,17 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use http_body_util::BodyExt;
+use http::StatusCode;
+use http_body_util::{BodyExt, Limited};
 use steadfast::Deadline;
 use tonic::{Status, server::Grpc};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-use crate::upstreams::Upstreams;
+use crate::upstreams::{Upstreams, is_plain};
+
+/// Bytes of an answer.
+const MOST: usize = 4_096;
 
 pub(crate) const GET: &str = "/shop.Stock/Get";
 
@@ -29,6 +33,9 @@ async fn look_up(
     deadline: Option<Deadline>,
     item: String,
 ) -> Result<tonic::Response<String>, Status> {
+    if !is_plain(&item) {
+        return Err(Status::invalid_argument("an item has letters, digits, - and _"));
+    }
     let request = Request::get(format!("/stock/{item}")).body(Body::empty());
     let mut request = request.map_err(|error| Status::invalid_argument(error.to_string()))?;
     if let Some(deadline) = deadline {
@@ -36,9 +43,13 @@ async fn look_up(
     }
     let unavailable = |error: &dyn std::fmt::Display| Status::unavailable(format!("stock: {error}"));
     let response = upstreams.send(request).await.map_err(|error| unavailable(&error))?;
+    if response.status() == StatusCode::NOT_FOUND {
+        return Err(Status::not_found(item));
+    }
     if !response.status().is_success() {
         return Err(unavailable(&response.status()));
     }
-    let body = response.into_body().collect().await.map_err(|error| unavailable(&error))?.to_bytes();
+    let body =
+        Limited::new(response.into_body(), MOST).collect().await.map_err(|error| unavailable(&error))?.to_bytes();
     String::from_utf8(body.into()).map(tonic::Response::new).map_err(|error| unavailable(&error))
 }

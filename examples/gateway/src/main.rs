@@ -56,7 +56,7 @@ async fn demo(file: &Path) -> Result<bool, Box<dyn Error>> {
     let settings = Settings::read(file)?;
     for (name, address) in [("orders", settings.orders), ("stock", settings.stock)] {
         drop(Shop::start(TcpListener::bind(address).await?));
-        println!("{name} on {address}: curl -X POST {address}/mode/hang (or fail, stumble, ok)");
+        println!("{name} on {address}: curl -X POST {address}/mode/hang (or fail, stumble, mute, ok)");
     }
     println!("try: curl -i -H 'x-api-key: me' {}/stock/nuts", settings.listen);
     serve(file).await

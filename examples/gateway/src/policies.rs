@@ -16,7 +16,8 @@ use steadfast_tower::{
 
 use crate::{settings::Settings, upstreams::Upstreams};
 
-/// A client says by this header who it is.
+/// A client says by this header who it is. Here anybody may make one up; in a service of your own, what authenticates
+/// stands outside of these layers, and refuses an unknown one.
 const API_KEY: Header = Header("x-api-key");
 
 type ByAddressAndKey = With<With<(), PeerIp, IpAddr>, Header, HeaderValue>;
@@ -38,7 +39,7 @@ impl Policies {
         Ok(Self {
             by_address: settings.limits.address.builder().build(),
             by_key: settings.limits.api_key.builder().build(),
-            client: PeerIp::trusted(settings.trusted_proxies.iter().map(String::as_str))?,
+            client: settings.client()?,
             answered: settings.idempotency.builder().keeping().build(),
             retries: RetryLayer::new(settings.retry.policy(), &budget),
             budget,

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use steadfast::settings::{
     BatchCollectorSettings, BreakerSettings, DedupSettings, LimitSettings, RetryBudgetSettings, RetrySettings,
 };
+use steadfast_tower::keys::{BadNetwork, PeerIp};
 
 /// All of it: what is misspelt is refused here too.
 #[derive(Deserialize)]
@@ -41,6 +42,13 @@ pub(crate) struct Limits {
 impl Settings {
     pub(crate) fn read(file: &Path) -> Result<Self, String> {
         let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))
+        let settings: Self = toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+        settings.client().map_err(|error| format!("{}: trusted_proxies: {error}\n", file.display()))?;
+        Ok(settings)
+    }
+
+    /// Who a client is, behind these proxies.
+    pub(crate) fn client(&self) -> Result<PeerIp, BadNetwork> {
+        PeerIp::trusted(self.trusted_proxies.iter().map(String::as_str))
     }
 }

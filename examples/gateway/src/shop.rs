@@ -1,4 +1,5 @@
-//! The two upstreams, which fail on command: `POST /mode/stumble`, `/mode/fail`, `/mode/hang` or `/mode/ok`.
+//! The two upstreams, which fail on command: `POST /mode/stumble`, `/mode/fail`, `/mode/hang`, `/mode/mute` or
+//! `/mode/ok`.
 
 use std::sync::{
     Arc,
@@ -23,6 +24,8 @@ pub(crate) enum Mode {
     Stumble,
     Fail,
     Hang,
+    /// Does what it is asked for, and does not answer.
+    Mute,
 }
 
 /// A handle on an upstream.
@@ -68,6 +71,7 @@ impl Shop {
             "stumble" => Mode::Stumble,
             "fail" => Mode::Fail,
             "hang" => Mode::Hang,
+            "mute" => Mode::Mute,
             _ => return Err(StatusCode::NOT_FOUND),
         });
         Ok(())
@@ -75,11 +79,17 @@ impl Shop {
 
     async fn perhaps(State(shop): State<Self>, request: Request, next: Next) -> Response {
         let number = shop.asked.fetch_add(1, Ordering::Relaxed);
+        let mut modes = shop.mode.subscribe();
         // Who hangs does so until it is mended.
-        let mode = shop.mode.subscribe().wait_for(|mode| *mode != Mode::Hang).await.map_or(Mode::Ok, |mode| *mode);
+        let mode = modes.wait_for(|mode| *mode != Mode::Hang).await.map_or(Mode::Ok, |mode| *mode);
         match mode {
             Mode::Fail => StatusCode::SERVICE_UNAVAILABLE.into_response(),
             Mode::Stumble if number.is_multiple_of(3) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Mode::Mute => {
+                let response = next.run(request).await;
+                _ = modes.wait_for(|mode| *mode != Mode::Mute).await;
+                response
+            }
             _ => next.run(request).await,
         }
     }

@@ -76,9 +76,32 @@ async fn it_limits_by_address_and_key_as_one_decision() {
 #[tokio::test]
 async fn it_places_an_order_once() {
     let (app, calls) = upstream().await;
+    assert_eq!(ask(&app, "GET", "192.0.2.1", "k").await.status(), StatusCode::OK);
     let first = ask(&app, "POST", "192.0.2.1", "k").await;
     let second = ask(&app, "POST", "192.0.2.1", "k").await;
     assert_eq!((first.status(), first.body()), (StatusCode::OK, second.body()));
     assert_eq!(second.headers()["idempotent-replayed"], "true");
-    assert_eq!(calls.load(Ordering::SeqCst), 2, "one that failed, and one that was answered");
+    assert_eq!(
+        calls.load(Ordering::SeqCst),
+        3,
+        "of the GET one that failed, and one that was answered; one of the POST"
+    );
+}
+
+/// In virtual time: nobody answers, so that it is always the next time limit's turn.
+#[tokio::test(start_paused = true)]
+async fn found_a6_it_stops_asking_an_upstream_that_hangs() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let app = small::app(format!("http://{}/orders", listener.local_addr().unwrap()).parse().unwrap());
+
+    // The first attempt and three retries, each cut off after 2 s.
+    let first = ask(&app, "GET", "192.0.2.1", "k").await;
+    assert_eq!(first.status(), StatusCode::GATEWAY_TIMEOUT);
+    // One more, and the breaker is open: nobody waits any more.
+    assert_eq!(ask(&app, "GET", "192.0.2.1", "k").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let begun = tokio::time::Instant::now();
+    let refused = ask(&app, "GET", "192.0.2.1", "k").await;
+    assert_eq!((refused.status(), begun.elapsed().as_secs()), (StatusCode::SERVICE_UNAVAILABLE, 0));
+    let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((25..=30).contains(&wait), "{wait}");
 }

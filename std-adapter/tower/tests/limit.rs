@@ -390,6 +390,27 @@ fn what_no_quota_has_a_key_for_is_not_limited_and_told_nothing() {
     assert_eq!(ask(&none, get("/")).status(), StatusCode::OK);
 }
 
+/// Safety: however many addresses a client makes up, they take no more keys than there is room for. Liveness: while there is
+/// room for those of the last second, each is served.
+#[test]
+fn made_up_addresses_take_no_more_keys_than_there_is_room_for() {
+    let clock = clock();
+    let by_ip = RateLimiter::<IpAddr, _>::builder(Gcra::per_second(1)).timer(clock.clone()).capacity(100).build();
+    let (layer, room) = (LimitLayer::new(&by_ip, PeerIp::behind(1)), by_ip.capacity());
+    let asks = |number: u32| {
+        let response = ask(&layer, of(&core::net::Ipv4Addr::from_bits(number).to_string()));
+        assert!(by_ip.len() <= room, "{}", by_ip.len());
+        response.status() == StatusCode::OK
+    };
+    for number in 0..5_000 {
+        assert!(asks(number), "{number}");
+        clock.advance(Duration::from_millis(20));
+    }
+    let served = (5_000..10_000).filter(|number| asks(*number)).count();
+    assert!((50..5_000).contains(&served), "all at once: {served}");
+    assert_eq!(by_ip.capacity(), room);
+}
+
 /// tower#794, axum#3682: 1,500 connections, each with a clone of the service, had a limit each.
 #[test]
 fn every_service_and_clone_shares_the_limit() {

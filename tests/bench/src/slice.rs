@@ -51,7 +51,7 @@ pub fn on_runtime(mut work: impl AsyncFnMut(u64) + 'static) -> Work {
 /// If the system has none to give.
 #[must_use]
 pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 /// `each(thread, n / 2)` on two threads at once, timed by the clock on the wall: how long one of them took on average.

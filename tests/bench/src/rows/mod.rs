@@ -5,6 +5,7 @@ mod breaker;
 mod clock;
 mod correlator;
 pub(crate) mod dedup;
+mod layer;
 pub(crate) mod limiter;
 mod logger;
 mod mean;
@@ -38,6 +39,7 @@ pub fn all(options: &Options) -> Vec<Plan> {
         dedup::rows(options),
         breaker::rows(),
         retry::rows(),
+        layer::rows(options),
         correlator::rows(),
         batch::rows(),
         mean::rows(),
