@@ -15,7 +15,8 @@ pub struct RetryError<E> {
     /// The last error that the operation returned; `None` if every attempt was cut off, or none was made. It is of an
     /// earlier attempt if the last one was cut off.
     pub last: Option<E>,
-    /// How many attempts were made, 0 if the deadline was over before the first; [refused](Failure::RefusedUntil) ones that count as none are not among them.
+    /// How many attempts were made, 0 if the deadline was over before the first; [refused](Failure::RefusedUntil) ones that
+    /// count as none are not among them.
     pub attempts: u32,
     /// Why there was no other attempt.
     pub reason: Reason,
