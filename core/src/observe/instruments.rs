@@ -57,9 +57,11 @@ instruments! {
     /// `to` is `open`. Each of the others is told to `on_transition`, and counted by nobody.
     CIRCUIT_BREAKER_TRANSITIONS: Counter, "steadfast.circuit_breaker.transitions", "{transition}",
         "Changes of state, re-opening included.";
-    /// `state` is `closed`, `half_open` or `open`. Of one breaker, 1 for that in force; of breakers by key, how many
-    /// keys with an entry are in it.
-    CIRCUIT_BREAKER_STATE: Gauge, "steadfast.circuit_breaker.state", "{breaker}", "Breakers in each state.";
+    /// `state` is `closed`, `half_open` or `open`. Of one breaker, 1 for that it is in; of breakers by key, how many
+    /// keys with an entry are in it. `open` stays until somebody asks for a permit: a breaker that nobody calls any more
+    /// shows it for ever, one of a key until another gets its entry. What callers lose is in [`CIRCUIT_BREAKER_CALLS`].
+    CIRCUIT_BREAKER_STATE: Gauge, "steadfast.circuit_breaker.state", "{breaker}",
+        "Breakers in each state: of the state beneath, whatever the mode, where open stays until somebody calls.";
     CIRCUIT_BREAKER_WINDOW_CALLS: Gauge, "steadfast.circuit_breaker.window_calls", "{call}",
         "Calls that count in the window.";
     CIRCUIT_BREAKER_WINDOW_FAILURES: Gauge, "steadfast.circuit_breaker.window_failures", "{call}",

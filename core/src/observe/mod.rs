@@ -1,8 +1,8 @@
-//! Metrics: every utility tells its counts and gauges to one [`Visitor`], without allocating.
+//! Metrics: every utility that counts tells its counts and gauges to one [`Visitor`], without allocating.
 //!
-//! [`Observe`] is on every `…Stats` and, with gauges such as the number of keys, on every utility behind a
-//! [`Shared`](crate::Shared) and every type of the std adapter. All are read when they are visited, so a call costs
-//! nothing more. [`instruments`] has all names, each with its unit.
+//! [`Observe`] is on every `…Stats` and, with gauges such as the number of keys, on each such utility behind a
+//! [`Shared`](crate::Shared) and in the std adapter. The encryptor counts nothing. All are read when they are visited, so
+//! a call costs nothing more. [`instruments`] has all names, each with its unit.
 //!
 //! ```
 //! use core::time::Duration;

@@ -12,10 +12,11 @@ use super::Reason;
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RetryError<E> {
-    /// The last error that the operation returned; `None` if every attempt was cut off. It is of an earlier attempt if
-    /// the last one was cut off.
+    /// The last error that the operation returned; `None` if every attempt was cut off, or none was made. It is of an
+    /// earlier attempt if the last one was cut off.
     pub last: Option<E>,
-    /// How many attempts were made, 0 if the deadline was over before the first; [refused](Failure::RefusedUntil) ones that count as none are not among them.
+    /// How many attempts were made, 0 if the deadline was over before the first; [refused](Failure::RefusedUntil) ones that
+    /// count as none are not among them.
     pub attempts: u32,
     /// Why there was no other attempt.
     pub reason: Reason,
@@ -34,6 +35,7 @@ impl<E: fmt::Display> fmt::Display for RetryError<E> {
         write!(f, "gave up after {attempts} attempt{}, {reason}: ", if attempts == 1 { "" } else { "s" })?;
         match &self.last {
             Some(error) => error.fmt(f),
+            None if attempts == 0 => f.write_str("none was made"),
             None => f.write_str("timed out"),
         }
     }

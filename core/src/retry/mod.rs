@@ -115,9 +115,10 @@ pub enum Failure {
     /// The attempt was not made: an open circuit breaker or a rate limiter refused it until then.
     ///
     /// Nobody was called, so it counts as no attempt: it uses up neither [`max_retries`](RetryPolicy::max_retries) nor
-    /// the budget, and the next delay does not grow. Time alone bounds it: without
-    /// [`max_elapsed`](RetryPolicy::max_elapsed) it counts as any other failure. The next try comes at that instant, if
-    /// it is neither sooner than the policy's own delay nor later than [`max_delay`](RetryPolicy::max_delay).
+    /// the budget, and the next delay does not grow. Time alone bounds it: with neither
+    /// [`max_elapsed`](RetryPolicy::max_elapsed) nor a [`deadline`](Retrying::deadline) it counts as any other failure.
+    /// The next try comes at that instant, if it is neither sooner than the policy's own delay nor later than
+    /// [`max_delay`](RetryPolicy::max_delay).
     RefusedUntil(Instant),
     /// Worth another try, but not before this time has passed: a server's `Retry-After`.
     ///

@@ -169,7 +169,8 @@ impl RetryPolicy {
     }
 
     /// This policy for one operation, which begins at `now` and ends by `deadline`:
-    /// [`max_elapsed`](Self::max_elapsed) is no longer than what remains.
+    /// [`max_elapsed`](Self::max_elapsed) is no longer than what remains. So with a deadline
+    /// [refusals](super::Failure::RefusedUntil) use up neither `max_retries` nor the budget.
     ///
     /// For a [`Retry`]: ask [`Deadline::is_over`] before the first attempt, which is the caller's.
     /// [`call_with`](Self::call_with) takes it as [`Retrying::deadline`](super::Retrying::deadline).

@@ -235,7 +235,8 @@ impl<O: Operation, T, R, P, H, N, B> Retrying<O, T, R, P, H, N, B> {
     /// Attempts, delays and refusals end by `deadline` as by [`max_elapsed`](RetryPolicy::max_elapsed), whichever is
     /// earlier: one bound over this retry and all else that is done for a request.
     ///
-    /// If it is over before the first attempt, none is made: [`RetryError::attempts`] is 0.
+    /// If it is over before the first attempt, none is made: [`RetryError::attempts`] is 0. With a deadline
+    /// [refusals](Failure::RefusedUntil) use up neither `max_retries` nor the budget, as with `max_elapsed`.
     ///
     /// ```
     /// use core::time::Duration;

@@ -468,6 +468,8 @@ fn an_error_tells_all_of_it() {
     let cut_off = RetryError::<core::num::ParseIntError> { last: None, attempts: 1, reason: Reason::DeadlineExceeded };
     assert_eq!(cut_off.to_string(), "gave up after 1 attempt, no time is left: timed out");
     assert!(cut_off.source().is_none());
+    let unmade = RetryError::<core::num::ParseIntError> { last: None, attempts: 0, reason: Reason::DeadlineExceeded };
+    assert_eq!(unmade.to_string(), "gave up after 0 attempts, no time is left: none was made");
 }
 
 /// A clock that tells how often it was read.

@@ -36,7 +36,7 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    pub(crate) fn open(file: &Path, settings: &BatchCollectorSettings) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn open(file: &Path, settings: &BatchCollectorSettings) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let table = Connection::open(file)?;
         table.busy_timeout(Duration::from_secs(1))?;
         table.execute_batch(

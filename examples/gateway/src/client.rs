@@ -3,7 +3,7 @@
 use std::{error::Error, net::SocketAddr};
 
 use axum::body::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, uri::PathAndQuery};
+use http::{HeaderMap, Method, Request, StatusCode, uri::PathAndQuery};
 use http_body_util::{BodyExt, Full};
 use hyper_util::{
     client::legacy::{Client as Connections, connect::HttpConnector},
@@ -21,7 +21,7 @@ pub(crate) struct Client {
     api_key: String,
 }
 
-/// An answer, or what the last proxy of a client would say without one.
+/// An answer, read whole.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -71,7 +71,7 @@ impl Client {
         let request = request.body(Full::from(body.to_owned()))?;
         let (head, body) = self.connections.request(request).await?.into_parts();
         let body = String::from_utf8_lossy(&body.collect().await?.to_bytes()).into_owned();
-        Ok(Answer { status: head.status, headers: Response::from_parts(head, ()).headers().clone(), body })
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
     /// What there is of an item, over gRPC.

@@ -61,7 +61,7 @@ struct Work {
 }
 
 impl Gateway {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let policies = Arc::new(Policies::new(settings)?);
         let upstreams = policies.upstreams(settings.orders, settings.stock);
         let audit = Arc::new(Audit::open(&settings.audit_file, &settings.audit)?);
@@ -98,7 +98,7 @@ impl Gateway {
         &self,
         listener: TcpListener,
         end: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<bool, Box<dyn Error>> {
+    ) -> Result<bool, Box<dyn Error + Send + Sync>> {
         let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
         let (tell, told) = tokio::sync::watch::channel(false);
         let end = async move {
@@ -109,7 +109,7 @@ impl Gateway {
             axum::serve(listener, service).with_graceful_shutdown(end).await?;
             self.work.tasks.close();
             self.work.tasks.wait().await;
-            Ok::<_, Box<dyn Error>>(true)
+            Ok::<_, Box<dyn Error + Send + Sync>>(true)
         };
         let patience = async {
             // Fails if the server has failed: then it ends by itself.

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 }
 
 #[cfg(unix)]
-async fn demo(file: &Path) -> Result<bool, Box<dyn Error>> {
+async fn demo(file: &Path) -> Result<bool, Box<dyn Error + Send + Sync>> {
     let settings = Settings::read(file)?;
     for (name, address) in [("orders", settings.orders), ("stock", settings.stock)] {
         drop(Shop::start(TcpListener::bind(address).await?));
@@ -64,7 +64,7 @@ async fn demo(file: &Path) -> Result<bool, Box<dyn Error>> {
 
 /// Serves until SIGTERM or SIGINT, and reads its settings anew on SIGHUP.
 #[cfg(unix)]
-async fn serve(file: &Path) -> Result<bool, Box<dyn Error>> {
+async fn serve(file: &Path) -> Result<bool, Box<dyn Error + Send + Sync>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     // Before anything else: until then they end the process.

@@ -34,7 +34,7 @@ pub(crate) struct Policies {
 }
 
 impl Policies {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let budget = settings.retry_budget.build();
         Ok(Self {
             by_address: settings.limits.address.builder().build(),

@@ -43,7 +43,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) async fn start(settings: &Path) -> Result<Self, Box<dyn Error>> {
+    pub(crate) async fn start(settings: &Path) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let mut command = Command::new(env::current_exe()?);
         let mut child = command
             .arg("serve")
@@ -59,14 +59,14 @@ impl Process {
     }
 
     /// Sends a signal, by its name.
-    async fn signal(&self, signal: &str) -> Result<(), Box<dyn Error>> {
+    async fn signal(&self, signal: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
         let id = self.child.id().ok_or("the gateway has ended")?.to_string();
         let status = Command::new("kill").args([signal, &id]).status().await?;
         if status.success() { Ok(()) } else { Err(format!("kill {signal}: {status}").into()) }
     }
 
     /// Tells it to read its settings anew, and says what it makes of them.
-    pub(crate) async fn reload(&mut self) -> Result<String, Box<dyn Error>> {
+    pub(crate) async fn reload(&mut self) -> Result<String, Box<dyn Error + Send + Sync>> {
         self.signal("-HUP").await?;
         let mut said = String::new();
         while !said.contains("settings stay") && !said.contains("settings read") {
@@ -77,12 +77,12 @@ impl Process {
     }
 
     /// Tells it to end.
-    pub(crate) async fn terminate(&self) -> Result<(), Box<dyn Error>> {
+    pub(crate) async fn terminate(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.signal("-TERM").await
     }
 
     /// True if it has ended by itself and says that all is well.
-    pub(crate) async fn wait(&mut self) -> Result<bool, Box<dyn Error>> {
+    pub(crate) async fn wait(&mut self) -> Result<bool, Box<dyn Error + Send + Sync>> {
         Ok(self.child.wait().await?.success())
     }
 }

@@ -43,7 +43,7 @@ struct Story {
 }
 
 /// Tells it; true if all checks hold.
-pub(crate) async fn tell() -> Result<bool, Box<dyn Error>> {
+pub(crate) async fn tell() -> Result<bool, Box<dyn Error + Send + Sync>> {
     let folder = Folder::new()?;
     let (file, audit) = (folder.file("settings.toml"), folder.file("audit.sqlite"));
     let (orders, stock) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
@@ -53,14 +53,11 @@ pub(crate) async fn tell() -> Result<bool, Box<dyn Error>> {
     let client = Client::new(process.address, "192.0.2.1", "flood");
     let mut story =
         Story { orders: Shop::start(orders), stock: Shop::start(stock), client, begun: Instant::now(), failed: 0 };
-    let told = async {
-        story.flood().await?;
-        story.upstream_that_fails().await?;
-        story.upstream_that_hangs().await?;
-        story.orders_that_come_twice().await?;
-        story.what_was_counted().await
-    };
-    told.await.map_err(|error| error as Box<dyn Error>)?;
+    story.flood().await?;
+    story.upstream_that_fails().await?;
+    story.upstream_that_hangs().await?;
+    story.orders_that_come_twice().await?;
+    story.what_was_counted().await?;
     story.other_settings(&mut process, &file, &settings).await?;
     story.end_in_the_middle(process, &file, &audit).await?;
     println!("{}", if story.failed == 0 { "all holds" } else { "not all holds" });
@@ -68,7 +65,7 @@ pub(crate) async fn tell() -> Result<bool, Box<dyn Error>> {
 }
 
 /// Those of the file, with limits that a slow machine does not get past.
-fn settings(orders: SocketAddr, stock: SocketAddr, audit: &Path) -> Result<String, Box<dyn Error>> {
+fn settings(orders: SocketAddr, stock: SocketAddr, audit: &Path) -> Result<String, Box<dyn Error + Send + Sync>> {
     let mut settings: toml::Table = toml::from_str(include_str!("../settings.toml"))?;
     let others = format!(
         "listen = '127.0.0.1:0'
@@ -302,12 +299,7 @@ impl Story {
         Ok(())
     }
 
-    async fn other_settings(
-        &mut self,
-        process: &mut Process,
-        file: &Path,
-        settings: &str,
-    ) -> Result<(), Box<dyn Error>> {
+    async fn other_settings(&mut self, process: &mut Process, file: &Path, settings: &str) -> Told {
         println!("other settings");
         let misspelt = settings.replace("max_retries", "max_retires");
         fs::write(file, &misspelt)?;
@@ -321,8 +313,7 @@ impl Story {
         let read = process.reload().await?;
         self.check(wider != settings && read == "settings read anew\n", "a wider limit is read");
         let client = self.client.with("192.0.2.40", "flood"); // the key of the flood, elsewhere
-        let answers =
-            Self::all_at_once(&client, "/stock/nuts", OF_A_KEY).await.map_err(|error| error as Box<dyn Error>)?;
+        let answers = Self::all_at_once(&client, "/stock/nuts", OF_A_KEY).await?;
         let served = answers.iter().filter(|answer| answer.status == StatusCode::OK).count();
         self.check(
             (5..=5_usize.saturating_add(self.gained())).contains(&served),
@@ -331,12 +322,7 @@ impl Story {
         Ok(())
     }
 
-    async fn end_in_the_middle(
-        &mut self,
-        mut process: Process,
-        file: &Path,
-        audit: &Path,
-    ) -> Result<(), Box<dyn Error>> {
+    async fn end_in_the_middle(&mut self, mut process: Process, file: &Path, audit: &Path) -> Told {
         println!("an end in the middle of the work");
         let (told, mut answers) = tokio::sync::mpsc::unbounded_channel();
         for number in 0..50_u32 {
@@ -373,7 +359,7 @@ impl Story {
 
         let process = Process::start(file).await?;
         let client = Client::new(process.address, "192.0.2.50", "after");
-        let answer = client.get("/stock/after").await.map_err(|error| error as Box<dyn Error>)?;
+        let answer = client.get("/stock/after").await?;
         process.terminate().await?;
         let mut process = process;
         let has_ended = process.wait().await?;

@@ -1,7 +1,7 @@
-//! Metrics: every utility tells its counts and gauges to one [`Visitor`], and nothing is added to a call.
+//! Metrics: every utility that counts tells its counts and gauges to one [`Visitor`], and nothing is added to a call.
 //!
-//! - [`Observe`] is on every utility of this crate and on every `…Stats`. [`instruments`] has all names, units and
-//!   attributes; counts add up as the `…Stats` says.
+//! - [`Observe`] is on every utility of this crate but the encryptor, which counts nothing, and on every `…Stats`.
+//!   [`instruments`] has all names, units and attributes; counts add up as the `…Stats` says.
 //! - `publish` (feature `metrics`) hands them to the crate `metrics`, and so to Prometheus and others.
 //! - Other libraries take a [`Visitor`] of a few lines: `examples/opentelemetry.rs` has one with observable instruments.
 //!

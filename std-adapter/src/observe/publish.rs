@@ -21,6 +21,8 @@ pub fn describe() {
 /// Hands all counts and gauges to the recorder of the crate [`metrics`] (feature `metrics`), with the label
 /// `steadfast.name` beside the attributes. Call it before each scrape, or every few seconds.
 ///
+/// Of a utility in an `Arc`, pass what is inside: `publish("orders", &*breaker)`.
+///
 /// Two of a kind need two names. Time spans are in seconds. What is published no more stays in the recorder as it was
 /// last, unless the recorder has a time-out for that.
 ///

@@ -130,8 +130,10 @@ fn a_scrape_while_threads_work_adds_up() {
             }
             scrapes
         });
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        // The scraper ends even if a worker has failed.
+        let ended: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
         is_over.store(true, Ordering::Release);
+        ended.into_iter().for_each(|result| result.unwrap());
         scraper.join().unwrap()
     });
     assert_eq!(scrape(), [all; 3], "after {scrapes} scrapes");

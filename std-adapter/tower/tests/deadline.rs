@@ -431,6 +431,24 @@ async fn each_attempt_is_told_what_is_left_then() {
     assert_eq!(begun.elapsed().as_secs(), 6, "no delay is slept that ends beyond it");
 }
 
+/// What the caller asks for in the header bounds all attempts, where the layer around the retries reads it.
+#[tokio::test(start_paused = true)]
+async fn the_callers_own_header_bounds_all_attempts_together() {
+    let told = Told::default();
+    let every_second = RetryPolicy::constant(secs(1)).max_retries(100).jitter(Jitter::None);
+    let client = ServiceBuilder::new()
+        .layer(DeadlineLayer::from_header(HEADER).at_most(secs(10)))
+        .layer(RetryLayer::new(every_second, &budget()))
+        .layer(DeadlineLayer::at_most(secs(3)).tell_upstream(HEADER))
+        .service(upstream(&told, false));
+    let begun = tokio::time::Instant::now();
+    let mut request = put();
+    request.headers_mut().insert(HEADER, HeaderValue::from_static("2S"));
+    assert_eq!(client.oneshot(request).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE, "the last answer");
+    assert_eq!(roughly(&told.lock().unwrap()), [(0, 2), (1, 1)]);
+    assert_eq!(begun.elapsed().as_secs(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn attempts_that_hang_are_cut_off_each_and_all_together() {
     let told = Told::default();
@@ -470,6 +488,40 @@ async fn the_sum_of_all_retries_ends_by_the_deadline_of_the_request() {
     let told = Told::default();
     let answer = retry.layer(upstream(&told, false)).oneshot(with_deadline(put(), 0)).await.unwrap();
     assert_eq!((answer.status(), told.lock().unwrap().len()), (StatusCode::GATEWAY_TIMEOUT, 0), "it was over");
+}
+
+/// Retries that end with the caller's time say so, as the deadline layer does; those that end by their own policy do not.
+#[tokio::test(start_paused = true)]
+async fn callers_without_patience_open_no_breaker_around_retries() {
+    let own_bound = EVERY_TWO_SECONDS.max_retries(0).attempt_timeout(secs(1));
+    let own_bound_with_retries = EVERY_TWO_SECONDS.attempt_timeout(secs(1));
+    for (policy, method, seconds, calls, is_callers) in [
+        (EVERY_TWO_SECONDS, Method::PUT, 1, 1, true),
+        (EVERY_TWO_SECONDS, Method::POST, 1, 1, true),
+        (EVERY_TWO_SECONDS, Method::PUT, 0, 0, true),
+        (EVERY_TWO_SECONDS, Method::POST, 0, 0, true),
+        (own_bound, Method::PUT, 100, 1, false),
+        (own_bound_with_retries, Method::PUT, 2, 1, false),
+    ] {
+        let told = Told::default();
+        let breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
+        let client = ServiceBuilder::new()
+            .layer(BreakerLayer::new(&breaker))
+            .layer(RetryLayer::new(policy, &budget()))
+            .service(upstream(&told, true));
+        let deadline = Deadline::within(secs(seconds), SystemTimer.now());
+        let mut request = put();
+        *request.method_mut() = method;
+        request.extensions_mut().insert(deadline);
+        let answer = client.oneshot(request).await.unwrap();
+        assert_eq!((answer.status(), told.lock().unwrap().len()), (StatusCode::GATEWAY_TIMEOUT, calls));
+        assert_eq!(answer.extensions().get(), is_callers.then_some(&deadline), "{policy:?}");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let detail = if is_callers { "the request's deadline is over" } else { "the call took too long" };
+        assert!(str::from_utf8(&body).unwrap().contains(detail), "{body:?}");
+        let state = if is_callers { BreakerState::Closed } else { BreakerState::Open };
+        assert_eq!((breaker.state(), breaker.stats().failures), (state, u64::from(!is_callers)));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -598,5 +650,32 @@ fn a_service_that_takes_longer_than_it_is_given_opens_the_breaker() {
         let reset = RESET.call_timeout(secs(2));
         assert_eq!(after_ten_calls(reset, Hangs, "3S", is_inside), (BreakerState::Open, 5));
         assert_eq!(after_ten_calls(reset, Hangs, "1S", is_inside), (BreakerState::Closed, 0));
+    }
+}
+
+/// A service may copy a request's extensions to its response: only the answer that the time is over is a dropped call.
+#[test]
+fn a_deadline_on_a_response_that_is_no_timeout_hides_no_outcome() {
+    const DEADLINE_EXCEEDED: &[(&str, &str)] = &[("grpc-status", "4")];
+    const UNAVAILABLE: &[(&str, &str)] = &[("grpc-status", "14")];
+    for (status, headers, successes, failures) in [
+        (200, &[][..], 1, 0),
+        (503, &[], 0, 1),
+        (200, UNAVAILABLE, 0, 1),
+        (504, &[], 0, 0),
+        (200, DEADLINE_EXCEEDED, 0, 0),
+    ] {
+        let breaker = CircuitBreaker::builder(Trip::consecutive(5), RESET).timer(virtual_timer()).build();
+        let service = BreakerLayer::new(&breaker).layer(service_fn(move |request: Request<()>| {
+            let mut response = response(status, headers);
+            *response.extensions_mut() = request.extensions().clone();
+            async { Ok::<_, io::Error>(response) }
+        }));
+        let Poll::Ready(answer) = poll(pin!(service.oneshot(handed(Deadline::at(START), get())))) else {
+            panic!("nothing is waited for")
+        };
+        assert_eq!(answer.unwrap().status().as_u16(), status);
+        let stats = breaker.stats();
+        assert_eq!((stats.successes, stats.failures), (successes, failures), "{status} {headers:?}");
     }
 }

@@ -180,11 +180,14 @@ async fn hyper_alone_limits_each_address() {
     }
 }
 
-/// A service of gRPC as tonic's generated code makes them: it echoes a message.
+/// A service of gRPC with one call, as tonic's generated code makes them.
 #[derive(Clone)]
-struct Echo;
+struct Grpc<C>(C);
 
-impl Service<Request<tonic::body::Body>> for Echo {
+impl<C> Service<Request<tonic::body::Body>> for Grpc<C>
+where
+    C: tonic::server::UnaryService<String, Response = String, Future: Send> + Clone + Send + 'static,
+{
     type Response = Response<tonic::body::Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -194,12 +197,15 @@ impl Service<Request<tonic::body::Body>> for Echo {
     }
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        let call = self.0.clone();
         Box::pin(async move {
-            Ok(tonic::server::Grpc::new(ProstCodec::<String, String>::default()).unary(Same, request).await)
+            Ok(tonic::server::Grpc::new(ProstCodec::<String, String>::default()).unary(call, request).await)
         })
     }
 }
 
+/// Echoes a message.
+#[derive(Clone)]
 struct Same;
 
 impl tonic::server::UnaryService<String> for Same {
@@ -225,7 +231,7 @@ async fn tonic_and_http_on_one_port_share_a_limit_and_each_is_answered_in_its_ow
     let limiter = RateLimiter::<(), _>::builder(Gcra::per_hour(2)).build();
     let incoming = tonic::transport::server::TcpIncoming::from(listener);
     let builder = tonic::transport::Server::builder().accept_http1(true);
-    tokio::spawn(builder.layer(LimitLayer::new(&limiter, Everyone)).serve_with_incoming(Echo, incoming));
+    tokio::spawn(builder.layer(LimitLayer::new(&limiter, Everyone)).serve_with_incoming(Grpc(Same), incoming));
 
     let served = echo(server).await.unwrap();
     assert_eq!((served.get_ref().as_str(), served.metadata().contains_key("ratelimit")), ("hello", true));
@@ -267,27 +273,11 @@ impl tonic::server::UnaryService<String> for Patience {
     }
 }
 
-impl Service<Request<tonic::body::Body>> for Patience {
-    type Response = Response<tonic::body::Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
-        Box::pin(async move {
-            Ok(tonic::server::Grpc::new(ProstCodec::<String, String>::default()).unary(Self, request).await)
-        })
-    }
-}
-
 async fn serve_patience(layer: DeadlineLayer) -> tonic::transport::Channel {
     let (listener, server) = listen().await;
     let incoming = tonic::transport::server::TcpIncoming::from(listener);
     let builder = tonic::transport::Server::builder();
-    tokio::spawn(builder.layer(layer).serve_with_incoming(Patience, incoming));
+    tokio::spawn(builder.layer(layer).serve_with_incoming(Grpc(Patience), incoming));
     tonic::transport::Endpoint::from_shared(format!("http://{server}")).unwrap().connect().await.unwrap()
 }
 

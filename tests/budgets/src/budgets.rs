@@ -47,8 +47,6 @@ pub struct Size {
 /// checkout lies, the order of the functions on the names, and what fills up the gaps between them on the order.
 const FILLING: u64 = 16;
 
-const FLASH: &str = "flash";
-
 /// What a measured figure is to its budget.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
@@ -131,17 +129,16 @@ impl Budgets {
         let (measured, allowed) = (self.figures(), budgets.figures());
         let mut verdicts: Vec<Verdict> = allowed
             .iter()
-            .filter(|(name, _)| !measured.iter().any(|(known, _)| known == name))
-            .map(|(name, _)| Verdict::Gone(name.clone()))
+            .filter(|(name, ..)| !measured.iter().any(|(known, ..)| known == name))
+            .map(|(name, ..)| Verdict::Gone(name.clone()))
             .collect();
-        for (name, figure) in measured {
-            let slack = if name.starts_with(FLASH) { FILLING } else { 0 };
-            match allowed.iter().find(|(known, _)| *known == name) {
+        for (name, figure, slack) in measured {
+            match allowed.iter().find(|(known, ..)| *known == name) {
                 None => verdicts.push(Verdict::New(name)),
-                Some((_, budget)) if figure > *budget + slack => {
+                Some((_, budget, _)) if figure > *budget + slack => {
                     verdicts.push(Verdict::Over(format!("{name}: {figure}, the budget is {budget}")));
                 }
-                Some((_, budget)) if figure + slack < *budget => {
+                Some((_, budget, _)) if figure + slack < *budget => {
                     verdicts.push(Verdict::Gain(format!("{name}: {figure}, the budget is {budget}")));
                 }
                 Some(_) => {}
@@ -150,17 +147,17 @@ impl Budgets {
         verdicts
     }
 
-    /// Every figure with its name.
-    fn figures(&self) -> Vec<(String, u64)> {
+    /// Every figure with its name, and by how much it may differ.
+    fn figures(&self) -> Vec<(String, u64, u64)> {
         let calls = self.call.iter().flat_map(|row| {
             let name = row.name();
             [("typical", row.typical), ("worst", row.worst), ("stack", row.stack)]
-                .map(|(what, figure)| (format!("{name}, {what}"), figure))
+                .map(|(what, figure)| (format!("{name}, {what}"), figure, 0))
         });
-        let sizes = [(FLASH, &self.flash), ("ram", &self.ram)];
-        let sizes = sizes
-            .into_iter()
-            .flat_map(|(what, rows)| rows.iter().map(move |row| (format!("{what} of {}", row.name()), row.bytes)));
+        let sizes = [("flash", &self.flash, FILLING), ("ram", &self.ram, 0)];
+        let sizes = sizes.into_iter().flat_map(|(what, rows, slack)| {
+            rows.iter().map(move |row| (format!("{what} of {}", row.name()), row.bytes, slack))
+        });
         calls.chain(sizes).collect()
     }
 }

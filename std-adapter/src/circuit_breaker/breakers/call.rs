@@ -161,9 +161,12 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> ReportOutcome for BreakersReporter<K
         let (left_over, transitions) = shard
             .with(|breakers, now| breakers.telling(|breakers| breakers.record_new(hash, key, permit, outcome, now)));
         drop(left_over); // outside the lock
-        if let Some(key) = told {
-            hook.tell(transitions, |hook, transition| hook(&key, transition));
-        }
+        // Without a hook it is an event, which needs no key.
+        hook.tell(transitions, |hook, transition| {
+            if let Some(key) = &told {
+                hook(key, transition);
+            }
+        });
     }
 }
 

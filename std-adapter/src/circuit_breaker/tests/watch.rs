@@ -289,10 +289,17 @@ mod traced {
     #[test]
     fn a_change_of_a_key_is_an_event() {
         let heard = Heard::default();
+        let breakers = || Breakers::<u8>::builder(Trip::consecutive(1), RESET).build();
         subscriber::with_default(heard.clone(), || {
-            let breakers = Breakers::<u8>::builder(Trip::consecutive(1), RESET).build();
+            let breakers = breakers();
             breakers.record_failure(&1);
             breakers.record_success(&2);
+        });
+        assert_eq!(core::mem::take(&mut *heard.lines.lock().unwrap()), LINES[..1]);
+        // The outcome of a call that owns its key makes the entry, which opens at once.
+        subscriber::with_default(heard.clone(), || {
+            let call = breakers().call_owned(1, ready(Err::<(), _>("busy")), OkOrErr);
+            assert_eq!(block_on(call), Err(BreakerError::Inner("busy")));
         });
         assert_eq!(*heard.lines.lock().unwrap(), LINES[..1]);
     }

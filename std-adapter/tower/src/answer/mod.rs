@@ -6,6 +6,7 @@ mod grpc;
 use core::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use steadfast::Deadline;
 
 pub use body::OrAnswer;
 #[cfg(test)]
@@ -67,6 +68,13 @@ impl Answer<'static> {
 
     pub(crate) fn of_a_deadline() -> Self {
         Self::of(StatusCode::GATEWAY_TIMEOUT, Code::DeadlineExceeded, "the request's deadline is over")
+    }
+
+    /// Has the deadline in its extensions: so a breaker outside knows that it was the caller that had no time.
+    pub(crate) fn of_the_callers_deadline(deadline: Deadline, over: Over) -> Response<Vec<u8>> {
+        let mut answer = Self::of_a_deadline().over(over);
+        answer.extensions_mut().insert(deadline);
+        answer
     }
 }
 

@@ -48,7 +48,7 @@ impl<F: Fn(StatusCode, &HeaderMap) -> Outcome> JudgeResponse for F {
 }
 
 /// A [`JudgeResponse`] for one call; an error is a failure, and the answer to a caller whose
-/// [`Deadline`] was over is a dropped call.
+/// [`Deadline`] was over, a time-out with that in its extensions, is a dropped call.
 #[derive(Clone, Copy, Debug)]
 pub struct Judge<C>(pub(super) C);
 
@@ -56,7 +56,10 @@ impl<C: JudgeResponse, B, E> Classify<Response<B>, E> for Judge<C> {
     fn classify(self, result: &Result<Response<B>, E>) -> Outcome {
         match result {
             // Of a layer inside: the caller had no more time, as if it had dropped the call.
-            Ok(response) if response.extensions().get::<Deadline>().is_some() => Outcome::Dropped,
+            // A service may have copied the request's extensions to another answer.
+            Ok(response) if response.extensions().get::<Deadline>().is_some() && hint::is_timeout(response) => {
+                Outcome::Dropped
+            }
             Ok(response) => self.0.judge(response.status(), response.headers()),
             Err(_) => Outcome::Failure,
         }

@@ -66,12 +66,15 @@ pub use service::{DeadlineFuture, Deadlined};
 /// let reset = Reset::after(Duration::from_secs(30));
 /// let breakers = Breakers::<Authority>::builder(Trip::consecutive(5), reset).capacity(10_000).build();
 /// let client = ServiceBuilder::new()
-///     .layer(DeadlineLayer::at_most(Duration::from_secs(10))) // attempts and delays together
+///     .layer(DeadlineLayer::from_header("grpc-timeout").at_most(Duration::from_secs(10))) // attempts and delays together
 ///     .layer(RetryLayer::new(POLICY, &RetryBudget::percent(20)))
 ///     .layer(BreakerLayer::by_host(&breakers))
 ///     .layer(DeadlineLayer::at_most(Duration::from_secs(3)).tell_upstream("grpc-timeout")) // each attempt
 ///     .service(Client::builder(TokioExecutor::new()).build_http::<ReplayBody<Full<Bytes>>>());
 /// ```
+///
+/// A header of the caller's own, as `set_timeout` of tonic writes it, bounds all attempts together only where the layer
+/// around the retries reads it: a retry sends the same head again, and the layer inside reads it anew at each attempt.
 ///
 /// For a request that a server makes to answer another, put the [`Deadline`](steadfast::Deadline) of that one into its
 /// extensions.
@@ -95,7 +98,7 @@ pub use service::{DeadlineFuture, Deadlined};
 /// # Cost
 ///
 /// A request without a deadline in its extensions allocates three times, for these; one with a deadline does not. Telling
-/// the upstream allocates the header.
+/// the upstream allocates the header. Outside tokio's timer, a call that waits also sets an alarm.
 #[doc(alias("TimeoutLayer", "TimeLimiter", "timeout", "grpc-timeout", "deadline propagation", "DEADLINE_EXCEEDED"))]
 #[derive(Clone)]
 #[must_use = "a layer ends nothing until a service is in it"]

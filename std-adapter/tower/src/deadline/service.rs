@@ -134,9 +134,10 @@ fn told(remaining: core::time::Duration) -> Option<(core::time::Duration, Header
 
 impl Bound {
     fn answer(self, over: Over) -> Response<Vec<u8>> {
-        let mut answer = Answer::of_a_deadline().over(over);
-        self.mark(&mut answer);
-        answer
+        match self.is_callers {
+            true => Answer::of_the_callers_deadline(self.deadline, over),
+            false => Answer::of_a_deadline().over(over),
+        }
     }
 
     /// Tells a breaker outside whether it was the caller that had no time. A layer inside takes the bound of this one for
@@ -181,7 +182,7 @@ where
                 // The call comes first: a late response is one.
                 match call.poll(cx) {
                     Poll::Ready(Ok(mut response)) => {
-                        if !bound.is_callers || is_timeout(&response) && bound.deadline.is_over(timer.now()) {
+                        if !bound.is_callers || hint::is_timeout(&response) && bound.deadline.is_over(timer.now()) {
                             bound.mark(&mut response);
                         }
                         Ok(response.map(OrAnswer::body))
@@ -203,14 +204,6 @@ where
         };
         this.state.set(State::Ended);
         Poll::Ready(result)
-    }
-}
-
-/// True if a service says itself that the time was too short.
-fn is_timeout<B>(response: &Response<B>) -> bool {
-    match hint::grpc_status(response.headers()) {
-        Some(code) => code == Code::DeadlineExceeded as u32,
-        None => response.status() == StatusCode::GATEWAY_TIMEOUT,
     }
 }
 

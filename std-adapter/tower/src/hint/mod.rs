@@ -1,4 +1,5 @@
-//! How long a response asks to wait: `Retry-After` of HTTP, and `google.rpc.RetryInfo` of gRPC.
+//! What a response hints at: how long to wait, by `Retry-After` of HTTP and `google.rpc.RetryInfo` of gRPC; and that the
+//! time was too short.
 
 mod date;
 mod retry_info;
@@ -8,9 +9,9 @@ mod tests;
 use core::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-use crate::answer::STATUS;
+use crate::answer::{Code, STATUS};
 
 /// How long a response asks to wait, if it does.
 ///
@@ -34,4 +35,12 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// The status of a gRPC call that has ended with its headers.
 pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u32> {
     headers.get(STATUS).map(HeaderValue::to_str)?.ok()?.parse().ok()
+}
+
+/// True if a response says that the time was too short.
+pub(crate) fn is_timeout<B>(response: &Response<B>) -> bool {
+    match grpc_status(response.headers()) {
+        Some(code) => code == Code::DeadlineExceeded as u32,
+        None => response.status() == StatusCode::GATEWAY_TIMEOUT,
+    }
 }

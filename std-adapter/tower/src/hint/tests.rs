@@ -50,7 +50,7 @@ fn the_details_of_a_status_are_understood() {
         let details =
             ErrorDetails::with_debug_info(vec!["frame".to_owned()], "text").set_retry_info(Some(delay)).clone();
         let status = tonic::Status::with_error_details(tonic::Code::Unavailable, "down", details);
-        let response: http::Response<()> = status.into_http();
+        let response: Response<()> = status.into_http();
         assert_eq!(wait(response.headers()), Some(delay));
         assert_eq!(grpc_status(response.headers()), Some(14));
     }

@@ -60,7 +60,8 @@ pub use service::{Retried, RetriedFuture};
 ///
 /// A [`Deadline`](steadfast::Deadline) in the request's extensions, by the clock of
 /// [`SystemTimer`](steadfast::runtime::SystemTimer), ends attempts and delays as `max_elapsed` does, whichever is first: no
-/// delay is begun that would end beyond it, and a request whose body was gathered too late is not sent at all. A
+/// delay is begun that would end beyond it, and a request whose body was gathered too late is not sent at all. A 504 for want
+/// of the caller's time has the deadline in its extensions, and a breaker outside counts it as a dropped call. A
 /// [`DeadlineLayer`](crate::deadline::DeadlineLayer) outside sets it, and ends the gathering too; one inside tells each
 /// attempt what is left.
 ///

@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 use steadfast::{
     Deadline, RetryBudget, RetryExt,
     retry::{Failure, Plain, Reason, RetryError, RetryFuture},
-    runtime::{JitterRng, SystemTimer},
+    runtime::{Clock, JitterRng, SystemTimer},
 };
 use tower_service::Service;
 
@@ -63,8 +63,9 @@ where
         let next = self.inner.clone();
         let service = mem::replace(&mut self.inner, next); // the one that is ready
         let (over, is_repeated) = (Over::of(&head.method, &head.headers), (self.rules.repeat_if)(&head));
+        let deadline = head.extensions.get().copied().unwrap_or(Deadline::NEVER);
         let gathering = Some(Gathering { service, head, body: Gather::new(body), is_repeated });
-        RetriedFuture { gathering, retry: None, rules: self.rules.clone(), over }
+        RetriedFuture { gathering, retry: None, rules: self.rules.clone(), deadline, over }
     }
 }
 
@@ -115,6 +116,8 @@ pin_project! {
         #[pin]
         retry: Option<Retrying<S, B, D>>,
         rules: Rules<X>,
+        // The caller's.
+        deadline: Deadline,
         over: Over,
     }
 }
@@ -134,10 +137,9 @@ where
                 let policy = this.rules.policy();
                 let policy = if is_repeated { policy } else { policy.max_retries(0) };
                 let judge: Judge<D, S::Error> = classify;
-                let deadline = head.extensions.get().copied().unwrap_or(Deadline::NEVER);
                 let attempts = Attempts::new(service, head, body.into_body(), is_repeated);
-                let retry = policy.call(attempts).classify(judge).budget(this.rules.budget.clone()).deadline(deadline);
-                this.retry.set(Some(retry.into_future()));
+                let retry = policy.call(attempts).classify(judge).budget(this.rules.budget.clone());
+                this.retry.set(Some(retry.deadline(*this.deadline).into_future()));
             }
         }
         let Some(retry) = this.retry.as_mut().as_pin_mut() else { return Poll::Pending };
@@ -152,6 +154,10 @@ where
                 if reason != Reason::AttemptTimedOut =>
             {
                 Ok(response.map(OrAnswer::body))
+            }
+            // Nothing was sent, or the last attempt was cut off: where the caller's time ends, as a deadline layer says it.
+            Err(_) if this.deadline.is_over(SystemTimer.now()) => {
+                Ok(Answer::of_the_callers_deadline(*this.deadline, *this.over).map(OrAnswer::answer))
             }
             Err(_) => Ok(Answer::of_a_timeout().over(*this.over).map(OrAnswer::answer)),
         })

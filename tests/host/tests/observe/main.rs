@@ -7,7 +7,7 @@ mod sources;
 use core::{cell::RefCell, time::Duration};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs, io,
 };
 
 use sources::{root, sources};
@@ -103,6 +103,19 @@ fn each(mut f: impl FnMut(&str, &dyn Observe)) {
     f("breakers of servers", &steadfast::Breakers::<u8>::builder(Trip::consecutive(3), RESET).build());
     f("a cache of ids of servers", &steadfast::DedupCache::<u8>::builder(WAIT, OnFull::Refuse).build());
     f("a budget of servers", &steadfast::RetryBudget::percent(20));
+    f("a caching limiter of servers", &steadfast::CachedRateLimiter::<u8, u8, _>::builder(quota, WAIT).build());
+    f("a breaker of servers", &steadfast::CircuitBreaker::new(Trip::consecutive(3), RESET));
+    let batches =
+        steadfast::BatchCollector::builder(4, WAIT).build(async |_: steadfast::batch_collector::Batch<u8>| ());
+    f("a collector of servers", &batches.expect("a worker"));
+    let calls = steadfast::Correlator::<u8, u8>::new(4);
+    let call = calls.begin(1, WAIT).expect("room");
+    assert!(calls.resolve(call.id(), 1, 7).is_matched()); // so that there is a round trip
+    f("a correlator of servers", &calls);
+    f("a keyed correlator of servers", &steadfast::KeyedCorrelator::<u8, u8>::new(4));
+    f("a quorum of servers", &steadfast::Quorum::<u8, u8>::builder(2).build().expect("two votes"));
+    let logger = steadfast::Logger::builder().without_worker().build(steadfast::logger::WriteSink::new(io::sink()));
+    f("a logger of servers", &logger.expect("no worker"));
 }
 
 #[test]

@@ -501,8 +501,8 @@ pub const PROTECTIONS: &[Protection] = &[
         "Callers without patience open the breaker to a service that is well",
         "std-adapter/tower/src/breaker/outcome.rs",
         [
-            "Ok(response) if response.extensions().get::<Deadline>().is_some() =>",
-            "Ok(response) if response.extensions().len() > 99 =>",
+            "Ok(response) if response.extensions().get::<Deadline>().is_some() &&",
+            "Ok(response) if response.extensions().len() > 99 &&",
         ],
         &["callers_without_patience_open_no_breaker"],
     ),
