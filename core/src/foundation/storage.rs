@@ -11,6 +11,8 @@ pub trait Storage {
     type Of<T>: AsRef<[T]> + AsMut<[T]>;
     /// The same in lines of four.
     type Lines<T>: Lines<T>;
+    /// What only machines of run-time size have: one value, or an empty array, which costs nothing.
+    type Extra<T>: AsRef<[T]> + AsMut<[T]>;
     /// How slots refer to each other.
     type Link: Link;
 }
@@ -22,6 +24,9 @@ pub trait Allocate: Storage {
 
     /// `len` slots in [`Lines`](Storage::Lines), and, where the last line has more, `beyond` in the rest of it.
     fn allocate_lines<T: Copy>(len: usize, slot: T, beyond: T) -> Self::Lines<T>;
+
+    /// Holds `value`.
+    fn extra<T>(value: T) -> Self::Extra<T>;
 }
 
 /// Slots in lines of four. Each begins where a line of the caches does, where there are caches.
@@ -91,6 +96,7 @@ pub struct Inline<const N: usize>;
 impl<const N: usize> Storage for Inline<N> {
     type Of<T> = [T; N];
     type Lines<T> = [T; N];
+    type Extra<T> = [T; 0];
     type Link = u16;
 }
 
@@ -209,6 +215,7 @@ pub(crate) struct Heap;
 impl Storage for Heap {
     type Of<T> = std::boxed::Box<[T]>;
     type Lines<T> = std::boxed::Box<[T]>;
+    type Extra<T> = [T; 1];
     type Link = u32;
 }
 
@@ -220,6 +227,10 @@ impl Allocate for Heap {
 
     fn allocate_lines<T: Copy>(len: usize, slot: T, _: T) -> Self::Lines<T> {
         Self::allocate(len, || slot)
+    }
+
+    fn extra<T>(value: T) -> [T; 1] {
+        [value]
     }
 }
 

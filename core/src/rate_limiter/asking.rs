@@ -12,7 +12,7 @@ use super::{
 };
 use crate::foundation::{
     shared::{Clock, Lock, Shared},
-    storage::Storage,
+    storage::{Allocate, Storage},
     time::Instant,
 };
 
@@ -111,13 +111,19 @@ where
     }
 
     /// [`RateLimiterIn::enforce`].
-    pub fn enforce(&self) -> Enforce {
+    pub fn enforce(&self) -> Enforce
+    where
+        S: Allocate,
+    {
         self.with_lock(|limiter| limiter.enforce())
     }
 
     /// [`RateLimiterIn::set_enforce`]. Those who wait and are let through now notice within a second;
     /// [`WaitList::wake_all`](crate::WaitList::wake_all) tells them at once.
-    pub fn set_enforce(&self, enforce: Enforce) {
+    pub fn set_enforce(&self, enforce: Enforce)
+    where
+        S: Allocate,
+    {
         self.with_lock(|limiter| limiter.set_enforce(enforce));
     }
 

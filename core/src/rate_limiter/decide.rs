@@ -7,7 +7,7 @@ use core::{
 
 use super::{
     CostExceedsBurst, Decision, Held, Names, Naming, ONE, Quota, RateLimiterIn, Verdict,
-    enforce::Judged,
+    enforce::{Judged, Shadow},
     lines::print_of,
     newcomer::{Arrival, Beyond},
 };
@@ -177,7 +177,8 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         });
         let Some((slot, entry, beside)) = entry else {
             let answer = self.newcomer(Arrival { print: print_of(hash), cost, since, now }, name)?;
-            let judged = self.enforce.count(hash, answer.decision, &mut self.stats);
+            let judged = Shadow::enforce(&self.shadow).judge(hash, answer.decision);
+            self.count(judged);
             let mut state = answer.state;
             let state = state.as_mut().map(|(idle_at, count)| (*idle_at, Held::Cell(count)));
             return Some(told(judged, &self.quota, state, answer.now));
@@ -194,8 +195,10 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         {
             *debt = 0;
         }
-        let judged = self.enforce.count(hash, decision, &mut self.stats);
-        Some(told(judged, &self.quota, Some((idle_at, Held::Entry(beside))), now))
+        let judged = Shadow::enforce(&self.shadow).judge(hash, decision);
+        let told = told(judged, &self.quota, Some((idle_at, Held::Entry(beside))), now);
+        self.count(judged);
+        Some(told)
     }
 
     /// What is kept of a key that may get an entry now.
@@ -225,6 +228,20 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         let names = self.names.as_ref();
         let is = |slot: usize| P::ALL.is_some() || names.get(slot).is_some_and(|name| P::is(name, key));
         self.lines.find(print_of(hash), is)
+    }
+
+    #[inline]
+    fn count(&mut self, judged: Judged) {
+        if judged.decision() == Ok(Decision::Allow) {
+            self.stats.allowed = self.stats.allowed.saturating_add(1);
+        } else {
+            self.stats.denied = self.stats.denied.saturating_add(1);
+        }
+        if judged.is_overridden
+            && let Some(shadow) = self.shadow.as_mut().first_mut()
+        {
+            shadow.overridden = shadow.overridden.saturating_add(1);
+        }
     }
 
     /// Asks for somebody who waits: what is not allowed leaves no trace in the counts.
@@ -360,7 +377,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        let (hash, enforce) = (self.hash(key), self.enforce);
+        let (hash, enforce) = (self.hash(key), Shadow::enforce(&self.shadow));
         self.look(hash, key, now, |quota, mut state, room_at, now, beyond| {
             let decision = match &mut state {
                 Some((idle_at, held)) => quota.check(*idle_at, held.again(), cost, now),

@@ -1,7 +1,7 @@
 //! Whose denials are enforced: dark launch of a quota.
 
 use super::{
-    CostExceedsBurst, Decision, Percent, RateLimiterStats,
+    CostExceedsBurst, Decision, Percent,
     lines::{print_of, share_of},
 };
 
@@ -11,18 +11,7 @@ use super::{
 /// A key that is not enforced is allowed everything. Its quota and the table change as if what was denied had been denied,
 /// so that [`RateLimiterStats::overridden`] counts what the limit would cost, and nothing jumps when it is enforced.
 ///
-/// ```
-/// use steadfast_core::{Gcra, Instant, RateLimiter, rate_limiter::{Enforce, Percent}};
-///
-/// let mut limiter: RateLimiter<u32, Gcra, 32> = RateLimiter::new(Gcra::per_minute(1)).with_enforce(Enforce::Observe);
-/// let now = Instant::from_secs(100);
-/// assert!((0..10).all(|_| limiter.allow(&7, now).is_allowed()));
-/// assert_eq!(limiter.stats().overridden, 9); // who would have been denied
-///
-/// limiter.set_enforce(Enforce::Percent(Percent::new(20))); // then for some of the keys
-/// limiter.set_enforce(Enforce::Yes);
-/// assert!(!limiter.allow(&7, now).is_allowed());
-/// ```
+/// It is for limiters of run-time size, as servers have them; those in arrays enforce their quota, and pay nothing for this.
 #[doc(alias("shadow mode", "dark launch", "dry run", "shadow_mode", "METRICS_ONLY"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
@@ -74,24 +63,21 @@ impl Enforce {
         let is_overridden = by_quota != Ok(Decision::Allow) && self != Self::Yes && !self.holds(hash);
         Judged { by_quota, is_overridden }
     }
+}
 
-    /// The same for a request that is counted.
+/// What a limiter of run-time size has, and one in arrays has not.
+#[derive(Clone, Copy)]
+pub(super) struct Shadow {
+    pub(super) enforce: Enforce,
+    pub(super) overridden: u64,
+}
+
+impl Shadow {
+    pub(super) const NONE: Self = Self { enforce: Enforce::Yes, overridden: 0 };
+
+    /// Whose denials are enforced: those of all keys where nothing else can be said.
     #[inline]
-    pub(super) fn count(
-        self,
-        hash: u64,
-        by_quota: Result<Decision, CostExceedsBurst>,
-        stats: &mut RateLimiterStats,
-    ) -> Judged {
-        let judged = self.judge(hash, by_quota);
-        if by_quota == Ok(Decision::Allow) {
-            stats.allowed = stats.allowed.saturating_add(1);
-        } else if judged.is_overridden {
-            stats.allowed = stats.allowed.saturating_add(1);
-            stats.overridden = stats.overridden.saturating_add(1);
-        } else {
-            stats.denied = stats.denied.saturating_add(1);
-        }
-        judged
+    pub(super) fn enforce(kept: &impl AsRef<[Self]>) -> Enforce {
+        kept.as_ref().first().map_or(Enforce::Yes, |shadow| shadow.enforce)
     }
 }

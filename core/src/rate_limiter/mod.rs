@@ -62,8 +62,10 @@ use crate::foundation::{
     storage::{Allocate, Inline, Storage},
     time::Instant,
 };
+use enforce::Shadow;
 use ledger::Ledger;
 use lines::Lines;
+use stats::Counts;
 
 /// A keyed rate limiter (throttling, load shedding) with room for `N` keys.
 ///
@@ -182,8 +184,8 @@ pub struct RateLimiterIn<K, A: Quota, S: Storage, H = HashSeed, P: Naming<K> = P
     has_debts: bool,
     /// Where the next search for the least used begins.
     hand: u32,
-    stats: RateLimiterStats,
-    enforce: Enforce,
+    stats: Counts,
+    shadow: S::Extra<Shadow>,
     hasher: H,
     // By the number of the slot:
     beside: S::Of<A::Beside>,
@@ -230,10 +232,10 @@ impl<K, A: Quota, H, P: Naming<K>, const N: usize> RateLimiter<K, A, N, H, P> {
     pub const fn with_hasher(quota: A, hasher: H) -> Self {
         Self {
             quota,
-            stats: RateLimiterStats::NONE,
+            stats: Counts::NONE,
             latest: Instant::ZERO,
             on_full: OnFull::Deny,
-            enforce: Enforce::Yes,
+            shadow: [],
             has_debts: false,
             hand: 0,
             hasher,
@@ -255,10 +257,10 @@ impl<K, A: Quota, S: Allocate, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
         let slots = slots.clamp(1, u32::MAX as usize);
         Self {
             quota,
-            stats: RateLimiterStats::NONE,
+            stats: Counts::NONE,
             latest: Instant::ZERO,
             on_full: OnFull::Deny,
-            enforce: Enforce::Yes,
+            shadow: S::extra(Shadow::NONE),
             has_debts: false,
             hand: 0,
             hasher,
@@ -269,6 +271,23 @@ impl<K, A: Quota, S: Allocate, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
             ledger: Ledger::allocate(cells.min(u32::MAX as usize)),
         }
     }
+
+    /// The same limiter, which denies nobody what is above the quota, or a share of the keys.
+    #[must_use]
+    pub fn with_enforce(mut self, enforce: Enforce) -> Self {
+        self.set_enforce(enforce);
+        self
+    }
+
+    /// Whose denials are enforced.
+    pub fn enforce(&self) -> Enforce {
+        Shadow::enforce(&self.shadow)
+    }
+
+    /// Enforces the denials of all keys, of none or of a share, from now on. What was counted stays counted.
+    pub fn set_enforce(&mut self, enforce: Enforce) {
+        self.shadow = S::extra(Shadow { enforce, overridden: self.overridden() });
+    }
 }
 
 impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
@@ -276,13 +295,6 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     #[must_use]
     pub const fn with_on_full(mut self, on_full: OnFull) -> Self {
         self.on_full = on_full;
-        self
-    }
-
-    /// The same limiter, which denies nobody what is above the quota, or a share of the keys.
-    #[must_use]
-    pub const fn with_enforce(mut self, enforce: Enforce) -> Self {
-        self.enforce = enforce;
         self
     }
 
@@ -314,16 +326,6 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
         self.on_full = on_full;
     }
 
-    /// Whose denials are enforced.
-    pub const fn enforce(&self) -> Enforce {
-        self.enforce
-    }
-
-    /// Enforces the denials of all keys, of none or of a share, from now on. What was counted stays counted.
-    pub const fn set_enforce(&mut self, enforce: Enforce) {
-        self.enforce = enforce;
-    }
-
     /// Replaces the hash's secret, and forgets every key and all that was counted. For when it starts, before peers can
     /// reach it. O(capacity).
     pub fn reseed(&mut self, hasher: H) {
@@ -350,8 +352,12 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     }
 
     /// What was decided so far.
-    pub const fn stats(&self) -> RateLimiterStats {
-        self.stats
+    pub fn stats(&self) -> RateLimiterStats {
+        self.stats.with(self.overridden())
+    }
+
+    fn overridden(&self) -> u64 {
+        self.shadow.as_ref().first().map_or(0, |shadow| shadow.overridden)
     }
 }
 

@@ -12,15 +12,26 @@ use std::sync::Mutex;
 
 use crate::{
     foundation::{
+        hash::HashSeed,
         shared::{Clock, Lock, Shared, Timer},
+        storage::Heap,
         time::Instant,
         wait_list::WaitList,
     },
-    rate_limiter::{AllowOrCached, CachedRateLimiter, Enforce, OnFull, RateLimiter, SlidingLog, WaitError, WaitState},
+    rate_limiter::{
+        AllowOrCached, CachedRateLimiter, Enforce, OnFull, RateLimiter, RateLimiterIn, SlidingLog, WaitError, WaitState,
+    },
     test_util::{Simulator, VirtualTimer, seeds},
 };
 
 type Limiter = RateLimiter<char, SlidingLog<1>, 4>;
+
+type Observed = RateLimiterIn<char, SlidingLog<1>, Heap>;
+
+/// One that need not be enforced.
+fn of_run_time_size<T>(timer: T) -> Shared<Observed, RefCell<Observed>, T> {
+    Shared::new(RefCell::new(RateLimiterIn::allocate(SlidingLog::per_hour(), 4, 4, HashSeed::FIXED)), timer)
+}
 
 #[test]
 fn waiters_are_served_in_the_order_of_arrival_one_a_window() {
@@ -97,7 +108,7 @@ fn who_waits_while_a_limiter_is_reseeded_goes_on_and_takes_one_entry() {
     let mut waiting = pin!(limiter.until_allowed(&'a', &queue));
     let mut cx = Context::from_waker(Waker::noop());
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
-    limiter.with_lock(|limiter| limiter.reseed(crate::foundation::hash::HashSeed::new(1, 2)));
+    limiter.with_lock(|limiter| limiter.reseed(HashSeed::new(1, 2)));
     timer.advance(Duration::from_millis(1_000));
     assert!(waiting.as_mut().poll(&mut cx).is_ready());
     assert_eq!((limiter.with_lock(|limiter| limiter.len()), limiter.remaining(&'a')), (1, 0));
@@ -200,7 +211,7 @@ fn what_is_done_when_it_is_full_changes_behind_the_lock_too() {
 fn who_waits_passes_when_the_limit_is_only_observed<const W: usize>(wakes: bool) {
     for seed in seeds(200) {
         let timer = VirtualTimer::default();
-        let limiter = Shared::new(RefCell::new(Limiter::new(SlidingLog::per_hour())), timer.clone());
+        let limiter = of_run_time_size(timer.clone());
         let queue = RefCell::new(WaitList::<W>::new());
         let served = RefCell::new(Vec::new());
         assert!(limiter.allow(&'a').is_allowed());
@@ -239,7 +250,7 @@ fn who_waits_passes_at_once_or_within_a_second_when_the_limit_is_only_observed()
 
 #[test]
 fn nobody_waits_for_a_key_that_is_not_enforced_whatever_is_asked_and_whoever_is_in_line() {
-    let limiter = Shared::new(RefCell::new(Limiter::new(SlidingLog::per_hour())), VirtualTimer::default());
+    let limiter = of_run_time_size(VirtualTimer::default());
     let queue = RefCell::new(WaitList::<2>::new());
     let mut cx = Context::from_waker(Waker::noop());
     assert!(limiter.allow(&'a').is_allowed());

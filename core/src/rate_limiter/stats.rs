@@ -33,18 +33,6 @@ pub struct RateLimiterStats {
 }
 
 impl RateLimiterStats {
-    pub(super) const NONE: Self = Self {
-        allowed: 0,
-        denied: 0,
-        overflowed: 0,
-        reused: 0,
-        evicted: 0,
-        refused: 0,
-        unlimited: 0,
-        refunded: 0,
-        overridden: 0,
-    };
-
     /// The sum of two, for a limiter that consists of several.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
@@ -75,5 +63,29 @@ impl RateLimiterStats {
             refunded: self.refunded.saturating_sub(earlier.refunded),
             overridden: self.overridden.saturating_sub(earlier.overridden),
         }
+    }
+}
+
+/// What every limiter counts.
+#[derive(Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) allowed: u64,
+    pub(super) denied: u64,
+    pub(super) overflowed: u64,
+    pub(super) reused: u64,
+    pub(super) evicted: u64,
+    pub(super) refused: u64,
+    pub(super) unlimited: u64,
+    pub(super) refunded: u64,
+}
+
+impl Counts {
+    pub(super) const NONE: Self =
+        Self { allowed: 0, denied: 0, overflowed: 0, reused: 0, evicted: 0, refused: 0, unlimited: 0, refunded: 0 };
+
+    /// With what only some limiters count.
+    pub(super) const fn with(self, overridden: u64) -> RateLimiterStats {
+        let Self { allowed, denied, overflowed, reused, evicted, refused, unlimited, refunded } = self;
+        RateLimiterStats { allowed, denied, overflowed, reused, evicted, refused, unlimited, refunded, overridden }
     }
 }

@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     CostExceedsBurst, Decision, Names, Naming, ONE, Quota, RateLimiterIn, WaitError,
+    enforce::Shadow,
     wait_state::{Stage, WaitOutput, WaitRequest, WaitState, Waiter},
 };
 use crate::foundation::{
@@ -372,7 +373,7 @@ where
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.with_lock(|limiter| limiter.is_enforced(key))
+        size_of::<S::Extra<Shadow>>() == 0 || self.with_lock(|limiter| limiter.is_enforced(key))
     }
 
     fn refuse(&self, error: WaitError) -> WaitError {

@@ -6,7 +6,7 @@ use core::{
     num::NonZeroU32,
 };
 
-use super::{CostExceedsBurst, Enforce, Names, Naming, ONE, Quota, RateLimiterIn, newcomer::Beyond};
+use super::{CostExceedsBurst, Enforce, Names, Naming, ONE, Quota, RateLimiterIn, enforce::Shadow, newcomer::Beyond};
 use crate::foundation::{storage::Storage, time::Instant};
 
 /// Why a wait for a rate limiter failed. Nothing was taken from the quota.
@@ -55,7 +55,8 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.enforce == Enforce::Yes || self.enforce.holds(self.hash(key))
+        let enforce = Shadow::enforce(&self.shadow);
+        enforce == Enforce::Yes || enforce.holds(self.hash(key))
     }
 
     /// When a request of `key` would be allowed after others of the same key; see [`Quota::ready_at`].

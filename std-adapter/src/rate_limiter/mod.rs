@@ -229,6 +229,18 @@ impl<K, A: Quota + Clone, T: Clock + Clone, P: Naming<K>> RateLimiterBuilder<K, 
     }
 
     /// Whose denials are enforced: all unless it is said.
+    ///
+    /// ```
+    /// use steadfast::{Gcra, RateLimiter, rate_limiter::{Enforce, Percent}};
+    ///
+    /// let limiter = RateLimiter::<u32, _>::builder(Gcra::per_hour(1)).enforce(Enforce::Observe).build();
+    /// assert!((0..10).all(|_| limiter.allow(&7).is_allowed()));
+    /// assert_eq!(limiter.stats().overridden, 9); // who would have been denied
+    ///
+    /// limiter.set_enforce(Enforce::Percent(Percent::new(20))); // then for some of the keys
+    /// limiter.set_enforce(Enforce::Yes);
+    /// assert!(!limiter.allow(&7).is_allowed());
+    /// ```
     #[must_use]
     pub const fn enforce(mut self, enforce: Enforce) -> Self {
         self.enforce = enforce;

@@ -4,8 +4,11 @@ use core::{num::NonZeroU32, time::Duration};
 use std::collections::HashMap;
 
 use steadfast_core::{
-    Gcra, Instant, RateLimiter, SlidingLog,
-    rate_limiter::{CostExceedsBurst, Decision, Enforce, OnFull, Percent, Quota, RateLimiterStats, Verdict},
+    Gcra, HashSeed, Instant, RateLimiter, SlidingLog,
+    foundation::storage::{Allocate, Storage},
+    rate_limiter::{
+        CostExceedsBurst, Decision, Enforce, OnFull, Percent, Quota, RateLimiterIn, RateLimiterStats, Verdict,
+    },
 };
 
 use crate::Script;
@@ -286,6 +289,30 @@ pub fn quota_changes(changes: Vec<Change>) {
 
 pub const ON_FULL: [OnFull; 3] = [OnFull::Deny, OnFull::Serve, OnFull::Allow];
 
+/// Four slots that pass for memory of run-time size: what only that has, beside what arrays decide.
+struct Four;
+
+impl Storage for Four {
+    type Of<T> = [T; 4];
+    type Lines<T> = [T; 4];
+    type Extra<T> = [T; 1];
+    type Link = u16;
+}
+
+impl Allocate for Four {
+    fn allocate<T>(_len: usize, mut fill: impl FnMut() -> T) -> [T; 4] {
+        [(); 4].map(|()| fill())
+    }
+
+    fn allocate_lines<T: Copy>(_len: usize, slot: T, _beyond: T) -> [T; 4] {
+        [slot; 4]
+    }
+
+    fn extra<T>(value: T) -> [T; 1] {
+        [value]
+    }
+}
+
 /// A limiter that is not always enforced, beside a twin that is and is asked the same: both hold the same, whoever is denied
 /// by the twin is denied or let through and counted, and a key is enforced from some share on. The shares, in parts of a
 /// thousand, take turns; 0 observes all, and above 1,000 all are enforced.
@@ -303,7 +330,8 @@ where
     A: Quota<Beside: core::fmt::Debug, Count: core::fmt::Debug> + Clone + core::fmt::Debug,
 {
     let mut twin: RateLimiter<u8, A, 4> = RateLimiter::new(quota.clone()).with_on_full(on_full);
-    let mut limiter: RateLimiter<u8, A, 4> = RateLimiter::new(quota).with_on_full(on_full);
+    let limiter = RateLimiterIn::<u8, A, Four>::allocate(quota, 4, 4, HashSeed::FIXED);
+    let mut limiter = limiter.with_on_full(on_full);
     // Of each key, the largest share at which it was let through, and the least at which it was denied.
     let mut seen: HashMap<u8, (u16, u16)> = HashMap::new();
     let mut now = 1_000 * SECOND;

@@ -4,8 +4,25 @@ use super::*;
 
 const THREE: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
 
-fn observed<A: Quota>(quota: A) -> RateLimiter<u32, A, 4> {
-    RateLimiter::new(quota).with_enforce(Enforce::Observe)
+type Limiter<A> = RateLimiterIn<u32, A, Heap>;
+
+fn limiter<A: Quota>(quota: A, hasher: HashSeed) -> Limiter<A> {
+    RateLimiterIn::allocate(quota, 4, 4, hasher)
+}
+
+fn observed<A: Quota>(quota: A) -> Limiter<A> {
+    limiter(quota, HashSeed::FIXED).with_enforce(Enforce::Observe)
+}
+
+#[test]
+fn a_limiter_in_arrays_pays_nothing_for_it() {
+    assert_eq!(size_of::<<Inline<4> as Storage>::Extra<Shadow>>(), 0);
+    assert_eq!(size_of::<Counts>() + 8, size_of::<RateLimiterStats>());
+    let mut fixed: RateLimiter<u32, Gcra, 4> = RateLimiter::new(Gcra::per_second(1));
+    let mut chosen = limiter(Gcra::per_second(1), HashSeed::FIXED);
+    assert_eq!((0..3).map(|_| fixed.allow(&7, at(1)).is_allowed()).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!((0..3).map(|_| chosen.allow(&7, at(1)).is_allowed()).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!((fixed.stats(), fixed.stats().overridden), (chosen.stats(), 0));
 }
 
 #[test]
@@ -19,7 +36,7 @@ fn nothing_is_denied_and_what_would_be_is_counted() {
     let stats = limiter.stats();
     assert_eq!((stats.allowed, stats.denied, stats.overridden), (7, 0, 5));
     assert_eq!((limiter.remaining(&7, at(1)), limiter.remaining(&8, at(1)), limiter.len()), (0, 2, 1));
-    let once = stats.since(RateLimiterStats::NONE);
+    let once = stats.since(RateLimiterStats::default());
     assert_eq!((once.overridden, stats.plus(stats).overridden, stats.since(stats).overridden), (5, 10, 0));
 }
 
@@ -27,7 +44,7 @@ fn nothing_is_denied_and_what_would_be_is_counted() {
 fn from_yes_on_everybody_has_what_the_quota_left() {
     let mut limiter = observed(SlidingLog::<2>::per_minute());
     assert_eq!(
-        (limiter.enforce(), RateLimiter::<u32, _, 4>::new(Gcra::per_second(1)).enforce()),
+        (limiter.enforce(), self::limiter(Gcra::per_second(1), HashSeed::FIXED).enforce()),
         (Enforce::Observe, Enforce::Yes,)
     );
     (0..9).for_each(|second| assert!(limiter.allow(&7, at(second)).is_allowed()));
@@ -72,7 +89,7 @@ fn a_verdict_tells_who_was_let_through_so_that_it_is_not_refunded() {
 
 /// Which of 10,000 keys are enforced.
 fn enforced(share: u16, hasher: HashSeed) -> Vec<u32> {
-    let limiter: RateLimiter<u32, SlidingLog<0>, 4> = RateLimiter::with_hasher(SlidingLog::per_second(), hasher);
+    let limiter = limiter(SlidingLog::<0>::per_second(), hasher);
     let mut limiter = limiter.with_enforce(Enforce::Percent(Percent::try_from_permille(share).unwrap()));
     let enforced: Vec<_> = (0..10_000).filter(|key| !limiter.allow(key, at(1)).is_allowed()).collect();
     let stats = limiter.stats();

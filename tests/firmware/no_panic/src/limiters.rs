@@ -3,7 +3,9 @@ use core::num::{NonZeroU16, NonZeroU32};
 use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
     foundation::storage::{Allocate, Storage},
-    rate_limiter::{AllowOrCached, Enforce, FlightEnd, Held, Keys, OnFull, Percent, Quota, SlidingLogIn, Top},
+    rate_limiter::{
+        AllowOrCached, Enforce, FlightEnd, Held, Keys, OnFull, Percent, Quota, RateLimiterIn, SlidingLogIn, Top,
+    },
 };
 
 use crate::{any, now, see, see_all, seed, span};
@@ -20,6 +22,8 @@ pub fn probe() {
     see(log.window());
     rate_limiter(log);
     rate_limiter_with_keys();
+    not_enforced(Gcra::every(span()));
+    not_enforced(SlidingLog::<5>::new(span()));
     cached_rate_limiter();
     top();
     see((Gcra::per_second(any()), Gcra::per_minute(any()), Gcra::per_hour(any()).interval()));
@@ -33,6 +37,7 @@ pub struct Eight;
 impl Storage for Eight {
     type Of<T> = [T; 8];
     type Lines<T> = [T; 8];
+    type Extra<T> = [T; 1];
     type Link = u16;
 }
 
@@ -43,6 +48,10 @@ impl Allocate for Eight {
 
     fn allocate_lines<T: Copy>(len: usize, slot: T, _beyond: T) -> [T; 8] {
         Self::allocate(len, || slot)
+    }
+
+    fn extra<T>(value: T) -> [T; 1] {
+        [value]
     }
 }
 
@@ -83,7 +92,6 @@ fn quota<A: Quota>(quota: &A, mut held: Held<'_, A>) {
 #[inline(never)]
 fn rate_limiter<A: Quota + Clone>(of: A) {
     let mut limiter: RateLimiter<u64, A, 32> = RateLimiter::with_hasher(of.clone(), seed()).with_on_full(on_full());
-    limiter = limiter.with_enforce(enforce());
     limiter.reseed(seed());
     let mut beside = A::IDLE;
     let mut count = A::NOTHING;
@@ -117,9 +125,23 @@ fn rate_limiter<A: Quota + Clone>(of: A) {
         if any() {
             limiter.set_quota(of.clone(), now());
             limiter.set_on_full(on_full());
-            limiter.set_enforce(enforce());
-            see(limiter.enforce() == Enforce::Yes);
         }
+    }
+}
+
+/// Of run-time size, with what only such a limiter has.
+#[inline(never)]
+fn not_enforced<A: Quota + Clone>(of: A) {
+    let mut limiter = RateLimiterIn::<u64, A, Eight>::allocate(of, any(), any(), seed()).with_on_full(on_full());
+    limiter = limiter.with_enforce(enforce());
+    for _ in 0..any::<u32>() {
+        let key: u64 = any();
+        see((limiter.allow(&key, now()), limiter.allow_n(&key, cost(), now()), limiter.check(&key, now())));
+        see(limiter.allow_n_waiting(&key, cost(), now()));
+        see(limiter.allow_verdict(&key, cost(), now()).map(|verdict| verdict.overridden));
+        see(limiter.check_verdict(&key, cost(), now()).map(|verdict| verdict.overridden));
+        limiter.set_enforce(enforce());
+        see((limiter.enforce() == Enforce::Yes, limiter.stats().overridden));
     }
 }
 

@@ -18,13 +18,13 @@ use steadfast_core::{
     dedup_cache::{Claim, OnFull},
     logger::{Level, NotWritten, ServiceLog, Show, Sink},
     quorum::BallotId,
-    rate_limiter::{self, AllowOrCached, WaitRequest, WaitState},
+    rate_limiter::{self, AllowOrCached, RateLimiterIn, WaitRequest, WaitState},
 };
 
 use crate::{
     any,
     breakers::{outcome, reset},
-    limiters::cost,
+    limiters::{Eight, cost},
     look_at, now, see, seed, span, text,
 };
 
@@ -102,6 +102,8 @@ pub fn probe() {
 fn limiters() {
     let limiter = shared(RateLimiter::<u64, SlidingLog<5>, 32>::new(SlidingLog::new(span())));
     let queue = Bare(UnsafeCell::new(WaitList::<4>::new()));
+    let observed = RateLimiterIn::<u64, Gcra, Eight>::allocate(Gcra::every(span()), any(), any(), seed());
+    let observed = shared(observed);
     let cached = shared(CachedRateLimiter::<u64, u32, Gcra, 32>::new(Gcra::every(span()), span()));
     for _ in 0..any::<u32>() {
         let key: u64 = any();
@@ -117,8 +119,9 @@ fn limiters() {
         see(limiter.refund_and_wake(&key, cost(), &queue));
         limiter.set_quota_and_wake(SlidingLog::new(span()), &queue);
         limiter.set_on_full(black_box(rate_limiter::OnFull::Deny));
-        limiter.set_enforce(black_box(rate_limiter::Enforce::Observe));
-        see(limiter.enforce() == rate_limiter::Enforce::Yes);
+        observed.set_enforce(black_box(rate_limiter::Enforce::Observe));
+        see((observed.enforce() == rate_limiter::Enforce::Yes, observed.allow(&key)));
+        poll(observed.until_allowed_within(&key, cost(), span(), &queue));
         cached.set_settings(Gcra::every(span()), span());
         see(limiter.reset_and_wake(&key, &queue));
         see(limiter.allow_n_waiting_with(hash, &key, cost()));
