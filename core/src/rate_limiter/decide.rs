@@ -295,7 +295,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(self.hash(key), key, now, |quota, state, _, now, _| {
+        self.look(key, now, |_, quota, state, _, now, _| {
             state.map_or(0, |(idle_at, held)| quota.remaining(idle_at, held, now))
         })
     }
@@ -306,7 +306,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(self.hash(key), key, now, |quota, state, room_at, now, _| {
+        self.look(key, now, |_, quota, state, room_at, now, _| {
             state.map_or(room_at, |(idle_at, _)| idle_at.later(now).earlier(quota.latest(now)))
         })
     }
@@ -377,8 +377,8 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        let (hash, enforce) = (self.hash(key), Shadow::enforce(&self.shadow));
-        self.look(hash, key, now, |quota, mut state, room_at, now, beyond| {
+        let enforce = Shadow::enforce(&self.shadow);
+        self.look(key, now, |hash, quota, mut state, room_at, now, beyond| {
             let decision = match &mut state {
                 Some((idle_at, held)) => quota.check(*idle_at, held.again(), cost, now),
                 None if cost.get() > quota.limit() => Err(CostExceedsBurst { limit: quota.limit() }),
@@ -390,36 +390,36 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         })
     }
 
-    /// Looks at the state that decides for `key`, and if there is none, at when there is an entry for it; at the time; and
+    /// Looks, by the hash, at the state that decides for `key`, and if there is none, at when there is an entry for it; at the time; and
     /// at what is allowed beyond that state. If the clock has stepped back, the state is cut to what there can be: what is
     /// told of it must come true.
     pub(super) fn look<Q, R>(
         &mut self,
-        hash: u64,
         key: &Q,
         now: Instant,
-        told: impl FnOnce(&A, State<'_, A>, Instant, Instant, Beyond) -> R,
+        told: impl FnOnce(u64, &A, State<'_, A>, Instant, Instant, Beyond) -> R,
     ) -> R
     where
         P: Names<K, Q>,
-        Q: ?Sized,
+        Q: Hash + ?Sized,
     {
         self.observe(now);
+        let hash = self.hash(key);
         let known = self.find(hash, key);
         if let Some((entry, beside)) =
             known.and_then(|slot| self.lines.get_mut(slot).zip(self.beside.as_mut().get_mut(slot)))
         {
             entry.set_idle_at(self.quota.mend(entry.idle_at(), Held::Entry(beside), now));
             let state = Some((entry.idle_at(), Held::Entry(beside)));
-            return told(&self.quota, state, Instant::MAX, now, Beyond::Nothing);
+            return told(hash, &self.quota, state, Instant::MAX, now, Beyond::Nothing);
         }
         match self.start(print_of(hash), now) {
             (Ok((idle_at, mut count)), beyond) => {
                 // As for who asks.
                 let now = if now < idle_at { now.later(self.latest) } else { now };
-                told(&self.quota, Some((idle_at, Held::Cell(&mut count))), Instant::MAX, now, beyond)
+                told(hash, &self.quota, Some((idle_at, Held::Cell(&mut count))), Instant::MAX, now, beyond)
             }
-            (Err(room_at), beyond) => told(&self.quota, None, room_at, now, beyond),
+            (Err(room_at), beyond) => told(hash, &self.quota, None, room_at, now, beyond),
         }
     }
 }

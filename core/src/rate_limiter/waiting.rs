@@ -71,7 +71,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(self.hash(key), key, now, |quota, state, room_at, now, beyond| match (state, beyond) {
+        self.look(key, now, |_, quota, state, room_at, now, beyond| match (state, beyond) {
             (_, Beyond::All) if cost.get() <= quota.limit() => Ok(now),
             (Some(_), Beyond::One) if cost == ONE && ahead == 0 => Ok(now),
             (Some((idle_at, held)), _) => quota.ready_at(idle_at, held, ahead, cost, now),
