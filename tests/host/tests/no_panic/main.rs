@@ -23,7 +23,6 @@ const LEFT_OUT: [(&str, &str, &str); 17] = [
     ("DedupCacheIn", "allocate", RUN_TIME_SIZE),
     ("KeyedCorrelatorIn", "allocate", RUN_TIME_SIZE),
     ("QuorumIn", "try_with_lists", RUN_TIME_SIZE),
-    ("RateLimiterIn", "allocate", RUN_TIME_SIZE),
     ("RetryError", "map_inner", FUTURE),
     ("RetryPolicy", "call_with", FUTURE),
     ("Retrying", "budget", FUTURE),
