@@ -390,9 +390,9 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         })
     }
 
-    /// Looks, by the hash, at the state that decides for `key`, and if there is none, at when there is an entry for it; at the time; and
-    /// at what is allowed beyond that state. If the clock has stepped back, the state is cut to what there can be: what is
-    /// told of it must come true.
+    /// Looks at the hash of `key`; at the state that decides for it, and if there is none, at when there is an entry; at
+    /// the time; and at what is allowed beyond that state. If the clock has stepped back, the state is cut to what there
+    /// can be: what is told of it must come true.
     pub(super) fn look<Q, R>(
         &mut self,
         key: &Q,
