@@ -9,7 +9,8 @@ use super::{
 /// mode, for the dark launch of a limit.
 ///
 /// A key that is not enforced is allowed everything. Its quota and the table change as if what was denied had been denied,
-/// so that [`RateLimiterStats::overridden`](super::RateLimiterStats::overridden) counts what the limit would cost, and nothing jumps when it is enforced.
+/// so that [`RateLimiterStats::overridden`](super::RateLimiterStats::overridden) counts what the limit would cost, and
+/// nothing jumps when it is enforced.
 ///
 /// It is for limiters of run-time size, as servers have them; those in arrays enforce their quota, and pay nothing for this.
 #[doc(alias("shadow mode", "dark launch", "dry run", "shadow_mode", "METRICS_ONLY"))]
