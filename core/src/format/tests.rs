@@ -72,6 +72,8 @@ const _: () = {
         Enforce,
         SlidingLog<5>,
         SlidingLogIn<Inline<5>>,
+        GcraPerKey,
+        GcraPerKeyState,
         SlidingLogState<5>,
         SlidingLogStateIn<Inline<5>>,
         Verdict,

@@ -272,7 +272,7 @@ where
     ///
     /// `ask` is asked again, with a name to take, if it had none and wanted one.
     #[inline]
-    fn outside<Q, R>(
+    pub(super) fn outside<Q, R>(
         &self,
         key: &Q,
         ask: impl Fn(&mut RateLimiterIn<K, A, S, H, P>, &mut Option<P::Name>) -> Option<R>,

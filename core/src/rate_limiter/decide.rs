@@ -307,7 +307,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         Q: Hash + ?Sized,
     {
         self.look(key, now, |_, quota, state, room_at, now, _| {
-            state.map_or(room_at, |(idle_at, _)| idle_at.later(now).earlier(quota.latest(now)))
+            state.map_or(room_at, |(idle_at, held)| quota.whole_at(idle_at, held, now))
         })
     }
 

@@ -24,6 +24,7 @@ mod log;
 mod names;
 mod newcomer;
 mod observe;
+mod per_key;
 mod quota;
 mod quotas;
 #[cfg(feature = "serde")]
@@ -36,6 +37,7 @@ mod until_allowed;
 mod verdict;
 mod wait_state;
 mod waiting;
+mod with_quota;
 
 use core::{fmt, num::NonZeroU32};
 
@@ -46,6 +48,7 @@ pub use cached::{
 pub use enforce::Enforce;
 pub use gcra::Gcra;
 pub use names::{Keys, Names, Naming, Prints};
+pub use per_key::{GcraPerKey, GcraPerKeyState, PerKey};
 pub use quota::{CostExceedsBurst, Decision, Held, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogIn, SlidingLogState, SlidingLogStateIn};
 pub use stats::RateLimiterStats;

@@ -79,7 +79,7 @@ impl Verdict {
         let (remaining, reset_at, more_at) = match (state, judged.by_quota) {
             (Some((idle_at, mut held)), _) => {
                 let remaining = quota.remaining(idle_at, held.again(), now);
-                let reset_at = idle_at.later(now).earlier(quota.latest(now));
+                let reset_at = quota.whole_at(idle_at, held.again(), now);
                 let more = NonZeroU32::MIN.saturating_add(remaining);
                 (remaining, reset_at, quota.ready_at(idle_at, held, 0, more, now).unwrap_or(reset_at))
             }

@@ -19,6 +19,7 @@ mod each;
 mod keys;
 mod line;
 mod waiting;
+mod with_quota;
 
 pub use all::{AllOf, Charge, allow_all};
 pub use cached::{CachedGuard, CachedRateLimiter, CachedRateLimiterBuilder, FlightReporter};
@@ -38,8 +39,8 @@ use crate::{
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
     AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Counted, Decision, EndFlight, Enforce, FlightEnd,
-    FlightGuard, FlightLost, Gcra, Names, Naming, OnFull, Percent, Prints, Quota, RateLimiterStats, SlidingLog, Top,
-    Verdict, WaitError, WaitOutput,
+    FlightGuard, FlightLost, Gcra, GcraPerKey, Names, Naming, OnFull, PerKey, Percent, Prints, Quota, RateLimiterStats,
+    SlidingLog, Top, Verdict, WaitError, WaitOutput,
 };
 
 /// A [`SlidingLog`] whose size is known at run time only: what the module `settings` reads from a file.

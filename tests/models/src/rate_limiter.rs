@@ -7,7 +7,7 @@ use steadfast_core::{
     Gcra, HashSeed, Instant, RateLimiter, SlidingLog,
     foundation::storage::{Allocate, Storage},
     rate_limiter::{
-        CostExceedsBurst, Decision, Enforce, OnFull, Percent, Quota, RateLimiterIn, RateLimiterStats, Verdict,
+        CostExceedsBurst, Decision, Enforce, OnFull, PerKey, Percent, Quota, RateLimiterIn, RateLimiterStats, Verdict,
     },
 };
 
@@ -50,7 +50,7 @@ fn moved(now: u64, step: i64) -> u64 {
 /// Plays one of the games below.
 pub fn fuzz(bytes: &[u8]) {
     let script = &mut Script::new(bytes);
-    match script.below(8) {
+    match script.below(9) {
         0 => sliding_log(requests(script, 4, i64::MAX)),
         1 => gcra(requests(script, 3, 0)),
         2 => {
@@ -70,6 +70,10 @@ pub fn fuzz(bytes: &[u8]) {
             let on_full = ON_FULL[script.below(3) as usize];
             let shares = script.list(4, |script| script.below(1_002) as u16);
             observed(requests(script, 12, 20 * SECOND as i64), on_full, &shares);
+        }
+        7 => {
+            let plans = script.list(4, |script| script.below(7) as u8);
+            own_quotas(&requests(script, 12, 20 * SECOND as i64), &plans);
         }
         _ => {
             let on_full = if script.flag() { OnFull::Allow } else { OnFull::Deny };
@@ -387,5 +391,110 @@ where
             (stats.overflowed, stats.reused, stats.evicted, stats.refused, stats.unlimited, stats.refunded)
         };
         assert_eq!(others(stats), others(of_twin));
+    }
+}
+
+/// How a plan counts: its pace in units of 600 ms, and its burst.
+const PLANS: [(u64, u32); 7] = [(1, 6), (2, 3), (3, 1), (4, 5), (5, 2), (6, 4), (10, 3)];
+const PACE: u64 = 600_000_000;
+
+/// What a key owes by exact arithmetic: a request is so many units that paces of any plan divide.
+#[derive(Clone, Copy, Default)]
+struct Owing {
+    units: u64,
+    at: u64,
+    drain: u64,
+}
+
+impl Owing {
+    const REQUEST: u64 = 60 * PACE;
+
+    fn left(self, now: u64) -> u64 {
+        self.units.saturating_sub(self.drain.saturating_mul(now - self.at))
+    }
+
+    /// How long until a request is allowed, if it is not now.
+    fn wait(self, (_, burst): (u64, u32), cost: u32, now: u64) -> Option<u64> {
+        let room = u64::from(burst - cost) * Self::REQUEST;
+        let excess = self.left(now).saturating_sub(room);
+        (excess > 0).then(|| excess.div_ceil(self.drain))
+    }
+
+    fn charge(&mut self, (pace, _): (u64, u32), cost: u32, now: u64) {
+        let units = self.left(now) + u64::from(cost) * Self::REQUEST;
+        *self = Self { units, at: now, drain: 60 / pace };
+    }
+
+    fn refund(&mut self, cost: u32, now: u64) {
+        let units = self.left(now).saturating_sub(u64::from(cost) * Self::REQUEST);
+        *self = Self { units, at: now, ..*self };
+    }
+
+    fn remaining(self, (_, burst): (u64, u32), now: u64) -> u32 {
+        burst.saturating_sub(u32::try_from(self.left(now).div_ceil(Self::REQUEST)).unwrap_or(u32::MAX))
+    }
+}
+
+/// Quotas that come with the call, others for each key and each time: never more than exact arithmetic allows, in a full
+/// table and after steps of the clock too; and until then just that, with what remains, and when to come back.
+pub fn own_quotas(requests: &[Request], plans: &[u8]) {
+    let quota = |(pace, burst)| Gcra::every(Duration::from_nanos(pace * PACE)).burst(burst).per_key();
+    own_quotas_of(requests, plans, |[of, _]| quota(of), 1);
+    own_quotas_of(requests, plans, |[of, other]| (quota(of), quota(other)), 2);
+}
+
+fn own_quotas_of<A: PerKey>(requests: &[Request], plans: &[u8], quota: impl Fn([(u64, u32); 2]) -> A, parts: usize) {
+    let mut limiter: RateLimiter<u8, A, 4> = RateLimiter::new(quota([PLANS[0]; 2]));
+    let mut exact: HashMap<u8, [Owing; 2]> = HashMap::new();
+    // For the exact one the clock stands still while it steps back.
+    let (mut now, mut passed, mut is_exact) = (1_000 * SECOND, 0, true);
+    for (index, Request { key, cost, step }) in requests.iter().enumerate() {
+        // Instants at which all that is owed is whole nanoseconds, and none that might be a late reading.
+        let span = step.unsigned_abs() / 60 * 60;
+        if *step < 0 {
+            is_exact = false;
+            now = now.saturating_sub(span + 2 * SECOND);
+        } else {
+            now = (now + span).min(1 << 62);
+            passed += span;
+        }
+        let at = Instant::from_nanos(now);
+        let plan = usize::from(plans.get(index % plans.len().max(1)).copied().unwrap_or(0)) + usize::from(*key);
+        let of = [PLANS[plan % PLANS.len()], PLANS[(plan + index) % PLANS.len()]];
+        let least = of[..parts].iter().map(|(_, burst)| *burst).min().expect("one at least");
+        let asked = quota(of);
+        let checked = limiter.check_with_quota(key, asked, *cost, at);
+        let verdict = limiter.allow_with_quota(key, asked, *cost, at);
+        assert_eq!(limiter.check(key, at), limiter.check_n(key, NonZeroU32::MIN, at).expect("it fits"));
+        let owing = exact.entry(*key).or_default();
+        let Ok(verdict) = verdict else {
+            assert!(cost.get() > least && checked.is_err(), "it fits");
+            continue;
+        };
+        assert_eq!(checked.expect("it fits").decision, verdict.decision);
+        let each = || owing[..parts].iter().zip(of);
+        let wait = each().filter_map(|(owing, of)| owing.wait(of, cost.get(), passed)).max();
+        assert!(!(verdict.is_allowed() && wait.is_some()), "more than its quota");
+        let stats = limiter.stats();
+        is_exact &= stats.evicted == 0 && stats.overflowed == 0;
+        if let Some(retry_at) = verdict.retry_at() {
+            let longest =
+                PLANS.iter().map(|(pace, burst)| pace * PACE * u64::from(*burst)).max().expect("there are some");
+            assert!(retry_at > at && retry_at.as_nanos() <= now + longest + SECOND, "{retry_at:?} at {at:?}");
+        }
+        if is_exact {
+            let retry_at = wait.map(|wait| Instant::from_nanos(now + wait));
+            assert_eq!(verdict.retry_at(), retry_at);
+        }
+        if verdict.is_allowed() {
+            owing[..parts].iter_mut().zip(of).for_each(|(owing, of)| owing.charge(of, cost.get(), passed));
+        }
+        if is_exact {
+            let remaining = owing[..parts].iter().zip(of).map(|(owing, of)| owing.remaining(of, passed)).min();
+            assert_eq!(Some(verdict.remaining), remaining);
+        }
+        if index % 5 == 4 && limiter.refund(key, *cost, at) {
+            owing[..parts].iter_mut().for_each(|owing| owing.refund(cost.get(), passed));
+        }
     }
 }

@@ -4,7 +4,8 @@ use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
     foundation::storage::{Allocate, Storage},
     rate_limiter::{
-        AllowOrCached, Enforce, FlightEnd, Held, Keys, OnFull, Percent, Quota, RateLimiterIn, SlidingLogIn, Top,
+        AllowOrCached, Enforce, FlightEnd, Held, Keys, OnFull, PerKey, Percent, Quota, RateLimiterIn, SlidingLogIn,
+        Top, Verdict,
     },
 };
 
@@ -22,6 +23,11 @@ pub fn probe() {
     see(log.window());
     rate_limiter(log);
     rate_limiter_with_keys();
+    let own = || Gcra::every(span()).burst(any()).per_key();
+    rate_limiter(own());
+    with_quota(own);
+    with_quota(|| (own(), own()));
+    with_quota(|| (own(), own(), own()));
     not_enforced(Gcra::every(span()));
     not_enforced(SlidingLog::<5>::new(span()));
     cached_rate_limiter();
@@ -85,6 +91,7 @@ fn quota<A: Quota>(quota: &A, mut held: Held<'_, A>) {
     see(quota.remaining(now(), held.again(), now()));
     see(quota.carry_over(quota, now(), held.again(), now()));
     see(quota.mend(now(), held.again(), now()));
+    see(quota.whole_at(now(), held.again(), now()));
     see((quota.latest(now()), quota.limit()));
     held.clear();
 }
@@ -126,6 +133,17 @@ fn rate_limiter<A: Quota + Clone>(of: A) {
             limiter.set_quota(of.clone(), now());
             limiter.set_on_full(on_full());
         }
+    }
+}
+
+#[inline(never)]
+fn with_quota<A: PerKey>(of: impl Fn() -> A) {
+    let mut limiter: RateLimiter<u64, A, 32> = RateLimiter::with_hasher(of(), seed()).with_on_full(on_full());
+    for _ in 0..any::<u32>() {
+        let key: u64 = any();
+        see(limiter.allow_with_quota(&key, of(), cost(), now()).map(Verdict::is_allowed));
+        see(limiter.check_with_quota(&key, of(), cost(), now()).map(Verdict::is_allowed));
+        see((limiter.refund(&key, cost(), now()), limiter.reset(&key, now())));
     }
 }
 

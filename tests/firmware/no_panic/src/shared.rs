@@ -104,6 +104,8 @@ fn limiters() {
     let queue = Bare(UnsafeCell::new(WaitList::<4>::new()));
     let observed = RateLimiterIn::<u64, Gcra, Eight>::allocate(Gcra::every(span()), any(), any(), seed());
     let observed = shared(observed);
+    let plan = || Gcra::every(span()).burst(any()).per_key();
+    let planned = shared(RateLimiter::<u64, _, 32>::new(plan()));
     let cached = shared(CachedRateLimiter::<u64, u32, Gcra, 32>::new(Gcra::every(span()), span()));
     for _ in 0..any::<u32>() {
         let key: u64 = any();
@@ -115,6 +117,8 @@ fn limiters() {
         see((limiter.allow_with(hash, &key), limiter.allow_n_with(hash, &key, cost())));
         see((limiter.allow_at_with(hash, &key, now()), limiter.set_quota(SlidingLog::new(span()))));
         see(limiter.allow_verdict_with(hash, &key, cost()));
+        see((planned.allow_with_quota(&key, plan(), cost()), planned.check_with_quota(&key, plan(), cost())));
+        see(planned.allow_with_quota_with(any(), &key, plan(), cost()));
         see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
         see(limiter.lock().with(|limiter| (limiter.is_at_home(hash), limiter.on_time(now(), now))));
         see(limiter.refund_and_wake(&key, cost(), &queue));
