@@ -6,6 +6,7 @@ mod enforce;
 mod exact;
 mod flood;
 mod full;
+mod per_key;
 mod quotas;
 mod refund;
 mod room;
