@@ -8,6 +8,9 @@
 //! caching one. **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait;
 //! [`FlightLost`] for a value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
 //!
+//! Where each key has a quota of its own, as customers with plans do, the algorithm is [`GcraPerKey`], and the quota comes with
+//! the call: [`allow_with_quota`](RateLimiterIn::allow_with_quota).
+//!
 //! [`Top`] tells the keys that were denied most, in fixed memory.
 //!
 //! Waiting for a turn is [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Where the limited

@@ -3,6 +3,7 @@
 //! - [`RateLimiter`] allows or denies, or waits for its turn: by [`Gcra`], a token bucket, or by [`SlidingLog`], a sliding
 //!   window log.
 //! - [`allow_all`] asks several limiters as one.
+//! - [`RateLimiter::allow_with_quota`] is asked by a quota of the key's own, as customers with plans have it.
 //! - [`CachedRateLimiter`] also keeps the last value of each key and has it fetched by one caller at a time (single
 //!   flight).
 //!

@@ -275,3 +275,19 @@ impl Wake for Woken {
         self.0.store(true, Ordering::SeqCst);
     }
 }
+
+#[test]
+fn each_key_is_asked_by_its_own_quota_whatever_shard_it_is_in() {
+    let clock = ManualClock::default();
+    let free = Gcra::per_hour(1).per_key();
+    let limiter = RateLimiter::<u32, _>::builder(free).capacity(10_000).timer(clock).build();
+    for key in 0..1_000 {
+        let plan = Gcra::per_hour(1 + key % 5).per_key();
+        let ask = || limiter.allow_with_quota(&key, plan, NonZeroU32::MIN).unwrap();
+        assert_eq!((0..9).filter(|_| ask().is_allowed()).count() as u32, 1 + key % 5);
+        let checked = limiter.check_with_quota(&key, Gcra::per_hour(7).per_key(), NonZeroU32::MIN).unwrap();
+        assert_eq!((checked.limit, checked.remaining), (7, 6 - key % 5));
+    }
+    assert_eq!(limiter.quota(), free);
+    assert!(!limiter.allow(&4).is_allowed() && limiter.allow(&1_000).is_allowed());
+}
