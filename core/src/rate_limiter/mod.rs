@@ -8,6 +8,7 @@
 //! caching one. **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait;
 //! [`FlightLost`] for a value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
 //!
+//! [`GcraState`] is what one key has used as numbers, which can leave the process.
 //! [`Top`] tells the keys that were denied most, in fixed memory.
 //!
 //! Waiting for a turn is [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Where the limited
@@ -17,6 +18,7 @@ mod asking;
 mod cached;
 mod decide;
 mod gcra;
+mod gcra_state;
 mod ledger;
 mod lines;
 mod log;
@@ -43,6 +45,7 @@ pub use cached::{
     FlightLost, FlightPermit,
 };
 pub use gcra::Gcra;
+pub use gcra_state::GcraState;
 pub use names::{Keys, Names, Naming, Prints};
 pub use quota::{CostExceedsBurst, Decision, Held, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogIn, SlidingLogState, SlidingLogStateIn};

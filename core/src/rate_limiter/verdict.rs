@@ -2,7 +2,7 @@
 
 use core::{num::NonZeroU32, time::Duration};
 
-use super::{CostExceedsBurst, Decision, Quota, decide::State};
+use super::{CostExceedsBurst, Decision, Held, Quota, decide::State};
 use crate::foundation::time::Instant;
 
 /// A [`Decision`] with the limit and its window, what remains, when there is more and when it is whole again, all of one
@@ -73,17 +73,29 @@ impl Verdict {
         now: Instant,
     ) -> Result<Self, CostExceedsBurst> {
         let decision = decision?;
-        let (remaining, reset_at, more_at) = match (state, decision) {
-            (Some((idle_at, mut held)), _) => {
-                let remaining = quota.remaining(idle_at, held.again(), now);
-                let reset_at = idle_at.later(now).earlier(quota.latest(now));
-                let more = NonZeroU32::MIN.saturating_add(remaining);
-                (remaining, reset_at, quota.ready_at(idle_at, held, 0, more, now).unwrap_or(reset_at))
-            }
-            (None, Decision::Deny { retry_at }) => (0, retry_at, retry_at),
-            (None, Decision::Allow) => (0, now, now),
+        if let Some(state) = state {
+            return Ok(Self::at(decision, quota, state, now));
+        }
+        let reset_at = match decision {
+            Decision::Deny { retry_at } => retry_at,
+            Decision::Allow => now,
         };
         let window = quota.latest(now).saturating_duration_since(now);
-        Ok(Self { decision, limit: quota.limit(), remaining, reset_at, more_at, window })
+        Ok(Self { decision, limit: quota.limit(), remaining: 0, reset_at, more_at: reset_at, window })
+    }
+
+    /// What is told of a decision that was made on a state.
+    pub(super) fn at<A: Quota>(
+        decision: Decision,
+        quota: &A,
+        (idle_at, mut held): (Instant, Held<'_, A>),
+        now: Instant,
+    ) -> Self {
+        let remaining = quota.remaining(idle_at, held.again(), now);
+        let reset_at = idle_at.later(now).earlier(quota.latest(now));
+        let more = NonZeroU32::MIN.saturating_add(remaining);
+        let more_at = quota.ready_at(idle_at, held, 0, more, now).unwrap_or(reset_at);
+        let window = quota.latest(now).saturating_duration_since(now);
+        Self { decision, limit: quota.limit(), remaining, reset_at, more_at, window }
     }
 }

@@ -3,7 +3,7 @@ use core::num::{NonZeroU16, NonZeroU32};
 use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
     foundation::storage::{Allocate, Storage},
-    rate_limiter::{AllowOrCached, FlightEnd, Held, Keys, OnFull, Quota, SlidingLogIn, Top},
+    rate_limiter::{AllowOrCached, FlightEnd, GcraState, Held, Keys, OnFull, Quota, SlidingLogIn, Top},
 };
 
 use crate::{any, now, see, see_all, seed, span};
@@ -21,9 +21,19 @@ pub fn probe() {
     rate_limiter(log);
     rate_limiter_with_keys();
     cached_rate_limiter();
+    state();
     top();
     see((Gcra::per_second(any()), Gcra::per_minute(any()), Gcra::per_hour(any()).interval()));
     see((SlidingLog::<5>::per_second(), SlidingLog::<5>::per_minute(), SlidingLog::<5>::per_hour().window()));
+}
+
+fn state() {
+    let quota = Gcra::every(span()).burst(any());
+    let mut state = GcraState::new(span(), now(), span());
+    let cost = NonZeroU32::new(any()).unwrap_or(NonZeroU32::MIN);
+    see(state.check(&quota, cost, now()));
+    see(state.allow(&quota, cost, now()));
+    see((state.debt(), state.at(), state.interval()));
 }
 
 /// Eight slots, however many are asked for.
