@@ -7,7 +7,7 @@
 //!
 //! **Outcomes**: [`Decision`], or [`Verdict`] with all that a `RateLimit` header tells; [`AllowOrCached`] of the
 //! caching one. **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait;
-//! [`FlightLost`] for a value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
+//! [`FlightLost`] for a value that came too late. **Out of the process**: [`GcraState`]. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
 //!
 //! Next: [`circuit_breaker`](crate::circuit_breaker) for what fails, and the [guide](crate::guide#several-together) for the
 //! order of both.
@@ -35,8 +35,8 @@ use crate::{
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
     AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Counted, Decision, EndFlight, FlightEnd, FlightGuard,
-    FlightLost, Gcra, Names, Naming, OnFull, Prints, Quota, RateLimiterStats, SlidingLog, Top, Verdict, WaitError,
-    WaitOutput,
+    FlightLost, Gcra, GcraState, Names, Naming, OnFull, Prints, Quota, RateLimiterStats, SlidingLog, Top, Verdict,
+    WaitError, WaitOutput,
 };
 
 /// A [`SlidingLog`] whose size is known at run time only: what the module `settings` reads from a file.

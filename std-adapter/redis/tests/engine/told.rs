@@ -1,0 +1,96 @@
+//! A connection that runs the script's test build in place of the script: another clock, and a log of what it decided.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicI64, Ordering},
+};
+
+use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
+
+pub const SCRIPT: &str = include_str!("../../src/engine/allow.lua");
+
+/// The script with a part in the place of another, which has to be in it once.
+fn with(script: &str, part: &str, other: &str) -> String {
+    assert_eq!(script.matches(part).count(), 1, "{part}");
+    script.replace(part, other)
+}
+
+/// With `now` in microseconds as the last argument, and without an end of the keys, which would come by the real clock.
+pub fn at_given_time() -> String {
+    let script = with(SCRIPT, "local now = time[1] * 1000000 + time[2]", "local now = tonumber(ARGV[#ARGV])");
+    with(&script, "'PX', string.format('%.0f', ttl)", "'PX', '100000000'")
+}
+
+/// With an offset of the clock as the last argument; returns the number of the call and the time beside the answer.
+fn with_offset() -> String {
+    let script = with(SCRIPT, "+ time[2]\n", "+ time[2] + tonumber(ARGV[#ARGV])\n");
+    with(&script, "return { all, unpack(owed) }", "return { redis.call('INCR', 'calls'), now, all, unpack(owed) }")
+}
+
+/// What the script decided for one key.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub number: i64,
+    /// By the engine, in microseconds.
+    pub now: u64,
+    pub interval: u64,
+    pub burst: u32,
+    pub cost: u32,
+    pub is_allowed: bool,
+    pub owed: u64,
+}
+
+#[derive(Clone)]
+pub struct Told<C> {
+    connection: C,
+    script: Arc<str>,
+    /// In microseconds.
+    pub offset: Arc<AtomicI64>,
+    pub calls: Arc<Mutex<Vec<Call>>>,
+}
+
+impl<C> Told<C> {
+    pub fn new(connection: C) -> Self {
+        Self { connection, script: with_offset().into(), offset: Arc::default(), calls: Arc::default() }
+    }
+}
+
+impl<C: ConnectionLike + Send> ConnectionLike for Told<C> {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        let words: Vec<Vec<u8>> = cmd.args_iter().map(|arg| match arg {
+            redis::Arg::Simple(word) => word.to_vec(),
+            _ => panic!("a cursor"),
+        }).collect();
+        assert_eq!(words[0], b"EVALSHA");
+        assert_eq!(words[2], b"1", "one key");
+        let mut other = redis::cmd("EVAL");
+        other.arg(&*self.script);
+        words[2..].iter().for_each(|word| _ = other.arg(word));
+        other.arg(self.offset.load(Ordering::SeqCst));
+        let number = |word: &[u8]| str::from_utf8(word).unwrap().parse::<u64>().unwrap();
+        let [interval, burst, cost] = [4, 5, 6].map(|place| number(&words[place]));
+        let calls = self.calls.clone();
+        Box::pin(async move {
+            let reply: Vec<i64> = other.query_async(&mut self.connection).await?;
+            let [number, now, is_allowed, owed] = reply[..] else { panic!("{reply:?}") };
+            calls.lock().unwrap().push(Call {
+                number,
+                now: now as u64,
+                interval,
+                burst: burst as u32,
+                cost: cost as u32,
+                is_allowed: is_allowed == 1,
+                owed: owed as u64,
+            });
+            Ok(Value::Array(vec![Value::Int(is_allowed), Value::Int(owed)]))
+        })
+    }
+
+    fn req_packed_commands<'a>(&'a mut self, _: &'a Pipeline, _: usize, _: usize) -> RedisFuture<'a, Vec<Value>> {
+        unimplemented!("nobody sends pipelines")
+    }
+
+    fn get_db(&self) -> i64 {
+        self.connection.get_db()
+    }
+}
