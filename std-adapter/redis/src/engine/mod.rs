@@ -202,14 +202,14 @@ fn checked(reply: Vec<i64>, asks: &[Ask]) -> Result<Vec<i64>, Failure> {
 
 impl EngineBuilder {
     /// How long a request may take, connecting included where the connection does that itself.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
     /// When the engine is left alone, and when it is tried again. [`Reset::call_timeout`] is set by
     /// [`timeout`](Self::timeout).
-    pub fn breaker(mut self, trip: AnyTrip, reset: Reset) -> Self {
+    pub const fn breaker(mut self, trip: AnyTrip, reset: Reset) -> Self {
         (self.trip, self.reset) = (trip, reset);
         self
     }

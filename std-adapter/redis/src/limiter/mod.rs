@@ -246,13 +246,13 @@ impl<W> SharedRateLimiterBuilder<W> {
 
     /// The key alone says in which slot of a cluster it lies, whatever the limiter's name: so that several limiters can
     /// decide about one key [as one](Engine::allow_all). On the engine a key is `sf:{/key}name` then.
-    pub fn tag_by_key(mut self) -> Self {
+    pub const fn tag_by_key(mut self) -> Self {
         self.is_tagged_by_key = true;
         self
     }
 
     /// For how many keys there is room in this process: for denials, and for [`WhenDown::Local`].
-    pub fn max_keys(mut self, max_keys: usize) -> Self {
+    pub const fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
         self
     }

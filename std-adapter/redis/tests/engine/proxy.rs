@@ -11,7 +11,7 @@ use tokio::{
 };
 
 #[derive(Clone)]
-pub struct Proxy(Arc<State>);
+pub(crate) struct Proxy(Arc<State>);
 
 struct State {
     port: u16,
@@ -20,7 +20,7 @@ struct State {
 }
 
 impl Proxy {
-    pub async fn start(target: u16) -> Self {
+    pub(crate) async fn start(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let proxy = Self(Arc::new(State { port, target: target.into(), swallows: false.into() }));
@@ -33,17 +33,17 @@ impl Proxy {
         proxy
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.0.port
     }
 
     /// From now on whoever connects gets to that engine.
-    pub fn lead_to(&self, target: u16) {
+    pub(crate) fn lead_to(&self, target: u16) {
         self.0.target.store(target, Ordering::SeqCst);
     }
 
     /// Commands arrive and run; replies do not.
-    pub fn swallow(&self, swallows: bool) {
+    pub(crate) fn swallow(&self, swallows: bool) {
         self.0.swallows.store(swallows, Ordering::SeqCst);
     }
 

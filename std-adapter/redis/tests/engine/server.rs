@@ -8,36 +8,33 @@ use std::{
     time::Duration,
 };
 
-use redis::{Client, FromRedisValue, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, aio::MultiplexedConnection};
 
 /// The engine's program: Valkey's if there is one, or else that of Redis.
-pub fn program() -> Option<PathBuf> {
+pub(crate) fn program() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let found = |name| env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
     found("valkey-server").or_else(|| found("redis-server"))
 }
 
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub port: u16,
+    pub(crate) port: u16,
     settings: Vec<String>,
     folder: tempfile::TempDir,
 }
 
 impl Server {
-    pub async fn start(settings: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let settings = settings.iter().map(|&text| text.to_owned()).collect();
+    pub(crate) async fn start(settings: &[&str]) -> Self {
+        let settings: Vec<String> = settings.iter().map(|&text| text.to_owned()).collect();
         // Another process may take a free port before the server does: then the next one.
         loop {
-            let port = free_port();
+            let (port, folder) = (free_port(), tempfile::tempdir().expect("a folder"));
             let child = spawn(port, &settings, &folder);
-            let mut server = Self { child, port, settings: Vec::clone(&settings), folder };
+            let mut server = Self { child, port, settings: settings.clone(), folder };
             if server.is_up().await {
                 return server;
             }
-            drop(server.child.kill());
-            return Box::pin(Self::start(&server.settings.iter().map(String::as_str).collect::<Vec<_>>())).await;
         }
     }
 
@@ -56,16 +53,16 @@ impl Server {
         }
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         client(self.port)
     }
 
-    pub async fn connect(&self) -> MultiplexedConnection {
-        self.client().get_multiplexed_async_connection().await.expect("a connection")
+    pub(crate) async fn connect(&self) -> MultiplexedConnection {
+        connect(self.port).await
     }
 
     /// A command past every limiter.
-    pub async fn run<T: FromRedisValue>(&self, words: &str) -> T {
+    pub(crate) async fn run<T: FromRedisValue>(&self, words: &str) -> T {
         let mut words = words.split(' ');
         let mut cmd = redis::cmd(words.next().expect("a command"));
         words.for_each(|word| _ = cmd.arg(word));
@@ -73,24 +70,24 @@ impl Server {
     }
 
     /// The engine's clock, in microseconds.
-    pub async fn now(&self) -> u64 {
+    pub(crate) async fn now(&self) -> u64 {
         let (secs, micros): (u64, u64) = self.run("TIME").await;
         secs * 1_000_000 + micros
     }
 
     /// `kill -9`.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it ran");
         self.child.wait().expect("it ended");
     }
 
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.child = spawn(self.port, &self.settings, &self.folder);
         assert!(self.is_up().await, "its port was taken");
     }
 
     /// `STOP` or `CONT`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(status.expect("`kill`").success());
     }
@@ -103,7 +100,13 @@ impl Drop for Server {
     }
 }
 
-pub fn client(port: u16) -> Client {
+/// Without a time limit of the client's own.
+pub(crate) async fn connect(port: u16) -> MultiplexedConnection {
+    let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+    client(port).get_multiplexed_async_connection_with_config(&config).await.expect("a connection")
+}
+
+pub(crate) fn client(port: u16) -> Client {
     Client::open(format!("redis://127.0.0.1:{port}/")).expect("an address")
 }
 

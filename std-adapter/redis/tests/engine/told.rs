@@ -7,7 +7,7 @@ use std::sync::{
 
 use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
 
-pub const SCRIPT: &str = include_str!("../../src/engine/allow.lua");
+pub(crate) const SCRIPT: &str = include_str!("../../src/engine/allow.lua");
 
 /// The script with a part in the place of another, which has to be in it once.
 fn with(script: &str, part: &str, other: &str) -> String {
@@ -16,7 +16,7 @@ fn with(script: &str, part: &str, other: &str) -> String {
 }
 
 /// With `now` in microseconds as the last argument, and without an end of the keys, which would come by the real clock.
-pub fn at_given_time() -> String {
+pub(crate) fn at_given_time() -> String {
     let script = with(SCRIPT, "local now = time[1] * 1000000 + time[2]", "local now = tonumber(ARGV[#ARGV])");
     with(&script, "'PX', string.format('%.0f', ttl)", "'PX', '100000000'")
 }
@@ -29,38 +29,41 @@ fn with_offset() -> String {
 
 /// What the script decided for one key.
 #[derive(Clone, Debug)]
-pub struct Call {
-    pub number: i64,
+pub(crate) struct Call {
+    pub(crate) number: i64,
     /// By the engine, in microseconds.
-    pub now: u64,
-    pub interval: u64,
-    pub burst: u32,
-    pub cost: u32,
-    pub is_allowed: bool,
-    pub owed: u64,
+    pub(crate) now: u64,
+    pub(crate) interval: u64,
+    pub(crate) burst: u32,
+    pub(crate) cost: u32,
+    pub(crate) is_allowed: bool,
+    pub(crate) owed: u64,
 }
 
 #[derive(Clone)]
-pub struct Told<C> {
+pub(crate) struct Told<C> {
     connection: C,
     script: Arc<str>,
     /// In microseconds.
-    pub offset: Arc<AtomicI64>,
-    pub calls: Arc<Mutex<Vec<Call>>>,
+    pub(crate) offset: Arc<AtomicI64>,
+    pub(crate) calls: Arc<Mutex<Vec<Call>>>,
 }
 
 impl<C> Told<C> {
-    pub fn new(connection: C) -> Self {
+    pub(crate) fn new(connection: C) -> Self {
         Self { connection, script: with_offset().into(), offset: Arc::default(), calls: Arc::default() }
     }
 }
 
 impl<C: ConnectionLike + Send> ConnectionLike for Told<C> {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        let words: Vec<Vec<u8>> = cmd.args_iter().map(|arg| match arg {
-            redis::Arg::Simple(word) => word.to_vec(),
-            _ => panic!("a cursor"),
-        }).collect();
+        let words: Vec<Vec<u8>> = cmd
+            .args_iter()
+            .map(|arg| match arg {
+                redis::Arg::Simple(word) => word.to_vec(),
+                _ => panic!("a cursor"),
+            })
+            .collect();
         assert_eq!(words[0], b"EVALSHA");
         assert_eq!(words[2], b"1", "one key");
         let mut other = redis::cmd("EVAL");
