@@ -2,6 +2,7 @@
 //!
 //! - [`RateLimiter`] allows or denies, or waits for its turn: by [`Gcra`], a token bucket, or by [`SlidingLog`], a sliding
 //!   window log.
+//! - [`allow_all`] asks several limiters as one.
 //! - [`CachedRateLimiter`] also keeps the last value of each key and has it fetched by one caller at a time (single
 //!   flight).
 //!
@@ -12,12 +13,14 @@
 //! Next: [`circuit_breaker`](crate::circuit_breaker) for what fails, and the [guide](crate::guide#several-together) for the
 //! order of both.
 
+mod all;
 mod cached;
 mod each;
 mod keys;
 mod line;
 mod waiting;
 
+pub use all::{AllOf, Charge, allow_all};
 pub use cached::{CachedGuard, CachedRateLimiter, CachedRateLimiterBuilder, FlightReporter};
 use core::{fmt, hash::Hash, marker::PhantomData, num::NonZeroU32};
 pub use keys::Keys;
@@ -85,8 +88,9 @@ pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 /// 31 bits: a newcomer meets its like among 1,000 live keys once in two million times.) Who cannot bear it, or wants to
 /// [list](Self::usage) the keys, has them kept: [`keep_keys`](RateLimiterBuilder::keep_keys).
 ///
-/// A `&str` looks up a `String`. `Hash` of a key runs outside every lock. One limit for everything is a limiter with the
-/// key `()`.
+/// A `&str` looks up a `String`. `Hash` of a key runs outside every lock where a request is decided; where one only looks,
+/// gives back or resets, also in that of a shard, where it must not use the limiter. One limit for everything is a limiter
+/// with the key `()`.
 ///
 /// # When it is full
 ///

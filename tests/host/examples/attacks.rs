@@ -102,6 +102,7 @@ impl Bench {
         for (home, tests) in homes {
             let output = Command::new("timeout")
                 .args([MOST_SECONDS, "cargo", "test", "--quiet", "--no-fail-fast", "--target-dir", "target"])
+                .env("CARGO_INCREMENTAL", "1") // a line changes, and the same is built again
                 .args(home)
                 .arg("--")
                 .args(["--format", "pretty"])

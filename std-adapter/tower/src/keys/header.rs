@@ -1,6 +1,6 @@
 //! The value of a header.
 
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, header::AsHeaderName};
 
 use super::{KeyOf, NoKey};
 
@@ -19,13 +19,23 @@ use super::{KeyOf, NoKey};
 /// assert_eq!(Header("x-api-key").key_of(&request), Ok(Some(HeaderValue::from_static("k1"))));
 /// assert_eq!(Header("authorization").key_of(&request), Err(NoKey));
 /// ```
+///
+/// A [`HeaderName`](http::HeaderName) need not be parsed at each request:
+///
+/// ```
+/// use http::HeaderName;
+/// use steadfast_tower::keys::Header;
+///
+/// static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// let by_key = Header(&API_KEY);
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Header(
+pub struct Header<N = &'static str>(
     /// Its name.
-    pub &'static str,
+    pub N,
 );
 
-impl<B> KeyOf<Request<B>> for Header {
+impl<B, N: AsHeaderName + Copy> KeyOf<Request<B>> for Header<N> {
     type Key = HeaderValue;
 
     fn key_of(&self, request: &Request<B>) -> Result<Option<HeaderValue>, NoKey> {

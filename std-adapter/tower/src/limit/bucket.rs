@@ -94,7 +94,7 @@ enum Whose<K> {
     Shared,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Told {
     pub(super) verdict: Option<Verdict>,
     pub(super) is_denied: bool,
@@ -116,7 +116,7 @@ pub(crate) trait Bucket {
 
     fn is_limited(&self) -> bool;
 
-    fn told(&self) -> Told;
+    fn told(&self) -> &Told;
 
     /// Asks, and takes nothing.
     fn check(&mut self);
@@ -172,8 +172,8 @@ where
         !matches!(self.asked.whose, Whose::NotLimited)
     }
 
-    fn told(&self) -> Told {
-        self.asked.told
+    fn told(&self) -> &Told {
+        &self.asked.told
     }
 
     fn check(&mut self) {

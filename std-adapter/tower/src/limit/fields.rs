@@ -70,11 +70,12 @@ impl<Q, X> Limits<Q, X> {
         if inner.is_none_or(|inner| remaining < inner) {
             let reset = if reset.is_zero() { 0 } else { seconds(reset) };
             let told = [(LEGACY_LIMIT, limit.into()), (LEGACY_REMAINING, remaining.into()), (LEGACY_RESET, reset)];
+            let mut list = List::new();
             for (name, number) in told {
-                headers.remove(&name);
-                let mut list = List::new();
                 let _fits = write!(list, "{number}");
-                list.end(headers, &name);
+                if let Some(value) = list.take() {
+                    headers.insert(name, value);
+                }
             }
         }
     }
@@ -131,12 +132,15 @@ impl List {
     }
 
     fn end(&mut self, headers: &mut HeaderMap, name: &HeaderName) {
-        let text = self.text.get(..core::mem::take(&mut self.len)).unwrap_or_default();
-        if let Ok(value) = HeaderValue::from_bytes(text)
-            && !text.is_empty()
-        {
+        if let Some(value) = self.take() {
             headers.append(name, value);
         }
+    }
+
+    /// What is written, unless it is nothing. The next list begins.
+    fn take(&mut self) -> Option<HeaderValue> {
+        let text = self.text.get(..core::mem::take(&mut self.len)).filter(|text| !text.is_empty())?;
+        HeaderValue::from_bytes(text).ok()
     }
 }
 

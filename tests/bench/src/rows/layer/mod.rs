@@ -168,10 +168,10 @@ where
 }
 
 /// One quota, as it comes.
-fn ours(keys: usize, headers: Headers) -> LimitLayer<With<(), Header, HeaderValue>> {
+fn ours(keys: usize, headers: Headers) -> LimitLayer<With<(), Header<&'static HeaderName>, HeaderValue>> {
     let quota = Gcra::every(INTERVAL).burst(BURST);
     let limiter = RateLimiter::<HeaderValue, _>::builder(quota).capacity(keys).build();
-    LimitLayer::new(&limiter, Header(API_KEY)).headers(headers)
+    LimitLayer::new(&limiter, Header(&NAME)).headers(headers)
 }
 
 /// The header as it is: tower_governor leaves extractors to its user.
