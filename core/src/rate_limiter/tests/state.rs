@@ -47,6 +47,16 @@ fn found_two_quotas_in_turn_hand_out_nothing() {
 }
 
 #[test]
+fn what_was_used_of_one_quota_is_used_of_another() {
+    let (fast, slow) = (of(MS, 10), of(1_000 * MS, 10));
+    let mut state = GcraState::default();
+    assert!(state.allow(&slow, n(7), at(9)).unwrap().is_allowed());
+    assert_eq!(state.check(&fast, n(1), at(9)).unwrap().remaining, 3);
+    assert!(state.allow(&fast, n(3), at(9)).unwrap().is_allowed());
+    assert_eq!(state.check(&slow, n(1), at(9)).unwrap().remaining, 0);
+}
+
+#[test]
 fn who_denies_does_not_set_the_pace() {
     let (fast, slow) = (of(MS, 100), of(1_000 * MS, 5));
     let mut state = GcraState::default();

@@ -22,7 +22,8 @@ use crate::{
     server::{Server, client, connect},
 };
 
-const QUOTA: Gcra = Gcra::per_hour(100);
+/// Nothing of it comes back while a test lasts.
+const QUOTA: Gcra = Gcra::every(Duration::from_secs(3_600)).burst(100);
 
 async fn manager(port: u16) -> ConnectionManager {
     let config = ConnectionManagerConfig::new().set_max_delay(Duration::from_millis(20)).set_response_timeout(None);
@@ -50,7 +51,7 @@ async fn back(limiter: &SharedRateLimiter) -> SharedVerdict {
 /// Down: each limiter says what it was built to say. Back: one burst, since the state is lost.
 pub(crate) async fn killed_and_restarted() {
     let mut server = Server::start(&[]).await;
-    let engine = quick(manager(server.port).await, Duration::from_secs(2));
+    let engine = quick(manager(server.port).await, Duration::from_secs(20));
     let of = |name, when_down| {
         SharedRateLimiter::builder(&engine, name, QUOTA).when_down(when_down).max_denial(Duration::ZERO).build()
     };
@@ -197,7 +198,7 @@ pub(crate) async fn a_replica_takes_over() {
     let mut primary = Server::start(&[]).await;
     let replica = Server::start(&["--replicaof", "127.0.0.1", &primary.port.to_string()]).await;
     let proxy = Proxy::start(primary.port).await;
-    let engine = quick(manager(proxy.port()).await, Duration::from_secs(2));
+    let engine = quick(manager(proxy.port()).await, Duration::from_secs(20));
     let limiter = asking(&engine, "api", QUOTA);
     while limiter.allow("a").await.by != By::Engine {}
     for _ in 0..59 {
@@ -213,6 +214,22 @@ pub(crate) async fn a_replica_takes_over() {
     primary.kill();
     let _ = back(&limiter).await;
     assert_eq!(drain(&limiter, "a").await, 40, "what it had not seen");
+}
+
+/// With the rights that the README names it decides; without one of them it says so.
+pub(crate) async fn few_rights() {
+    let server = Server::start(&[]).await;
+    server.run::<()>("ACL SETUSER few on >secret ~sf:* +eval +evalsha +get +set +time").await;
+    server.run::<()>("ACL SETUSER fewer on >secret ~sf:* +evalsha +get +set +time").await;
+    let of = async |user: &str| {
+        let client = redis::Client::open(format!("redis://{user}:secret@127.0.0.1:{}/", server.port)).unwrap();
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        patient(client.get_multiplexed_async_connection_with_config(&config).await.unwrap())
+    };
+    let (few, fewer) = (of("few").await, of("fewer").await);
+    assert_eq!(asking(&fewer, "api", QUOTA).allow("a").await.by, By::Fallback);
+    assert_eq!(fewer.stats().misused, 1);
+    assert_eq!(drain(&asking(&few, "api", QUOTA), "a").await, 100);
 }
 
 /// Told to the hook, and down.

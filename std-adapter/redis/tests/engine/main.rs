@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         test("down::full", down::full),
         test("down::scripts_are_flushed", down::scripts_are_flushed),
         test("down::a_replica_takes_over", down::a_replica_takes_over),
+        test("down::few_rights", down::few_rights),
         test("down::misused", down::misused),
         test("many::a_flood_of_keys_is_gone_after_its_time", many::a_flood_of_keys_is_gone_after_its_time),
         test("many::several_quotas_decide_as_one", many::several_quotas_decide_as_one),

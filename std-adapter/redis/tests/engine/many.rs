@@ -46,7 +46,10 @@ pub(crate) async fn a_flood_of_keys_is_gone_after_its_time() {
 pub(crate) async fn several_quotas_decide_as_one() {
     let server = Server::start(&[]).await;
     let engine = patient(server.connect().await);
-    let (api, writes) = (tagged(&engine, "api", Gcra::per_hour(100)), tagged(&engine, "writes", Gcra::per_hour(10)));
+    let (api, writes) = (
+        tagged(&engine, "api", Gcra::every(Duration::from_secs(3_600)).burst(100)),
+        tagged(&engine, "writes", Gcra::per_hour(10)),
+    );
     let five = NonZeroU32::new(5).unwrap();
     let quotas = [(&api, "a", ONE), (&writes, "a", five)];
     for left in [5, 0] {
