@@ -84,6 +84,7 @@ impl<const NAMES: usize, const LINE: usize> Entry<NAMES, LINE> {
     }
 
     /// What a formatter sees of it.
+    #[inline] // so that it is left out where a sink does not look at it
     #[must_use]
     pub fn group(&self) -> Group<'_> {
         let group = Group::empty(self.service, self.level());
@@ -104,6 +105,12 @@ impl<const NAMES: usize, const LINE: usize> Entry<NAMES, LINE> {
     #[must_use]
     pub fn line(&self) -> Text<LINE> {
         self.line_with(self.formatter)
+    }
+
+    /// The finished line, by this formatter if none was registered.
+    #[must_use]
+    pub fn line_or(&self, formatter: Formatter) -> Text<LINE> {
+        self.line_with(self.formatter.or(Some(formatter)))
     }
 
     /// The finished line with the default sentence, whatever formatter was registered.

@@ -62,7 +62,7 @@ where
         for _ in 0..=GROUPS {
             let Some(entry) = self.on_timeout() else { break };
             let unless_written = OnDrop(|| self.not_written(&entry));
-            if sink.write(entry.level(), &entry.line()).is_ok() {
+            if sink.write_group(&entry.line(), &entry.group()).is_ok() {
                 core::mem::forget(unless_written);
                 written = written.saturating_add(1);
             }

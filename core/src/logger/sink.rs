@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::Level;
+use super::{Group, Level};
 
 /// A sink for finished lines: standard error, a UART, `tracing`.
 pub trait Sink {
@@ -14,11 +14,25 @@ pub trait Sink {
     ///
     /// If the line was not written: its events are counted as lost, and their number is told later.
     fn write(&mut self, level: Level, line: &str) -> Result<(), NotWritten>;
+
+    /// Writes one line whose parts a sink may want as fields: who, what, to whom, how often. This is what a logger calls.
+    /// Unless the sink says otherwise it is [`write`](Self::write).
+    ///
+    /// # Errors
+    ///
+    /// As for `write`.
+    fn write_group(&mut self, line: &str, group: &Group<'_>) -> Result<(), NotWritten> {
+        self.write(group.level(), line)
+    }
 }
 
 impl<S: Sink + ?Sized> Sink for &mut S {
     fn write(&mut self, level: Level, line: &str) -> Result<(), NotWritten> {
         (**self).write(level, line)
+    }
+
+    fn write_group(&mut self, line: &str, group: &Group<'_>) -> Result<(), NotWritten> {
+        (**self).write_group(line, group)
     }
 }
 

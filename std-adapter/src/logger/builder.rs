@@ -5,7 +5,7 @@ use std::{io, sync::Arc, thread};
 
 use steadfast_core::{
     HashSeed, Shared,
-    logger::{Show, Sink},
+    logger::{Formatter, Show, Sink},
 };
 
 use super::{
@@ -34,6 +34,7 @@ pub struct LoggerBuilder {
     quiet: Duration,
     max_age: Duration,
     settings: Settings,
+    sentence: Option<Formatter>,
     has_room: bool,
     has_worker: bool,
 }
@@ -44,6 +45,7 @@ impl Default for LoggerBuilder {
             quiet: Duration::from_secs(3),
             max_age: Duration::from_secs(10),
             settings: Settings::default(),
+            sentence: None,
             has_room: true,
             has_worker: true,
         }
@@ -83,6 +85,13 @@ impl LoggerBuilder {
         self
     }
 
+    /// How groups read that have no [formatter](Logger::formatter) of their own: as [`compact`](super::compact), say.
+    #[must_use]
+    pub const fn sentence(mut self, formatter: Formatter) -> Self {
+        self.sentence = Some(formatter);
+        self
+    }
+
     /// Starts no thread: lines are written by [`Logger::drain`], [`Logger::flush`], [`Logger::shutdown`] and the end of
     /// the logger, on the thread that calls them, or by [`Logger::run`] on a runtime.
     ///
@@ -115,6 +124,7 @@ impl LoggerBuilder {
             shared: Shared::new(Boxed(Mutex::new(machine)), SystemTimer),
             desk: Desk::new(kept),
             settings: Mutex::new(self.settings),
+            sentence: self.sentence,
         });
         if let Some(sink) = for_thread {
             let inner = inner.clone();

@@ -4,12 +4,15 @@
 //!   through.
 //! - A [`Sink`] takes the lines: [`WriteSink`] for any `io::Write`, `TracingSink` (feature `tracing`), `LogSink`
 //!   (feature `log`).
+//! - `GroupLayer` (feature `tracing-layer`) groups events that a program gives to `tracing` already.
 //! - [`Formatter`]s make the sentences, such as [`compact`]. Text of peers is escaped and quoted, so that none can
 //!   forge a line (log injection).
 //!
 //! **Outcomes**: [`Recorded`] of an event. **Errors**: [`FormattersFull`], [`NotWritten`]. **Counts**: [`LoggerStats`].
 
 mod builder;
+#[cfg(feature = "tracing-layer")]
+mod layer;
 mod settings;
 mod sinks;
 #[cfg(test)]
@@ -22,6 +25,8 @@ use std::sync::Arc;
 use steadfast_core::{Lock, Shared};
 
 pub use builder::LoggerBuilder;
+#[cfg(feature = "tracing-layer")]
+pub use layer::{GroupLayer, by_message};
 #[cfg(feature = "log")]
 pub use sinks::LogSink;
 #[cfg(feature = "tracing")]
@@ -121,6 +126,7 @@ struct Inner {
     shared: Shared<Machine, Boxed, SystemTimer>,
     desk: Desk,
     settings: Mutex<Settings>,
+    sentence: Option<Formatter>,
 }
 
 impl Logger {

@@ -291,8 +291,9 @@ impl Inner {
             }
             let Some(entry) = self.shared.on_timeout() else { break };
             self.desk.at_line(Some(Instant::now()));
-            let line = guarded(|| entry.line()).unwrap_or_else(|| entry.default_line());
-            if guarded(|| sink.write(entry.level(), &line)).is_some_and(|result| result.is_ok()) {
+            let line = guarded(|| self.sentence.map_or_else(|| entry.line(), |sentence| entry.line_or(sentence)));
+            let line = line.unwrap_or_else(|| entry.default_line());
+            if guarded(|| sink.write_group(&line, &entry.group())).is_some_and(|result| result.is_ok()) {
                 written = written.saturating_add(1);
             } else {
                 self.shared.not_written(&entry);

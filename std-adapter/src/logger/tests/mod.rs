@@ -10,6 +10,10 @@ use steadfast_core::logger::{Level, NotWritten, Show, Sink};
 use super::*;
 
 mod blocking;
+#[cfg(all(feature = "log", feature = "tracing"))]
+mod fields;
+#[cfg(feature = "tracing-layer")]
+mod layer;
 
 /// Keeps the lines for the test.
 #[derive(Clone, Default)]
@@ -337,75 +341,4 @@ fn long_names_are_kept_to_their_end() {
     log.event("y", &key);
     logger.flush();
     assert_eq!(lines.take(), [format!("• [a] {} did x", &key[..63]), format!("• [a] {}… did y", &key[..52])]);
-}
-
-#[cfg(feature = "log")]
-#[test]
-fn lines_go_to_log() {
-    struct Facade(Mutex<Vec<String>>);
-    impl log::Log for Facade {
-        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-            true
-        }
-        fn log(&self, record: &log::Record<'_>) {
-            self.0.lock().unwrap().push(format!("{} {} {}", record.level(), record.target(), record.args()));
-        }
-        fn flush(&self) {}
-    }
-    static FACADE: Facade = Facade(Mutex::new(Vec::new()));
-
-    log::set_logger(&FACADE).unwrap();
-    log::set_max_level(log::LevelFilter::Trace);
-    say_all_levels(LogSink);
-    let heads = ["DEBUG steadfast •", "INFO steadfast •", "WARN steadfast ⚠️", "ERROR steadfast ❌"];
-    assert_eq!(*FACADE.0.lock().unwrap(), heads.map(|head| format!("{head} [a] hello")));
-}
-
-#[cfg(feature = "tracing")]
-#[test]
-fn lines_go_to_tracing() {
-    use tracing::{Metadata, field, span};
-
-    struct Subscriber;
-    static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    struct Visitor<'a>(&'a Metadata<'a>);
-    impl field::Visit for Visitor<'_> {
-        fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
-            assert_eq!(field.name(), "message");
-            LINES.lock().unwrap().push(format!("{} {} {value:?}", self.0.level(), self.0.target()));
-        }
-    }
-    impl tracing::Subscriber for Subscriber {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-            span::Id::from_u64(1)
-        }
-        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-        fn event(&self, event: &tracing::Event<'_>) {
-            if event.metadata().target() == "steadfast" {
-                event.record(&mut Visitor(event.metadata()));
-            }
-        }
-        fn enter(&self, _: &span::Id) {}
-        fn exit(&self, _: &span::Id) {}
-    }
-
-    tracing::subscriber::set_global_default(Subscriber).unwrap();
-    say_all_levels(TracingSink);
-    let heads = ["DEBUG steadfast •", "INFO steadfast •", "WARN steadfast ⚠️", "ERROR steadfast ❌"];
-    assert_eq!(*LINES.lock().unwrap(), heads.map(|head| format!("{head} [a] hello")));
-}
-
-#[cfg(any(feature = "log", feature = "tracing"))]
-fn say_all_levels(sink: impl Sink + Send + 'static) {
-    let logger = Logger::builder().verbose(["a"]).without_worker().build(sink).unwrap();
-    let log = logger.service("a");
-    log.debug(format_args!("hello"));
-    log.info(format_args!("hello"));
-    log.warn(format_args!("hello"));
-    log.error(format_args!("hello"));
-    logger.drain();
 }

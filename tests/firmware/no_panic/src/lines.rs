@@ -46,7 +46,12 @@ pub fn probe() {
         see(logger.record(service, &event.instant(), now()));
         see(logger.line(service, level(), text(), now()));
         while let Some(entry) = logger.on_timeout(now()) {
-            see((entry.line().as_str(), entry.default_line().is_cut(), entry.level(), entry.events()));
+            see((
+                entry.line().as_str(),
+                (entry.default_line().is_cut(), entry.line_or(compact).is_cut()),
+                entry.level(),
+                entry.events(),
+            ));
             let mut fields: Text<64> = Text::new();
             see((entry.group().count(), compact(&entry.group(), &mut fields), fields.as_str().len()));
             logger.not_written(&entry, now());
