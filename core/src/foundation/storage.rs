@@ -94,7 +94,8 @@ impl<const N: usize> Storage for Inline<N> {
     type Link = u16;
 }
 
-/// The number of a slot, or none: as narrow as the storage allows.
+/// The number of a slot, or none: as narrow as the storage allows. None is zero, as memory is that was never written: so a
+/// new machine in a `static` takes no flash for its slots.
 pub trait Link: Copy + Eq + fmt::Debug {
     /// As many bits of a key's hash as a link has. Never zero, so that it also tells that a slot is occupied.
     type Fingerprint: Copy + Eq + fmt::Debug;
@@ -134,15 +135,15 @@ impl Link for u16 {
     type Fingerprint = NonZero<Self>;
     type Hint = ();
 
-    const NONE: Self = Self::MAX;
+    const NONE: Self = 0;
     const NO_HINT: () = ();
 
     fn to(index: usize) -> Self {
-        Self::try_from(index).unwrap_or(Self::NONE)
+        Self::try_from(index.wrapping_add(1)).unwrap_or(Self::NONE)
     }
 
     fn index(self) -> usize {
-        if self == Self::NONE { usize::MAX } else { usize::from(self) }
+        usize::from(self).wrapping_sub(1)
     }
 
     fn fingerprint(hash: u64) -> NonZero<Self> {
@@ -168,15 +169,15 @@ impl Link for u32 {
     type Fingerprint = NonZero<Self>;
     type Hint = Self;
 
-    const NONE: Self = Self::MAX;
+    const NONE: Self = 0;
     const NO_HINT: Self = 0;
 
     fn to(index: usize) -> Self {
-        Self::try_from(index).unwrap_or(Self::NONE)
+        Self::try_from(index.wrapping_add(1)).unwrap_or(Self::NONE)
     }
 
     fn index(self) -> usize {
-        if self == Self::NONE { usize::MAX } else { self as usize }
+        (self as usize).wrapping_sub(1)
     }
 
     fn fingerprint(hash: u64) -> NonZero<Self> {
