@@ -129,6 +129,7 @@ fn rate_limiter_with_keys() {
     for _ in 0..any::<u32>() {
         let key: u64 = any();
         see((limiter.allow(&key, now()), limiter.reset(&key, now())));
+        see(limiter.grant(&key, any(), any(), now()));
         see(limiter.cleanup(now()));
         see(limiter.cleanup_with(now(), see));
         see_all(limiter.usage(now()));

@@ -106,6 +106,7 @@ fn limiters() {
     for _ in 0..any::<u32>() {
         let key: u64 = any();
         see((limiter.allow(&key), limiter.allow_n(&key, cost()), limiter.check(&key), limiter.remaining(&key)));
+        see(limiter.grant(&key, any(), any()));
         see((limiter.allow_verdict(&key, cost()), limiter.allow_at(&key, now()), limiter.reset(&key)));
         see((limiter.check_n(&key, cost()), limiter.check_verdict(&key, cost())));
         let hash = limiter.with_lock(|limiter| limiter.hash(&key));
