@@ -12,10 +12,16 @@
     )
 )]
 
+mod dedup;
 mod engine;
+mod key;
 mod limiter;
 
-pub use engine::{Engine, EngineBuilder, EngineStats, Failure};
+pub use dedup::{
+    CommitError, DedupWhenDown, SharedClaim, SharedClaimGuard, SharedDedup, SharedDedupBuilder, SharedDedupStats,
+    SharedSeen,
+};
+pub use engine::{Engine, EngineBuilder, EngineDown, EngineStats, Failure};
 pub use limiter::{
     AllowAllError, By, Decisions, SharedRateLimiter, SharedRateLimiterBuilder, SharedRateLimiterStats, SharedVerdict,
     WhenDown,

@@ -66,17 +66,30 @@ impl core::error::Error for Failure {
     }
 }
 
-/// The engine did not decide; when it is worth asking again, if its breaker knows.
+/// An error: the engine did not decide. Why, [`on_failure`](crate::EngineBuilder::on_failure) was told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Down {
-    pub(crate) retry_at: Option<Instant>,
+#[non_exhaustive]
+pub struct EngineDown {
+    /// When it is worth asking again, if its breaker knows. By [`Engine::now`](crate::Engine::now).
+    pub retry_at: Option<Instant>,
+    /// It may have run.
+    pub(crate) is_unknown: bool,
 }
 
-impl Down {
+impl EngineDown {
     pub(super) const fn of(error: &BreakerError<Failure>) -> Self {
         match error {
-            BreakerError::Open { retry_at } => Self { retry_at: Some(*retry_at) },
-            _ => Self { retry_at: None },
+            BreakerError::Open { retry_at } => Self { retry_at: Some(*retry_at), is_unknown: false },
+            BreakerError::Inner(Failure::NotRun(_) | Failure::Misuse(_)) => Self { retry_at: None, is_unknown: false },
+            _ => Self { retry_at: None, is_unknown: true },
         }
     }
 }
+
+impl fmt::Display for EngineDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the engine did not decide")
+    }
+}
+
+impl core::error::Error for EngineDown {}

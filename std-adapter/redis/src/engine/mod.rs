@@ -14,20 +14,19 @@ use core::{
 };
 use std::sync::Arc;
 
-use redis::{Cmd, RedisError, aio::ConnectionLike};
+use redis::{Cmd, FromRedisValue, RedisError, Value, aio::ConnectionLike};
 use steadfast::{
     CircuitBreaker, Instant, Reset,
     circuit_breaker::{AnyTrip, BreakerError, BreakerState},
     runtime::{Clock, SystemTimer},
 };
 
-pub(crate) use failure::Down;
-pub use failure::Failure;
-pub(crate) use script::Ask;
+pub use failure::{EngineDown, Failure};
+pub(crate) use script::{ALLOW, Call, DEDUP};
 pub use stats::EngineStats;
 use stats::{Counts, End};
 
-/// Redis or Valkey, as all limiters of a process use it: the user's connection, with a time limit and a circuit breaker
+/// Redis or Valkey, as all of a process use it: the user's connection, with a time limit and a circuit breaker
 /// around each request.
 ///
 /// The connection is any [`ConnectionLike`] that can be cloned: a `MultiplexedConnection`, with the feature
@@ -55,7 +54,8 @@ use stats::{Counts, End};
 /// # When it is down
 ///
 /// A call that gets no answer lasts as long as the `timeout`; after the first few the breaker opens, and calls are answered
-/// at once. Whatever may have run is not sent again; only a script that the engine has lost is, once, with its text.
+/// at once. Whatever may have run is not sent again, but what the engine knows again by its token; a script that
+/// the engine has lost is, once, with its text.
 ///
 /// # Cancellation
 ///
@@ -73,7 +73,7 @@ struct Inner {
 }
 
 type OnFailure = Box<dyn Fn(&Failure) + Send + Sync>;
-type Reply = Result<Vec<i64>, RedisError>;
+type Reply = Result<Value, RedisError>;
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The user's connection, whatever its type.
@@ -138,26 +138,37 @@ impl Engine {
     }
 
     /// Until when nobody is let through to the engine, if that is known without asking.
-    pub(crate) fn is_down(&self, now: Instant) -> Option<Down> {
+    pub(crate) fn is_down(&self, now: Instant) -> Option<EngineDown> {
         let until = Instant::from_nanos(self.0.open_until.load(Ordering::Relaxed));
-        (now < until && self.state() == BreakerState::Open).then_some(Down { retry_at: Some(until) })
+        (now < until && self.state() == BreakerState::Open)
+            .then_some(EngineDown { retry_at: Some(until), is_unknown: false })
     }
 
-    /// Asks the quotas as one: whether all allow it, and what each owed before.
-    pub(crate) async fn ask(&self, asks: &[Ask]) -> Result<(bool, Vec<u64>), Down> {
+    /// Runs a script. `read` takes the answer if it fits the question.
+    pub(crate) async fn run<R: FromRedisValue, T>(
+        &self,
+        call: &Call,
+        read: impl Fn(R) -> Option<T>,
+    ) -> Result<T, EngineDown> {
         let Inner { breaker, counts, on_failure, open_until, .. } = &*self.0;
         let unsure = counts.begin();
-        let answer = breaker.call(self.send(asks)).await;
+        let answer = breaker
+            .call(async {
+                let reply = R::from_redis_value(self.send(call).await?).ok();
+                reply.and_then(&read).ok_or_else(|| {
+                    Failure::Misuse((redis::ErrorKind::UnexpectedReturnType, "the answer of another script").into())
+                })
+            })
+            .await;
         unsure.end();
         let error = match answer {
-            Ok(reply) => {
+            Ok(answer) => {
                 counts.add(End::Answered);
-                let mut numbers = reply.into_iter().map(|number| u64::try_from(number).unwrap_or(0));
-                return Ok((numbers.next() == Some(1), numbers.collect()));
+                return Ok(answer);
             }
             Err(error) => error,
         };
-        let down = Down::of(&error);
+        let down = EngineDown::of(&error);
         let failure = match error {
             BreakerError::Open { retry_at } => {
                 counts.add(End::Rejected);
@@ -178,26 +189,18 @@ impl Engine {
         Err(down)
     }
 
-    async fn send(&self, asks: &[Ask]) -> Result<Vec<i64>, Failure> {
+    async fn send(&self, call: &Call) -> Result<Value, Failure> {
         let Inner { connection, counts, .. } = &*self.0;
-        let failure = match connection.send(script::allow(asks, false)).await {
-            Ok(reply) => return checked(reply, asks),
+        let failure = match connection.send(call.cmd(false)).await {
+            Ok(reply) => return Ok(reply),
             Err(error) => Failure::of(error),
         };
         if !failure.is_without_script() {
             return Err(failure);
         }
         counts.add(End::Reloaded);
-        connection.send(script::allow(asks, true)).await.map_err(Failure::of).and_then(|reply| checked(reply, asks))
+        connection.send(call.cmd(true)).await.map_err(Failure::of)
     }
-}
-
-/// An answer that fits the question.
-fn checked(reply: Vec<i64>, asks: &[Ask]) -> Result<Vec<i64>, Failure> {
-    if reply.len() == asks.len().saturating_add(1) {
-        return Ok(reply);
-    }
-    Err(Failure::Misuse((redis::ErrorKind::UnexpectedReturnType, "the answer of another script").into()))
 }
 
 impl EngineBuilder {

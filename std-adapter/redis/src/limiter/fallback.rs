@@ -8,7 +8,7 @@ use steadfast::{
     rate_limiter::{Decision, GcraState, Quota, Verdict},
 };
 
-use crate::engine::Down;
+use crate::engine::EngineDown;
 
 /// What a limiter says while the engine does not answer. There is no default: both letting all through and refusing all
 /// have been filed as bugs, each by those who had the other.
@@ -57,7 +57,7 @@ impl Fallback {
         }
     }
 
-    pub(super) fn decide(&self, quota: &Gcra, key: &[u8], cost: NonZeroU32, now: Instant, down: Down) -> Verdict {
+    pub(super) fn decide(&self, quota: &Gcra, key: &[u8], cost: NonZeroU32, now: Instant, down: EngineDown) -> Verdict {
         let retry_at = down.retry_at.unwrap_or_else(|| now.saturating_add(LATER));
         match self {
             // What is more than the share allows at once has to wait for the engine.

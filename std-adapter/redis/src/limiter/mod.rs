@@ -1,9 +1,9 @@
 //! A rate limiter that many processes share.
 
 mod all;
+mod ask;
 mod denials;
 mod fallback;
-mod key;
 mod stats;
 mod verdict;
 
@@ -21,12 +21,15 @@ pub use stats::{Decisions, SharedRateLimiterStats};
 pub use verdict::{By, SharedVerdict};
 
 use self::{
+    ask::Ask,
     denials::Denials,
     fallback::{Fallback, refused},
-    key::Prefix,
     stats::Counts,
 };
-use crate::engine::{Ask, Down, Engine};
+use crate::{
+    engine::{Engine, EngineDown},
+    key::Prefix,
+};
 
 /// A keyed rate limiter (GCRA, a token bucket) that all servers share through an [`Engine`]: one quota for N processes.
 ///
@@ -226,7 +229,7 @@ impl SharedRateLimiter {
         verdict
     }
 
-    fn without_engine(&self, key: &[u8], cost: NonZeroU32, down: Down) -> Verdict {
+    fn without_engine(&self, key: &[u8], cost: NonZeroU32, down: EngineDown) -> Verdict {
         self.0.fallback.decide(&self.0.quota, key, cost, self.0.engine.now(), down)
     }
 

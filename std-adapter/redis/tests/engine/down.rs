@@ -25,13 +25,13 @@ use crate::{
 /// Nothing of it comes back while a test lasts.
 const QUOTA: Gcra = Gcra::every(Duration::from_secs(3_600)).burst(100);
 
-async fn manager(port: u16) -> ConnectionManager {
+pub(crate) async fn manager(port: u16) -> ConnectionManager {
     let config = ConnectionManagerConfig::new().set_max_delay(Duration::from_millis(20)).set_response_timeout(None);
     ConnectionManager::new_with_config(client(port), config).await.unwrap()
 }
 
 /// Opens after three failures, and tries again soon.
-fn quick(connection: ConnectionManager, timeout: Duration) -> Engine {
+pub(crate) fn quick(connection: ConnectionManager, timeout: Duration) -> Engine {
     let trip = AnyTrip::consecutive(NonZeroU32::new(3).unwrap());
     let reset = Reset::after(Duration::from_millis(100)).doubling().up_to(Duration::from_millis(400));
     Engine::builder(connection).timeout(timeout).breaker(trip, reset).build()

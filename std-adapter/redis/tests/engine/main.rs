@@ -11,6 +11,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod dedup;
 mod down;
 mod exact;
 mod fleet;
@@ -38,7 +39,7 @@ fn scale(short: usize, long: usize) -> usize {
 }
 
 fn main() -> ExitCode {
-    if fleet::is_member() {
+    if fleet::is_member() || dedup::is_member() {
         return ExitCode::SUCCESS;
     }
     let mut arguments = Arguments::from_args();
@@ -59,6 +60,22 @@ fn main() -> ExitCode {
         test("down::a_replica_takes_over", down::a_replica_takes_over),
         test("down::few_rights", down::few_rights),
         test("down::misused", down::misused),
+        test("dedup::claimed_once_and_replayed", dedup::claimed_once_and_replayed),
+        test("dedup::three_processes_work_on_each_id_once", dedup::three_processes_work_on_each_id_once),
+        test(
+            "dedup::a_process_is_killed_or_stopped_while_it_holds_a_claim",
+            dedup::a_process_is_killed_or_stopped_while_it_holds_a_claim,
+        ),
+        test("dedup::a_late_commit_is_refused", dedup::a_late_commit_is_refused),
+        test(
+            "dedup::a_clock_that_steps_back_frees_and_blocks_nothing",
+            dedup::a_clock_that_steps_back_frees_and_blocks_nothing,
+        ),
+        test("dedup::replies_are_lost", dedup::replies_are_lost),
+        test("dedup::flushed", dedup::flushed),
+        test("dedup::killed_and_restarted", dedup::killed_and_restarted),
+        test("dedup::scripts_are_flushed", dedup::scripts_are_flushed),
+        test("dedup::a_replica_takes_over", dedup::a_replica_takes_over),
         test("many::a_flood_of_keys_is_gone_after_its_time", many::a_flood_of_keys_is_gone_after_its_time),
         test("many::several_quotas_decide_as_one", many::several_quotas_decide_as_one),
         test("many::a_cluster_of_three", many::a_cluster_of_three),

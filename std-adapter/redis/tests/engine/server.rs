@@ -89,9 +89,13 @@ impl Server {
 
     /// `STOP` or `CONT`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
-        assert!(status.expect("`kill`").success());
+        signal(self.child.id(), name);
     }
+}
+
+pub(crate) fn signal(process: u32, name: &str) {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status();
+    assert!(status.expect("`kill`").success());
 }
 
 impl Drop for Server {

@@ -107,6 +107,7 @@ fn each(mut f: impl FnMut(&str, &dyn Observe)) {
     f("RetryBudgetStats", &RetryBudgetStats::default());
     f("WindowStats", &WindowStats::default());
     f("EngineStats", &steadfast_redis::EngineStats::default());
+    f("SharedDedupStats", &steadfast_redis::SharedDedupStats::default());
     f("SharedRateLimiterStats", &steadfast_redis::SharedRateLimiterStats::default());
     f("BreakerState", &BreakerState::Open);
 
@@ -131,6 +132,8 @@ fn each(mut f: impl FnMut(&str, &dyn Observe)) {
     f("an engine", &engine);
     let limiter = steadfast_redis::SharedRateLimiter::builder(&engine, "api", quota);
     f("a limiter that servers share", &limiter.when_down(steadfast_redis::WhenDown::Deny).build());
+    let ids = steadfast_redis::SharedDedup::builder(&engine, "ids", WAIT);
+    f("ids that servers share", &ids.when_down(steadfast_redis::DedupWhenDown::Refuse).build());
     f("a budget of servers", &steadfast::RetryBudget::percent(20));
     f("a caching limiter of servers", &steadfast::CachedRateLimiter::<u8, u8, _>::builder(quota, WAIT).build());
     f("a breaker of servers", &steadfast::CircuitBreaker::new(Trip::consecutive(3), RESET));

@@ -3,14 +3,14 @@
 use core::fmt::Write;
 
 /// The beginning of a key's name there, and the end of it.
-pub(super) struct Prefix {
+pub(crate) struct Prefix {
     begin: String,
     end: String,
     is_tagged_by_key: bool,
 }
 
 impl Prefix {
-    pub(super) fn new(name: &str, is_tagged_by_key: bool) -> Self {
+    pub(crate) fn new(name: &str, is_tagged_by_key: bool) -> Self {
         let name = escaped(name);
         let (begin, end) = if is_tagged_by_key {
             ("sf:{/".to_owned(), format!("}}{name}"))
@@ -20,12 +20,17 @@ impl Prefix {
         Self { begin, end, is_tagged_by_key }
     }
 
-    pub(super) fn of(&self, key: &[u8]) -> Vec<u8> {
+    /// Of the ids of a name.
+    pub(crate) fn of_ids(name: &str) -> Self {
+        Self { begin: format!("sf:id:{{{}/", escaped(name)), end: "}".to_owned(), is_tagged_by_key: false }
+    }
+
+    pub(crate) fn of(&self, key: &[u8]) -> Vec<u8> {
         [self.begin.as_bytes(), key, self.end.as_bytes()].concat()
     }
 
     /// Whether a key of both lies in one slot.
-    pub(super) const fn has_slot_of(&self, other: &Self) -> bool {
+    pub(crate) const fn has_slot_of(&self, other: &Self) -> bool {
         self.is_tagged_by_key && other.is_tagged_by_key
     }
 }
@@ -66,6 +71,8 @@ mod tests {
                 for by_key in [false, true] {
                     assert!(seen.insert(called(name, key, by_key)), "{name} {key} {by_key}");
                 }
+                let id = String::from_utf8(Prefix::of_ids(name).of(key.as_bytes())).unwrap();
+                assert!(seen.insert(id), "{name} {key}");
             }
         }
     }
