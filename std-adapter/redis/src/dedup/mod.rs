@@ -15,7 +15,7 @@ use std::{hash::RandomState, sync::Arc};
 use redis::Value;
 use steadfast::{
     DedupCache, Instant,
-    dedup_cache::{Claim, ClaimGuard, OnFull},
+    dedup_cache::{Claim, ClaimGuard, OnFull, Seen},
 };
 
 pub use claim::{CommitError, SharedClaimGuard};
@@ -38,26 +38,24 @@ type Local = ClaimGuard<Vec<u8>, Note>;
 ///
 /// ```no_run
 /// use core::time::Duration;
-/// use steadfast_redis::{DedupWhenDown, Engine, SharedClaim, SharedDedup};
+/// use steadfast_redis::{DedupWhenDown, Engine, EngineDown, SharedDedup, SharedSeen};
 ///
-/// # async fn pay(_: &str, _: Option<u64>) -> Result<Vec<u8>, std::io::Error> { Ok(vec![]) }
-/// # async fn serve(engine: Engine, order: &str) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-/// let orders = SharedDedup::builder(&engine, "orders", Duration::from_secs(86_400))
-///     .lease(Duration::from_secs(30))
-///     .when_down(DedupWhenDown::Refuse) // or Process; it does not build without
+/// # async fn heard(engine: Engine, message: &[u8]) -> Result<(), EngineDown> {
+/// let messages = SharedDedup::builder(&engine, "messages", Duration::from_secs(600))
+///     .when_down(DedupWhenDown::Process) // or Refuse; it does not build without
 ///     .build();
 ///
-/// match orders.claim(order).await? {
-///     SharedClaim::Fresh(mut claim) => {
-///         let receipt = pay(order, claim.fence()).await?;
-///         claim.commit(&receipt).await?;
-///         Ok(receipt)
-///     }
-///     SharedClaim::Duplicate { note } => Ok(note.to_vec()), // the answer of the first
-///     SharedClaim::InFlight { .. } => Err("in progress: try again later".into()),
+/// match messages.check(message).await? {
+///     SharedSeen::Fresh => { /* handle it */ }
+///     SharedSeen::Duplicate => { /* drop it */ }
 /// }
+/// # Ok(())
 /// # }
 /// ```
+///
+/// For work that may fail, or must not run twice, [`claim`](Self::claim) an id, do the work, then
+/// [`commit`](SharedClaimGuard::commit): see the front page. Do not check and claim ids of one name: what is claimed, a check
+/// calls a duplicate.
 ///
 /// # Contract
 ///
@@ -160,21 +158,25 @@ impl SharedDedup {
     ///
     /// [`EngineDown`] with [`DedupWhenDown::Refuse`]; the id may be marked all the same.
     pub async fn check(&self, id: impl AsRef<[u8]>) -> Result<SharedSeen, EngineDown> {
-        let id = id.as_ref();
-        let local = match self.0.local.claim(id) {
-            Claim::Fresh(local) => Some(local),
-            Claim::Full => None,
-            Claim::Duplicate { .. } | Claim::InFlight => return Ok(self.seen(SharedSeen::Duplicate)),
+        let (id, local) = (id.as_ref(), &self.0.local);
+        if matches!(local.claim(id), Claim::Duplicate { .. }) {
+            return Ok(self.seen(SharedSeen::Duplicate));
+        }
+        let seen = match self.ask("check", id, &self.token(), &[]).await {
+            Ok(Told::Done { .. }) => {
+                let _ = local.mark(id); // what it was here, the engine has overruled
+                SharedSeen::Fresh
+            }
+            Ok(_) => SharedSeen::Duplicate,
+            Err(down) => {
+                self.without_engine(down)?;
+                match local.check(id) {
+                    Seen::Duplicate { .. } => SharedSeen::Duplicate,
+                    Seen::Fresh | Seen::Full => SharedSeen::Fresh,
+                }
+            }
         };
-        match self.ask("check", id, &self.token(), &[]).await {
-            Ok(Told::Done { .. }) => {}
-            Ok(_) => return Ok(self.seen(SharedSeen::Duplicate)),
-            Err(down) => self.without_engine(down)?,
-        }
-        if let Some(local) = local {
-            let _ = local.commit(); // the engine knows it
-        }
-        Ok(self.seen(SharedSeen::Fresh))
+        Ok(self.seen(seen))
     }
 
     /// Claims an id to work on it: one caller of all servers gets it, until it commits, aborts, or the lease ends.

@@ -1,6 +1,6 @@
 //! Ids and claims that processes share.
 
-use std::{env, process::Stdio, sync::atomic::Ordering, time::Duration};
+use std::{env, future::ready, process::Stdio, sync::atomic::Ordering, time::Duration};
 
 use steadfast_redis::{CommitError, DedupWhenDown, Engine, SharedClaim, SharedClaimGuard, SharedDedup, SharedSeen};
 use tokio::{
@@ -90,10 +90,19 @@ pub(crate) async fn claimed_once_and_replayed() {
     }
     assert!(server.run::<u64>("PTTL sf:id:{orders/d}").await <= TTL.as_millis() as u64);
 
+    server.signal("STOP");
+    let (mut one, mut other) = (Box::pin(first.check("e")), Box::pin(first.check("e")));
+    for check in [&mut one, &mut other] {
+        tokio::select! { biased; seen = check => panic!("{seen:?}, before the engine has said so"), () = ready(()) => {} }
+    }
+    server.signal("CONT");
+    let seen = [one.await.unwrap(), other.await.unwrap()];
+    assert!(seen.contains(&SharedSeen::Fresh) && seen.contains(&SharedSeen::Duplicate), "{seen:?}");
+
     server.run::<()>("SET sf:id:{orders/foreign} nonsense").await;
     assert!(first.claim("foreign").await.is_err());
     let stats = (first.stats(), engine.stats());
-    assert_eq!((stats.0.fresh, stats.0.refused, stats.1.misused), (4, 1, 1));
+    assert_eq!((stats.0.fresh, stats.0.refused, stats.1.misused), (5, 1, 1));
 }
 
 /// If this process is one of a fleet. It claims each id and tells which it got; or it claims one, waits for a line, and

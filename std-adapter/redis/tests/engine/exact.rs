@@ -39,10 +39,10 @@ pub(crate) async fn drain(limiter: &SharedRateLimiter, key: &str) -> u64 {
 }
 
 /// `SplitMix64`: the same calls each time.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    const fn roll(&mut self, range: Range<u64>) -> u64 {
+    pub(crate) const fn roll(&mut self, range: Range<u64>) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -12,6 +12,7 @@
 )]
 
 mod dedup;
+mod dedup_script;
 mod down;
 mod exact;
 mod fleet;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         test("down::a_replica_takes_over", down::a_replica_takes_over),
         test("down::few_rights", down::few_rights),
         test("down::misused", down::misused),
+        test("dedup_script::the_script_keeps_claims_apart", dedup_script::the_script_keeps_claims_apart),
         test("dedup::claimed_once_and_replayed", dedup::claimed_once_and_replayed),
         test("dedup::three_processes_work_on_each_id_once", dedup::three_processes_work_on_each_id_once),
         test(

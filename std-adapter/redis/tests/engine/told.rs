@@ -22,6 +22,12 @@ pub(crate) fn at_given_time() -> String {
     with(&script, "'PX', string.format('%.0f', ttl)", "'PX', '100000000'")
 }
 
+/// The script of ids, with `now` in microseconds as the last argument.
+pub(crate) fn ids_at_given_time() -> String {
+    let script = with(DEDUP, "local now = time[1] * 1000000 + time[2]", "local now = tonumber(ARGV[#ARGV])");
+    with(&script, "'PX', string.format('%.0f', math.max(ends, 1))", "'PX', '100000000'")
+}
+
 /// With an offset of the clock as the last argument.
 fn shifted(script: &str) -> String {
     with(script, "+ time[2]\n", "+ time[2] + tonumber(ARGV[#ARGV])\n")

@@ -532,7 +532,7 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A key of one shared limiter is made to be that of another",
-        "std-adapter/redis/src/limiter/key.rs",
+        "std-adapter/redis/src/key.rs",
         ["let name = escaped(name);", ""],
         &["no_two_are_called_the_same"],
     ),
