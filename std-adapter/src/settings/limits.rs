@@ -39,6 +39,9 @@ form! {
 /// limiter.set_on_full(api.on_full());
 /// # Ok::<(), toml::de::Error>(())
 /// ```
+///
+/// Several quotas of one key are a table each. A limiter takes the tuple of them, as `set_quota` does:
+/// `RateLimiter::builder((a_second.quota(), a_day.quota()))`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LimitSettings {
     form: LimitForm,

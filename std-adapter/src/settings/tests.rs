@@ -220,9 +220,15 @@ fn impossible_limits_are_refused_by_name() {
             json!({ "rate": "1/s", "brust": 5 }),
             "brust: no such setting; there are `rate`, `every`, `burst`, `capacity`",
         ),
-        (json!({ "rate": "0/s" }), "rate: expected a rate above zero, such as \"100/s\""),
+        (
+            json!({ "rate": "0/s" }),
+            "rate: expected a rate above zero with its time (ns, us, ms, s, m, h, d), such as \"100/s\"",
+        ),
         (json!({ "rate": "1/0s" }), "rate: expected a rate above zero"),
-        (json!({ "rate": "100" }), "rate: expected a rate above zero, such as \"100/s\", \"5 / 10m\""),
+        (
+            json!({ "rate": "100" }),
+            "rate: expected a rate above zero with its time (ns, us, ms, s, m, h, d), such as \"100/s\", \"5 / 10m\"",
+        ),
         (json!({ "rate": 100 }), "rate: expected a rate above zero"),
         (json!({ "rate": -5 }), "at most one a nanosecond, found -5"),
         (json!({ "rate": 0.5 }), "at most one a nanosecond, found 0.5"),

@@ -176,7 +176,8 @@ form! {
 impl Value for Rate {
     fn allowed(f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "a rate above zero, such as \"100/s\", \"5 / 10m\" or { limit = 100, per = \"1s\" }, at most one a nanosecond",
+            "a rate above zero with its time (ns, us, ms, s, m, h, d), such as \"100/s\", \"5 / 10m\" or { limit = 100, per = \"1s\" }, \
+             at most one a nanosecond",
         )
     }
 
