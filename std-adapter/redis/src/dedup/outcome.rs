@@ -42,6 +42,6 @@ pub enum DedupWhenDown {
     /// Fail closed: an error, for work that must not run twice.
     Refuse,
     /// Fail open: this process alone decides, by the ids that it has seen itself. Other servers may do the same work: at
-    /// least once. Such a claim has no fence.
+    /// least once. Such a claim has no fence, and only this process knows of its commit.
     Process,
 }

@@ -29,11 +29,11 @@ fn process(engine: &Engine, when_down: DedupWhenDown) -> SharedDedup {
     SharedDedup::builder(engine, "orders", TTL).lease(LEASE).when_down(when_down).build()
 }
 
-fn asking(engine: &Engine) -> SharedDedup {
+pub(crate) fn asking(engine: &Engine) -> SharedDedup {
     process(engine, DedupWhenDown::Refuse)
 }
 
-async fn claimed(dedup: &SharedDedup, id: &str) -> SharedClaimGuard {
+pub(crate) async fn claimed(dedup: &SharedDedup, id: &str) -> SharedClaimGuard {
     match dedup.claim(id).await.unwrap() {
         SharedClaim::Fresh(claim) => claim,
         other => panic!("{other:?}"),

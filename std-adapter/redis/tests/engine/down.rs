@@ -17,6 +17,7 @@ use steadfast::{
 use steadfast_redis::{By, Engine, Failure, SharedRateLimiter, SharedVerdict, WhenDown};
 
 use crate::{
+    dedup::{asking as ids, claimed},
     exact::{asking, drain, patient},
     proxy::Proxy,
     server::{Server, client, connect},
@@ -232,6 +233,7 @@ pub(crate) async fn few_rights() {
     assert_eq!(asking(&fewer, "api", QUOTA).allow("a").await.by, By::Fallback);
     assert_eq!(fewer.stats().misused, 1);
     assert_eq!(drain(&asking(&few, "api", QUOTA), "a").await, 100);
+    claimed(&ids(&few), "a").await.commit(b"").await.unwrap();
 }
 
 /// Told to the hook, and down.
