@@ -12,16 +12,16 @@ const MAX_NOTE: usize = 4_096;
 
 /// A claim of an id among all servers, which is the caller's until `expires_at`.
 ///
-/// If it is dropped, the other servers wait until the lease ends: nobody knows whether the work was done.
+/// If it is dropped, all wait until the lease ends: nobody knows whether the work was done.
 /// [`abort`](Self::abort) it if it surely was not.
 #[must_use = "a claim that is neither committed nor aborted blocks its id until the lease ends"]
 pub struct SharedClaimGuard {
-    dedup: SharedDedup,
-    id: Vec<u8>,
-    token: String,
-    fence: Option<u64>,
-    expires_at: Instant,
-    local: Option<Local>,
+    pub(super) dedup: SharedDedup,
+    pub(super) id: Vec<u8>,
+    pub(super) token: String,
+    pub(super) fence: Option<u64>,
+    pub(super) expires_at: Instant,
+    pub(super) local: Option<Local>,
 }
 
 /// Why a claim was not renewed or committed.
@@ -38,17 +38,6 @@ pub enum CommitError {
 }
 
 impl SharedClaimGuard {
-    pub(super) const fn new(
-        dedup: SharedDedup,
-        id: Vec<u8>,
-        token: String,
-        fence: Option<u64>,
-        expires_at: Instant,
-        local: Option<Local>,
-    ) -> Self {
-        Self { dedup, id, token, fence, expires_at, local }
-    }
-
     /// The fencing token: larger than that of every earlier claim of the id. Give it to what the work changes, which is to
     /// refuse a smaller one than it has seen. `None` if the engine was down.
     #[must_use]
@@ -94,18 +83,30 @@ impl SharedClaimGuard {
 
     /// The work surely did not happen: another may claim the id at once. If the engine does not answer, once the lease has
     /// ended.
-    pub async fn abort(self) {
+    pub async fn abort(mut self) {
         let _ = self.end("abort", &[]).await;
+        drop(self.local.take());
     }
 
-    async fn end(&self, what: &str, note: &[u8]) -> Result<(), CommitError> {
+    async fn end(&mut self, what: &str, note: &[u8]) -> Result<(), CommitError> {
         if self.fence.is_none() {
             return Ok(()); // of this process alone
         }
         match self.dedup.ask(what, &self.id, &self.token, note).await {
             Ok(Told::Done { .. }) => Ok(()),
-            Ok(_) => Err(CommitError::ClaimLost),
+            Ok(_) => {
+                drop(self.local.take()); // who comes next asks the engine
+                Err(CommitError::ClaimLost)
+            }
             Err(down) => Err(CommitError::Down(down)),
+        }
+    }
+}
+
+impl Drop for SharedClaimGuard {
+    fn drop(&mut self) {
+        if let Some(local) = self.local.take() {
+            local.keep();
         }
     }
 }

@@ -217,7 +217,8 @@ impl SharedDedup {
         };
         self.0.counts.fresh();
         let expires_at = now.saturating_add(self.0.lease);
-        Ok(SharedClaim::Fresh(SharedClaimGuard::new(self.clone(), id.to_vec(), token, fence, expires_at, local)))
+        let (dedup, id) = (self.clone(), id.to_vec());
+        Ok(SharedClaim::Fresh(SharedClaimGuard { dedup, id, token, fence, expires_at, local }))
     }
 
     /// What was counted since it was made, in this process.

@@ -52,7 +52,7 @@ async fn back(limiter: &SharedRateLimiter) -> SharedVerdict {
 /// Down: each limiter says what it was built to say. Back: one burst, since the state is lost.
 pub(crate) async fn killed_and_restarted() {
     let mut server = Server::start(&[]).await;
-    let engine = quick(manager(server.port).await, Duration::from_secs(20));
+    let engine = quick(manager(server.port).await, Duration::from_secs(60));
     let of = |name, when_down| {
         SharedRateLimiter::builder(&engine, name, QUOTA).when_down(when_down).max_denial(Duration::ZERO).build()
     };
@@ -201,7 +201,7 @@ pub(crate) async fn a_replica_takes_over() {
     let mut primary = Server::start(&[]).await;
     let replica = Server::start(&["--replicaof", "127.0.0.1", &primary.port.to_string()]).await;
     let proxy = Proxy::start(primary.port).await;
-    let engine = quick(manager(proxy.port()).await, Duration::from_secs(20));
+    let engine = quick(manager(proxy.port()).await, Duration::from_secs(60));
     let limiter = asking(&engine, "api", QUOTA);
     while limiter.allow("a").await.by != By::Engine {}
     for _ in 0..59 {
