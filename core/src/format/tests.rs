@@ -72,14 +72,12 @@ const _: () = {
         Enforce,
         SlidingLog<5>,
         SlidingLogIn<Inline<5>>,
-        GcraPerKey,
-        GcraPerKeyState,
         SlidingLogState<5>,
         SlidingLogStateIn<Inline<5>>,
         Verdict,
         WaitError,
     )>();
-    format::<(Held<'_, Gcra>, Keys, Prints, Top<u8, 4>, Counted<u8>)>();
+    format::<(GcraPerKey, GcraPerKeyState, GcraState, Held<'_, Gcra>, Keys, Prints, Top<u8, 4>, Counted<u8>)>();
     format::<(RateLimiterIn<u8, Gcra, Inline<4>>, RateLimiterIn<u8, SlidingLog<5>, Inline<4>>, RateLimiterStats)>();
     format::<(AllowOrCached<FlightPermit, u8>, FlightEnd<u8>, FlightGuard<u8, OnAttempt>, FlightLost<u8>)>();
     format::<UntilAllowed<'_, u8, u8, test_util::VirtualTimer, u8, RefCell<WaitList<2>>>>();

@@ -19,7 +19,8 @@ macro_rules! instruments {
 }
 
 instruments! {
-    /// `decision` is `allowed`, `denied` or, where a denial is not enforced, `overridden`: together all that it was asked.
+    /// `decision` is `allowed`, `denied` or, where a denial is not enforced, `overridden`: together all that it was asked. Of
+    /// a limiter that servers share, `by` is who decided, `engine`, `denial`, `fallback` or `quota`; the sum over both is all.
     RATE_LIMITER_DECISIONS: Counter, "steadfast.rate_limiter.decisions", "{request}", "Requests that were decided.";
     RATE_LIMITER_OVERFLOWED: Counter, "steadfast.rate_limiter.overflowed", "{request}",
         "Requests of keys that found no entry.";
@@ -117,6 +118,12 @@ instruments! {
 
     /// `result` is `counted`, `conflicting`, `full`, `late`, `other_ballot`, `repeated` or `stranger`: together all.
     QUORUM_VOTES: Counter, "steadfast.quorum.votes", "{vote}", "Votes that came.";
+
+    /// `result` is `answered`, `not_run`, `unknown`, `misused` or `rejected`: together all.
+    ENGINE_REQUESTS: Counter, "steadfast.engine.requests", "{request}",
+        "Requests to the engine that servers share, by what became of them.";
+    ENGINE_RELOADED: Counter, "steadfast.engine.reloaded", "{request}",
+        "Requests that were sent again with their script, because the engine had lost it.";
 
     LOGGER_SEEN: Counter, "steadfast.logger.seen", "{event}", "Events and plain lines that were reported.";
     /// `reason` is `filtered`, `lost` or `rejected`. The rest of those that were seen is waiting, or was printed.

@@ -112,6 +112,10 @@ impl Gcra {
         self.interval
     }
 
+    pub(super) const fn tolerance(&self) -> Span {
+        self.tolerance
+    }
+
     pub(super) const fn new(interval: Span, burst: u32) -> Self {
         // What a burst of zero keeps from another quota is never due: it says nothing about how long.
         let tolerance = if burst == 0 { Span::MAX } else { interval.times(burst as u64) };
@@ -120,7 +124,7 @@ impl Gcra {
 
     /// The time for which a request is kept in a state: the interval, or an hour if no request is ever allowed, so that
     /// what another quota has counted is still there when it returns.
-    const fn unit(&self) -> Span {
+    pub(super) const fn unit(&self) -> Span {
         const HOUR: Span = Span::new(Duration::from_secs(3_600));
         if self.burst == 0 || self.interval.as_nanos() == u64::MAX { HOUR } else { self.interval }
     }

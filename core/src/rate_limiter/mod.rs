@@ -11,6 +11,7 @@
 //! Where each key has a quota of its own, as customers with plans do, the algorithm is [`GcraPerKey`], and the quota comes with
 //! the call: [`allow_with_quota`](RateLimiterIn::allow_with_quota).
 //!
+//! [`GcraState`] is what one key has used as numbers, which can leave the process.
 //! [`Top`] tells the keys that were denied most, in fixed memory.
 //!
 //! Waiting for a turn is [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Where the limited
@@ -21,6 +22,7 @@ mod cached;
 mod decide;
 mod enforce;
 mod gcra;
+mod gcra_state;
 mod ledger;
 mod lines;
 mod log;
@@ -50,6 +52,7 @@ pub use cached::{
 };
 pub use enforce::Enforce;
 pub use gcra::Gcra;
+pub use gcra_state::GcraState;
 pub use names::{Keys, Names, Naming, Prints};
 pub use per_key::{GcraPerKey, GcraPerKeyState, PerKey};
 pub use quota::{CostExceedsBurst, Decision, Held, Quota};

@@ -2,7 +2,7 @@
 
 use core::{num::NonZeroU32, time::Duration};
 
-use super::{CostExceedsBurst, Decision, Quota, decide::State, enforce::Judged};
+use super::{CostExceedsBurst, Decision, Held, Quota, decide::State, enforce::Judged};
 use crate::foundation::time::Instant;
 
 /// A [`Decision`] with the limit and its window, what remains, when there is more and when it is whole again, all of one
@@ -76,17 +76,29 @@ impl Verdict {
         now: Instant,
     ) -> Result<Self, CostExceedsBurst> {
         let (decision, overridden) = (judged.decision()?, judged.is_overridden);
-        let (remaining, reset_at, more_at) = match (state, judged.by_quota) {
-            (Some((idle_at, mut held)), _) => {
-                let remaining = quota.remaining(idle_at, held.again(), now);
-                let reset_at = quota.whole_at(idle_at, held.again(), now);
-                let more = NonZeroU32::MIN.saturating_add(remaining);
-                (remaining, reset_at, quota.ready_at(idle_at, held, 0, more, now).unwrap_or(reset_at))
-            }
-            (None, Ok(Decision::Deny { retry_at })) => (0, retry_at, retry_at),
-            (None, _) => (0, now, now),
+        if let Some(state) = state {
+            return Ok(Self { overridden, ..Self::at(decision, quota, state, now) });
+        }
+        let reset_at = match judged.by_quota {
+            Ok(Decision::Deny { retry_at }) => retry_at,
+            _ => now,
         };
         let window = quota.latest(now).saturating_duration_since(now);
-        Ok(Self { decision, limit: quota.limit(), remaining, reset_at, more_at, window, overridden })
+        Ok(Self { decision, limit: quota.limit(), remaining: 0, reset_at, more_at: reset_at, window, overridden })
+    }
+
+    /// What is told of a decision that was made on a state.
+    pub(super) fn at<A: Quota>(
+        decision: Decision,
+        quota: &A,
+        (idle_at, mut held): (Instant, Held<'_, A>),
+        now: Instant,
+    ) -> Self {
+        let remaining = quota.remaining(idle_at, held.again(), now);
+        let reset_at = quota.whole_at(idle_at, held.again(), now);
+        let more = NonZeroU32::MIN.saturating_add(remaining);
+        let more_at = quota.ready_at(idle_at, held, 0, more, now).unwrap_or(reset_at);
+        let window = quota.latest(now).saturating_duration_since(now);
+        Self { decision, limit: quota.limit(), remaining, reset_at, more_at, window, overridden: false }
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! **Outcomes**: [`Decision`], or [`Verdict`] with all that a `RateLimit` header tells; [`AllowOrCached`] of the
 //! caching one. **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait;
-//! [`FlightLost`] for a value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
+//! [`FlightLost`] for a value that came too late. **Out of the process**: [`GcraState`]. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
 //!
 //! Next: [`circuit_breaker`](crate::circuit_breaker) for what fails, and the [guide](crate::guide#several-together) for the
 //! order of both.
@@ -40,8 +40,8 @@ use crate::{
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
     AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Counted, Decision, EndFlight, Enforce, FlightEnd,
-    FlightGuard, FlightLost, Gcra, GcraPerKey, Names, Naming, OnFull, PerKey, Percent, Prints, Quota, RateLimiterStats,
-    SlidingLog, Top, Verdict, WaitError, WaitOutput,
+    FlightGuard, FlightLost, Gcra, GcraPerKey, GcraState, Names, Naming, OnFull, PerKey, Percent, Prints, Quota,
+    RateLimiterStats, SlidingLog, Top, Verdict, WaitError, WaitOutput,
 };
 
 /// A [`SlidingLog`] whose size is known at run time only: what the module `settings` reads from a file.

@@ -153,6 +153,7 @@ fn home(file: &str) -> Vec<String> {
         ["examples/stash/protocol/", "--package stash-protocol"],
         ["examples/stash/", "--package stash"],
         ["core/", "--package steadfast-core --features aead,serde,spin"],
+        ["std-adapter/redis/", "--package steadfast-redis"],
         ["std-adapter/tower/", "--package steadfast-tower"],
         ["std-adapter/", "--package steadfast --features aead,log,quanta,tracing"],
         ["embassy-adapter/", "--package steadfast-embassy"],

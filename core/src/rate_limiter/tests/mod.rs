@@ -11,6 +11,7 @@ mod quotas;
 mod refund;
 mod room;
 mod run_time;
+mod state;
 mod step;
 mod top;
 

@@ -4,8 +4,8 @@ use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
     foundation::storage::{Allocate, Storage},
     rate_limiter::{
-        AllowOrCached, Enforce, FlightEnd, Held, Keys, OnFull, PerKey, Percent, Quota, RateLimiterIn, SlidingLogIn,
-        Top, Verdict,
+        AllowOrCached, Enforce, FlightEnd, GcraState, Held, Keys, OnFull, PerKey, Percent, Quota, RateLimiterIn,
+        SlidingLogIn, Top, Verdict,
     },
 };
 
@@ -31,9 +31,19 @@ pub fn probe() {
     not_enforced(Gcra::every(span()));
     not_enforced(SlidingLog::<5>::new(span()));
     cached_rate_limiter();
+    state();
     top();
     see((Gcra::per_second(any()), Gcra::per_minute(any()), Gcra::per_hour(any()).interval()));
     see((SlidingLog::<5>::per_second(), SlidingLog::<5>::per_minute(), SlidingLog::<5>::per_hour().window()));
+}
+
+fn state() {
+    let quota = Gcra::every(span()).burst(any());
+    let mut state = GcraState::new(span(), now(), span());
+    let cost = NonZeroU32::new(any()).unwrap_or(NonZeroU32::MIN);
+    see(state.check(&quota, cost, now()));
+    see(state.allow(&quota, cost, now()));
+    see((state.debt(), state.at(), state.interval()));
 }
 
 /// Eight slots, however many are asked for.

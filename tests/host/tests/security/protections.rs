@@ -512,4 +512,28 @@ pub const PROTECTIONS: &[Protection] = &[
         ["self.progress.started_at = self.progress.started_at.earlier(now);", ""],
         &["a_clock_that_steps_back_prolongs_it_by_what_there_was_at_most"],
     ),
+    protection(
+        "Two versions of a shared quota, asked in turn, hand out more than the larger one",
+        "core/src/rate_limiter/gcra_state.rs",
+        ["if self.interval == unit { debt } else { debt.scaled_up(self.interval, unit) }", "debt"],
+        &["what_was_used_of_one_quota_is_used_of_another"],
+    ),
+    protection(
+        "The clock that servers share steps back, to lock out or to give out",
+        "core/src/rate_limiter/gcra_state.rs",
+        ["since(self.at.later(now))", "since(now)"],
+        &["a_clock_that_steps_back_costs_and_gives_nothing", "a_denial_notes_the_step_back"],
+    ),
+    protection(
+        "A flood of made-up keys grows what a server keeps of a shared limiter",
+        "std-adapter/redis/src/limiter/denials.rs",
+        ["capacity.div_ceil(WAYS)", "capacity"],
+        &["a_flood_of_keys_takes_no_more_memory"],
+    ),
+    protection(
+        "A key of one shared limiter is made to be that of another",
+        "std-adapter/redis/src/key.rs",
+        ["let name = escaped(name);", ""],
+        &["no_two_are_called_the_same"],
+    ),
 ];
