@@ -64,6 +64,7 @@ const _: () = {
 
     format::<(Ballot<u8>, BallotId, Cast<'_, u8>, QuorumError, QuorumIn<u8, u8, Inline<4>>, QuorumStats, Vote)>();
 
+    format::<(GcraPerKey, GcraPerKeyState)>();
     format::<(
         Decision,
         Gcra,
@@ -72,8 +73,6 @@ const _: () = {
         Enforce,
         SlidingLog<5>,
         SlidingLogIn<Inline<5>>,
-        GcraPerKey,
-        GcraPerKeyState,
         SlidingLogState<5>,
         SlidingLogStateIn<Inline<5>>,
         Verdict,
