@@ -64,6 +64,7 @@ const _: () = {
 
     format::<(Ballot<u8>, BallotId, Cast<'_, u8>, QuorumError, QuorumIn<u8, u8, Inline<4>>, QuorumStats, Vote)>();
 
+    format::<(GcraPerKey, GcraPerKeyState)>();
     format::<(
         Decision,
         Gcra,

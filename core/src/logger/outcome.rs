@@ -36,6 +36,23 @@ pub struct LoggerStats {
     pub rejected: u64,
 }
 
+impl LoggerStats {
+    /// What was counted since `earlier`, when the same stats were read before.
+    ///
+    /// `waiting` is that of now: with that of `earlier` added to `seen`, they add up.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self {
+            seen: self.seen.saturating_sub(earlier.seen),
+            filtered: self.filtered.saturating_sub(earlier.filtered),
+            printed: self.printed.saturating_sub(earlier.printed),
+            waiting: self.waiting,
+            lost: self.lost.saturating_sub(earlier.lost),
+            rejected: self.rejected.saturating_sub(earlier.rejected),
+        }
+    }
+}
+
 /// The sums of [`LoggerStats`].
 #[derive(Clone, Debug)]
 pub(super) struct Counts {

@@ -85,15 +85,13 @@ impl<A: Quota, S: Storage> Ledger<A, S> {
 
     /// Cuts what lies ahead of a clock that stepped back.
     pub(super) fn mend(&mut self, quota: &A, now: Instant) {
-        // A count may lie ahead where the cell does not, and have been counted by a quota that takes longer.
-        let latest = quota.latest(now);
+        // A count may lie ahead where the cell does not.
+        let latest = quota.latest_of_all(now);
         if latest < self.owed_until || size_of::<A::Count>() > 0 {
             for cell in self.cells.as_mut() {
                 cell.idle_at = Halves::new(quota.mend(cell.idle_at.get(), Held::Cell(&mut cell.count), now));
             }
-            if size_of::<A::Count>() == 0 {
-                self.owed_until = self.owed_until.earlier(latest);
-            }
+            self.owed_until = self.owed_until.earlier(latest);
         }
     }
 

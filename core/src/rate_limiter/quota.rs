@@ -88,6 +88,11 @@ pub trait Quota {
     /// the clock stepped back.
     fn latest(&self, now: Instant) -> Instant;
 
+    /// The same for all keys, where some have a quota of their own.
+    fn latest_of_all(&self, now: Instant) -> Instant {
+        self.latest(now)
+    }
+
     /// Decides a request of size `cost`, and counts it if it is allowed; tells when the key is idle then.
     ///
     /// It has been waiting since `since`, a few milliseconds before `now` at most: a quota that can say when it became free

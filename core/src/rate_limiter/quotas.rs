@@ -49,6 +49,10 @@ macro_rules! quotas {
                 Instant::ZERO$(.later(self.$n.latest(now)))+
             }
 
+            fn latest_of_all(&self, now: Instant) -> Instant {
+                Instant::ZERO$(.later(self.$n.latest_of_all(now)))+
+            }
+
             fn allow(
                 &self,
                 idle_at: Instant,

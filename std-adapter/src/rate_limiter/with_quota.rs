@@ -10,9 +10,7 @@ impl<K, A: PerKey, T: Clock, P: Naming<K>> RateLimiter<K, A, T, P> {
     /// Decides a request by a quota of this key's own, and counts it if it is allowed: plans, tiers, a customer who has paid
     /// for more.
     ///
-    /// The quota comes with each call, and may be another one each time: where it is found is the caller's business, and
-    /// only what the key has used is kept. What that means when it changes, [`GcraPerKey`](super::GcraPerKey) tells. Of a
-    /// tuple of quotas each part is the key's own.
+    /// What it means when the quota changes, [`GcraPerKey`](super::GcraPerKey) tells.
     ///
     /// ```
     /// use std::num::NonZeroU32;

@@ -386,3 +386,17 @@ fn a_row_of_lost_events_tells_a_formatter_how_many() {
     let entry = logger.on_timeout(at(3_000)).unwrap();
     assert_eq!((entry.group().count(), entry.events()), (2, 0));
 }
+
+#[test]
+fn what_was_counted_since_an_earlier_reading_adds_up_with_what_waited_then() {
+    let mut logger = Small::new();
+    let a = logger.service("a");
+    logger.record(a, &tease("alice"), at(0));
+    let earlier = logger.stats();
+    assert_eq!(earlier.waiting, 1);
+    logger.record(a, &Event::new("wave", "bob"), at(2_000));
+    lines(&mut logger, at(3_000));
+    let since = logger.stats().since(earlier);
+    assert_eq!(since, LoggerStats { seen: 1, printed: 1, waiting: 1, ..LoggerStats::default() });
+    assert_eq!(since.seen + earlier.waiting, since.printed + since.waiting);
+}

@@ -102,7 +102,7 @@ fn quota<A: Quota>(quota: &A, mut held: Held<'_, A>) {
     see(quota.carry_over(quota, now(), held.again(), now()));
     see(quota.mend(now(), held.again(), now()));
     see(quota.whole_at(now(), held.again(), now()));
-    see((quota.latest(now()), quota.limit()));
+    see((quota.latest(now()), quota.latest_of_all(now()), quota.limit()));
     held.clear();
 }
 

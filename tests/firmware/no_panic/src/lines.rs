@@ -56,7 +56,7 @@ pub fn probe() {
             see((entry.group().count(), compact(&entry.group(), &mut fields), fields.as_str().len()));
             logger.not_written(&entry, now());
         }
-        see((logger.next_deadline(), logger.stats(), logger.is_stopped()));
+        see((logger.next_deadline(), logger.stats().since(logger.stats()), logger.is_stopped()));
         logger.flush();
         let mut line: Text<64> = Text::new();
         see((line.write_str(text()), line.as_str().len()));
