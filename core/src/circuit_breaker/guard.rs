@@ -2,13 +2,13 @@
 
 use core::{
     fmt,
-    future::{Future, poll_fn},
+    future::Future,
     mem,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll},
 };
 
-use super::{Outcome, Permit};
+use super::{OkOrErr, Outcome, Permit, PermittedCall};
 
 /// Brings a permit and its call's outcome back to the breaker: what a [`CallGuard`] reports to.
 pub trait ReportOutcome {
@@ -59,8 +59,8 @@ impl<R: ReportOutcome> CallGuard<R> {
     /// # Errors
     ///
     /// What the call returns.
-    pub fn call<V, E>(self, call: impl Future<Output = Result<V, E>>) -> impl Future<Output = Result<V, E>> {
-        self.call_with(call, Outcome::of)
+    pub const fn call<F: Future<Output = Result<V, E>>, V, E>(self, call: F) -> PermittedCall<R, F> {
+        PermittedCall::new(self, call, OkOrErr)
     }
 
     /// Makes the call; `classify` tells its outcome. It is not cut off.
@@ -68,18 +68,12 @@ impl<R: ReportOutcome> CallGuard<R> {
     /// # Errors
     ///
     /// What the call returns.
-    #[expect(clippy::manual_async_fn, reason = "an `async fn` first moves its arguments into variables")]
-    pub fn call_with<V, E>(
-        mut self,
-        call: impl Future<Output = Result<V, E>>,
-        classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> impl Future<Output = Result<V, E>> {
-        async move {
-            let mut call = pin!(call);
-            let result = poll_fn(|cx| self.run_user_code(|| call.as_mut().poll(cx))).await;
-            self.report_classified(&result, classify);
-            result
-        }
+    pub const fn call_with<F, C, V, E>(self, call: F, classify: C) -> PermittedCall<R, F, C>
+    where
+        F: Future<Output = Result<V, E>>,
+        C: FnOnce(&Result<V, E>) -> Outcome,
+    {
+        PermittedCall::new(self, call, classify)
     }
 
     /// Polls the call, and reports its outcome when it has ended: for a future that is written by hand, and does more

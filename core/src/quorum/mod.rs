@@ -6,6 +6,7 @@
 //! **Outcomes**: [`Vote`] of a vote, [`Ballot`] of a result. **Errors**: [`QuorumError`] when it is made. **Counts**:
 //! [`QuorumStats`].
 
+mod decided;
 mod id;
 mod list;
 mod observe;
@@ -24,6 +25,7 @@ use crate::foundation::{
     storage::Inline,
     time::{Instant, Span},
 };
+pub use decided::{DecideOn, Decided, DecidedWhenSettled, UntilDecided};
 pub use id::BallotId;
 pub use list::{List, ListStorage};
 pub use outcome::{Ballot, Cast, QuorumError, QuorumStats, Vote};

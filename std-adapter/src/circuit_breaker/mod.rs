@@ -35,8 +35,8 @@ pub use until_permitted::UntilPermitted;
 #[doc(inline)]
 pub use steadfast_core::circuit_breaker::{
     Admit, BreakerError, BreakerMode, BreakerState, BreakerStats, CallGuard, CallWindow, Classify, Consecutive,
-    GuardedCall, OkOrErr, Open, Outcome, Percent, Permit, ReportOutcome, Reset, TimeWindow, Transition, Trip,
-    TripPolicy, TripWhen, WindowStats,
+    GuardedCall, OkOrErr, Open, Outcome, Percent, Permit, PermittedCall, ReportOutcome, Reset, TimeWindow, Transition,
+    Trip, TripPolicy, TripWhen, WindowStats,
 };
 
 /// Any [`Trip`], of a kind and size that is known at run time only: what the module `settings` reads from a file.
