@@ -98,6 +98,8 @@ pub struct QuorumIn<V, T, S: ListStorage> {
     listed: bool,
     closed: bool,
     threshold: usize,
+    /// That of the next ballot.
+    next_threshold: usize,
     deadline: Instant,
     /// The time that was left when the state machine first learned the time.
     left: Option<Span>,
@@ -159,6 +161,7 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
             listed: false,
             closed: false,
             threshold,
+            next_threshold: threshold,
             deadline,
             left: None,
             behind: Instant::MAX,
@@ -198,8 +201,8 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
         self.ballot
     }
 
-    /// Begins another ballot, the next by number, and names it: forgets the votes, keeps the threshold, the list of
-    /// voters and the counts.
+    /// Begins another ballot, the next by number, and names it: forgets the votes, keeps the list of voters and the
+    /// counts, and the threshold unless [`set_threshold`](Self::set_threshold) has changed it.
     pub fn reset(&mut self, deadline: Instant, now: Instant) -> BallotId {
         self.restart(self.ballot.next(), deadline, now);
         self.ballot
@@ -218,9 +221,44 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
         is_other
     }
 
+    /// Another threshold from the next ballot on. The present one keeps the threshold, the votes and the decision that it
+    /// has: [`reset`](Self::reset) ends it.
+    ///
+    /// ```
+    /// use steadfast_core::{Instant, Quorum, aggregate::majority, quorum::{Ballot, QuorumError}};
+    ///
+    /// let now = Instant::ZERO;
+    /// let mut quorum: Quorum<&str, u64, 8> = Quorum::new::<1>(Instant::MAX);
+    /// let _ = quorum.vote(quorum.ballot(), "bob", 7, now);
+    /// assert_eq!(quorum.set_threshold(9), Err(QuorumError::OutOfReach));
+    /// assert_eq!(quorum.set_threshold(2), Ok(()));
+    /// assert_eq!(quorum.result(quorum.ballot(), majority, now), Ballot::Decided(7));
+    ///
+    /// let second = quorum.reset(Instant::MAX, now);
+    /// let _ = quorum.vote(second, "bob", 7, now);
+    /// assert_eq!(quorum.result(second, majority, now), Ballot::Open { missing: 1 });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If it is zero or above the number of voters, or of places for them. Nothing is changed.
+    #[doc(alias = "set_settings")]
+    pub fn set_threshold(&mut self, threshold: usize) -> Result<(), QuorumError> {
+        let voters = if self.listed { self.voters.as_ref().len() } else { self.places() };
+        match threshold {
+            0 => Err(QuorumError::NoThreshold),
+            _ if threshold > voters => Err(QuorumError::OutOfReach),
+            _ => {
+                self.next_threshold = threshold;
+                Ok(())
+            }
+        }
+    }
+
     /// Begins a ballot; gives back what was kept for the former one, to be dropped outside a lock.
     fn restart(&mut self, ballot: BallotId, deadline: Instant, now: Instant) -> (Option<S::Of<V>>, S::Of<T>) {
         self.closed = false;
+        self.threshold = self.next_threshold;
         self.deadline = deadline;
         self.left = Some(deadline.since(now));
         self.behind = Instant::MAX;
@@ -263,7 +301,7 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
         self.votes.as_ref().is_empty()
     }
 
-    /// The votes that count needed for a result.
+    /// The votes that count needed for a result of the present ballot.
     #[must_use]
     pub const fn threshold(&self) -> usize {
         self.threshold

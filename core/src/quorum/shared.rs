@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use super::{
-    Ballot, BallotId, Cast, Decided, DecidedWhenSettled, ListStorage, QuorumIn, QuorumStats, Vote, tally::Tally,
-    waiters::Woken,
+    Ballot, BallotId, Cast, Decided, DecidedWhenSettled, ListStorage, QuorumError, QuorumIn, QuorumStats, Vote,
+    tally::Tally, waiters::Woken,
 };
 use crate::foundation::{
     shared::{Clock, Lock, Shared, Timer},
@@ -93,6 +93,15 @@ where
             is_other.then(|| quorum.restart(ballot, now.saturating_add(timeout), now))
         });
         former.is_some()
+    }
+
+    /// [`QuorumIn::set_threshold`].
+    ///
+    /// # Errors
+    ///
+    /// As for that.
+    pub fn set_threshold(&self, threshold: usize) -> Result<(), QuorumError> {
+        self.with_lock(|quorum| quorum.set_threshold(threshold))
     }
 
     /// [`QuorumIn::next_deadline`]; those who wait need nobody to watch it.

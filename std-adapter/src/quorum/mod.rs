@@ -300,6 +300,24 @@ impl<V, T, C: Clock> Quorum<V, T, C> {
         self.0.reset_to(ballot, timeout)
     }
 
+    /// Another threshold from the next ballot on, as
+    /// [`QuorumIn::set_threshold`](steadfast_core::quorum::QuorumIn::set_threshold): no ballot is decided by anything but
+    /// the threshold that it began with.
+    ///
+    /// # Errors
+    ///
+    /// If it is zero or above the number of voters. Nothing is changed.
+    #[doc(alias = "set_settings")]
+    pub fn set_threshold(&self, threshold: usize) -> Result<(), QuorumError> {
+        self.0.set_threshold(threshold)
+    }
+
+    /// The votes needed for a result of the present ballot.
+    #[must_use]
+    pub fn threshold(&self) -> usize {
+        self.0.with_lock(|quorum| quorum.threshold())
+    }
+
     /// Those on the list who have not voted; nobody if there is no list.
     #[must_use]
     pub fn absentees(&self) -> Vec<V>

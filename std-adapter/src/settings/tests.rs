@@ -33,6 +33,8 @@ struct Settings {
     dedup: BTreeMap<String, DedupSettings>,
     batches: BTreeMap<String, BatchCollectorSettings>,
     logger: LoggerSettings,
+    quorums: BTreeMap<String, QuorumSettings>,
+    correlators: BTreeMap<String, CorrelatorSettings>,
 }
 
 fn file() -> Settings {
@@ -79,6 +81,9 @@ fn the_documented_file_is_read_whole() {
     assert_eq!((events.ttl(), events.lease(), events.on_full()), (secs(600), secs(30), dedup_cache::OnFull::Refuse));
     let rows = BatchSettings::new(secs(1)).idle_gap(ms(100)).max_weight(16_384.try_into().unwrap());
     assert_eq!(settings.batches["rows"].settings(), rows);
+    assert_eq!((settings.quorums["versions"].threshold(), settings.quorums["versions"].timeout()), (3, secs(10)));
+    let peers = &settings.correlators["peers"];
+    assert_eq!((peers.timeout(), peers.capacity()), (secs(5), 1_024));
 }
 
 /// Not every setting that there is may be missing from the file, nor may the file have one that is not.
@@ -111,6 +116,8 @@ fn the_documented_file_shows_every_setting() {
     shown(&["dedup", "events"], &["ttl", "on_full", "lease", "capacity"]);
     shown(&["batches", "rows"], &["size", "max_wait", "idle_gap", "max_weight", "capacity", "stall_timeout", "retry"]);
     shown(&["logger"], &["quiet", "max_age", "show"]);
+    shown(&["quorums", "versions"], &["threshold", "timeout", "max_voters"]);
+    shown(&["correlators", "peers"], &["timeout", "capacity"]);
 }
 
 #[test]
@@ -140,6 +147,11 @@ fn the_documented_file_makes_every_machine() {
     assert_eq!(rows.stats().delivered, 1);
     let logger = settings.logger.builder().without_worker().build(NoSink).unwrap();
     assert!(settings.logger.show_in(&logger));
+    let quorum = settings.quorums["versions"].builder::<u8, u8>().build().unwrap();
+    assert_eq!(quorum.threshold(), 3);
+    let peers = &settings.correlators["peers"];
+    assert_eq!(peers.builder::<u8, u8>().build().capacity(), 1_024);
+    assert_eq!(peers.builder_keyed::<u8, u8>().build().capacity(), 1_024);
 }
 
 struct NoSink;
@@ -441,6 +453,19 @@ fn other_impossible_settings_are_refused_by_name() {
         (json!({ "show": { "payments": 3 } }), "show.payments: expected \"normal\" or \"only-errors\""),
         (json!({ "show": "loud" }), "`show` to be a table of services"),
         (json!({ "quiet": "2s", "max_age": "1s" }), "max_age: is shorter than `quiet`"),
+    ]);
+    refused::<QuorumSettings>(&[
+        (json!({}), "threshold: expected how many votes decide, which is missing"),
+        (json!({ "threshold": 0 }), "threshold: expected a whole number from 1"),
+        (json!({ "threshold": 4, "max_voters": 3 }), "threshold: is above `max_voters`"),
+        (json!({ "threshold": 1, "timeout": 5 }), &format!("timeout: {A_DURATION}")),
+        (json!({ "threshold": 1, "treshold": 5 }), "treshold: no such setting; there are `threshold`, `timeout`"),
+    ]);
+    refused::<CorrelatorSettings>(&[
+        (json!({}), "timeout: expected how long a call waits, such as \"5s\", which is missing"),
+        (json!({ "timeout": "0s" }), &format!("timeout: {A_DURATION}")),
+        (json!({ "timeout": "5s", "capacity": 0 }), "capacity: expected a whole number from 1"),
+        (json!({ "timeout": "5s", "capacitiy": 5 }), "capacitiy: no such setting; there are `timeout`, `capacity`"),
     ]);
     let many: BTreeMap<String, &str> = (0..65).map(|service| (service.to_string(), "normal")).collect();
     refused::<LoggerSettings>(&[(json!({ "show": many }), "show: expected at most 64 services, found 65")]);

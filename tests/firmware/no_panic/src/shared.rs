@@ -294,6 +294,7 @@ fn others() {
         decided(&votes, ballot);
         see((votes.next_deadline(), votes.on_timeout(), votes.stats()));
         look_at(&votes);
+        see(votes.set_threshold(any()));
         see((votes.reset(span()), votes.reset_to(ballot, span())));
         see(queue.try_add(any()).map_err(AddError::into_item));
         see((queue.try_add_weighted(any(), any()), queue.stats().since(queue.stats()), queue.is_stopped()));
