@@ -118,6 +118,10 @@ instruments! {
     /// `result` is `counted`, `conflicting`, `full`, `late`, `other_ballot`, `repeated` or `stranger`: together all.
     QUORUM_VOTES: Counter, "steadfast.quorum.votes", "{vote}", "Votes that came.";
 
+    /// Of a utility of the std adapter, whose `settings_generation` it is.
+    SETTINGS_GENERATION: Gauge, "steadfast.settings.generation", "{change}",
+        "Times that other settings were taken: which settings are in force.";
+
     LOGGER_SEEN: Counter, "steadfast.logger.seen", "{event}", "Events and plain lines that were reported.";
     /// `reason` is `filtered`, `lost` or `rejected`. The rest of those that were seen is waiting, or was printed.
     LOGGER_DROPPED: Counter, "steadfast.logger.dropped", "{event}", "Events and plain lines that were not printed.";

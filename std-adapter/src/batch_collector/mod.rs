@@ -39,6 +39,7 @@ pub use stop::{BatchStop, BatchStopWithin};
 pub use weak::WeakBatchCollector;
 
 use crate::{
+    generation::Generation,
     runtime::{Mutex, SystemTimer, block_on},
     storage::Heap,
 };
@@ -131,6 +132,7 @@ struct Inner<T> {
     weigh: Option<Weigh<T>>,
     flushes: Flushes,
     pause: Pause<T>,
+    generation: Generation,
 }
 
 type Machine<T> = BatchQueueIn<List<T>, Heap>;
@@ -217,6 +219,14 @@ impl<T> BatchCollector<T> {
     /// [`max_weight`](BatchCollectorBuilder::max_weight) in the builder an item weighs 1.
     pub fn set_settings(&self, settings: BatchSettings) {
         self.inner().queue.set_settings(settings);
+        self.inner().generation.next();
+    }
+
+    /// How often other settings were taken since it was built, counted when they are in force: see
+    /// [`observe`](crate::observe).
+    #[must_use]
+    pub fn settings_generation(&self) -> u64 {
+        self.inner().generation.get()
     }
 
     /// Takes no more items, and waits until what is pending has been flushed, the flush under way included.

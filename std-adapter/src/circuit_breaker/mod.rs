@@ -287,6 +287,13 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
         self.0.set_settings(trip, reset);
     }
 
+    /// How often other settings were taken since it was built, counted when they are in force: see
+    /// [`observe`](crate::observe).
+    #[must_use]
+    pub fn settings_generation(&self) -> u64 {
+        self.0.generation.get()
+    }
+
     /// Closes the breaker and forgets its past; calls that are under way no longer count.
     pub fn close(&self) {
         self.0.change(|breaker, _now| breaker.close());

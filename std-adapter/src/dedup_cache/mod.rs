@@ -298,6 +298,7 @@ impl<K: Eq + Hash, V: Kept, T: Clock> DedupCache<K, V, T> {
         for shard in self.0.shards.iter() {
             shard.with(|cache, now| cache.set_settings(ttl, lease, on_full, now));
         }
+        self.0.shards.generation.next();
         self.0.waiters.wake_all();
     }
 
@@ -449,6 +450,13 @@ impl<K: Eq + Hash, V: Kept, T: Clock> DedupCache<K, V, T> {
     /// The most ids that are held at once, the shards' margins included.
     pub fn capacity(&self) -> usize {
         self.0.shards.iter().map(|shard| shard.with_lock(|cache| cache.capacity())).sum()
+    }
+
+    /// How often other settings were taken since it was built, counted when they are in force: see
+    /// [`observe`](crate::observe).
+    #[must_use]
+    pub fn settings_generation(&self) -> u64 {
+        self.0.shards.generation.get()
     }
 
     /// What was done so far, over all shards.

@@ -186,6 +186,7 @@ impl<K, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
             let quota = quota.clone(); // outside the lock
             shard.set_settings(quota, lease);
         }
+        self.0.generation.next();
     }
 
     /// Forgets every idle key and its value, and tells how many; never needed, but it frees the memory of the keys and
@@ -211,6 +212,13 @@ impl<K, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
     /// The most keys that can have an entry, over all shards.
     pub fn capacity(&self) -> usize {
         self.0.iter().map(|shard| shard.with_lock(|limiter| limiter.capacity())).sum()
+    }
+
+    /// How often other settings were taken since it was built, counted when they are in force: see
+    /// [`observe`](crate::observe).
+    #[must_use]
+    pub fn settings_generation(&self) -> u64 {
+        self.0.generation.get()
     }
 
     /// What was answered so far, over all shards.

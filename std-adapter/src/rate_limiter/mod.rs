@@ -420,13 +420,22 @@ impl<K, A: Quota, T: Clock, P: Naming<K>> RateLimiter<K, A, T, P> {
             let quota = quota.clone(); // outside the lock
             shard.set_quota(quota);
         }
+        self.0.shards.generation.next();
         self.wake_all();
     }
 
     /// What to do with a new key that the ledger refuses, from now on. Those who wait ask anew.
     pub fn set_on_full(&self, on_full: OnFull) {
         self.0.shards.iter().for_each(|shard| shard.set_on_full(on_full));
+        self.0.shards.generation.next();
         self.wake_all();
+    }
+
+    /// How often other settings were taken since it was built, counted when they are in force: see
+    /// [`observe`](crate::observe).
+    #[must_use]
+    pub fn settings_generation(&self) -> u64 {
+        self.0.shards.generation.get()
     }
 
     fn wake_all(&self) {
