@@ -11,7 +11,7 @@ use steadfast_core::{
     },
 };
 
-use super::{Keys, slots_for};
+use super::{Keys, builder::slots_for};
 use crate::{
     runtime::{Mutex, SystemTimer},
     storage::{Heap, KeyHasher, Shards, Spread},
