@@ -30,6 +30,24 @@ impl<R: FnMut(Permit, Outcome)> ReportOutcome for R {
 /// [`Outcome::Panicked`]. A probe's slot is free for another in any case.
 ///
 /// Its type can be written down, so that it can be kept in a struct: see `try_acquire` of each breaker.
+///
+/// ```
+/// use core::{cell::RefCell, time::Duration};
+/// use steadfast_core::{CircuitBreaker, Reset, Shared, Trip, circuit_breaker::{Consecutive, Outcome}};
+/// # use steadfast_core::{Clock, Instant};
+/// # struct Rtc;
+/// # impl Clock for Rtc { fn now(&self) -> Instant { Instant::ZERO } }
+///
+/// type Machine = CircuitBreaker<Consecutive>;
+/// let reset = Reset::after(Duration::from_secs(30));
+/// let breaker: Shared<Machine, RefCell<Machine>, _> =
+///     Shared::new(RefCell::new(CircuitBreaker::new(Trip::consecutive(1), reset)), Rtc);
+///
+/// let Ok(guard) = breaker.try_acquire() else { return };
+/// // ... the call, in as many steps as it takes ...
+/// guard.record(Outcome::Failure);
+/// assert!(breaker.try_acquire().is_err());
+/// ```
 #[must_use = "dropping it means that the call said nothing"]
 pub struct CallGuard<R: ReportOutcome> {
     permit: Option<Permit>,

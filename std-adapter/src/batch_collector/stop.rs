@@ -28,6 +28,22 @@ pin_project! {
 pin_project! {
     /// The future of [`BatchCollector::stop_within`](super::BatchCollector::stop_within), for a struct. It borrows
     /// nothing. What it gives are the items that have not been flushed, oldest first.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steadfast::{BatchCollector, batch_collector::{Batch, BatchStopWithin}, block_on};
+    ///
+    /// struct Shutdown {
+    ///     rows: BatchStopWithin<u32>,
+    /// }
+    ///
+    /// let rows = BatchCollector::builder(64, Duration::from_secs(1)).build(|_: Batch<u32>| async {})?;
+    /// rows.add_blocking(7)?;
+    /// let shutdown = Shutdown { rows: rows.stop_within(Duration::from_secs(5)) };
+    /// let left = block_on(shutdown.rows);
+    /// assert!(left.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use = "nothing is stopped until it is awaited"]
     pub struct BatchStopWithin<T> {
         // Until it is over.

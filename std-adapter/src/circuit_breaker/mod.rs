@@ -40,6 +40,19 @@ pub use steadfast_core::circuit_breaker::{
 };
 
 /// Any [`Trip`], of a kind and size that is known at run time only: what the module `settings` reads from a file.
+///
+/// ```
+/// use std::{num::{NonZeroU16, NonZeroU32}, time::Duration};
+/// use steadfast::{CircuitBreaker, Reset, circuit_breaker::{AnyTrip, Percent}};
+///
+/// let by_share = true; // as it comes from a file
+/// let trip = match by_share {
+///     true => AnyTrip::call_window(NonZeroU16::MIN.saturating_add(99), Percent::new(50)),
+///     false => AnyTrip::consecutive(NonZeroU32::MIN.saturating_add(4)),
+/// };
+/// let breaker = CircuitBreaker::new(trip, Reset::after(Duration::from_secs(30)));
+/// assert!(breaker.allow_request());
+/// ```
 pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 
 /// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when

@@ -27,6 +27,33 @@ use crate::runtime::SystemTimer;
 pin_project! {
     /// The future of [`Correlator::gather`] and [`gather_owned`](Correlator::gather_owned), for a struct or a `tower`
     /// service; `S` is what [sends the requests](SendEach). It borrows nothing.
+    ///
+    /// ```
+    /// use std::{future::{Ready, ready}, time::Duration};
+    /// use steadfast::{Correlator, block_on, correlator::{CallId, Gather, SendEach}};
+    ///
+    /// /// Sends each question; in place of a network, everyone answers at once.
+    /// struct Ask(Correlator<u32, &'static str>);
+    ///
+    /// impl SendEach<u32> for Ask {
+    ///     type Error = ();
+    ///     type Sending = Ready<Result<(), ()>>;
+    ///
+    ///     fn send_each(&mut self, peer: u32, id: CallId) -> Self::Sending {
+    ///         assert!(self.0.resolve(id, peer, "newest: 7").is_matched());
+    ///         ready(Ok(()))
+    ///     }
+    /// }
+    ///
+    /// struct Reading {
+    ///     answers: Gather<u32, &'static str, Ask>,
+    /// }
+    ///
+    /// let calls = Correlator::new(64);
+    /// let ask = Ask(calls.clone());
+    /// let reading = Reading { answers: calls.gather_owned([1, 2, 3], 2, Duration::from_secs(3), ask) };
+    /// assert_eq!(block_on(reading.answers), Ok(vec![(1, "newest: 7"), (2, "newest: 7")]));
+    /// ```
     #[must_use = "nobody is asked until it is awaited"]
     pub struct Gather<P: Copy, R, S: SendEach<P>, T: Timer = SystemTimer>
     where

@@ -96,6 +96,15 @@ type Machine<K, V, A> = CachedRateLimiterIn<K, Arc<V>, A, Heap, KeyHasher, Keys>
 type Shard<K, V, A, T> = Shared<Machine<K, V, A>, Mutex<Machine<K, V, A>>, T>;
 
 /// Builds a [`CachedRateLimiter`]: its capacity, its clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{CachedRateLimiter, Gcra};
+///
+/// let pings = CachedRateLimiter::<String, u64, _>::builder(Gcra::per_minute(1), Duration::from_secs(5));
+/// let pings = pings.capacity(10_000).build();
+/// assert!(pings.is_empty() && pings.capacity() >= 10_000);
+/// ```
 #[derive(Clone, Debug)]
 pub struct CachedRateLimiterBuilder<K, V, A, T = SystemTimer> {
     quota: A,

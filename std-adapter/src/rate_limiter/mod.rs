@@ -45,6 +45,17 @@ pub use steadfast_core::rate_limiter::{
 };
 
 /// A [`SlidingLog`] whose size is known at run time only: what the module `settings` reads from a file.
+///
+/// ```
+/// use std::{num::NonZeroU16, time::Duration};
+/// use steadfast::{RateLimiter, rate_limiter::AnySlidingLog};
+///
+/// let limit: u16 = "2".parse()?; // as it comes from a file
+/// let quota = AnySlidingLog::new(NonZeroU16::new(limit).ok_or("no request at all")?, Duration::from_secs(60));
+/// let limiter = RateLimiter::<u32, _>::builder(quota).build();
+/// assert_eq!((0..5).filter(|_| limiter.allow(&7).is_allowed()).count(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 
 /// A keyed rate limiter (throttling, load shedding) with room for a fixed number of keys.
