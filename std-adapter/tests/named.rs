@@ -302,13 +302,14 @@ fn adding_to_a_batch_is_a_service_without_a_box() {
 struct Ending {
     versions: Gather<u32, u32, AskAll>,
     version: Decided<u32, u32, Aggregate>,
-    settled: DecidedWhenSettled<u32, u32, Aggregate, fn(&mut [u32], usize) -> bool>,
+    settled: DecidedWhenSettled<u32, u32, Aggregate, IsSettled>,
     flushed: BatchFlush<u32>,
     stopped: BatchStop<u32>,
     left: BatchStopWithin<u32>,
 }
 
 type Aggregate = fn(&mut [u32]) -> Option<u32>;
+type IsSettled = fn(&mut [u32], usize) -> bool;
 
 /// Asks each peer; 2 cannot be reached.
 struct AskAll(Correlator<u32, u32>);
@@ -321,7 +322,7 @@ impl SendEach<u32> for AskAll {
         if peer == 2 {
             return ready(Err("no way there"));
         }
-        assert!(self.0.resolve(id, peer, peer * 10).is_matched());
+        assert!(self.0.resolve(id, peer, 40).is_matched());
         ready(Ok(()))
     }
 }
@@ -347,7 +348,7 @@ fn what_is_waited_for_stands_in_a_struct_that_borrows_nothing() {
         }
     };
     may_be_kept(&ending);
-    assert_eq!(block_on(ending.versions), Ok(vec![(1, 10), (3, 30)]));
+    assert_eq!(block_on(ending.versions), Ok(vec![(1, 40), (3, 40)]));
     assert_eq!((block_on(ending.version), block_on(ending.settled)), (Some(7), Some(7)));
     assert_eq!(block_on(ending.flushed).delivered, 1);
     assert_eq!((block_on(ending.stopped), block_on(ending.left)), ((), vec![]));

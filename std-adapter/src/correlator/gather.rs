@@ -55,8 +55,9 @@ pin_project! {
     /// assert_eq!(block_on(reading.answers), Ok(vec![(1, "newest: 7"), (2, "newest: 7")]));
     /// ```
     #[must_use = "nobody is asked until it is awaited"]
-    pub struct Gather<P: Copy, R, S: SendEach<P>, T: Timer = SystemTimer>
+    pub struct Gather<P, R, S: SendEach<P>, T: Timer = SystemTimer>
     where
+        P: Copy,
         P: Eq,
     {
         #[pin]
@@ -69,8 +70,9 @@ pin_project! {
 pin_project! {
     /// The future of [`Correlator::gather_each`], as [`Gather`]; `A` takes the answers.
     #[must_use = "nobody is asked until it is awaited"]
-    pub struct GatherEach<P: Copy, R, S: SendEach<P>, A, T: Timer = SystemTimer>
+    pub struct GatherEach<P, R, S: SendEach<P>, A, T: Timer = SystemTimer>
     where
+        P: Copy,
         P: Eq,
     {
         #[pin]
@@ -141,8 +143,9 @@ pin_project! {
     ///
     /// The core has no memory to tell which calls were answered, and looks at them all. Here each has a waker that knows
     /// it, so that a poll looks at those alone that are over.
-    struct Asking<P: Copy, R, S: SendEach<P>, T: Timer>
+    struct Asking<P, R, S: SendEach<P>, T: Timer>
     where
+        P: Copy,
         P: Eq,
     {
         // Both are dropped before the slots are free.
