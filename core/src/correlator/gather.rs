@@ -64,8 +64,9 @@ where
     ///
     /// # Errors
     ///
-    /// [`CallError::Full`] if there are more than `M` peers or fewer free slots than peers, and nothing was sent;
-    /// [`CallError::Closed`]; [`CallError::Send`] if sending failed for every peer (the first failure).
+    /// [`CallError::Full`](super::CallError::Full) if there are more than `M` peers or fewer free slots than peers, and
+    /// nothing was sent; [`CallError::Closed`](super::CallError::Closed); [`CallError::Send`](super::CallError::Send) if
+    /// sending failed for every peer (the first failure).
     pub fn gather<const M: usize, F, D, E>(
         &self,
         peers: impl IntoIterator<Item = P>,

@@ -36,7 +36,8 @@ impl FlushReport {
     }
 }
 
-/// The future that [`flush`](BatchCollector::flush) returns: the flush is asked for already, and this waits for it.
+/// The future that [`flush`](super::BatchCollector::flush) returns: the flush is asked for already, and this waits for
+/// it.
 ///
 /// Ready once every item that was pending then, or in a flush under way, has been flushed, has failed for good, or was
 /// given back. Dropping it changes nothing. Inside the flush it is ready at once, with what had become of the items
