@@ -37,6 +37,7 @@ pub mod correlator;
 pub mod dedup_cache;
 #[cfg(feature = "aead")]
 pub mod encryptor;
+mod generation;
 pub mod guide;
 pub mod logger;
 pub mod observe;

@@ -9,7 +9,7 @@ use std::thread;
 use ahash::{AHasher, RandomState};
 use steadfast_core::foundation::storage::{Allocate, Lines as InLines, Storage};
 
-use crate::runtime::random_seed;
+use crate::{generation::Generation, runtime::random_seed};
 
 /// Slots in one boxed slice whose size is chosen at run time and never changes: the
 /// [`Storage`] of servers.
@@ -96,6 +96,7 @@ impl<T> InLines<T> for Lines<T> {
 pub(crate) struct Shards<M> {
     machines: Box<[Apart<M>]>,
     pub(crate) hasher: KeyHasher,
+    pub(crate) generation: Generation,
 }
 
 /// The hash of keys on servers, with a secret of 256 bits: in a third of the time that `SipHash` takes.
@@ -203,7 +204,11 @@ impl<M> Shards<M> {
         let hasher = key_hasher();
         let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let (count, room) = plan(capacity.max(1), spread, threads);
-        Self { machines: (0..count).map(|_| Apart(make(room, hasher.clone()))).collect(), hasher }
+        Self {
+            machines: (0..count).map(|_| Apart(make(room, hasher.clone()))).collect(),
+            hasher,
+            generation: Generation::default(),
+        }
     }
 
     /// The number of the state machine of the keys with this hash.

@@ -11,16 +11,17 @@ use core::{
 };
 
 use steadfast::{
-    BatchCollector, Breakers, CachedRateLimiter, CircuitBreaker, Correlator, DedupCache, Gcra, KeyedCorrelator,
-    RateLimiter, Reset, RetryExt, RetryPolicy, Trip,
-    batch_collector::{AddError, Batch, BatchAddOwned},
+    BatchCollector, Breakers, CachedRateLimiter, CircuitBreaker, Correlator, DedupCache, Gcra, KeyedCorrelator, Quorum,
+    RateLimiter, Reset, RetryExt, RetryPolicy, Trip, aggregate,
+    batch_collector::{AddError, Batch, BatchAddOwned, BatchFlush, BatchStop, BatchStopWithin},
     block_on,
     circuit_breaker::{
-        BreakerCall, BreakerError, BreakerGuard, BreakersCall, BreakersGuard, Classify, OkOrErr, Outcome,
-        UntilPermitted,
+        BreakerCall, BreakerError, BreakerGuard, BreakerReporter, BreakersCall, BreakersGuard, Classify, OkOrErr,
+        Outcome, PermittedCall, UntilPermitted,
     },
-    correlator::{CallError, CallId, PendingCall, SendRequest},
+    correlator::{CallError, CallId, Gather, PendingCall, SendEach, SendRequest},
     dedup_cache::{Claim, ClaimGuard, OnFull, UntilClaimedOwned},
+    quorum::{Decided, DecidedWhenSettled, Vote},
     rate_limiter::{AllowOrCached, CachedGuard, UntilAllowedOwned, WaitError},
     retry::{Operation, Plain, RetryError, RetryFuture},
     runtime::{JitterRng, SystemTimer},
@@ -295,6 +296,109 @@ fn adding_to_a_batch_is_a_service_without_a_box() {
     let late = service.call(3);
     block_on(service.0.stop());
     assert_eq!(block_on(late), Err(AddError::Stopped(3)), "it is added when it is polled");
+}
+
+/// What a program that ends holds: the answers that it waits for, and the rows that it writes.
+struct Ending {
+    versions: Gather<u32, u32, AskAll>,
+    version: Decided<u32, u32, Aggregate>,
+    settled: DecidedWhenSettled<u32, u32, Aggregate, IsSettled>,
+    flushed: BatchFlush<u32>,
+    stopped: BatchStop<u32>,
+    left: BatchStopWithin<u32>,
+}
+
+type Aggregate = fn(&mut [u32]) -> Option<u32>;
+type IsSettled = fn(&mut [u32], usize) -> bool;
+
+/// Asks each peer; 2 cannot be reached.
+struct AskAll(Correlator<u32, u32>);
+
+impl SendEach<u32> for AskAll {
+    type Error = &'static str;
+    type Sending = Ready<Result<(), &'static str>>;
+
+    fn send_each(&mut self, peer: u32, id: CallId) -> Self::Sending {
+        if peer == 2 {
+            return ready(Err("no way there"));
+        }
+        assert!(self.0.resolve(id, peer, 40).is_matched());
+        ready(Ok(()))
+    }
+}
+
+const fn may_be_kept<T: Send + 'static>(_: &T) {}
+
+#[test]
+fn what_is_waited_for_stands_in_a_struct_that_borrows_nothing() {
+    let ending = {
+        let calls = Correlator::<u32, u32>::new(4);
+        let quorum = Quorum::<u32, u32>::builder(2).voters([1, 2]).build().unwrap();
+        let rows = BatchCollector::builder(8, Duration::from_secs(3_600)).build(|_: Batch<u32>| async {}).unwrap();
+        let ballot = quorum.ballot();
+        assert_eq!((quorum.vote(ballot, &1, 7), quorum.vote(ballot, &2, 7)), (Vote::Counted, Vote::Counted));
+        rows.add_blocking(1).unwrap();
+        Ending {
+            versions: calls.gather_owned([1, 2, 3], 2, Duration::from_secs(3_600), AskAll(calls.clone())),
+            version: quorum.decided(ballot, aggregate::majority),
+            settled: quorum.decided_when_settled(ballot, aggregate::majority, |_, _| false),
+            flushed: rows.flush(),
+            stopped: rows.stop(),
+            left: rows.stop_within(Duration::from_secs(3_600)),
+        }
+    };
+    may_be_kept(&ending);
+    assert_eq!(block_on(ending.versions), Ok(vec![(1, 40), (3, 40)]));
+    assert_eq!((block_on(ending.version), block_on(ending.settled)), (Some(7), Some(7)));
+    assert_eq!(block_on(ending.flushed).delivered, 1);
+    assert_eq!((block_on(ending.stopped), block_on(ending.left)), ((), vec![]));
+}
+
+#[test]
+fn nobody_is_asked_and_nothing_is_stopped_by_a_future_that_is_not_polled() {
+    let calls = Correlator::<u32, u32>::new(4);
+    drop(calls.gather_owned([1, 2, 3], 2, Duration::from_secs(3_600), AskAll(calls.clone())));
+    assert_eq!(calls.stats().begun, 0);
+    // What is dropped while it waits frees its slots.
+    let silent = calls.gather([1, 3], 2, Duration::from_secs(3_600), |_, _| ready(Ok::<_, ()>(())));
+    let mut silent = Box::pin(silent);
+    assert!(silent.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(calls.len(), 2);
+    drop(silent);
+    assert_eq!((calls.len(), calls.stats().cancelled), (0, 2));
+
+    let rows = BatchCollector::builder(8, Duration::from_secs(3_600)).build(|_: Batch<u32>| async {}).unwrap();
+    drop((rows.stop(), rows.stop_within(Duration::ZERO)));
+    assert!(!rows.is_stopped());
+    assert_eq!(rows.try_add(1), Ok(()));
+}
+
+#[test]
+fn a_gather_that_has_ended_holds_no_slot() {
+    let calls = Correlator::<u32, u32>::new(4);
+    let send = |peer, id| {
+        assert!(peer != 1 || calls.resolve(id, peer, 10).is_matched());
+        ready(Ok::<_, ()>(()))
+    };
+    let mut gather = Box::pin(calls.gather([1, 2, 3], 1, Duration::from_secs(3_600), send));
+    let polled = gather.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert_eq!((polled, calls.len()), (core::task::Poll::Ready(Ok(vec![(1, 10)])), 0));
+    drop(gather);
+    assert_eq!((calls.stats().resolved, calls.stats().cancelled), (1, 2));
+}
+
+/// A call under a permit that was there before.
+struct Permitted<F> {
+    call: PermittedCall<BreakerReporter, F>,
+}
+
+#[test]
+fn a_call_under_a_permit_stands_in_a_struct() {
+    let breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
+    let permitted = Permitted { call: breaker.try_acquire().unwrap().call(ready(Err::<(), _>("down"))) };
+    assert!(breaker.try_acquire().is_ok(), "it says nothing until it is polled");
+    assert_eq!(block_on(permitted.call), Err("down"));
+    assert!(breaker.try_acquire().is_err());
 }
 
 /// What waits for a database that is down, and for another that does the same.

@@ -103,8 +103,54 @@ impl<C: AddTo> fmt::Debug for BatchAdd<C> {
 }
 
 pin_project! {
+    /// The future of `stop`. It has a name so that it can be kept in a struct; `C` is the queue, or a reference to it.
+    ///
+    /// The queue is stopped when it is first polled.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping it ends the wait; a queue that is stopped stays so.
+    #[must_use = "nothing is stopped until it is awaited"]
+    pub struct BatchStop<C: AddTo> {
+        in_line: InLine<C>,
+        is_closed: bool,
+        #[pin]
+        sleep: LineSleep<<C::Timer as Timer>::Sleep>,
+    }
+}
+
+impl<C: AddTo> BatchStop<C> {
+    /// Stops `queue`; for adapters.
+    pub const fn new(queue: C) -> Self {
+        Self { in_line: InLine::new(queue), is_closed: false, sleep: LineSleep::new() }
+    }
+}
+
+impl<C: AddTo> Future for BatchStop<C> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if !mem::replace(this.is_closed, true) {
+            this.in_line.on.queue().close();
+        }
+        let stopped = this.in_line.poll(this.sleep, cx, InLine::poll_stop);
+        if stopped.is_ready() {
+            this.in_line.leave();
+        }
+        stopped
+    }
+}
+
+impl<C: AddTo> fmt::Debug for BatchStop<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchStop").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
     /// Until when somebody in line sleeps.
-    pub(super) struct LineSleep<S> {
+    struct LineSleep<S> {
         #[pin]
         sleep: Option<S>,
         until: Option<Instant>,
@@ -112,24 +158,24 @@ pin_project! {
 }
 
 impl<S> LineSleep<S> {
-    pub(super) const fn new() -> Self {
+    const fn new() -> Self {
         Self { sleep: None, until: None }
     }
 }
 
 /// Somebody in line, who leaves when this is dropped.
-pub(super) struct InLine<C: AddTo> {
+struct InLine<C: AddTo> {
     on: C,
     waiter: Waiter,
 }
 
 impl<C: AddTo> InLine<C> {
-    pub(super) const fn new(on: C) -> Self {
+    const fn new(on: C) -> Self {
         Self { on, waiter: Waiter { ticket: None, former: None } }
     }
 
     /// Asks until there is an answer, instead of which `ask` may say when to ask again without being woken.
-    pub(super) fn poll<R>(
+    fn poll<R>(
         &mut self,
         sleep: Pin<&mut LineSleep<<C::Timer as Timer>::Sleep>>,
         cx: &mut Context<'_>,
@@ -192,7 +238,7 @@ impl<C: AddTo> InLine<C> {
     }
 
     /// Whether there is nothing to wait for any more; else when to ask again without being woken.
-    pub(super) fn poll_stop(&mut self, cx: &Context<'_>) -> Result<(), Option<Instant>> {
+    fn poll_stop(&mut self, cx: &Context<'_>) -> Result<(), Option<Instant>> {
         let queue = self.on.queue();
         let context = queue.lock().context();
         let mut waker = Some(cx.waker().clone());
@@ -207,14 +253,18 @@ impl<C: AddTo> InLine<C> {
             Some(false) => Err(Some(queue.timer().now().after(CROWDED))),
         }
     }
-}
 
-impl<C: AddTo> Drop for InLine<C> {
-    fn drop(&mut self) {
+    fn leave(&mut self) {
         if self.waiter.ticket.is_some() {
             let queue = self.on.queue();
             let wake = queue.with_lock(|queue| queue.leave(&mut self.waiter));
             queue.wake(wake);
         }
+    }
+}
+
+impl<C: AddTo> Drop for InLine<C> {
+    fn drop(&mut self) {
+        self.leave();
     }
 }

@@ -1,5 +1,7 @@
 //! Nothing waits for itself, however it is polled; and who does not come holds up nobody.
 
+use core::future::poll_fn;
+
 use super::*;
 use crate::foundation::shared::Shared;
 

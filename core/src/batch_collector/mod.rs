@@ -30,7 +30,7 @@ use core::{
 use heapless::{Vec, VecView};
 
 use crate::foundation::time::Instant;
-pub use add::{AddTo, BatchAdd};
+pub use add::{AddTo, BatchAdd, BatchStop};
 pub use buffer::BatchBuffer;
 pub use outcome::{AddError, BatchQueueStats, FlushOutcome, WorkerRuns};
 pub use queue::{BatchQueue, BatchQueueIn};

@@ -3,6 +3,13 @@
 use core::fmt;
 
 /// What became of a flush: delivered, failed, or to be tried again.
+///
+/// ```
+/// use steadfast_core::batch_collector::FlushOutcome;
+///
+/// let written: Result<(), &str> = Err("the link is down");
+/// assert_eq!(FlushOutcome::from(written), FlushOutcome::Failed);
+/// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FlushOutcome {

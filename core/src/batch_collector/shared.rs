@@ -1,15 +1,10 @@
 //! The queue behind a lock: adding that waits for room, and the worker that flushes.
 
-use core::{
-    future::poll_fn,
-    pin::pin,
-    task::{Context, Waker},
-};
+use core::task::{Context, Waker};
 
 use super::{
-    AddError, BatchAdd, BatchBuffer, BatchQueueIn, BatchQueueStats, BatchSettings, FlushOutcome, FlushReason,
-    WorkerRuns,
-    add::{InLine, LineSleep},
+    AddError, BatchAdd, BatchBuffer, BatchQueueIn, BatchQueueStats, BatchSettings, BatchStop, FlushOutcome,
+    FlushReason, WorkerRuns,
     queue::Push,
     sleep::Queue,
     turns::{Waiter, Wake},
@@ -173,10 +168,8 @@ where
     /// Stopping again only waits. Without a worker it waits for one to come; inside the flush it does not wait. In a
     /// task or thread that the flush waits for, it would wait for itself.
     #[doc(alias = "Stop")]
-    pub async fn stop(&self) {
-        self.close();
-        let (mut in_line, mut sleep) = (InLine::new(self), pin!(LineSleep::new()));
-        poll_fn(|cx| in_line.poll(sleep.as_mut(), cx, InLine::poll_stop)).await;
+    pub const fn stop(&self) -> BatchStop<&Self> {
+        BatchStop::new(self)
     }
 
     /// Flushes batches, in order and one at a time, until the queue is stopped and empty.

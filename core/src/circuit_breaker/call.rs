@@ -136,3 +136,59 @@ impl<A: Admit, F, C> fmt::Debug for GuardedCall<A, F, C> {
         f.debug_struct("GuardedCall").finish_non_exhaustive()
     }
 }
+
+pin_project! {
+    /// The future of a call under a permit that is there already, made by [`CallGuard::call`] and
+    /// [`call_with`](CallGuard::call_with).
+    ///
+    /// `R` is what the guard reports to, `F` the call, `C` what [classifies](Classify) its outcome. It has a name so that
+    /// it can be kept in a struct.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping it drops the call, which counts as [`CallGuard`] says.
+    #[must_use = "the call is not made until it is awaited"]
+    pub struct PermittedCall<R: ReportOutcome, F, C = OkOrErr> {
+        // Dropped before the guard, which tells how it ended.
+        #[pin]
+        call: Option<F>,
+        guard: CallGuard<R>,
+        classify: Option<C>,
+    }
+}
+
+impl<R: ReportOutcome, F, C> PermittedCall<R, F, C> {
+    /// For adapters: `call` under the permit of `guard`.
+    pub const fn new(guard: CallGuard<R>, call: F, classify: C) -> Self {
+        Self { call: Some(call), guard, classify: Some(classify) }
+    }
+}
+
+impl<V, E, R, F, C> Future for PermittedCall<R, F, C>
+where
+    R: ReportOutcome,
+    F: Future<Output = Result<V, E>>,
+    C: Classify<V, E>,
+{
+    type Output = Result<V, E>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(call) = this.call.as_mut().as_pin_mut() else { return Poll::Pending }; // it has ended
+        let polled = this.guard.run_user_code(|| call.poll(cx));
+        if let Poll::Ready(result) = &polled {
+            if let Some(classify) = this.classify.take() {
+                this.guard.report_classified(result, |result| classify.classify(result));
+            }
+            this.call.set(None);
+        }
+        polled
+    }
+}
+
+impl<R: ReportOutcome, F, C> fmt::Debug for PermittedCall<R, F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PermittedCall").finish_non_exhaustive()
+    }
+}

@@ -2,13 +2,13 @@
 
 use core::{
     fmt,
-    future::{Future, poll_fn},
+    future::Future,
     mem,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll},
 };
 
-use super::{Outcome, Permit};
+use super::{OkOrErr, Outcome, Permit, PermittedCall};
 
 /// Brings a permit and its call's outcome back to the breaker: what a [`CallGuard`] reports to.
 pub trait ReportOutcome {
@@ -30,6 +30,24 @@ impl<R: FnMut(Permit, Outcome)> ReportOutcome for R {
 /// [`Outcome::Panicked`]. A probe's slot is free for another in any case.
 ///
 /// Its type can be written down, so that it can be kept in a struct: see `try_acquire` of each breaker.
+///
+/// ```
+/// use core::{cell::RefCell, time::Duration};
+/// use steadfast_core::{CircuitBreaker, Reset, Shared, Trip, circuit_breaker::{Consecutive, Outcome}};
+/// # use steadfast_core::{Clock, Instant};
+/// # struct Rtc;
+/// # impl Clock for Rtc { fn now(&self) -> Instant { Instant::ZERO } }
+///
+/// type Machine = CircuitBreaker<Consecutive>;
+/// let reset = Reset::after(Duration::from_secs(30));
+/// let breaker: Shared<Machine, RefCell<Machine>, _> =
+///     Shared::new(RefCell::new(CircuitBreaker::new(Trip::consecutive(1), reset)), Rtc);
+///
+/// let Ok(guard) = breaker.try_acquire() else { return };
+/// // ... the call, in as many steps as it takes ...
+/// guard.record(Outcome::Failure);
+/// assert!(breaker.try_acquire().is_err());
+/// ```
 #[must_use = "dropping it means that the call said nothing"]
 pub struct CallGuard<R: ReportOutcome> {
     permit: Option<Permit>,
@@ -59,8 +77,8 @@ impl<R: ReportOutcome> CallGuard<R> {
     /// # Errors
     ///
     /// What the call returns.
-    pub fn call<V, E>(self, call: impl Future<Output = Result<V, E>>) -> impl Future<Output = Result<V, E>> {
-        self.call_with(call, Outcome::of)
+    pub const fn call<F: Future<Output = Result<V, E>>, V, E>(self, call: F) -> PermittedCall<R, F> {
+        PermittedCall::new(self, call, OkOrErr)
     }
 
     /// Makes the call; `classify` tells its outcome. It is not cut off.
@@ -68,18 +86,12 @@ impl<R: ReportOutcome> CallGuard<R> {
     /// # Errors
     ///
     /// What the call returns.
-    #[expect(clippy::manual_async_fn, reason = "an `async fn` first moves its arguments into variables")]
-    pub fn call_with<V, E>(
-        mut self,
-        call: impl Future<Output = Result<V, E>>,
-        classify: impl FnOnce(&Result<V, E>) -> Outcome,
-    ) -> impl Future<Output = Result<V, E>> {
-        async move {
-            let mut call = pin!(call);
-            let result = poll_fn(|cx| self.run_user_code(|| call.as_mut().poll(cx))).await;
-            self.report_classified(&result, classify);
-            result
-        }
+    pub const fn call_with<F, C, V, E>(self, call: F, classify: C) -> PermittedCall<R, F, C>
+    where
+        F: Future<Output = Result<V, E>>,
+        C: FnOnce(&Result<V, E>) -> Outcome,
+    {
+        PermittedCall::new(self, call, classify)
     }
 
     /// Polls the call, and reports its outcome when it has ended: for a future that is written by hand, and does more

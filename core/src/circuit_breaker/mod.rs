@@ -34,7 +34,7 @@ pub use any_trip::AnyTrip;
 pub(crate) use any_trip::AnyWindow;
 pub use breaker::CircuitBreaker;
 pub use breakers::{Breakers, BreakersIn};
-pub use call::{Admit, Classify, GuardedCall, OkOrErr};
+pub use call::{Admit, Classify, GuardedCall, OkOrErr, PermittedCall};
 #[cfg(all(test, feature = "defmt"))]
 pub(crate) use call_window::CallRing;
 pub use call_window::CallWindow;

@@ -6,6 +6,22 @@ use super::cell::{Generation, UNTRACKED};
 use crate::foundation::time::Instant;
 
 /// How a call ended, as a circuit breaker counts it: success, failure, ignored.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::circuit_breaker::Outcome;
+///
+/// /// What the status of a response says about the other side.
+/// fn outcome(status: u16, retry_after: Option<Duration>) -> Outcome {
+///     match (status, retry_after) {
+///         (500.., Some(wait)) => Outcome::RetryAfter(wait),
+///         (500.., None) => Outcome::Failure,
+///         (429, _) => Outcome::Ignored, // it is up, and the caller sends too much
+///         _ => Outcome::Success,
+///     }
+/// }
+/// assert_eq!(outcome(404, None), Outcome::Success);
+/// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

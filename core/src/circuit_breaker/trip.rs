@@ -119,6 +119,21 @@ pub trait Policy {
 ///
 /// Failures count however far apart they are, until a success. In a table, [`Breakers`](super::Breakers) says how long
 /// a failure is kept.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{
+///     CircuitBreaker, Instant, Reset, Trip,
+///     circuit_breaker::{BreakerState, Consecutive},
+/// };
+///
+/// let reset = Reset::after(Duration::from_secs(30));
+/// let mut breaker: CircuitBreaker<Consecutive> = CircuitBreaker::new(Trip::consecutive(2), reset);
+/// breaker.record_failure(Instant::ZERO);
+/// assert_eq!(breaker.state(), BreakerState::Closed);
+/// breaker.record_failure(Instant::ZERO);
+/// assert_eq!(breaker.state(), BreakerState::Open);
+/// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(deny_unknown_fields))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

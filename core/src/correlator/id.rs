@@ -8,6 +8,20 @@ use crate::foundation::split_mix;
 /// that the correlator's seed keys. So no two of 2^32 successive calls share an id, ids of another seed are others, and
 /// one id does not tell the next. That makes ids hard to guess, not impossible: the permutation is no cipher. Where a
 /// stranger can write under a peer's name, sign the messages.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{Correlator, Instant, correlator::{BeginError, CallId}};
+///
+/// let mut calls: Correlator<&str, u32, 8> = Correlator::new(0x5eed);
+/// let call = calls.begin("bob", Duration::from_secs(2), Instant::ZERO)?;
+/// let on_the_wire = call.id().as_u64().to_le_bytes();
+///
+/// // bob sends it back with his reply.
+/// let id = CallId::from_u64(u64::from_le_bytes(on_the_wire));
+/// assert!(calls.resolve(id, "bob", 42, Instant::ZERO).is_matched());
+/// # Ok::<(), BeginError>(())
+/// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -16,6 +16,7 @@ mod call;
 mod due;
 mod ending;
 mod gather;
+mod gathering;
 mod id;
 mod keyed;
 mod ledger;
@@ -29,6 +30,7 @@ mod wait;
 
 pub use call::{CallOn, PendingCall, SendRequest};
 pub use gather::Asked;
+pub use gathering::{Gather, GatherEach, GatherIn, SendEach};
 pub use id::CallId;
 pub use keyed::{KeyedCorrelator, KeyedCorrelatorIn};
 pub use ledger::CorrelatorStats;

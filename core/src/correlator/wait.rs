@@ -9,7 +9,7 @@ use core::{
 };
 
 use super::{BeginError, CallError, CallOn};
-use crate::foundation::{shared::Timer, time::Instant};
+use crate::foundation::time::Instant;
 
 /// A call that a future waits for; dropping it frees the slot.
 pub(super) struct Held<C: CallOn> {
@@ -97,17 +97,8 @@ impl<C: CallOn> Drop for Held<C> {
     }
 }
 
-/// Sleeps until `until`; the sleep is made by the first call.
-pub(super) fn poll_sleep<T: Timer>(
-    timer: &T,
-    cx: &mut Context<'_>,
-    sleep: Pin<&mut Option<T::Sleep>>,
-    until: Instant,
-) -> Poll<()> {
-    poll_made(cx, sleep, || timer.sleep_until(until))
-}
-
-fn poll_made<S: Future<Output = ()>>(
+/// Polls a sleep, which is made by the first call.
+pub(super) fn poll_made<S: Future<Output = ()>>(
     cx: &mut Context<'_>,
     mut sleep: Pin<&mut Option<S>>,
     make: impl FnOnce() -> S,

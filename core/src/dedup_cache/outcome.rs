@@ -109,6 +109,20 @@ impl core::error::Error for ClaimLost {}
 /// (fail open), or refuse the new one (fail closed).
 ///
 /// There is no default: the wrong choice is a silent error.
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{DedupCache, Instant, dedup_cache::{OnFull, Seen}};
+///
+/// let (ttl, now) = (Duration::from_secs(60), Instant::ZERO);
+/// let mut replays: DedupCache<u32, 1> = DedupCache::new(ttl, OnFull::Refuse);
+/// assert!(replays.check(&1, now).is_fresh());
+/// assert!(matches!(replays.check(&2, now), Seen::Full { .. })); // what is known stays known
+///
+/// let mut gossip: DedupCache<u32, 1> = DedupCache::new(ttl, OnFull::ForgetOldest);
+/// assert!(gossip.check(&1, now).is_fresh() && gossip.check(&2, now).is_fresh());
+/// assert!(gossip.check(&1, now).is_fresh()); // it was forgotten, and `horizon` says so
+/// ```
 #[doc(alias("eviction", "max_capacity"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

@@ -8,11 +8,15 @@ use core::{
 #[cfg(any(test, feature = "test-util"))]
 use crate::test_util;
 use crate::{
-    batch_collector::{AddTo, BatchAdd, BatchBuffer, BatchQueueIn, BatchWorker},
+    batch_collector::{AddTo, BatchAdd, BatchBuffer, BatchQueueIn, BatchStop, BatchWorker},
     circuit_breaker::{
-        Admit, AnyWindow, BreakersIn, CallGuard, CircuitBreaker, GuardedCall, ReportOutcome, TripPolicy, TripWhen,
+        Admit, AnyWindow, BreakersIn, CallGuard, CircuitBreaker, GuardedCall, PermittedCall, ReportOutcome, TripPolicy,
+        TripWhen,
     },
-    correlator::{CallOn, CorrelatorIn, KeyedCorrelatorIn, PendingCall, SendRequest},
+    correlator::{
+        Asked, CallId, CallOn, CorrelatorIn, GatherEach, GatherIn, KeyedCorrelatorIn, PendingCall, SendEach,
+        SendRequest,
+    },
     dedup_cache::{ClaimGuard, DedupCacheIn},
     foundation::{
         hash::{HashSeed, SeededHasher},
@@ -22,7 +26,7 @@ use crate::{
     },
     lease::LeasesIn,
     logger::{Actors, Entry, Group, Logger},
-    quorum::{ListStorage, QuorumIn},
+    quorum::{DecideOn, Decided, DecidedWhenSettled, ListStorage, QuorumIn, UntilDecided},
     rate_limiter::{
         CachedRateLimiterIn, EndFlight, FlightGuard, Held, Keys, Naming, Prints, Quota, RateLimiterIn,
         SlidingLogStateIn, UntilAllowed, WaitRequest, WaitState,
@@ -49,6 +53,13 @@ format_as_debug! {
         ClaimGuard<'a, K, S, H, V, L, T>;
     ['q, B: BatchBuffer, W: Storage, L: Lock<Target = BatchQueueIn<B, W>>, T: Clock] BatchWorker<'q, B, W, L, T>;
     [C: AddTo] BatchAdd<C>;
+    [C: AddTo] BatchStop<C>;
+    [C: CallOn<Name = CallId>, S: SendEach<C::Key>, B: AsMut<[Asked<C::Key>]>, W] GatherIn<C, S, B, W>;
+    ['a, C: CallOn<Name = CallId>, S: SendEach<C::Key>, A] GatherEach<'a, C, S, A>;
+    [C: DecideOn] UntilDecided<C>;
+    [C: DecideOn, A] Decided<C, A>;
+    [C: DecideOn, A, G] DecidedWhenSettled<C, A, G>;
+    [R: ReportOutcome, F, C] PermittedCall<R, F, C>;
     [C: CallOn, S: SendRequest<C::Arg>] PendingCall<C, S>;
     ['a] Actors<'a>;
     ['a] Group<'a>;

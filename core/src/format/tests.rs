@@ -24,6 +24,8 @@ const fn format<T: defmt::Format>() {}
 type Queue = BatchQueue<u8, 4, 2>;
 type Log = Shared<Logger<4>, RefCell<Logger<4>>, test_util::ManualClock>;
 type Calls = Shared<Correlator<u8, u8, 4>, RefCell<Correlator<u8, u8, 4>>, test_util::VirtualTimer>;
+type Ask = fn(u8, CallId) -> Ready<Result<(), u8>>;
+type Votes = Shared<Quorum<u8, u8, 4>, RefCell<Quorum<u8, u8, 4>>, test_util::VirtualTimer>;
 type Heard = DedupCache<u8, 4>;
 type OnAttempt = fn(FlightEnd<u8>) -> Result<(), FlightLost<u8>>;
 type Peers = Shared<Breakers<u8, 4>, RefCell<Breakers<u8, 4>>, test_util::VirtualTimer>;
@@ -38,6 +40,7 @@ const _: () = {
     format::<(Batch<'_, u8>, BatchCollector<u8, 4>, BatchIntoIter<'_, u8>, BatchSettings, BatchStats)>();
     format::<(BatchQueueIn<u8, Inline<2>>, BatchQueueStats)>();
     format::<BatchAdd<&'static Shared<Queue, RefCell<Queue>, test_util::VirtualTimer>>>();
+    format::<BatchStop<&'static Shared<Queue, RefCell<Queue>, test_util::VirtualTimer>>>();
     format::<BatchWorker<'_, heapless::Vec<u8, 4>, Inline<2>, RefCell<Queue>, test_util::ManualClock>>();
 
     format::<(BreakerError<u8>, BreakerMode, BreakerState, BreakerStats, Open, Outcome, Permit, Reset)>();
@@ -48,6 +51,7 @@ const _: () = {
 
     format::<(Asked<u8>, BeginError, Call, CallError<u8>, CallId, CorrelatorStats, Expired<u8>, Resolution<u8>)>();
     format::<(CorrelatorIn<u8, u8, Inline<4>>, KeyedCorrelatorIn<u8, u8, Inline<4>>, RoundTrips)>();
+    format::<(GatherIn<&'static Calls, Ask, [Asked<u8>; 2], u8>, GatherEach<'_, &'static Calls, Ask, u8>)>();
     format::<PendingCall<&'static Calls, fn(CallId) -> Ready<Result<(), u8>>>>();
 
     format::<(Claim<ClaimTicket>, ClaimLost, ClaimTicket)>();
@@ -64,7 +68,8 @@ const _: () = {
 
     format::<(Ballot<u8>, BallotId, Cast<'_, u8>, QuorumError, QuorumIn<u8, u8, Inline<4>>, QuorumStats, Vote)>();
 
-    format::<(GcraPerKey, GcraPerKeyState)>();
+    format::<(UntilDecided<&'static Votes>, Decided<&'static Votes, u8>, DecidedWhenSettled<&'static Votes, u8, u8>)>();
+
     format::<(
         Decision,
         Gcra,
@@ -90,7 +95,7 @@ const _: () = {
     format::<(Hint<u8>, NoBudget, Plain, Retrying<u8, u8, u8>)>();
     format::<RetryFuture<fn() -> Ready<Result<u8, u8>>, &'static test_util::VirtualTimer, u8>>();
     format::<GuardedCall<(&'static Peers, &'static u8), u8>>();
-    format::<OkOrErr>();
+    format::<(OkOrErr, PermittedCall<OnCall, u8>)>();
 };
 
 #[cfg(feature = "aead")]

@@ -4,6 +4,14 @@ use core::num::NonZeroU16;
 
 /// A share of calls or keys, from 0.1 % to 100 %. With the feature `serde` it is written as `"50%"`, and in permille
 /// in formats that people do not read.
+///
+/// ```
+/// use steadfast_core::circuit_breaker::Percent;
+///
+/// let half = Percent::new(50);
+/// assert_eq!(Percent::try_from_permille(500), Some(half));
+/// assert_eq!(Percent::try_from_permille(0), None);
+/// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Percent {

@@ -7,6 +7,21 @@ use crate::foundation::time::Instant;
 /// A monotonic clock: it tells the time.
 ///
 /// Drive each state machine by one clock. It should be monotonic; a step back is tolerated.
+///
+/// ```
+/// use core::{cell::Cell, time::Duration};
+/// use steadfast_core::{Clock, Instant};
+///
+/// /// A timer of the hardware that counts milliseconds.
+/// struct Ticks(Cell<u64>);
+///
+/// impl Clock for Ticks {
+///     fn now(&self) -> Instant {
+///         Instant::from_millis(self.0.get())
+///     }
+/// }
+/// assert_eq!(Ticks(Cell::new(1_500)).now(), Instant::ZERO.saturating_add(Duration::from_millis(1_500)));
+/// ```
 pub trait Clock {
     /// The current time.
     fn now(&self) -> Instant;

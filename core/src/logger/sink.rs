@@ -5,6 +5,22 @@ use core::fmt;
 use super::{Group, Level};
 
 /// A sink for finished lines: standard error, a UART, `tracing`.
+///
+/// ```
+/// use steadfast_core::logger::{Level, NotWritten, Sink};
+///
+/// /// A serial port.
+/// struct Uart(Vec<u8>);
+///
+/// impl Sink for Uart {
+///     fn write(&mut self, level: Level, line: &str) -> Result<(), NotWritten> {
+///         self.0.extend(format!("{level:?} {line}\r\n").bytes());
+///         Ok(())
+///     }
+/// }
+/// # let mut uart = Uart(Vec::new());
+/// # assert!(uart.write(Level::Info, "up").is_ok() && uart.0.ends_with(b"up\r\n"));
+/// ```
 pub trait Sink {
     /// Writes one line, which has no line break at its end and none inside.
     ///

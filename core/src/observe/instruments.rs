@@ -125,6 +125,10 @@ instruments! {
     ENGINE_RELOADED: Counter, "steadfast.engine.reloaded", "{request}",
         "Requests that were sent again with their script, because the engine had lost it.";
 
+    /// Of a utility of the std adapter, whose `settings_generation` it is.
+    SETTINGS_GENERATION: Gauge, "steadfast.settings.generation", "{change}",
+        "Times that other settings were taken: which settings are in force.";
+
     LOGGER_SEEN: Counter, "steadfast.logger.seen", "{event}", "Events and plain lines that were reported.";
     /// `reason` is `filtered`, `lost` or `rejected`. The rest of those that were seen is waiting, or was printed.
     LOGGER_DROPPED: Counter, "steadfast.logger.dropped", "{event}", "Events and plain lines that were not printed.";

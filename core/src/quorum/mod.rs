@@ -6,6 +6,7 @@
 //! **Outcomes**: [`Vote`] of a vote, [`Ballot`] of a result. **Errors**: [`QuorumError`] when it is made. **Counts**:
 //! [`QuorumStats`].
 
+mod decided;
 mod id;
 mod list;
 mod observe;
@@ -14,9 +15,10 @@ mod shared;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod voting;
 mod waiters;
 
-use core::{fmt, mem};
+use core::fmt;
 
 use heapless::Vec;
 
@@ -24,6 +26,7 @@ use crate::foundation::{
     storage::Inline,
     time::{Instant, Span},
 };
+pub use decided::{DecideOn, Decided, DecidedWhenSettled, UntilDecided};
 pub use id::BallotId;
 pub use list::{List, ListStorage};
 pub use outcome::{Ballot, Cast, QuorumError, QuorumStats, Vote};
@@ -96,6 +99,8 @@ pub struct QuorumIn<V, T, S: ListStorage> {
     listed: bool,
     closed: bool,
     threshold: usize,
+    /// That of the next ballot.
+    next_threshold: usize,
     deadline: Instant,
     /// The time that was left when the state machine first learned the time.
     left: Option<Span>,
@@ -157,6 +162,7 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
             listed: false,
             closed: false,
             threshold,
+            next_threshold: threshold,
             deadline,
             left: None,
             behind: Instant::MAX,
@@ -196,8 +202,8 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
         self.ballot
     }
 
-    /// Begins another ballot, the next by number, and names it: forgets the votes, keeps the threshold, the list of
-    /// voters and the counts.
+    /// Begins another ballot, the next by number, and names it: forgets the votes, keeps the list of voters and the
+    /// counts, and the threshold unless [`set_threshold`](Self::set_threshold) has changed it.
     pub fn reset(&mut self, deadline: Instant, now: Instant) -> BallotId {
         self.restart(self.ballot.next(), deadline, now);
         self.ballot
@@ -216,9 +222,44 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
         is_other
     }
 
+    /// Another threshold from the next ballot on. The present one keeps the threshold, the votes and the decision that it
+    /// has: [`reset`](Self::reset) ends it.
+    ///
+    /// ```
+    /// use steadfast_core::{Instant, Quorum, aggregate::majority, quorum::{Ballot, QuorumError}};
+    ///
+    /// let now = Instant::ZERO;
+    /// let mut quorum: Quorum<&str, u64, 8> = Quorum::new::<1>(Instant::MAX);
+    /// let _ = quorum.vote(quorum.ballot(), "bob", 7, now);
+    /// assert_eq!(quorum.set_threshold(9), Err(QuorumError::OutOfReach));
+    /// assert_eq!(quorum.set_threshold(2), Ok(()));
+    /// assert_eq!(quorum.result(quorum.ballot(), majority, now), Ballot::Decided(7));
+    ///
+    /// let second = quorum.reset(Instant::MAX, now);
+    /// let _ = quorum.vote(second, "bob", 7, now);
+    /// assert_eq!(quorum.result(second, majority, now), Ballot::Open { missing: 1 });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If it is zero or above the number of voters, or of places for them. Nothing is changed.
+    #[doc(alias = "set_settings")]
+    pub fn set_threshold(&mut self, threshold: usize) -> Result<(), QuorumError> {
+        let voters = if self.listed { self.voters.as_ref().len() } else { self.places() };
+        match threshold {
+            0 => Err(QuorumError::NoThreshold),
+            _ if threshold > voters => Err(QuorumError::OutOfReach),
+            _ => {
+                self.next_threshold = threshold;
+                Ok(())
+            }
+        }
+    }
+
     /// Begins a ballot; gives back what was kept for the former one, to be dropped outside a lock.
     fn restart(&mut self, ballot: BallotId, deadline: Instant, now: Instant) -> (Option<S::Of<V>>, S::Of<T>) {
         self.closed = false;
+        self.threshold = self.next_threshold;
         self.deadline = deadline;
         self.left = Some(deadline.since(now));
         self.behind = Instant::MAX;
@@ -261,7 +302,7 @@ impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
         self.votes.as_ref().is_empty()
     }
 
-    /// The votes that count needed for a result.
+    /// The votes that count needed for a result of the present ballot.
     #[must_use]
     pub const fn threshold(&self) -> usize {
         self.threshold
@@ -381,109 +422,6 @@ impl<V: PartialEq, T, S: ListStorage> QuorumIn<V, T, S> {
             return Err(QuorumError::TooManyVoters);
         }
         if self.threshold > self.voters.as_ref().len() { Err(QuorumError::OutOfReach) } else { Ok(self) }
-    }
-}
-
-impl<V: PartialEq, T: PartialEq, S: ListStorage> QuorumIn<V, T, S> {
-    /// Counts the vote of `voter` in `ballot`, unless it has voted, may not vote, is too late, or that is not the
-    /// present ballot. O(N).
-    #[doc(alias = "AddVote")]
-    pub fn vote(&mut self, ballot: BallotId, voter: V, value: T, now: Instant) -> Vote {
-        let known = self.position(|known| *known == voter);
-        let (mut voter, mut value) = (Some(voter), Some(value));
-        let is_same = match self.cast(ballot, known, &mut voter, &mut value, now) {
-            Cast::Done(vote) => return vote,
-            Cast::Wanted => return Vote::Full, // they are there
-            Cast::Again(first) => value.as_ref() == Some(first),
-        };
-        self.count_again(is_same)
-    }
-}
-
-impl<V, T, S: ListStorage> QuorumIn<V, T, S> {
-    /// [`vote`](Self::vote) for callers that hold a lock: of the code of voters and values only `is_voter`, which knows
-    /// the one who votes, runs inside.
-    ///
-    /// A vote that counts takes the value and the voter (but one on the list is there already); all else is left, to be
-    /// dropped outside. Where they are missing, it is [`Cast::Wanted`].
-    pub fn vote_with(
-        &mut self,
-        ballot: BallotId,
-        is_voter: impl FnMut(&V) -> bool,
-        voter: &mut Option<V>,
-        value: &mut Option<T>,
-        now: Instant,
-    ) -> Cast<'_, T> {
-        let known = self.position(is_voter);
-        self.cast(ballot, known, voter, value, now)
-    }
-
-    /// Counts a vote that was [`Cast::Again`]: for the same value as the first, or for another.
-    pub const fn count_again(&mut self, is_same: bool) -> Vote {
-        let vote = if is_same { Vote::Repeated } else { Vote::Conflicting };
-        self.stats.count(vote);
-        vote
-    }
-
-    fn position(&self, is_voter: impl FnMut(&V) -> bool) -> Option<usize> {
-        self.voters.as_ref().iter().position(is_voter)
-    }
-
-    fn cast(
-        &mut self,
-        ballot: BallotId,
-        known: Option<usize>,
-        voter: &mut Option<V>,
-        value: &mut Option<T>,
-        now: Instant,
-    ) -> Cast<'_, T> {
-        self.observe(now);
-        let vote = if ballot == self.ballot {
-            let here = self.len();
-            if let Some(index) = known.filter(|index| *index < here) {
-                return self.votes.as_ref().get(index).map_or(Cast::Wanted, Cast::Again);
-            }
-            self.admit(known, voter, value)
-        } else {
-            Some(Vote::OtherBallot)
-        };
-        let Some(vote) = vote else { return Cast::Wanted };
-        self.stats.count(vote);
-        if vote == Vote::Counted {
-            self.version = self.version.wrapping_add(1);
-        }
-        Cast::Done(vote)
-    }
-
-    /// What becomes of a first vote; `None` if it would count, and what is to be kept is not there.
-    fn admit(&mut self, known: Option<usize>, voter: &mut Option<V>, value: &mut Option<T>) -> Option<Vote> {
-        match known {
-            None if self.listed => return Some(Vote::Stranger),
-            _ if self.closed => return Some(Vote::Late),
-            None if self.missing() == 0 => return Some(Vote::Full),
-            _ if value.is_none() => return None,
-            None => {
-                if let Err(refused) = self.voters.push(voter.take()?) {
-                    *voter = Some(refused);
-                    return Some(Vote::Full);
-                }
-            }
-            Some(index) => {
-                let here = self.len();
-                // One index twice is refused: the voter is in its place then.
-                if let Ok([absent, here]) = self.voters.as_mut().get_disjoint_mut([index, here]) {
-                    mem::swap(absent, here);
-                }
-            }
-        }
-        match value.take().map(|value| self.votes.push(value)) {
-            Some(Ok(())) => Some(Vote::Counted),
-            Some(Err(refused)) => {
-                *value = Some(refused);
-                Some(Vote::Full)
-            }
-            None => Some(Vote::Full),
-        }
     }
 }
 

@@ -133,7 +133,7 @@ impl QuorumStats {
     }
 }
 
-/// Why a quorum could not be made. There is none then.
+/// Why a quorum could not be made, or have another threshold. There is none then, or it is as it was.
 #[non_exhaustive]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

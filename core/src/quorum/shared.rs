@@ -1,20 +1,15 @@
 //! The quorum behind a lock: the same calls without `now`, and waiting for the result.
 
-use core::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use core::time::Duration;
 
-use super::{Ballot, BallotId, Cast, ListStorage, QuorumIn, QuorumStats, Vote, tally::Tally, waiters::Woken};
+use super::{
+    Ballot, BallotId, Cast, Decided, DecidedWhenSettled, ListStorage, QuorumError, QuorumIn, QuorumStats, Vote,
+    tally::Tally, waiters::Woken,
+};
 use crate::foundation::{
     shared::{Clock, Lock, Shared, Timer},
-    time::{Instant, earliest},
+    time::Instant,
 };
-
-/// How long those wait for whose waker there is no place before they look again.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 impl<V, T, S, L, C> Shared<QuorumIn<V, T, S>, L, C>
 where
@@ -100,6 +95,15 @@ where
         former.is_some()
     }
 
+    /// [`QuorumIn::set_threshold`].
+    ///
+    /// # Errors
+    ///
+    /// As for that.
+    pub fn set_threshold(&self, threshold: usize) -> Result<(), QuorumError> {
+        self.with_lock(|quorum| quorum.set_threshold(threshold))
+    }
+
     /// [`QuorumIn::next_deadline`]; those who wait need nobody to watch it.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
@@ -118,7 +122,7 @@ where
     }
 
     /// Runs `f`, and wakes those who wait if it changed what they wait for.
-    fn with_woken<R>(&self, f: impl FnOnce(&mut QuorumIn<V, T, S>, Instant) -> R) -> R {
+    pub(super) fn with_woken<R>(&self, f: impl FnOnce(&mut QuorumIn<V, T, S>, Instant) -> R) -> R {
         let (result, woken) = self.with(|quorum, now| {
             let before = (quorum.version, quorum.next_deadline(), quorum.closed);
             let result = f(quorum, now);
@@ -172,116 +176,27 @@ where
     /// }
     /// // Meanwhile, whoever receives: told.vote(message.ballot, message.from, message.version)
     /// ```
-    pub async fn decided<R>(&self, ballot: BallotId, mut aggregate: impl FnMut(&mut [T]) -> Option<R>) -> Option<R> {
-        self.until_over(ballot, |tally| tally.soon(&mut aggregate)).await
+    pub const fn decided<A, R>(&self, ballot: BallotId, aggregate: A) -> Decided<&Self, A>
+    where
+        A: FnMut(&mut [T]) -> Option<R>,
+    {
+        Decided::new(self, ballot, aggregate)
     }
 
     /// Waits for the [`result_when_settled`](QuorumIn::result_when_settled) of a ballot. All else is as for
     /// [`decided`](Self::decided).
-    pub async fn decided_when_settled<R>(
+    pub const fn decided_when_settled<A, G, R>(
         &self,
         ballot: BallotId,
-        mut aggregate: impl FnMut(&mut [T]) -> Option<R>,
-        mut settled: impl FnMut(&mut [T], usize) -> bool,
-    ) -> Option<R> {
-        self.until_over(ballot, |tally| tally.when_settled(&mut aggregate, &mut settled)).await
+        aggregate: A,
+        settled: G,
+    ) -> DecidedWhenSettled<&Self, A, G>
+    where
+        A: FnMut(&mut [T]) -> Option<R>,
+        G: FnMut(&mut [T], usize) -> bool,
+    {
+        DecidedWhenSettled::new(self, ballot, aggregate, settled)
     }
-
-    async fn until_over<R>(
-        &self,
-        ballot: BallotId,
-        mut judge: impl FnMut(&mut Tally<S::Of<T>>) -> Ballot<R>,
-    ) -> Option<R> {
-        let mut waiting = Waiting { shared: self, ballot, place: None, alarm_at: None };
-        let mut alarm = pin!(None);
-        poll_fn(|cx| waiting.poll(cx, alarm.as_mut(), &mut judge)).await
-    }
-}
-
-/// A task that waits for the end of a ballot; dropping it frees its slot.
-struct Waiting<'a, V, T, S: ListStorage, L: Lock<Target = QuorumIn<V, T, S>>, C> {
-    shared: &'a Shared<QuorumIn<V, T, S>, L, C>,
-    ballot: BallotId,
-    place: Option<usize>,
-    alarm_at: Option<Instant>,
-}
-
-impl<V, T, S, L, C> Waiting<'_, V, T, S, L, C>
-where
-    S: ListStorage,
-    S::Of<T>: Clone,
-    L: Lock<Target = QuorumIn<V, T, S>>,
-    C: Timer,
-{
-    fn poll<R>(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut alarm: Pin<&mut Option<C::Sleep>>,
-        mut judge: impl FnMut(&mut Tally<S::Of<T>>) -> Ballot<R>,
-    ) -> Poll<Option<R>> {
-        loop {
-            let look = self.look(cx.waker().clone());
-            let ballot = match look.tally {
-                Err(ballot) => ballot,
-                Ok(mut tally) => {
-                    let ballot = judge(&mut tally);
-                    if !self.shared.with_woken(|quorum, _| quorum.settle(&ballot, tally.version)) {
-                        continue;
-                    }
-                    ballot
-                }
-            };
-            match ballot {
-                Ballot::Decided(value) => return Poll::Ready(Some(value)),
-                Ballot::Failed => return Poll::Ready(None),
-                Ballot::Open { .. } => {}
-            }
-            let Some(again_at) = look.again_at else { return Poll::Pending };
-            if self.alarm_at.is_none_or(|at| again_at < at) {
-                alarm.set(Some(self.shared.timer().sleep_until(again_at)));
-                self.alarm_at = Some(again_at);
-            }
-            match alarm.as_mut().as_pin_mut().map(|sleep| sleep.poll(cx)) {
-                Some(Poll::Pending) => return Poll::Pending,
-                Some(Poll::Ready(())) | None => {
-                    alarm.set(None);
-                    self.alarm_at = None;
-                }
-            }
-        }
-    }
-
-    /// Looks at the votes, and leaves the waker for the next one to come.
-    fn look<R>(&mut self, waker: Waker) -> Look<S::Of<T>, R> {
-        let (look, _stale) = self.shared.with_woken(|quorum, now| {
-            if quorum.ballot != self.ballot {
-                return (Look { tally: Err(Ballot::Failed), again_at: None }, Some(waker));
-            }
-            self.place = self.place.or_else(|| quorum.waiters.join());
-            let (stale, look_at) = match self.place {
-                Some(place) => (quorum.waiters.wait(place, waker), None),
-                None => (Some(waker), Some(now.saturating_add(LOOK_EVERY))),
-            };
-            let tally = quorum.tally(self.ballot, now);
-            (Look { tally, again_at: earliest([quorum.next_deadline(), look_at]) }, stale)
-        });
-        look
-    }
-}
-
-impl<V, T, S: ListStorage, L: Lock<Target = QuorumIn<V, T, S>>, C> Drop for Waiting<'_, V, T, S, L, C> {
-    fn drop(&mut self) {
-        if let Some(place) = self.place {
-            let _stale = self.shared.with_lock(|quorum| quorum.waiters.leave(place));
-        }
-    }
-}
-
-/// What a waiting task sees.
-struct Look<L, R> {
-    tally: Result<Tally<L>, Ballot<R>>,
-    /// When to look again if no waker calls before.
-    again_at: Option<Instant>,
 }
 
 #[cfg(test)]

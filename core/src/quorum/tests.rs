@@ -331,3 +331,40 @@ fn found_e1_a_time_out_alone_notices_a_step_back() {
         assert_eq!(quorum.next_deadline(), None);
     }
 }
+
+#[test]
+fn a_new_threshold_is_that_of_the_next_ballot_and_changes_nothing_else() {
+    let mut quorum: Quorum<u32, i64, 8> = Quorum::new::<2>(Instant::MAX);
+    votes(&mut quorum, &[(1, 7)]);
+    for threshold in [1, 3, 4] {
+        assert_eq!(quorum.set_threshold(threshold), Ok(()));
+        assert_eq!(quorum.threshold(), 2, "nothing but the old one decides what has begun");
+        assert_eq!(quorum.result(FIRST, majority, NOW), Ballot::Open { missing: 1 });
+    }
+    votes(&mut quorum, &[(2, 7)]);
+    assert_eq!(quorum.result(FIRST, majority, NOW), Ballot::Decided(7));
+    assert_eq!(quorum.set_threshold(3), Ok(()));
+    assert_eq!(quorum.result(FIRST, majority, NOW), Ballot::Decided(7), "a decision is for good");
+
+    let second = quorum.reset(END, NOW);
+    assert_eq!((quorum.threshold(), quorum.stats().counted), (3, 2));
+    for voter in [1, 2] {
+        assert_eq!(quorum.vote(second, voter, 8, NOW), Vote::Counted);
+    }
+    assert_eq!(quorum.result(second, majority, NOW), Ballot::Open { missing: 1 });
+    assert_eq!(quorum.vote(second, 3, 8, NOW), Vote::Counted);
+    assert_eq!(quorum.result(second, majority, NOW), Ballot::Decided(8));
+}
+
+#[test]
+fn an_impossible_threshold_is_refused_and_changes_nothing() {
+    let mut quorum: Quorum<u32, i64, 8> = Quorum::with_voters(2, [1, 2, 3], Instant::MAX).unwrap();
+    assert_eq!(quorum.set_threshold(0), Err(QuorumError::NoThreshold));
+    assert_eq!(quorum.set_threshold(4), Err(QuorumError::OutOfReach), "there are three on the list");
+    quorum.reset(Instant::MAX, NOW);
+    assert_eq!(quorum.threshold(), 2);
+    let mut open: Quorum<u32, i64, 8> = Quorum::new::<2>(Instant::MAX);
+    assert_eq!((open.set_threshold(8), open.set_threshold(9)), (Ok(()), Err(QuorumError::OutOfReach)));
+    open.reset_to(BallotId::from_u64(9), Instant::MAX, NOW);
+    assert_eq!(open.threshold(), 8);
+}

@@ -9,6 +9,14 @@ use crate::foundation::time::Span;
 ///
 /// No kind ever makes a delay longer than [`RetryPolicy::delay_for`](super::RetryPolicy::delay_for) says. The kinds are
 /// those of Marc Brooker's "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::{RetryPolicy, retry::Jitter};
+///
+/// let policy = RetryPolicy::exponential(Duration::from_millis(100)).jitter(Jitter::Equal);
+/// assert_eq!(policy.delay_for(1), Duration::from_millis(200)); // at most; half of it at least
+/// ```
 #[doc(alias("decorrelated jitter", "equal jitter", "full jitter"))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]

@@ -101,6 +101,21 @@ struct Progress {
 }
 
 /// How an attempt failed: transient, permanent, or with a time to wait (`Retry-After`).
+///
+/// ```
+/// use core::time::Duration;
+/// use steadfast_core::retry::Failure;
+///
+/// /// What an HTTP status and its `Retry-After` say about another try.
+/// fn failure(status: u16, retry_after: Option<Duration>) -> Failure {
+///     match (status, retry_after) {
+///         (429 | 503, Some(wait)) => Failure::RetryAfter(wait),
+///         (429 | 500.., _) => Failure::Transient,
+///         _ => Failure::Permanent,
+///     }
+/// }
+/// assert_eq!(failure(404, None), Failure::Permanent);
+/// ```
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,3 +1,8 @@
+#[path = "retrying_refused_tests.rs"]
+mod refused;
+#[path = "retrying_time_tests.rs"]
+mod time;
+
 use super::{
     tests::{STASH, secs},
     *,
@@ -228,134 +233,6 @@ fn retry_if_is_asked_before_classify() {
     assert_eq!(result.unwrap_err().reason, Reason::NotRetryable);
 }
 
-/// Refused until 100 s, as an open breaker refuses; then it fails for ever.
-fn refused(error: Option<&Result<Instant, ()>>, _: u32) -> Failure {
-    match error {
-        Some(Ok(at)) => Failure::RefusedUntil(*at),
-        Some(Err(())) | None => Failure::Transient,
-    }
-}
-
-#[test]
-fn found_b10_a_refusal_is_no_attempt_and_takes_nothing_from_the_budget() {
-    let budget = RefCell::new(RetryBudget::percent(0).floor_per_second(0).burst(3));
-    let (made, delays) = (Cell::new(0), RefCell::new(Vec::new()));
-    let result = run(async |timer| {
-        let operation = || {
-            let at = Instant::from_secs(100);
-            if timer.now() < at {
-                return ready(Err::<(), _>(Ok(at)));
-            }
-            made.set(made.get() + 1);
-            ready(Err(Err(())))
-        };
-        STASH
-            .max_elapsed(secs(1_000))
-            .call_with(&timer, SeededRng::new(1), operation)
-            .classify(refused)
-            .notify(|_, attempt, delay| delays.borrow_mut().push((attempt, delay)))
-            .budget(&budget)
-            .await
-    });
-    assert_eq!(result, Err(RetryError { last: Some(Err(())), attempts: 4, reason: Reason::AttemptsExhausted }));
-    assert_eq!((made.get(), budget.borrow().stats().withdrawn), (4, 3));
-    let waits = [(1, secs(30)), (1, secs(30)), (1, secs(30)), (1, secs(10))];
-    assert_eq!(delays.into_inner(), [&waits[..], &[(1, secs(1)), (2, secs(2)), (3, secs(4))]].concat());
-}
-
-#[test]
-fn found_b10_refusals_are_bounded_in_time_and_without_a_limit_in_number() {
-    let count = |policy: RetryPolicy| {
-        let calls = Cell::new(0);
-        let result = run(async |timer| {
-            let operation = || {
-                calls.set(calls.get() + 1);
-                ready(Err::<(), _>(Ok(Instant::MAX)))
-            };
-            policy.call_with(&timer, SeededRng::new(1), operation).classify(refused).await
-        });
-        let error = result.unwrap_err();
-        (error.reason, error.attempts, calls.get())
-    };
-    assert_eq!(count(STASH.max_elapsed(secs(100))), (Reason::DeadlineExceeded, 0, 4));
-    assert_eq!(count(STASH), (Reason::AttemptsExhausted, 4, 4));
-}
-
-#[test]
-fn a_refused_retry_that_is_cancelled_gives_back_nothing_twice() {
-    let budget = RefCell::new(RetryBudget::percent(0).floor_per_second(0).burst(2));
-    let calls = Cell::new(0);
-    let mut simulator = Simulator::new(1);
-    let timer = simulator.timer();
-    let task = simulator.spawn(async {
-        let operation = || {
-            calls.set(calls.get() + 1);
-            ready(Err::<(), _>(if calls.get() == 1 { Err(()) } else { Ok(Instant::MAX) }))
-        };
-        let run = STASH.max_elapsed(secs(1_000)).call_with(timer, SeededRng::new(1), operation).classify(refused);
-        let _ = run.budget(&budget).await;
-    });
-    while calls.get() < 3 {
-        assert!(simulator.step());
-    }
-    simulator.abort(task);
-    let stats = budget.borrow().stats();
-    assert_eq!((stats.withdrawn, stats.refunded), (1, 0));
-}
-
-#[test]
-fn the_whole_ends_with_the_elapsed_time_even_inside_an_attempt() {
-    let (result, slept) = run(async |timer| {
-        let policy = STASH.max_elapsed(secs(4));
-        let result = policy.call_with(&timer, SeededRng::new(1), pending::<Result<(), ()>>).await;
-        (result, elapsed(&timer))
-    });
-    assert_eq!(result, Err(RetryError { last: None, attempts: 1, reason: Reason::DeadlineExceeded }));
-    assert_eq!(slept, secs(4));
-}
-
-#[test]
-fn the_elapsed_time_is_never_slept_past() {
-    let (result, slept) = run(async |timer| {
-        let policy = STASH.max_elapsed(secs(7));
-        (policy.call_with(&timer, SeededRng::new(1), || ready(Err::<(), _>(()))).await, elapsed(&timer))
-    });
-    // 1 s and 2 s fit; 4 s more would end exactly at 7 s.
-    assert_eq!(result, Err(RetryError { last: Some(()), attempts: 3, reason: Reason::DeadlineExceeded }));
-    assert_eq!(slept, secs(3));
-}
-
-#[test]
-fn a_timer_that_is_late_starts_no_attempt_after_the_end() {
-    let budget = RefCell::new(RetryBudget::percent(0));
-    let calls = Cell::new(0);
-    let mut simulator = Simulator::new(1);
-    let timer = simulator.timer();
-    simulator.spawn(async {
-        let policy = STASH.max_elapsed(secs(60));
-        let operation = || {
-            calls.set(calls.get() + 1);
-            ready(Err::<(), _>("busy"))
-        };
-        let error = policy.call_with(timer, SeededRng::new(1), operation).budget(&budget).await.unwrap_err();
-        assert_eq!(error, RetryError { last: Some("busy"), attempts: 1, reason: Reason::DeadlineExceeded });
-    });
-    assert!(simulator.step());
-    simulator.timer().advance(secs(60)); // the machine was asleep
-    simulator.run();
-    assert_eq!(calls.get(), 1);
-    assert_eq!(budget.borrow().stats().refunded, 1);
-}
-
-#[test]
-fn a_first_attempt_without_any_time_is_still_made() {
-    let result = run(async |timer| {
-        let policy = STASH.max_elapsed(Duration::ZERO).attempt_timeout(Duration::ZERO);
-        policy.call_with(&timer, SeededRng::new(1), || ready(Ok::<_, ()>(()))).await
-    });
-    assert_eq!(result, Ok(()));
-}
-
 #[test]
 fn an_empty_budget_stops_before_the_attempts_do() {
     let budget = RefCell::new(RetryBudget::percent(0).floor_per_second(0).burst(2));
@@ -493,36 +370,6 @@ impl Timer for Read {
     }
 }
 
-#[test]
-fn only_a_policy_with_a_limit_of_time_reads_the_clock_before_the_first_attempt() {
-    let policy = RetryPolicy::exponential(secs(1));
-    for (policy, read) in [(policy, 0), (policy.max_elapsed(secs(60)), 1), (policy.attempt_timeout(secs(60)), 1)] {
-        run(async |timer| {
-            let timer = Read { timer, times: Cell::new(0) };
-            assert_eq!(
-                policy.call_with(&timer, SeededRng::new(1), || ready(Ok::<_, ()>(timer.times.get()))).await,
-                Ok(read)
-            );
-        });
-    }
-}
-
-#[test]
-fn the_time_of_an_operation_begins_with_it() {
-    let policy = RetryPolicy::constant(secs(1)).max_elapsed(secs(10)).max_retries(3).jitter(Jitter::None);
-    let calls = Cell::new(0);
-    let (result, slept) = run(async |timer| {
-        timer.sleep_until(Instant::from_secs(1_000)).await;
-        let operation = || {
-            calls.set(calls.get() + 1);
-            ready(Err::<(), _>("busy"))
-        };
-        (policy.call_with(&timer, SeededRng::new(1), operation).await, elapsed(&timer))
-    });
-    let error = RetryError { last: Some("busy"), attempts: 4, reason: Reason::AttemptsExhausted };
-    assert_eq!((result, calls.get(), slept), (Err(error), 4, secs(1_003)));
-}
-
 /// What `anyhow` and its like print: an error and all its sources.
 fn chain(error: &dyn Error) -> std::string::String {
     let source = error.source().map(chain);
@@ -594,36 +441,6 @@ fn panics_in_callbacks_leave_no_retry_charged() {
     }
     assert_eq!(budget.borrow().available(Instant::ZERO), 5);
     assert!(!panics("nowhere"));
-}
-
-/// The clock steps back by a day while others wait: each run still makes its attempts, and ends.
-#[test]
-fn a_step_back_while_it_sleeps_ends_no_run_early_and_keeps_the_budget() {
-    let timer = VirtualTimer::default();
-    timer.set(Instant::from_secs(100_000));
-    let budget = RefCell::new(RetryBudget::percent(0).floor_per_second(1).burst(10));
-    let ended = Cell::new(0);
-    let mut simulator = Simulator::with_timer(1, timer.clone());
-    for task in 0..3 {
-        let (timer, budget, ended) = (&timer, &budget, &ended);
-        simulator.spawn(async move {
-            let policy = RetryPolicy::constant(secs(2)).jitter(Jitter::None).max_elapsed(secs(60));
-            let operation = || {
-                if task == 0 {
-                    timer.set(Instant::from_secs(10));
-                }
-                ready(Err::<(), _>("busy"))
-            };
-            let error = policy.call_with(timer, SeededRng::new(1), operation).budget(budget).await.unwrap_err();
-            assert!(matches!(error.reason, Reason::AttemptsExhausted | Reason::DeadlineExceeded), "{error:?}");
-            ended.set(ended.get() + 1);
-        });
-    }
-    simulator.run();
-    drop(simulator);
-    let stats = budget.borrow().stats();
-    assert_eq!((ended.get(), stats.refused), (3, 0));
-    assert!(stats.withdrawn - stats.refunded <= 9);
 }
 
 #[test]

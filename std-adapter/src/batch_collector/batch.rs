@@ -16,6 +16,20 @@ use crate::runtime::unless_it_panics;
 ///
 /// It can be kept and sent; the collector then makes a new one. Dropped, it drops its items one by one: if one of them
 /// panics in that, the others are dropped all the same, and the panic goes no further.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{BatchCollector, batch_collector::Batch, block_on};
+///
+/// # async fn insert(_rows: &[u32]) {}
+/// let rows = BatchCollector::builder(64, Duration::from_secs(1)).build(|rows: Batch<u32>| async move {
+///     println!("{} rows because of {:?}, attempt {}", rows.len(), rows.reason(), rows.attempt());
+///     insert(&rows).await;
+/// })?;
+/// rows.add_blocking(7)?;
+/// block_on(rows.stop());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Batch<T> {
     items: Vec<T>,
     reason: FlushReason,

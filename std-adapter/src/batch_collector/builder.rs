@@ -17,7 +17,10 @@ use super::{
     pause::Pause,
     worker::{OnFailed, Worker, work},
 };
-use crate::runtime::{Mutex, SystemTimer, block_on};
+use crate::{
+    generation::Generation,
+    runtime::{Mutex, SystemTimer, block_on},
+};
 
 /// Builds a [`BatchCollector`] and starts its worker: size, wait, weight, retries, capacity, dead letters.
 ///
@@ -178,7 +181,13 @@ impl<T> BatchCollectorBuilder<T> {
             machine = machine.stall_timeout(stall_timeout);
         }
         let queue = Shared::new(Mutex::new(machine), SystemTimer);
-        let inner = Arc::new(Inner { queue, weigh: self.weigh, flushes: Flushes::default(), pause: Pause::new() });
+        let inner = Arc::new(Inner {
+            queue,
+            weigh: self.weigh,
+            flushes: Flushes::default(),
+            pause: Pause::new(),
+            generation: Generation::default(),
+        });
         let home = Arc::new(Home::new(spare));
         let (retry, on_failed) = (self.retry, self.on_failed);
         start(work(Worker { inner: inner.clone(), home, size, retry, on_failed }, flush))?;

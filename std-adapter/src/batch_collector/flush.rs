@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use steadfast_core::batch_collector::BatchQueueStats;
 
-use super::{BatchCollector, Inner};
+use super::Inner;
 use crate::runtime::unless_it_panics;
 
 /// What became of the batches that a flush waited for, in items.
@@ -24,7 +24,7 @@ pub struct FlushReport {
     pub delivered: u64,
     /// Items whose flush failed for good.
     pub failed: u64,
-    /// Items that were given back unflushed, by [`stop_within`](BatchCollector::stop_within).
+    /// Items that were given back unflushed, by [`stop_within`](super::BatchCollector::stop_within).
     pub returned: u64,
 }
 
@@ -36,13 +36,15 @@ impl FlushReport {
     }
 }
 
-/// The future that [`flush`](BatchCollector::flush) returns: the flush is asked for already, and this waits for it.
+/// The future that [`flush`](super::BatchCollector::flush) returns: the flush is asked for already, and this waits for
+/// it.
 ///
 /// Ready once every item that was pending then, or in a flush under way, has been flushed, has failed for good, or was
 /// given back. Dropping it changes nothing. Inside the flush it is ready at once, with what had become of the items
-/// until then; in a task or thread that the flush waits for, it would wait for itself.
-pub struct BatchFlush<'a, T> {
-    collector: &'a BatchCollector<T>,
+/// until then; in a task or thread that the flush waits for, it would wait for itself. It borrows nothing, and does not
+/// keep the collector from being stopped by the drop of its last handle.
+pub struct BatchFlush<T> {
+    inner: Arc<Inner<T>>,
     since: BatchQueueStats,
     waits: Option<Arc<Waits>>,
 }
@@ -62,21 +64,20 @@ enum State {
     Done(FlushReport),
 }
 
-impl<'a, T> BatchFlush<'a, T> {
-    pub(super) fn new(collector: &'a BatchCollector<T>) -> Self {
-        let queue = &collector.inner().queue;
-        let since = queue.stats();
-        queue.flush();
-        Self { collector, since, waits: None }
+impl<T> BatchFlush<T> {
+    pub(super) fn new(inner: &Arc<Inner<T>>) -> Self {
+        let since = inner.queue.stats();
+        inner.queue.flush();
+        Self { inner: inner.clone(), since, waits: None }
     }
 }
 
-impl<T> Future for BatchFlush<'_, T> {
+impl<T> Future for BatchFlush<T> {
     type Output = FlushReport;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<FlushReport> {
         let this = &mut *self;
-        let Inner { queue, flushes, .. } = this.collector.inner();
+        let Inner { queue, flushes, .. } = &*this.inner;
         if this.waits.is_none() {
             let since = this.since;
             // Under the lock of the queue, so that nothing can be settled unseen.
@@ -93,15 +94,15 @@ impl<T> Future for BatchFlush<'_, T> {
     }
 }
 
-impl<T> Drop for BatchFlush<'_, T> {
+impl<T> Drop for BatchFlush<T> {
     fn drop(&mut self) {
         if let Some(waits) = &self.waits {
-            self.collector.inner().flushes.leave(waits);
+            self.inner.flushes.leave(waits);
         }
     }
 }
 
-impl<T> fmt::Debug for BatchFlush<'_, T> {
+impl<T> fmt::Debug for BatchFlush<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BatchFlush").field("since", &self.since).finish_non_exhaustive()
     }

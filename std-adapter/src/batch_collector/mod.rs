@@ -16,15 +16,16 @@ mod flush;
 mod flushed;
 mod list;
 mod pause;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod weak;
 mod worker;
 
-use core::{fmt, future::poll_fn, pin::pin, task::Poll, time::Duration};
+use core::{fmt, time::Duration};
 use std::sync::Arc;
 
-use steadfast_core::{Clock, Shared, Timer, batch_collector::BatchQueueIn};
+use steadfast_core::{Shared, batch_collector::BatchQueueIn};
 
 pub use add::{BatchAdd, BatchAddOwned};
 pub use batch::{Batch, BatchIntoIter};
@@ -34,9 +35,11 @@ pub use flush::{BatchFlush, FlushReport};
 pub use flushed::Flushed;
 use list::List;
 use pause::Pause;
+pub use stop::{BatchStop, BatchStopWithin};
 pub use weak::WeakBatchCollector;
 
 use crate::{
+    generation::Generation,
     runtime::{Mutex, SystemTimer, block_on},
     storage::Heap,
 };
@@ -129,6 +132,7 @@ struct Inner<T> {
     weigh: Option<Weigh<T>>,
     flushes: Flushes,
     pause: Pause<T>,
+    generation: Generation,
 }
 
 type Machine<T> = BatchQueueIn<List<T>, Heap>;
@@ -204,8 +208,8 @@ impl<T> BatchCollector<T> {
     /// assert!(report.is_delivered());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn flush(&self) -> BatchFlush<'_, T> {
-        BatchFlush::new(self)
+    pub fn flush(&self) -> BatchFlush<T> {
+        BatchFlush::new(&self.0.0)
     }
 
     /// Other settings from now on, for the batch being filled too, which is flushed if it is due by them. Size and
@@ -215,14 +219,22 @@ impl<T> BatchCollector<T> {
     /// [`max_weight`](BatchCollectorBuilder::max_weight) in the builder an item weighs 1.
     pub fn set_settings(&self, settings: BatchSettings) {
         self.inner().queue.set_settings(settings);
+        self.inner().generation.next();
+    }
+
+    /// How often other settings were taken since it was built, counted when they are in force: see
+    /// [`observe`](crate::observe).
+    #[must_use]
+    pub fn settings_generation(&self) -> u64 {
+        self.inner().generation.get()
     }
 
     /// Takes no more items, and waits until what is pending has been flushed, the flush under way included.
     ///
     /// Stopping again only waits; if the future is dropped, the collector stays stopped. Inside the flush it does not
     /// wait. It waits as long as flushes and retries take: see [`stop_within`](Self::stop_within).
-    pub async fn stop(&self) {
-        self.inner().queue.stop().await;
+    pub fn stop(&self) -> BatchStop<T> {
+        BatchStop::new(&self.0.0)
     }
 
     /// [`stop`](Self::stop) with a deadline: after `wait`, gives back the items that have not been flushed, oldest
@@ -230,24 +242,10 @@ impl<T> BatchCollector<T> {
     ///
     /// There are no retries after that; items that wait for one are given back. A flush that is under way is not cut
     /// off: its items are in [`stats`](Self::stats)`.in_flight` until it ends, and what it gives back then has failed.
-    /// Empty if all was flushed, and inside the flush.
+    /// Empty if all was flushed, and inside the flush. `wait` is counted from the first poll.
     #[doc(alias = "graceful shutdown")]
-    #[must_use = "these items have not been flushed"]
-    pub async fn stop_within(&self, wait: Duration) -> Vec<T> {
-        let Inner { queue, flushes, pause, .. } = self.inner();
-        let mut stop = pin!(queue.stop());
-        let mut sleep = pin!(SystemTimer.sleep_until(SystemTimer.now().saturating_add(wait)));
-        let is_stopped = poll_fn(|cx| match stop.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(true),
-            Poll::Pending => sleep.as_mut().poll(cx).map(|()| false),
-        });
-        if is_stopped.await {
-            return Vec::new();
-        }
-        let mut items = pause.give_up(|| queue.abandon_in_flight()).unwrap_or_default();
-        items.append(&mut queue.abandon().into_items());
-        flushes.complete(|| queue.stats());
-        items
+    pub fn stop_within(&self, wait: Duration) -> BatchStopWithin<T> {
+        BatchStopWithin::new(&self.0.0, wait)
     }
 
     /// True once it takes no more items.

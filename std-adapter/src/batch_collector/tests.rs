@@ -5,14 +5,14 @@ mod inside;
 #[path = "stop_tests.rs"]
 mod stop;
 
-use core::{mem, time::Duration};
+use core::{future::poll_fn, mem, pin::pin, task::Poll, time::Duration};
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, mpsc},
     thread,
 };
 
-use steadfast_core::batch_collector::FlushReason;
+use steadfast_core::{Clock, Timer, batch_collector::FlushReason};
 
 use super::*;
 

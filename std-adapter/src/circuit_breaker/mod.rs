@@ -35,11 +35,24 @@ pub use until_permitted::UntilPermitted;
 #[doc(inline)]
 pub use steadfast_core::circuit_breaker::{
     Admit, BreakerError, BreakerMode, BreakerState, BreakerStats, CallGuard, CallWindow, Classify, Consecutive,
-    GuardedCall, OkOrErr, Open, Outcome, Percent, Permit, ReportOutcome, Reset, TimeWindow, Transition, Trip,
-    TripPolicy, TripWhen, WindowStats,
+    GuardedCall, OkOrErr, Open, Outcome, Percent, Permit, PermittedCall, ReportOutcome, Reset, TimeWindow, Transition,
+    Trip, TripPolicy, TripWhen, WindowStats,
 };
 
 /// Any [`Trip`], of a kind and size that is known at run time only: what the module `settings` reads from a file.
+///
+/// ```
+/// use std::{num::{NonZeroU16, NonZeroU32}, time::Duration};
+/// use steadfast::{CircuitBreaker, Reset, circuit_breaker::{AnyTrip, Percent}};
+///
+/// let by_share = true; // as it comes from a file
+/// let trip = match by_share {
+///     true => AnyTrip::call_window(NonZeroU16::MIN.saturating_add(99), Percent::new(50)),
+///     false => AnyTrip::consecutive(NonZeroU32::MIN.saturating_add(4)),
+/// };
+/// let breaker = CircuitBreaker::new(trip, Reset::after(Duration::from_secs(30)));
+/// assert!(breaker.allow_request());
+/// ```
 pub type AnyTrip = steadfast_core::circuit_breaker::AnyTrip<Heap>;
 
 /// A circuit breaker: it refuses calls to something that keeps failing (fail fast), and lets a few probes find out when
@@ -285,6 +298,13 @@ impl<P: TripPolicy, T: Clock> CircuitBreaker<P, T> {
     /// [`call_timeout`](Reset::call_timeout), and the breaker is not calm, they have failed.
     pub fn set_settings(&self, trip: P, reset: Reset) {
         self.0.set_settings(trip, reset);
+    }
+
+    /// How often other settings were taken since it was built, counted when they are in force: see
+    /// [`observe`](crate::observe).
+    #[must_use]
+    pub fn settings_generation(&self) -> u64 {
+        self.0.generation.get()
     }
 
     /// Closes the breaker and forgets its past; calls that are under way no longer count.

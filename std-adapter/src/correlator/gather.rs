@@ -2,10 +2,10 @@
 
 use core::{
     convert::Infallible,
-    future::{Future, Pending, pending, poll_fn},
+    fmt,
+    future::Future,
     ops::ControlFlow,
-    pin::{Pin, pin},
-    sync::atomic::{AtomicBool, Ordering},
+    pin::Pin,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -15,171 +15,309 @@ use std::{
     task::Wake,
 };
 
+use pin_project_lite::pin_project;
 use steadfast_core::{
-    Clock, Instant, Lock, Shared, Timer,
-    correlator::{CallError, CallId},
+    Instant, Timer,
+    correlator::{BeginError, CallError, CallId, CallOn, SendEach},
 };
 
-use super::{Calls, Machine};
-use crate::runtime::unless_it_panics;
+use super::Correlator;
+use crate::runtime::SystemTimer;
 
-/// As [`Correlator::gather_each`](super::Correlator::gather_each).
-///
-/// The core has no memory to tell which calls were answered, and looks at them all. Here each has a waker that knows
-/// it, so that a poll looks at those alone that are over.
-pub(super) async fn gather_each<P, R, T, F, D, E>(
-    shared: &Calls<P, R, T>,
-    peers: impl IntoIterator<Item = P>,
-    timeout: Duration,
-    mut send: F,
-    mut on_answer: impl FnMut(P, R) -> ControlFlow<()>,
-) -> Result<(), CallError<E>>
-where
-    P: Copy + Eq,
-    T: Timer,
-    F: FnMut(P, CallId) -> D,
-    D: Future<Output = Result<(), E>>,
-{
-    let (is_over, begun) = (AtomicBool::new(false), Mutex::new(None));
-    let same = Shared::new(Same(shared), Deadline { clock: shared.timer(), is_over: &is_over });
-    let mut gathering = Gathering { peers: Vec::new(), calls: Vec::new(), pending: 0, woken: Arc::default() };
-    // All calls begin before anything is sent.
-    for peer in peers {
-        if gathering.peers.contains(&peer) {
-            continue;
-        }
-        let sending = |id| {
-            *locked(&begun) = Some(id);
-            pending()
-        };
-        let call = same.call::<_, Pending<Result<(), Infallible>>, _>(peer, timeout, sending);
-        let refusal = gathering.begin(peer, Box::pin(call));
-        let id = locked(&begun).take();
-        match (id, gathering.calls.last_mut()) {
-            (Some(id), Some(call)) => call.id = Some(id),
-            _ => return Err(if refusal == Some(CallError::Closed) { CallError::Closed } else { CallError::Full }),
-        }
+pin_project! {
+    /// The future of [`Correlator::gather`] and [`gather_owned`](Correlator::gather_owned), for a struct or a `tower`
+    /// service; `S` is what [sends the requests](SendEach). It borrows nothing.
+    ///
+    /// ```
+    /// use std::{future::{Ready, ready}, time::Duration};
+    /// use steadfast::{Correlator, block_on, correlator::{CallId, Gather, SendEach}};
+    ///
+    /// /// Sends each question; in place of a network, everyone answers at once.
+    /// struct Ask(Correlator<u32, &'static str>);
+    ///
+    /// impl SendEach<u32> for Ask {
+    ///     type Error = ();
+    ///     type Sending = Ready<Result<(), ()>>;
+    ///
+    ///     fn send_each(&mut self, peer: u32, id: CallId) -> Self::Sending {
+    ///         assert!(self.0.resolve(id, peer, "newest: 7").is_matched());
+    ///         ready(Ok(()))
+    ///     }
+    /// }
+    ///
+    /// struct Reading {
+    ///     answers: Gather<u32, &'static str, Ask>,
+    /// }
+    ///
+    /// let calls = Correlator::new(64);
+    /// let ask = Ask(calls.clone());
+    /// let reading = Reading { answers: calls.gather_owned([1, 2, 3], 2, Duration::from_secs(3), ask) };
+    /// assert_eq!(block_on(reading.answers), Ok(vec![(1, "newest: 7"), (2, "newest: 7")]));
+    /// ```
+    #[must_use = "nobody is asked until it is awaited"]
+    pub struct Gather<P, R, S: SendEach<P>, T: Timer = SystemTimer>
+    where
+        P: Copy,
+        P: Eq,
+    {
+        #[pin]
+        asking: Asking<P, R, S, T>,
+        answers: Vec<(P, R)>,
+        want: usize,
     }
-    let expires_at = shared.timer().now().saturating_add(timeout);
-    let mut sleep = pin!(None);
-    let (mut any_sent, mut failure) = (false, None);
-    for index in 0..gathering.calls.len() {
-        let (Some(&peer), Some(id)) = (gathering.peers.get(index), gathering.id(index)) else { continue };
-        let mut sending = pin!(send(peer, id));
-        let step = poll_fn(|cx| match sending.as_mut().poll(cx) {
-            Poll::Ready(sent) => Poll::Ready(Step::Sent(sent)),
-            Poll::Pending => {
-                let sleep = poll_sleep(shared.timer(), sleep.as_mut(), expires_at);
-                gathering.poll(cx, sleep, &is_over, &mut on_answer).map(Step::Over)
-            }
-        });
-        match step.await {
-            Step::Sent(Ok(())) => any_sent = true,
-            Step::Sent(Err(error)) => {
-                // An answer proves that the request got there.
-                if gathering.look(index, &mut on_answer).is_break() {
-                    return Ok(());
-                }
-                gathering.give_up(index);
-                failure.get_or_insert(error);
-            }
-            Step::Over(is_closed) => return ended(is_closed),
-        }
-    }
-    if let Some(error) = failure.filter(|_| !any_sent) {
-        return Err(CallError::Send(error));
-    }
-    let is_closed = poll_fn(|cx| {
-        let sleep = poll_sleep(shared.timer(), sleep.as_mut(), expires_at);
-        gathering.poll(cx, sleep, &is_over, &mut on_answer)
-    });
-    ended(is_closed.await)
 }
 
-enum Step<E> {
-    Sent(Result<(), E>),
-    Over(IsClosed),
+pin_project! {
+    /// The future of [`Correlator::gather_each`], as [`Gather`]; `A` takes the answers.
+    #[must_use = "nobody is asked until it is awaited"]
+    pub struct GatherEach<P, R, S: SendEach<P>, A, T: Timer = SystemTimer>
+    where
+        P: Copy,
+        P: Eq,
+    {
+        #[pin]
+        asking: Asking<P, R, S, T>,
+        on_answer: A,
+    }
+}
+
+impl<P: Copy + Eq, R, S: SendEach<P>, T: Timer> Gather<P, R, S, T> {
+    pub(super) fn new(calls: Correlator<P, R, T>, peers: Vec<P>, want: usize, timeout: Duration, send: S) -> Self {
+        Self { asking: Asking::new(calls, peers, timeout, send), answers: Vec::new(), want }
+    }
+}
+
+impl<P: Copy + Eq, R, S: SendEach<P>, A, T: Timer> GatherEach<P, R, S, A, T> {
+    pub(super) fn new(calls: Correlator<P, R, T>, peers: Vec<P>, timeout: Duration, send: S, on_answer: A) -> Self {
+        Self { asking: Asking::new(calls, peers, timeout, send), on_answer }
+    }
+}
+
+impl<P: Copy + Eq, R, S: SendEach<P>, T: Timer> Future for Gather<P, R, S, T> {
+    type Output = Result<Vec<(P, R)>, CallError<S::Error>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let (answers, want) = (this.answers, *this.want);
+        if want == 0 {
+            return Poll::Ready(Ok(Vec::new()));
+        }
+        let polled = this.asking.poll(cx, &mut |peer, reply| {
+            answers.push((peer, reply));
+            if answers.len() < want { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let Poll::Ready(result) = polled else { return Poll::Pending };
+        Poll::Ready(result.map(|()| mem::take(answers)))
+    }
+}
+
+impl<P, R, S, A, T> Future for GatherEach<P, R, S, A, T>
+where
+    P: Copy + Eq,
+    S: SendEach<P>,
+    A: FnMut(P, R) -> ControlFlow<()>,
+    T: Timer,
+{
+    type Output = Result<(), CallError<S::Error>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.asking.poll(cx, this.on_answer)
+    }
+}
+
+impl<P: Copy + Eq, R, S: SendEach<P>, T: Timer> fmt::Debug for Gather<P, R, S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gather").finish_non_exhaustive()
+    }
+}
+
+impl<P: Copy + Eq, R, S: SendEach<P>, A, T: Timer> fmt::Debug for GatherEach<P, R, S, A, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatherEach").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// One question to many peers.
+    ///
+    /// The core has no memory to tell which calls were answered, and looks at them all. Here each has a waker that knows
+    /// it, so that a poll looks at those alone that are over.
+    struct Asking<P, R, S: SendEach<P>, T: Timer>
+    where
+        P: Copy,
+        P: Eq,
+    {
+        // Both are dropped before the slots are free.
+        #[pin]
+        sending: Option<S::Sending>,
+        #[pin]
+        sleep: Option<T::Sleep>,
+        gathering: Gathering<P, R, T>,
+        send: S,
+        failure: Option<S::Error>,
+        any_sent: bool,
+        // Whose turn to be asked it is.
+        index: usize,
+        // Until it is first polled.
+        start: Option<(Vec<P>, Duration)>,
+    }
+}
+
+impl<P: Copy + Eq, R, S: SendEach<P>, T: Timer> Asking<P, R, S, T> {
+    fn new(on: Correlator<P, R, T>, peers: Vec<P>, timeout: Duration, send: S) -> Self {
+        let start = Some((peers, timeout));
+        let gathering = Gathering::new(on);
+        Self { sending: None, sleep: None, gathering, send, failure: None, any_sent: false, index: 0, start }
+    }
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        on_answer: &mut impl FnMut(P, R) -> ControlFlow<()>,
+    ) -> Poll<Result<(), CallError<S::Error>>> {
+        let result = self.as_mut().poll_sends(cx, on_answer);
+        if result.is_ready() {
+            let mut this = self.project();
+            this.sending.set(None);
+            this.sleep.set(None);
+            this.gathering.give_up_all();
+        }
+        result
+    }
+
+    fn poll_sends(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        on_answer: &mut impl FnMut(P, R) -> ControlFlow<()>,
+    ) -> Poll<Result<(), CallError<S::Error>>> {
+        let mut this = self.project();
+        if let Some((peers, timeout)) = this.start.take() {
+            this.gathering.begin(peers, timeout)?;
+        }
+        while let Some(asked) = this.gathering.calls.get(*this.index) {
+            if this.sending.is_none() {
+                this.sending.set(Some(this.send.send_each(asked.peer, asked.id)));
+            }
+            let Some(sending) = this.sending.as_mut().as_pin_mut() else { break };
+            let Poll::Ready(sent) = sending.poll(cx) else { break };
+            this.sending.set(None);
+            match sent {
+                Ok(()) => *this.any_sent = true,
+                Err(error) => {
+                    // An answer proves that the request got there.
+                    if this.gathering.look(*this.index, on_answer).is_break() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    this.gathering.give_up(*this.index);
+                    this.failure.get_or_insert(error);
+                }
+            }
+            *this.index = this.index.saturating_add(1);
+        }
+        if this.sending.is_none()
+            && !*this.any_sent
+            && let Some(error) = this.failure.take()
+        {
+            return Poll::Ready(Err(CallError::Send(error)));
+        }
+        this.gathering.poll(cx, this.sleep, on_answer).map(|is_closed| match is_closed {
+            true => Err(CallError::Closed),
+            false => Ok(()),
+        })
+    }
 }
 
 /// Whether a gather ended with the correlator.
 type IsClosed = bool;
 
-const fn ended<E>(is_closed: IsClosed) -> Result<(), CallError<E>> {
-    if is_closed { Err(CallError::Closed) } else { Ok(()) }
-}
-
-/// Polls the sleep, which is made when it is first needed.
-fn poll_sleep<T: Timer>(
-    timer: &T,
-    mut sleep: Pin<&mut Option<T::Sleep>>,
-    until: Instant,
-) -> impl FnOnce(&mut Context<'_>) -> Poll<()> {
-    move |cx| {
-        if sleep.is_none() {
-            sleep.set(Some(timer.sleep_until(until)));
-        }
-        sleep.as_pin_mut().map_or(Poll::Pending, |sleep| sleep.poll(cx))
-    }
-}
-
 /// The calls of one `gather`; dropping them frees their slots.
-struct Gathering<P, C> {
-    peers: Vec<P>,
-    calls: Vec<Asked<C>>,
+struct Gathering<P: Copy + Eq, R, T: Timer> {
+    on: Correlator<P, R, T>,
+    calls: Vec<Asked<P>>,
     /// How many are not over.
     pending: usize,
+    expires_at: Instant,
     woken: Arc<Woken>,
 }
 
-struct Asked<C> {
-    id: Option<CallId>,
-    /// `None` once it is over.
-    call: Option<Pin<Box<C>>>,
+struct Asked<P> {
+    peer: P,
+    id: CallId,
+    is_over: bool,
     waker: Waker,
 }
 
-impl<P: Copy, C> Gathering<P, C> {
-    /// Begins a call, and tells why if it is over at once.
-    fn begin<R>(&mut self, peer: P, mut call: Pin<Box<C>>) -> Option<CallError<Infallible>>
-    where
-        C: Future<Output = Result<R, CallError<Infallible>>>,
-    {
-        let waker = Waker::from(Arc::new(OneCall { index: self.calls.len(), woken: self.woken.clone() }));
-        let outcome = call.as_mut().poll(&mut Context::from_waker(&waker));
-        let call = outcome.is_pending().then_some(call);
-        self.pending = self.pending.saturating_add(usize::from(call.is_some()));
-        self.peers.push(peer);
-        self.calls.push(Asked { id: None, call, waker });
-        if let Poll::Ready(Err(error)) = outcome { Some(error) } else { None }
+impl<P: Copy + Eq, R, T: Timer> Gathering<P, R, T> {
+    fn new(on: Correlator<P, R, T>) -> Self {
+        Self { on, calls: Vec::new(), pending: 0, expires_at: Instant::ZERO, woken: Arc::default() }
     }
 
-    fn id(&self, index: usize) -> Option<CallId> {
-        self.calls.get(index)?.id
+    /// Begins a call to each peer, so that nothing is sent unless all can be asked.
+    fn begin(&mut self, peers: Vec<P>, timeout: Duration) -> Result<(), BeginError> {
+        for peer in peers {
+            if self.calls.iter().any(|asked| asked.peer == peer) {
+                continue;
+            }
+            let (id, _, expires_at) = self.on.begin_call(peer, timeout)?;
+            let index = self.calls.len();
+            let waker = Waker::from(Arc::new(OneCall { index, woken: self.woken.clone() }));
+            self.calls.push(Asked { peer, id, is_over: false, waker });
+            self.pending = self.pending.saturating_add(1);
+            self.expires_at = expires_at;
+            // Nobody knows its id, so there is no answer; only its end can have come.
+            if let Some(Poll::Ready(outcome)) = self.outcome(index)
+                && matches!(outcome, Err(CallError::Closed))
+            {
+                return Err(BeginError::Closed);
+            }
+        }
+        Ok(())
     }
 
-    fn give_up(&mut self, index: usize) {
-        if self.calls.get_mut(index).is_some_and(|asked| asked.call.take().is_some()) {
+    /// What has become of one call, once; its waker is woken when there is something.
+    fn outcome(&mut self, index: usize) -> Option<Poll<Result<R, CallError<Infallible>>>> {
+        let asked = self.calls.get_mut(index).filter(|asked| !asked.is_over)?;
+        let outcome = self.on.look_after(asked.id, &Context::from_waker(&asked.waker));
+        if outcome.is_ready() {
+            asked.is_over = true;
             self.pending = self.pending.saturating_sub(1);
+        }
+        Some(outcome)
+    }
+
+    /// Frees the slot of one call.
+    fn give_up(&mut self, index: usize) {
+        if let Some(asked) = self.calls.get_mut(index).filter(|asked| !asked.is_over) {
+            asked.is_over = true;
+            self.pending = self.pending.saturating_sub(1);
+            self.on.give_up(asked.id);
         }
     }
 
+    fn give_up_all(&mut self) {
+        (0..self.calls.len()).for_each(|index| self.give_up(index));
+    }
+
     /// Looks at one call, and hands over its answer; breaks off with whether the correlator was closed.
-    fn look<R>(&mut self, index: usize, on_answer: &mut impl FnMut(P, R) -> ControlFlow<()>) -> ControlFlow<IsClosed>
-    where
-        C: Future<Output = Result<R, CallError<Infallible>>>,
-    {
+    fn look(&mut self, index: usize, on_answer: &mut impl FnMut(P, R) -> ControlFlow<()>) -> ControlFlow<IsClosed> {
         #[cfg(test)]
         tests::LOOKS.with(|looks| looks.set(looks.get() + 1));
-        let (Some(&peer), Some(asked)) = (self.peers.get(index), self.calls.get_mut(index)) else {
-            return ControlFlow::Continue(());
-        };
-        let Some(call) = &mut asked.call else { return ControlFlow::Continue(()) };
-        let Poll::Ready(outcome) = call.as_mut().poll(&mut Context::from_waker(&asked.waker)) else {
-            return ControlFlow::Continue(());
-        };
-        self.give_up(index);
+        match self.outcome(index) {
+            Some(Poll::Ready(outcome)) => self.hand_over(index, outcome, on_answer),
+            Some(Poll::Pending) | None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn hand_over(
+        &self,
+        index: usize,
+        outcome: Result<R, CallError<Infallible>>,
+        on_answer: &mut impl FnMut(P, R) -> ControlFlow<()>,
+    ) -> ControlFlow<IsClosed> {
+        let Some(asked) = self.calls.get(index) else { return ControlFlow::Continue(()) };
         match outcome {
-            Ok(reply) => on_answer(peer, reply).map_break(|()| false),
+            Ok(reply) => on_answer(asked.peer, reply).map_break(|()| false),
             Err(CallError::Closed) => ControlFlow::Break(true),
             // One peer's silence is not the end.
             Err(_) => ControlFlow::Continue(()),
@@ -187,16 +325,12 @@ impl<P: Copy, C> Gathering<P, C> {
     }
 
     /// Hands over what has come; ready when that is enough, when nothing more can come, and at the deadline.
-    fn poll<R>(
+    fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        poll_sleep: impl FnOnce(&mut Context<'_>) -> Poll<()>,
-        is_over: &AtomicBool,
+        mut sleep: Pin<&mut Option<T::Sleep>>,
         on_answer: &mut impl FnMut(P, R) -> ControlFlow<()>,
-    ) -> Poll<IsClosed>
-    where
-        C: Future<Output = Result<R, CallError<Infallible>>>,
-    {
+    ) -> Poll<IsClosed> {
         for index in self.woken.take(cx.waker()) {
             if let ControlFlow::Break(is_closed) = self.look(index, on_answer) {
                 return Poll::Ready(is_closed);
@@ -205,16 +339,29 @@ impl<P: Copy, C> Gathering<P, C> {
         if self.pending == 0 {
             return Poll::Ready(false);
         }
-        if poll_sleep(cx).is_pending() {
+        if sleep.is_none() {
+            sleep.set(Some(self.on.timer().sleep_until(self.expires_at)));
+        }
+        if sleep.as_pin_mut().is_none_or(|sleep| sleep.poll(cx).is_pending()) {
             return Poll::Pending;
         }
-        is_over.store(true, Ordering::Relaxed);
         for index in 0..self.calls.len() {
-            if let ControlFlow::Break(is_closed) = self.look(index, on_answer) {
+            let Some(asked) = self.calls.get_mut(index).filter(|asked| !asked.is_over) else { continue };
+            asked.is_over = true;
+            self.pending = self.pending.saturating_sub(1);
+            // An answer that has come all the same counts.
+            let outcome = self.on.time_out(asked.id);
+            if let ControlFlow::Break(is_closed) = self.hand_over(index, outcome, on_answer) {
                 return Poll::Ready(is_closed);
             }
         }
         Poll::Ready(false)
+    }
+}
+
+impl<P: Copy + Eq, R, T: Timer> Drop for Gathering<P, R, T> {
+    fn drop(&mut self) {
+        self.give_up_all();
     }
 }
 
@@ -252,52 +399,6 @@ impl Wake for OneCall {
         let task = state.1.take();
         drop(state);
         task.into_iter().for_each(Waker::wake);
-    }
-}
-
-/// The lock of the correlator.
-struct Same<'a, P, R, T>(&'a Calls<P, R, T>);
-
-impl<P, R, T> Lock for Same<'_, P, R, T> {
-    type Target = Machine<P, R>;
-
-    fn with<O>(&self, f: impl FnOnce(&mut Machine<P, R>) -> O) -> O {
-        self.0.with_lock(f)
-    }
-
-    /// Panics are caught, as by the lock itself.
-    fn outside(&self, f: impl FnOnce()) {
-        let _ = unless_it_panics(f);
-    }
-}
-
-/// One deadline for all calls, which wakes nobody: whoever gathers has a sleep for that.
-struct Deadline<'a, T> {
-    clock: &'a T,
-    is_over: &'a AtomicBool,
-}
-
-impl<T: Clock> Clock for Deadline<'_, T> {
-    fn now(&self) -> Instant {
-        self.clock.now()
-    }
-}
-
-impl<'a, T: Clock> Timer for Deadline<'a, T> {
-    type Sleep = IsOver<'a>;
-
-    fn sleep_until(&self, _: Instant) -> IsOver<'a> {
-        IsOver(self.is_over)
-    }
-}
-
-struct IsOver<'a>(&'a AtomicBool);
-
-impl Future for IsOver<'_> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if self.0.load(Ordering::Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

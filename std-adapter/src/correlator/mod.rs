@@ -24,6 +24,7 @@ use core::{
 };
 use std::sync::Arc;
 
+pub use gather::{Gather, GatherEach};
 pub use keyed::{KeyedCorrelator, KeyedCorrelatorBuilder};
 use steadfast_core::{Clock, Shared, Timer, correlator::CorrelatorIn};
 #[cfg(feature = "tokio")]
@@ -36,7 +37,8 @@ use crate::{
 
 #[doc(inline)]
 pub use steadfast_core::correlator::{
-    BeginError, Call, CallError, CallId, CorrelatorStats, Expired, PendingCall, Resolution, RoundTrips, SendRequest,
+    BeginError, Call, CallError, CallId, CorrelatorStats, Expired, PendingCall, Resolution, RoundTrips, SendEach,
+    SendRequest,
 };
 
 /// A correlator for request and response (RPC): it matches each reply to its pending call by a correlation id, in fixed
@@ -180,7 +182,7 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     /// `timeout` has passed.
     ///
     /// Who counts as a peer, in which order `send` is called, and what dropping the future does, is as for
-    /// [`steadfast_core`'s](steadfast_core::Shared::gather).
+    /// [`steadfast_core`'s](steadfast_core::Shared::gather). The future borrows nothing.
     ///
     /// Each call is looked at when it is over, and allocates: O(`n` log `n`) for `n` peers, but that each peer is
     /// compared with those before it.
@@ -210,28 +212,33 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     /// [`CallError::Full`] if there are fewer free slots than peers, and nothing was sent; [`CallError::Closed`];
     /// [`CallError::Send`] if sending failed for every peer (the first failure).
     #[doc(alias("fan-out", "scatter-gather"))]
-    pub async fn gather<F, D, E>(
+    pub fn gather<F, D, E>(
         &self,
         peers: impl IntoIterator<Item = P>,
         want: usize,
         timeout: Duration,
         send: F,
-    ) -> Result<Vec<(P, R)>, CallError<E>>
+    ) -> Gather<P, R, F, T>
     where
         F: FnMut(P, CallId) -> D,
         D: Future<Output = Result<(), E>>,
     {
-        let mut answers = Vec::new();
-        if want == 0 {
-            return Ok(answers);
-        }
-        let asked: Vec<P> = peers.into_iter().collect();
-        self.gather_each(asked, timeout, send, |peer, reply| {
-            answers.push((peer, reply));
-            if answers.len() < want { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })
-        .await?;
-        Ok(answers)
+        self.gather_owned(peers, want, timeout, send)
+    }
+
+    /// As [`gather`](Self::gather); `send` may be a type of yours whose future has a name: see [`SendEach`].
+    ///
+    /// # Errors
+    ///
+    /// As for `gather`.
+    pub fn gather_owned<S: SendEach<P>>(
+        &self,
+        peers: impl IntoIterator<Item = P>,
+        want: usize,
+        timeout: Duration,
+        send: S,
+    ) -> Gather<P, R, S, T> {
+        Gather::new(self.clone(), peers.into_iter().collect(), want, timeout, send)
     }
 
     /// Asks many peers the same, and hands over each answer as it comes, until `on_answer` breaks off, all are done, or
@@ -242,18 +249,19 @@ impl<P: Copy + Eq, R, T: Timer> Correlator<P, R, T> {
     /// # Errors
     ///
     /// As for `gather`; answers that came before were handed over.
-    pub async fn gather_each<F, D, E>(
+    pub fn gather_each<F, D, E, A>(
         &self,
         peers: impl IntoIterator<Item = P>,
         timeout: Duration,
         send: F,
-        on_answer: impl FnMut(P, R) -> ControlFlow<()>,
-    ) -> Result<(), CallError<E>>
+        on_answer: A,
+    ) -> GatherEach<P, R, F, A, T>
     where
         F: FnMut(P, CallId) -> D,
         D: Future<Output = Result<(), E>>,
+        A: FnMut(P, R) -> ControlFlow<()>,
     {
-        gather::gather_each(&self.0, peers, timeout, send, on_answer).await
+        GatherEach::new(self.clone(), peers.into_iter().collect(), timeout, send, on_answer)
     }
 }
 

@@ -20,6 +20,7 @@ impl<K, A: Quota, T: Clock, P: Naming<K>> Observe for RateLimiter<K, A, T, P> {
         self.stats().visit(visitor);
         visitor.gauge(&on::RATE_LIMITER_KEYS, &[], self.len() as u64);
         visitor.gauge(&on::RATE_LIMITER_CAPACITY, &[], self.capacity() as u64);
+        visitor.gauge(&on::SETTINGS_GENERATION, &[], self.settings_generation());
     }
 }
 
@@ -29,6 +30,7 @@ impl<K: Clone + Eq + Hash, V: Clone, A: Quota, T: Clock> Observe for CachedRateL
         self.stats().visit(visitor);
         visitor.gauge(&on::CACHED_RATE_LIMITER_KEYS, &[], self.len() as u64);
         visitor.gauge(&on::CACHED_RATE_LIMITER_CAPACITY, &[], self.capacity() as u64);
+        visitor.gauge(&on::SETTINGS_GENERATION, &[], self.settings_generation());
     }
 }
 
@@ -38,6 +40,7 @@ impl<P: TripPolicy, T: Clock> Observe for CircuitBreaker<P, T> {
         self.stats().visit(visitor);
         self.state().visit(visitor);
         self.window().visit(visitor);
+        visitor.gauge(&on::SETTINGS_GENERATION, &[], self.settings_generation());
     }
 }
 
@@ -51,6 +54,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Observe for Breakers<K, P, T> {
         visitor.gauge(&on::CIRCUIT_BREAKER_STATE, &[("state", "half_open")], half_open);
         visitor.gauge(&on::CIRCUIT_BREAKER_STATE, &[("state", "open")], open);
         visitor.gauge(&on::CIRCUIT_BREAKER_CAPACITY, &[], self.capacity() as u64);
+        visitor.gauge(&on::SETTINGS_GENERATION, &[], self.settings_generation());
     }
 }
 
@@ -59,6 +63,7 @@ impl Observe for RetryBudget {
     fn visit(&self, visitor: &mut dyn Visitor) {
         self.stats().visit(visitor);
         visitor.gauge(&on::RETRY_BUDGET_AVAILABLE, &[], self.available().into());
+        visitor.gauge(&on::SETTINGS_GENERATION, &[], self.settings_generation());
     }
 }
 
@@ -68,6 +73,7 @@ impl<K: Eq + Hash, V: Kept, T: Clock> Observe for DedupCache<K, V, T> {
         self.stats().visit(visitor);
         visitor.gauge(&on::DEDUP_CAPACITY, &[], self.capacity() as u64);
         visitor.duration(&on::DEDUP_HORIZON, &[], self.horizon());
+        visitor.gauge(&on::SETTINGS_GENERATION, &[], self.settings_generation());
     }
 }
 
@@ -75,6 +81,7 @@ impl<K: Eq + Hash, V: Kept, T: Clock> Observe for DedupCache<K, V, T> {
 impl<T> Observe for BatchCollector<T> {
     fn visit(&self, visitor: &mut dyn Visitor) {
         self.stats().visit(visitor);
+        visitor.gauge(&on::SETTINGS_GENERATION, &[], self.settings_generation());
     }
 }
 

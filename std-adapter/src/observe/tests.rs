@@ -214,3 +214,33 @@ fn items_votes_lines_and_retries_add_up() {
     assert_eq!(sum(&numbers, &instruments::RETRY_BUDGET_RETRIES), 3);
     assert!(sum(&numbers, &instruments::RETRY_BUDGET_AVAILABLE) <= 2);
 }
+
+/// Each change of settings is seen once, by who asks and in the numbers; nothing else is.
+#[test]
+fn a_utility_tells_which_settings_are_in_force() {
+    let limiter: RateLimiter<u32, _> = RateLimiter::builder(Gcra::per_hour(1)).build();
+    let cached = CachedRateLimiter::<u32, u8, _>::builder(Gcra::per_hour(1), Duration::from_secs(5)).build();
+    let breaker = CircuitBreaker::new(Trip::consecutive(1), RESET);
+    let breakers = Breakers::<u32>::builder(Trip::consecutive(1), RESET).build();
+    let cache = DedupCache::<u32>::builder(Duration::from_secs(60), OnFull::Refuse).build();
+    let budget = RetryBudget::percent(20);
+    let batches = BatchCollector::builder(8, Duration::from_secs(60)).build(|_: Batch<u32>| async {}).unwrap();
+    let handles: [&dyn Observe; 7] = [&limiter, &cached, &breaker, &breakers, &cache, &budget, &batches];
+    let generations = || handles.map(|handle| sum(&told(handle, || ()), &instruments::SETTINGS_GENERATION));
+    assert_eq!(generations(), [0; 7]);
+    let (allowed, asked) = (limiter.allow(&1), cached.stats());
+    breaker.record_failure();
+    assert!(allowed.is_allowed() && cache.check(&1).is_fresh() && budget.withdraw());
+    assert_eq!((generations(), cached.stats()), ([0; 7], asked), "calls change nothing");
+
+    limiter.set_quota(Gcra::per_hour(2));
+    cached.set_settings(Gcra::per_hour(2), Duration::from_secs(5));
+    breaker.set_settings(Trip::consecutive(2), RESET);
+    breakers.set_settings(Trip::consecutive(2), RESET);
+    cache.set_settings(Duration::from_secs(90), Duration::from_secs(9), OnFull::Refuse);
+    budget.set_settings(&RetryBudget::percent(5));
+    batches.set_settings(steadfast_core::BatchSettings::new(Duration::from_secs(9)));
+    assert_eq!(generations(), [1; 7]);
+    limiter.clone().set_on_full(crate::rate_limiter::OnFull::Serve);
+    assert_eq!((limiter.settings_generation(), cached.settings_generation()), (2, 1), "a clone is the same limiter");
+}

@@ -8,11 +8,13 @@
 //!
 //! Next: [`correlator`](crate::correlator), to ask the voters.
 
+mod decided;
 mod list;
 
 use core::{borrow::Borrow, fmt, marker::PhantomData, time::Duration};
 use std::sync::Arc;
 
+pub use decided::{Decided, DecidedWhenSettled};
 use list::{Bounded, Lists};
 use steadfast_core::{
     Clock, Instant, Shared, Timer,
@@ -227,27 +229,29 @@ impl<V, T: Clone, C: Clock> Quorum<V, T, C> {
     /// one.
     ///
     /// Four tasks at a time are woken at once, a task that is not polled among them; more of them look every 10
-    /// milliseconds, and so learn it that much later at most. Dropping the future changes nothing.
-    pub async fn decided<R>(&self, ballot: BallotId, mut aggregate: impl FnMut(&mut [T]) -> Option<R>) -> Option<R>
+    /// milliseconds, and so learn it that much later at most. Dropping the future changes nothing. It borrows nothing.
+    pub fn decided<A, R>(&self, ballot: BallotId, aggregate: A) -> Decided<V, T, A, C>
     where
+        A: FnMut(&mut [T]) -> Option<R>,
         C: Timer,
     {
-        self.0.decided(ballot, |votes| aggregate(&mut copies(votes))).await
+        Decided::new(&self.0, ballot, aggregate)
     }
 
     /// Waits for the [`result_when_settled`](Self::result_when_settled) of `ballot`. All else is as for
     /// [`decided`](Self::decided).
-    pub async fn decided_when_settled<R>(
+    pub fn decided_when_settled<A, G, R>(
         &self,
         ballot: BallotId,
-        mut aggregate: impl FnMut(&mut [T]) -> Option<R>,
-        mut settled: impl FnMut(&mut [T], usize) -> bool,
-    ) -> Option<R>
+        aggregate: A,
+        settled: G,
+    ) -> DecidedWhenSettled<V, T, A, G, C>
     where
+        A: FnMut(&mut [T]) -> Option<R>,
+        G: FnMut(&mut [T], usize) -> bool,
         C: Timer,
     {
-        let settled = |votes: &mut [Arc<T>], missing| settled(&mut copies(votes), missing);
-        self.0.decided_when_settled(ballot, |votes| aggregate(&mut copies(votes)), settled).await
+        DecidedWhenSettled::new(&self.0, ballot, aggregate, settled)
     }
 
     /// Those who have voted in the present ballot, and for what, in no order of meaning.
@@ -294,6 +298,24 @@ impl<V, T, C: Clock> Quorum<V, T, C> {
     /// it is the present one. See [`QuorumIn::reset_to`](steadfast_core::quorum::QuorumIn::reset_to).
     pub fn reset_to(&self, ballot: BallotId, timeout: Duration) -> bool {
         self.0.reset_to(ballot, timeout)
+    }
+
+    /// Another threshold from the next ballot on, as
+    /// [`QuorumIn::set_threshold`](steadfast_core::quorum::QuorumIn::set_threshold): no ballot is decided by anything but
+    /// the threshold that it began with.
+    ///
+    /// # Errors
+    ///
+    /// If it is zero or above the number of voters. Nothing is changed.
+    #[doc(alias = "set_settings")]
+    pub fn set_threshold(&self, threshold: usize) -> Result<(), QuorumError> {
+        self.0.set_threshold(threshold)
+    }
+
+    /// The votes needed for a result of the present ballot.
+    #[must_use]
+    pub fn threshold(&self) -> usize {
+        self.0.with_lock(|quorum| quorum.threshold())
     }
 
     /// Those on the list who have not voted; nobody if there is no list.

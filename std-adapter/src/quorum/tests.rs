@@ -1,3 +1,4 @@
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::*;
@@ -102,4 +103,31 @@ fn found_b4_a_late_vote_of_the_former_ballot_decides_nothing() {
     let term = BallotId::from_u64(9);
     assert!(quorum.reset_to(term, Duration::MAX) && !quorum.reset_to(term, Duration::MAX));
     assert_eq!(quorum.vote(eight, "bob", 8), Vote::OtherBallot);
+}
+
+/// However often the threshold changes meanwhile.
+#[test]
+fn a_ballot_is_decided_by_the_threshold_that_it_began_with_and_nothing_else() {
+    let quorum = Quorum::<u8, u8>::builder(1).max_voters(4).build().unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut thresholds = (1..=4).cycle();
+            while !is_over.load(Ordering::Relaxed) {
+                quorum.set_threshold(thresholds.next().unwrap()).unwrap();
+                thread::yield_now();
+            }
+        });
+        for _ in 0..2_000 {
+            let (ballot, threshold) = (quorum.reset(Duration::MAX), quorum.threshold());
+            for voter in 1..threshold as u8 {
+                assert_eq!(quorum.vote(ballot, &voter, 7), Vote::Counted);
+                assert_eq!(quorum.result(ballot, majority), Ballot::Open { missing: threshold - usize::from(voter) });
+            }
+            assert_eq!(quorum.vote(ballot, &(threshold as u8), 7), Vote::Counted);
+            assert_eq!(quorum.result(ballot, majority), Ballot::Decided(7));
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(quorum.stats().counted >= 2_000);
 }

@@ -11,7 +11,7 @@ use steadfast_core::{
     },
 };
 
-use super::{Keys, slots_for};
+use super::{Keys, builder::slots_for};
 use crate::{
     runtime::{Mutex, SystemTimer},
     storage::{Heap, KeyHasher, Shards, Spread},
@@ -96,6 +96,15 @@ type Machine<K, V, A> = CachedRateLimiterIn<K, Arc<V>, A, Heap, KeyHasher, Keys>
 type Shard<K, V, A, T> = Shared<Machine<K, V, A>, Mutex<Machine<K, V, A>>, T>;
 
 /// Builds a [`CachedRateLimiter`]: its capacity, its clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{CachedRateLimiter, Gcra};
+///
+/// let pings = CachedRateLimiter::<String, u64, _>::builder(Gcra::per_minute(1), Duration::from_secs(5));
+/// let pings = pings.capacity(10_000).build();
+/// assert!(pings.is_empty() && pings.capacity() >= 10_000);
+/// ```
 #[derive(Clone, Debug)]
 pub struct CachedRateLimiterBuilder<K, V, A, T = SystemTimer> {
     quota: A,
@@ -186,6 +195,7 @@ impl<K, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
             let quota = quota.clone(); // outside the lock
             shard.set_settings(quota, lease);
         }
+        self.0.generation.next();
     }
 
     /// Forgets every idle key and its value, and tells how many; never needed, but it frees the memory of the keys and
@@ -211,6 +221,13 @@ impl<K, V: Clone, A: Quota, T: Clock> CachedRateLimiter<K, V, A, T> {
     /// The most keys that can have an entry, over all shards.
     pub fn capacity(&self) -> usize {
         self.0.iter().map(|shard| shard.with_lock(|limiter| limiter.capacity())).sum()
+    }
+
+    /// How often other settings were taken since it was built, counted when they are in force: see
+    /// [`observe`](crate::observe).
+    #[must_use]
+    pub fn settings_generation(&self) -> u64 {
+        self.0.generation.get()
     }
 
     /// What was answered so far, over all shards.

@@ -15,7 +15,10 @@ use std::sync::Arc;
 
 use steadfast_core::{Clock, Lock, RetryBudget as BudgetMachine};
 
-use crate::runtime::{JitterRng, Mutex, SystemRng, SystemTimer};
+use crate::{
+    generation::Generation,
+    runtime::{JitterRng, Mutex, SystemRng, SystemTimer},
+};
 
 #[doc(inline)]
 pub use steadfast_core::retry::{
@@ -215,7 +218,13 @@ impl RetryExt for RetryPolicy {
 /// ```
 #[doc(alias("Budget", "TpsBudget"))]
 #[derive(Clone, Debug)]
-pub struct RetryBudget(Arc<Mutex<BudgetMachine>>);
+pub struct RetryBudget(Arc<Budget>);
+
+#[derive(Debug)]
+struct Budget {
+    machine: Mutex<BudgetMachine>,
+    generation: Generation,
+}
 
 impl RetryBudget {
     /// `percent` retries for every 100 requests; one a second at least, and at most 10 at once.
@@ -227,17 +236,17 @@ impl RetryBudget {
     /// A fresh budget with `retries` a second without any request, so that a client with few requests can retry at all.
     #[must_use]
     pub fn floor_per_second(self, retries: u32) -> Self {
-        Self::new(self.0.with(|budget| budget.clone().floor_per_second(retries)))
+        Self::new(self.0.machine.with(|budget| budget.clone().floor_per_second(retries)))
     }
 
     /// A fresh budget with at most `retries` at once; that many are in it now. With 0 there is never a retry.
     #[must_use]
     pub fn burst(self, retries: u32) -> Self {
-        Self::new(self.0.with(|budget| budget.clone().burst(retries)))
+        Self::new(self.0.machine.with(|budget| budget.clone().burst(retries)))
     }
 
     fn new(budget: BudgetMachine) -> Self {
-        Self(Arc::new(Mutex::new(budget)))
+        Self(Arc::new(Budget { machine: Mutex::new(budget), generation: Generation::default() }))
     }
 
     /// Goes by the settings of another budget from now on, and keeps what is in it, at most the new burst, and its
@@ -251,36 +260,44 @@ impl RetryBudget {
     /// assert_eq!(budget.available(), 3);
     /// ```
     pub fn set_settings(&self, settings: &Self) {
-        let settings = settings.0.with(|budget| budget.clone());
-        self.0.with(|budget| budget.set_settings(&settings, SystemTimer.now()));
+        let settings = settings.0.machine.with(|budget| budget.clone());
+        self.0.machine.with(|budget| budget.set_settings(&settings, SystemTimer.now()));
+        self.0.generation.next();
+    }
+
+    /// How often other settings were taken since it was built, counted when they are in force: see
+    /// [`observe`](crate::observe).
+    #[must_use]
+    pub fn settings_generation(&self) -> u64 {
+        self.0.generation.get()
     }
 
     /// Puts in the share of one request. [`Retrying::budget`] does it.
     pub fn deposit(&self) {
-        self.0.with(BudgetMachine::deposit);
+        self.0.machine.with(BudgetMachine::deposit);
     }
 
     /// Takes out one retry; false, and nothing taken, if there is none. [`Retrying::budget`] does it.
     #[must_use = "a retry that was refused must not run"]
     pub fn withdraw(&self) -> bool {
-        self.0.with(|budget| budget.withdraw(SystemTimer.now()))
+        self.0.machine.with(|budget| budget.withdraw(SystemTimer.now()))
     }
 
     /// Gives back a retry that was taken out and never ran. [`Retrying::budget`] does it.
     pub fn refund(&self) {
-        self.0.with(BudgetMachine::refund);
+        self.0.machine.with(BudgetMachine::refund);
     }
 
     /// How many retries could be taken out now.
     #[must_use]
     pub fn available(&self) -> u32 {
-        self.0.with(|budget| budget.available(SystemTimer.now()))
+        self.0.machine.with(|budget| budget.available(SystemTimer.now()))
     }
 
     /// What it has done so far.
     #[must_use]
     pub fn stats(&self) -> RetryBudgetStats {
-        self.0.with(|budget| budget.stats())
+        self.0.machine.with(|budget| budget.stats())
     }
 }
 
@@ -288,7 +305,7 @@ impl Lock for RetryBudget {
     type Target = BudgetMachine;
 
     fn with<R>(&self, f: impl FnOnce(&mut BudgetMachine) -> R) -> R {
-        self.0.with(f)
+        self.0.machine.with(f)
     }
 }
 

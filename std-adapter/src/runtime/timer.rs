@@ -31,6 +31,16 @@ use super::{tokio_timer, tokio_timer::RuntimeId};
 /// no timer: the first sleep in such a runtime catches one, which the program's panic hook prints; nothing else comes of
 /// it. A program built with `panic = "abort"` cannot catch it and never asks: there the thread serves all sleeps but those
 /// on a paused clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{block_on, runtime::{Clock, SystemTimer, Timer}};
+///
+/// let start = SystemTimer.now();
+/// let at = start.saturating_add(Duration::from_millis(2));
+/// block_on(SystemTimer.sleep_until(at));
+/// assert!(SystemTimer.now() >= at);
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct SystemTimer;
 

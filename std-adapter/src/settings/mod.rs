@@ -52,8 +52,8 @@
 //!
 //! # Reading them anew
 //!
-//! Every utility that decides takes other settings while it runs, by `set_settings` or `set_quota`, and keeps what it
-//! knows; the method says what becomes of what is under way. Its capacity stays: that is memory. Read the whole file
+//! Every utility that decides takes other settings while it runs, by `set_settings`, `set_quota` or
+//! `set_threshold`, and keeps what it knows; the method says what becomes of what is under way. Its capacity stays: that is memory. Read the whole file
 //! first and change the utilities after that, so that a file with an error changes nothing:
 //!
 //! ```
@@ -151,11 +151,13 @@
 
 mod batch;
 mod breaker;
+mod correlator;
 mod dedup;
 pub mod duration;
 mod form;
 mod limits;
 mod logger;
+mod quorum;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -163,7 +165,9 @@ mod values;
 
 pub use batch::BatchCollectorSettings;
 pub use breaker::BreakerSettings;
+pub use correlator::CorrelatorSettings;
 pub use dedup::DedupSettings;
 pub use limits::{CachedLimitSettings, LimitSettings, SlidingLogSettings};
 pub use logger::LoggerSettings;
+pub use quorum::QuorumSettings;
 pub use retry::{RetryBudgetSettings, RetrySettings};

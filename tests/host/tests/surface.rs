@@ -75,6 +75,85 @@ fn found_e8_no_operation_is_described_at_length_in_two_places() {
     assert!(!told_twice(5).is_empty(), "short ones are, so it looks");
 }
 
+/// The public functions whose future has no name, and why nobody needs one.
+const UNNAMED: [(&str, &str, &str); 8] = [
+    ("core/src/batch_collector/shared.rs", "run", "a task of its own; its flush is an `async` closure"),
+    ("core/src/batch_collector/worker.rs", "next_batch", "a step of a worker, which it borrows, as no struct could"),
+    ("core/src/batch_collector/worker.rs", "finish", "a step of a worker, which it borrows, as no struct could"),
+    ("core/src/batch_collector/worker.rs", "flushing", "a step of a worker, awaited where it is made"),
+    ("core/src/batch_collector/worker.rs", "pausing", "a step of a worker, awaited where it is made"),
+    ("core/src/logger/shared.rs", "due", "a step of a worker, awaited where it is made"),
+    ("core/src/logger/shared.rs", "run", "a task of its own"),
+    ("std-adapter/src/logger/mod.rs", "run", "a task of its own"),
+];
+
+/// What stands behind the parameters of a function.
+fn after_parameters(declared: &str) -> &str {
+    let mut depth = 0_usize;
+    for (at, letter) in declared.char_indices() {
+        depth = depth.saturating_add(usize::from(letter == '(')).saturating_sub(usize::from(letter == ')'));
+        if letter == ')' && depth == 0 {
+            return &declared[at + 1..];
+        }
+    }
+    ""
+}
+
+/// The public functions of a source that return a future without a name.
+fn unnamed_futures(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for (start, _) in text.match_indices("pub ") {
+        let declared = &text[start..];
+        // A signature ends at its body; those of traits have none, and are not `pub`.
+        let signature = declared.split_once('{').map_or(declared, |(signature, _)| signature);
+        let Some((qualifiers, rest)) = signature.split_once("fn ") else { continue };
+        let name = rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap_or_default();
+        let is_async = qualifiers.split_whitespace().any(|word| word == "async");
+        let is_function = qualifiers.split_whitespace().all(|word| ["pub", "const", "async"].contains(&word));
+        let returns = after_parameters(rest).split("where").next().unwrap_or_default();
+        let is_unnamed =
+            returns.trim().starts_with("-> impl ") && ["Future", "AsyncFn"].iter().any(|name| returns.contains(name));
+        if is_function && (is_async || is_unnamed) {
+            found.push(name);
+        }
+    }
+    found
+}
+
+#[test]
+fn found_c3_futures_of_public_functions_have_names() {
+    let crates = ["core/src", "std-adapter/src", "std-adapter/tower/src", "embassy-adapter/src"];
+    let mut found = Vec::new();
+    for (path, text) in crates.into_iter().flat_map(sources).filter(|(path, _)| !path.contains("tests")) {
+        found.extend(unnamed_futures(&text).into_iter().map(|name| (path.clone(), name.to_owned())));
+    }
+    let mut listed: Vec<_> = UNNAMED.map(|(path, name, _)| (path.to_owned(), name.to_owned())).into();
+    found.sort();
+    listed.sort();
+    assert_eq!(found, listed, "name the future, as `BatchAdd` does, or say here why nobody keeps it");
+}
+
+#[test]
+fn a_future_without_a_name_is_noticed() {
+    for unnamed in [
+        "    pub async fn stop(&self) {}",
+        "    pub const fn call<F>(self, call: F) -> impl Future<Output = F::Output> + use<F> {}",
+        "pub fn run(&self) -> impl Send + Future<Output = (u8, u8)> {}",
+        "    pub fn call<F>(\n        &self,\n    ) -> impl Future\n    where\n        F: FnMut(u8) -> u8,\n    {}",
+    ] {
+        assert_eq!(unnamed_futures(unnamed).len(), 1, "{unnamed}");
+    }
+    for other in [
+        "    pub(super) async fn stop(&self) {}",
+        "    async fn stop(&self) {}",
+        "    pub fn call<D: Future>(&self, send: impl FnMut() -> D) -> Pending<D> {}",
+        "    pub fn stop(&self, when: impl Future<Output = ()>) -> Stop {}",
+        "    pub fn iter(&self) -> impl Iterator<Item = u8> {}",
+    ] {
+        assert_eq!(unnamed_futures(other), [""; 0], "{other}");
+    }
+}
+
 #[test]
 fn found_e9_every_workspace_is_held_against_what_may_be_depended_on() {
     assert!(words(".ci/run").contains(".ci/deny"));

@@ -287,6 +287,7 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
                 self.0.tell(&key, transitions);
             }
         }
+        self.0.shards.generation.next();
     }
 
     /// The keys whose breaker is not closed. Each shard is locked for O(its capacity), and keys are cloned meanwhile:
@@ -353,6 +354,13 @@ impl<K: Eq + Hash, P: TripPolicy, T: Clock> Breakers<K, P, T> {
     #[must_use]
     pub fn untracked(&self) -> u64 {
         self.0.shards.iter().map(|shard| shard.with_lock(|breakers| breakers.untracked())).sum()
+    }
+
+    /// How often other settings were taken since it was built, counted when they are in force: see
+    /// [`observe`](crate::observe).
+    #[must_use]
+    pub fn settings_generation(&self) -> u64 {
+        self.0.shards.generation.get()
     }
 
     /// What all breakers together have counted.

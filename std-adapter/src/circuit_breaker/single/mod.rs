@@ -16,7 +16,10 @@ use steadfast_core::{
 };
 
 use super::watch::{Hook, OnTransition};
-use crate::runtime::{Mutex, Waiters};
+use crate::{
+    generation::Generation,
+    runtime::{Mutex, Waiters},
+};
 
 /// A machine behind its lock, and the lanes beside it. Lock and word are parameters for the sake of loom.
 pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64> {
@@ -29,6 +32,7 @@ pub(super) struct Single<P: TripPolicy, T, L = Mutex<Machine<P>>, W = AtomicU64>
     /// A change of state takes the lock: what passes by a lane brings none.
     pub(super) hook: Hook<OnTransition>,
     pub(super) waiters: Waiters,
+    pub(super) generation: Generation,
 }
 
 /// The call timeout of a breaker without one.
@@ -172,6 +176,7 @@ where
             call_timeout,
             hook: Hook::default(),
             waiters: Waiters::default(),
+            generation: Generation::default(),
         };
         single.shared.with_lock(|machine| single.open_lanes(machine));
         single
@@ -239,6 +244,7 @@ where
             machine.set_settings(trip, reset, now);
             self.call_timeout.store(call_timeout(machine), Ordering::Relaxed);
         });
+        self.generation.next();
         self.waiters.wake(0); // it may be half-open sooner
     }
 

@@ -21,6 +21,17 @@ use crate::hint;
 /// [`Reset::up_to`](steadfast::Reset::up_to); where that is not set, for the first open time.
 ///
 /// The status of a gRPC call is seen if it comes in the headers, as errors without a message do; not in trailers after one.
+///
+/// ```
+/// use http::{HeaderMap, StatusCode};
+/// use steadfast::circuit_breaker::Outcome;
+/// use steadfast_tower::breaker::by_status;
+///
+/// let none = HeaderMap::new();
+/// assert_eq!(by_status(StatusCode::BAD_GATEWAY, &none), Outcome::Failure);
+/// assert_eq!(by_status(StatusCode::NOT_FOUND, &none), Outcome::Success);
+/// assert_eq!(by_status(StatusCode::TOO_MANY_REQUESTS, &none), Outcome::Ignored);
+/// ```
 #[must_use]
 pub fn by_status(status: StatusCode, headers: &HeaderMap) -> Outcome {
     let is_failure = match hint::grpc_status(headers) {

@@ -86,6 +86,15 @@ impl fmt::Display for NoKey {
 impl Error for NoKey {}
 
 /// One key for all requests: a limit of the whole service, with a limiter of `()`.
+///
+/// ```
+/// use steadfast::{Gcra, RateLimiter};
+/// use steadfast_tower::{keys::Everyone, limit::LimitLayer};
+///
+/// let limiter = RateLimiter::<(), _>::builder(Gcra::per_second(1_000)).build();
+/// let layer = LimitLayer::new(&limiter, Everyone);
+/// # let _ = layer;
+/// ```
 #[doc(alias = "GlobalKeyExtractor")]
 #[derive(Clone, Copy, Debug)]
 pub struct Everyone;

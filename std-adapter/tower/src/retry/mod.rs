@@ -155,6 +155,19 @@ impl<S, X: Clone> Layer<S> for RetryLayer<X> {
 }
 
 /// True for a request of an idempotent method (RFC 9110), and for one with an `Idempotency-Key`.
+///
+/// ```
+/// use http::Request;
+/// use steadfast_tower::retry::is_idempotent;
+///
+/// # fn main() -> Result<(), http::Error> {
+/// let (put, ()) = Request::put("/orders/7").body(())?.into_parts();
+/// let (post, ()) = Request::post("/orders").body(())?.into_parts();
+/// let (keyed, ()) = Request::post("/orders").header("idempotency-key", "\"7\"").body(())?.into_parts();
+/// assert!(is_idempotent(&put) && is_idempotent(&keyed) && !is_idempotent(&post));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn is_idempotent(request: &request::Parts) -> bool {
     request.method.is_idempotent() || request.headers.contains_key(crate::idempotency::KEY)

@@ -4,6 +4,7 @@ use core::{
     cell::UnsafeCell,
     future::{Future, poll_fn},
     hint::black_box,
+    ops::ControlFlow,
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
 };
@@ -12,12 +13,12 @@ use steadfast_core::{
     BatchQueue, BatchSettings, Breakers, CachedRateLimiter, CircuitBreaker, Clock, Correlator, DedupCache, Gcra,
     HashSeed, Instant, KeyedCorrelator, Lock, Logger, Quorum, RateLimiter, Shared, SlidingLog, Timer, Trip, WaitList,
     aggregate,
-    batch_collector::{AddError, BatchAdd, FlushOutcome},
-    circuit_breaker::{GuardedCall, OkOrErr, Outcome},
-    correlator::{CallId, CallOn, PendingCall},
+    batch_collector::{AddError, BatchAdd, BatchStop, FlushOutcome},
+    circuit_breaker::{GuardedCall, OkOrErr, Outcome, PermittedCall},
+    correlator::{Asked, CallId, CallOn, Gather, GatherEach, PendingCall},
     dedup_cache::{Claim, OnFull},
     logger::{Level, NotWritten, ServiceLog, Show, Sink},
-    quorum::BallotId,
+    quorum::{BallotId, DecideOn, UntilDecided},
     rate_limiter::{self, AllowOrCached, RateLimiterIn, WaitRequest, WaitState},
 };
 
@@ -172,6 +173,9 @@ fn breakers() {
                     let cx = &mut Context::from_waker(Waker::noop());
                     see(guard.poll_call(Pin::new(&mut called), cx, |_| outcome()));
                 }
+                5 => poll(guard.call(Calling)),
+                6 => poll(guard.call_with(Calling, |_| outcome())),
+                7 => poll(PermittedCall::new(guard, Calling, OkOrErr)),
                 _ => drop(guard),
             }
         }
@@ -234,6 +238,11 @@ fn calls() {
         see((calls.is_closed(), calls.len(), calls.is_empty(), calls.capacity()));
         poll(calls.call(any(), span(), |_| Sending));
         poll(PendingCall::new(&calls, any(), span(), |_| Sending));
+        poll(calls.gather::<4, _, _, _>([any(), any()], any(), span(), |_, _| Sending));
+        poll(Gather::<_, _, 4>::new(&calls, [any(), any()], any(), span(), |_, _| Sending));
+        let go_on = |_, _| if any() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+        poll(calls.gather_each(&mut [Asked::new(any()), Asked::new(any())], span(), |_, _| Sending, go_on));
+        poll(GatherEach::new(&calls, &mut [Asked::new(any())], span(), |_, _| Sending, go_on));
         see((CallOn::time_out_due(&&calls), CallOn::time_out_due(&&keyed)));
         let id: u64 = any();
         see((keyed.begin(id, span()), keyed.resolve(&id, any()), keyed.resolve_at(&id, any(), now())));
@@ -247,6 +256,14 @@ fn calls() {
         calls.reopen();
         keyed.reopen();
     }
+}
+
+/// What adapters wait with.
+fn decided<C: DecideOn<Value = i64>>(votes: C, ballot: BallotId) {
+    let mut until = pin!(UntilDecided::new(votes, ballot));
+    let cx = &mut Context::from_waker(Waker::noop());
+    see(until.as_mut().poll_decided(cx, aggregate::trimmed_mean));
+    see(until.as_mut().poll_decided_when_settled(cx, aggregate::median, aggregate::settled::median));
 }
 
 #[inline(never)]
@@ -282,8 +299,12 @@ fn others() {
         );
         see(votes.result(ballot, aggregate::trimmed_mean));
         see(votes.result_when_settled(ballot, aggregate::median, aggregate::settled::median));
+        poll(votes.decided(ballot, aggregate::trimmed_mean));
+        poll(votes.decided_when_settled(ballot, aggregate::median, aggregate::settled::median));
+        decided(&votes, ballot);
         see((votes.next_deadline(), votes.on_timeout(), votes.stats()));
         look_at(&votes);
+        see(votes.set_threshold(any()));
         see((votes.reset(span()), votes.reset_to(ballot, span())));
         see(queue.try_add(any()).map_err(AddError::into_item));
         see((queue.try_add_weighted(any(), any()), queue.stats().since(queue.stats()), queue.is_stopped()));
@@ -291,6 +312,10 @@ fn others() {
         poll(queue.add(any()));
         poll(queue.add_weighted(any(), any()));
         poll(BatchAdd::new(&queue, any(), any()));
+        if any() {
+            poll(queue.stop());
+            poll(BatchStop::new(&queue));
+        }
         queue.flush();
         queue.set_settings(BatchSettings::new(span()).idle_gap(span()));
         cache.set_settings(span(), span(), OnFull::ForgetOldest);

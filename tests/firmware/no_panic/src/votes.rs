@@ -66,7 +66,7 @@ fn quorum(mut votes: Quorum<u32, i64, 8>) {
             votes.stats().since(votes.stats()).seen(),
             votes.threshold(),
         ));
-        see((votes.len(), votes.is_empty()));
+        see((votes.len(), votes.is_empty(), votes.set_threshold(any())));
         see_all(votes.votes());
         see_all(votes.dissenters(|vote| *vote == 7));
         see_all(votes.absentees());

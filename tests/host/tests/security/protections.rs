@@ -56,7 +56,7 @@ pub const PROTECTIONS: &[Protection] = &[
     .quick(),
     protection(
         "It closes breakers that are open, or blocks calls for want of room",
-        "core/src/circuit_breaker/cell.rs",
+        "core/src/circuit_breaker/cell/mod.rs",
         [
             "BreakerState::HalfOpen | BreakerState::Open => now >= since.after(self.reset.longest_open()),",
             "BreakerState::HalfOpen | BreakerState::Open => since < Instant::MAX,",
@@ -85,7 +85,7 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "Values or times that were chosen make an operation super-linear",
-        "core/src/correlator/slab.rs",
+        "core/src/correlator/slab/mod.rs",
         ["index.saturating_sub(from) >= CLOSED_AT_ONCE", "index.saturating_sub(from) >= CLOSED_AT_ONCE * 1_000"],
         &["no_step_of_closing_looks_at_many_slots"],
     ),
@@ -152,7 +152,7 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "It keeps ids, calls, ballots, batches, groups or breakers for ever",
-        "core/src/correlator/slab.rs",
+        "core/src/correlator/slab/mod.rs",
         ["Slot::Live(phase) => phase.step_back(behind),", "Slot::Live(_) => None,"],
         &["a_clock_that_steps_back_stalls_no_call_for_longer_than_its_time_out"],
     ),
@@ -167,7 +167,7 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A crowd storms a service that has just come back",
-        "core/src/circuit_breaker/cell.rs",
+        "core/src/circuit_breaker/cell/mod.rs",
         [
             "cell.state == BreakerState::HalfOpen && cell.admitted >= self.reset.probe_count()",
             "cell.state == BreakerState::HalfOpen && cell.admitted > self.reset.probe_count()",
@@ -177,13 +177,13 @@ pub const PROTECTIONS: &[Protection] = &[
     .quick(),
     protection(
         "A probe that never reports wedges the breaker",
-        "core/src/circuit_breaker/cell.rs",
+        "core/src/circuit_breaker/cell/mod.rs",
         ["cell.wait(self.reset.lease_span(), now)?;", "cell.wait(Span::MAX, Instant::ZERO)?;"],
         &["seed_7_3_12_a_lost_probe_does_not_wedge_it"],
     ),
     protection(
         "Results of old calls open or close it",
-        "core/src/circuit_breaker/cell.rs",
+        "core/src/circuit_breaker/cell/mod.rs",
         ["if !cell.is_current(generation) {", "if !cell.is_current(generation) && false {"],
         &["d12_a_late_failure_does_not_reopen"],
     ),
@@ -204,7 +204,7 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A third party answers",
-        "core/src/correlator/slab.rs",
+        "core/src/correlator/slab/mod.rs",
         ["if phase.peer() != from {", "if phase.peer() != from && false {"],
         &["seed_1_17_a_third_party_cannot_answer"],
     )
@@ -217,13 +217,13 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A late or doubled reply reaches another call",
-        "core/src/correlator/slab.rs",
+        "core/src/correlator/slab/mod.rs",
         ["let number = self.numbers.next();", "let number = self.numbers.next() & 0;"],
         &["a_late_reply_never_reaches_the_call_that_took_the_slot"],
     ),
     protection(
         "One voter votes twice, or under many names",
-        "core/src/quorum/mod.rs",
+        "core/src/quorum/voting.rs",
         [
             "self.voters.as_ref().iter().position(is_voter)",
             "self.voters.as_ref().iter().position(is_voter).filter(|_| false)",
@@ -233,7 +233,7 @@ pub const PROTECTIONS: &[Protection] = &[
     .quick(),
     protection(
         "One voter votes twice, or under many names",
-        "core/src/quorum/mod.rs",
+        "core/src/quorum/voting.rs",
         [
             "None if self.listed => return Some(Vote::Stranger),",
             "None if self.listed && self.closed => return Some(Vote::Stranger),",
@@ -420,7 +420,7 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A service takes calls and never answers, so that no breaker sees it",
-        "core/src/circuit_breaker/cell.rs",
+        "core/src/circuit_breaker/cell/mod.rs",
         [
             "if now.since(permit.started_at) >= self.reset.call_timeout {",
             "if false && now.since(permit.started_at) >= self.reset.call_timeout {",
@@ -430,7 +430,7 @@ pub const PROTECTIONS: &[Protection] = &[
     .quick(),
     protection(
         "Slow, dead peers and a table full of idle breakers keep breakers closed",
-        "core/src/circuit_breaker/cell.rs",
+        "core/src/circuit_breaker/cell/mod.rs",
         [
             "is_untouched || now >= since.after(self.reset.memory()) && !self.trip.reaches_back_to(since, now)",
             "is_untouched || now >= since.after(self.reset.longest_open())",
@@ -439,14 +439,14 @@ pub const PROTECTIONS: &[Protection] = &[
     ),
     protection(
         "A vote for a former ballot comes late",
-        "core/src/quorum/mod.rs",
+        "core/src/quorum/voting.rs",
         ["let vote = if ballot == self.ballot {", "let vote = if ballot == self.ballot || true {"],
         &["found_b4_a_late_vote_of_the_former_ballot_decides_nothing"],
     )
     .quick(),
     protection(
         "Calls that nobody polls or reaps fill the table of calls",
-        "core/src/correlator/slab.rs",
+        "core/src/correlator/slab/mod.rs",
         ["if self.held == self.capacity() {", "if self.held == self.capacity() && false {"],
         &["found_a14_calls_that_have_timed_out_make_room_for_new_ones"],
     )

@@ -1,10 +1,8 @@
 //! Calls whose ids the correlator makes: a slab.
 
-use core::{
-    fmt,
-    task::{Poll, Waker},
-    time::Duration,
-};
+mod held;
+
+use core::{fmt, task::Waker, time::Duration};
 
 use super::{
     BeginError, Call, CallId, CorrelatorStats, Expired, Resolution, RoundTrips,
@@ -12,7 +10,7 @@ use super::{
     ending::Ending,
     id::Numbers,
     ledger::{Ledger, OUT_OF_ORDER},
-    phase::{CLOSED_AT_ONCE, Calls, Closed, Correlates, GONE, Left, Phase, Watch, wake_all},
+    phase::{CLOSED_AT_ONCE, Closed, GONE, Left, Phase, wake_all},
 };
 use crate::foundation::{
     storage::{Allocate, Inline, Link, Storage},
@@ -475,52 +473,6 @@ impl<P: Copy, R, L> Slots for [Slot<P, R, L>] {
             Slot::Live(phase) => Some(phase),
             Slot::Over { .. } | Slot::Vacant => None,
         }
-    }
-}
-
-impl<P: Copy + Eq, R, S: Storage> Correlates for CorrelatorIn<P, R, S> {
-    type Key = P;
-    type Arg = CallId;
-    type Name = CallId;
-    type Reply = R;
-}
-
-impl<P: Copy + Eq, R, S: Storage> Calls for CorrelatorIn<P, R, S> {
-    type Id = ();
-
-    #[inline]
-    fn begin_held(
-        &mut self,
-        peer: &mut Option<P>,
-        timeout: Span,
-        now: Instant,
-        over: &mut Left<()>,
-    ) -> Result<(CallId, CallId, Instant), BeginError> {
-        let Some(peer) = *peer else { return Err(BeginError::Full) };
-        let call = self.begin_for(peer, timeout, true, now, over)?;
-        Ok((call.id, call.id, call.expires_at))
-    }
-
-    #[inline]
-    fn look(&mut self, id: CallId, waker: &Waker, left: &mut Left<()>) -> Option<Poll<Result<R, Ending>>> {
-        let Some((index, phase)) = self.held_mut(id) else { return Some(Poll::Ready(Err(GONE))) };
-        match phase.watch(waker, &mut left.waker) {
-            Watch::Over => Some(Poll::Ready(self.finish_in(index, Ending::Cancelled, left))),
-            Watch::Wanted => None,
-            Watch::Watched => Some(Poll::Pending),
-        }
-    }
-
-    fn expire_held(&mut self, now: Instant) -> Option<Left<()>> {
-        self.expire_for(true, now).map(|(_, waker)| Left { waker, id: None })
-    }
-
-    fn next_due(&mut self) -> Option<Instant> {
-        self.due.next_at(self.slots.as_mut())
-    }
-
-    fn finish(&mut self, id: CallId, ending: Ending, left: &mut Left<()>) -> Result<R, Ending> {
-        self.find(id).map_or(Err(GONE), |index| self.finish_in(index, ending, left))
     }
 }
 
