@@ -16,6 +16,7 @@ use crate::{
     quorum::*,
     rate_limiter::{OnFull as OnFullOfLimiter, *},
     retry::*,
+    session::*,
 };
 
 const fn format<T: defmt::Format>() {}
@@ -86,6 +87,17 @@ const _: () = {
     format::<RetryFuture<fn() -> Ready<Result<u8, u8>>, &'static test_util::VirtualTimer, u8>>();
     format::<GuardedCall<(&'static Peers, &'static u8), u8>>();
     format::<OkOrErr>();
+
+    format::<(
+        Candidate,
+        CounterError,
+        CounterReserve,
+        KeyRing<u8>,
+        KeyRingError<u8>,
+        NotStored,
+        Replay,
+        ReplayWindow<4>,
+    )>();
 };
 
 #[cfg(feature = "aead")]

@@ -19,6 +19,7 @@ mod ids;
 mod limiters;
 mod lines;
 mod retries;
+mod sessions;
 mod shared;
 mod values;
 mod votes;
@@ -40,6 +41,7 @@ fn probes() {
     limiters::probe();
     lines::probe();
     retries::probe();
+    sessions::probe();
     shared::probe();
     values::probe();
     votes::probe();

@@ -32,5 +32,8 @@ costs::flash_image!(
     rate_limiter::sliding_log::OPERATIONS,
     rate_limiter::sliding_log::rest::OPERATIONS,
     retry::OPERATIONS,
-    retry::budget::OPERATIONS
+    retry::budget::OPERATIONS,
+    session::OPERATIONS,
+    session::counters::OPERATIONS,
+    session::keys::OPERATIONS
 );
