@@ -101,7 +101,7 @@ const _: () = {
 };
 
 #[cfg(feature = "aead")]
-const _: () = format::<(Domain<'_>, Encryptor, EncryptorError)>();
+const _: () = format::<(Domain<'_>, Encryptor, EncryptorError, Sender)>();
 
 const _: () = format::<test_util::ManualClock>();
 #[cfg(target_has_atomic = "ptr")]

@@ -78,7 +78,6 @@ impl CounterReserve {
     ///
     /// [`Store`](CounterError::Store) once a block, the first time after a restart included;
     /// [`Exhausted`](CounterError::Exhausted) at the end.
-    #[expect(clippy::should_implement_trait, reason = "an iterator ends for good at an error")]
     pub const fn next(&mut self) -> Result<u64, CounterError> {
         let counter = self.next;
         if counter < self.limit {

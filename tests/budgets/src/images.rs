@@ -42,7 +42,7 @@ const RUNS: [&str; 18] = [
 ];
 
 /// The images that hold one part each, and what that is.
-const PARTS: [(&str, &str, &str); 23] = [
+const PARTS: [(&str, &str, &str); 24] = [
     ("rate_limiter_gcra", "rate limiter, GCRA", "allow"),
     ("rate_limiter_sliding_log", "rate limiter, sliding log", "allow"),
     ("cached_rate_limiter", "cached rate limiter", "allow_or_cached, complete"),
@@ -63,6 +63,7 @@ const PARTS: [(&str, &str, &str); 23] = [
     ("counter_reserve", "counter reserve", "next, stored"),
     ("key_ring", "key ring", "add, promote, get, retire"),
     ("encryptor", "encryptor", "from_seed, seal, open"),
+    ("encryptor_from_key", "encryptor", "from_key, seal_counted, open_counted"),
     ("one_of_each", "one of each utility", "GCRA, consecutive, trimmed_mean; without aead"),
     ("one_of_each_with_aead", "one of each utility", "the same with aead"),
     ("everything", "everything", "all operations above, of all kinds"),

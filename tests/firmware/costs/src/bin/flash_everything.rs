@@ -21,6 +21,7 @@ costs::flash_image!(
     dedup_cache::OPERATIONS,
     dedup_cache::rest::OPERATIONS,
     encryptor::OPERATIONS,
+    encryptor::counted::OPERATIONS,
     keyed_correlator::OPERATIONS,
     keyed_correlator::rest::OPERATIONS,
     logger::OPERATIONS,
