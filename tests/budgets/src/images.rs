@@ -20,7 +20,7 @@ use crate::{
 const TARGET: &str = "thumbv7em-none-eabi";
 
 /// The images that run, in the order of the table.
-const RUNS: [&str; 18] = [
+const RUNS: [&str; 19] = [
     "calls_rate_limiter_gcra",
     "calls_rate_limiter_sliding_log",
     "calls_cached_rate_limiter",
@@ -38,6 +38,7 @@ const RUNS: [&str; 18] = [
     "calls_logger",
     "calls_session",
     "calls_encryptor",
+    "calls_encryptor_counted",
     "sizes",
 ];
 

@@ -4,4 +4,4 @@
 
 use costs::{operations, scenarios};
 
-costs::calls_image!(scenarios::encryption::encryptor: operations::encryptor::OPERATIONS, operations::encryptor::counted::OPERATIONS);
+costs::calls_image!(scenarios::encryption::encryptor: operations::encryptor::OPERATIONS);

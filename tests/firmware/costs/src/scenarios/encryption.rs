@@ -20,10 +20,9 @@ pub fn encryptor(meter: &Meter) {
     made.print();
     messages::<64>(meter, ["seal 64 B", "open 64 B", "open 64 B, forged"], &encryptor, &mut dice);
     messages::<1_024>(meter, ["seal 1 KiB", "open 1 KiB", "open 1 KiB, forged"], &encryptor, &mut dice);
-    packets(meter);
 }
 
-fn packets(meter: &Meter) {
+pub fn packets(meter: &Meter) {
     let mut made = meter.row(MACHINE, "from_key");
     let mut sealed = meter.row(MACHINE, "seal_counted 32 B");
     let mut opened = meter.row(MACHINE, "open_counted 32 B");
