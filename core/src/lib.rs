@@ -4,7 +4,7 @@
 //!
 //! - **The utilities**, each with its outcomes and errors in a module of its own: [`rate_limiter`],
 //!   [`circuit_breaker`], [`retry`], [`dedup_cache`], [`correlator`], [`batch_collector`], [`quorum`] with
-//!   [`aggregate`], [`logger`] and, with the feature `aead`, `encryptor`. Here are the types that you hold, such as
+//!   [`aggregate`], [`logger`], [`session`] and, with the feature `aead`, `encryptor`. Here are the types that you hold, such as
 //!   [`RateLimiter`], and what you build them from, such as [`Gcra`]. Their storage is an array inside them; in any
 //!   other [`Storage`](foundation::storage::Storage) they are called the same with `In` at the end, and the methods are
 //!   documented there.
@@ -54,6 +54,7 @@ pub mod observe;
 pub mod quorum;
 pub mod rate_limiter;
 pub mod retry;
+pub mod session;
 #[cfg(any(test, feature = "test-util"))]
 pub mod test_util;
 
@@ -86,3 +87,5 @@ pub use quorum::Quorum;
 pub use rate_limiter::{CachedRateLimiter, Gcra, RateLimiter, SlidingLog};
 #[doc(inline)]
 pub use retry::{Retry, RetryBudget, RetryPolicy};
+#[doc(inline)]
+pub use session::{CounterReserve, KeyRing, ReplayWindow};

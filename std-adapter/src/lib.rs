@@ -6,7 +6,7 @@
 //!   [`glossary`](guide::glossary) has the terms of governor, tower, resilience4j, Polly, moka and backon beside ours.
 //! - **The utilities**, each with its outcomes and errors in a module of its own: [`rate_limiter`],
 //!   [`circuit_breaker`], [`retry`], [`dedup_cache`], [`correlator`], [`batch_collector`], [`quorum`] with
-//!   [`aggregate`], [`logger`] and, with the feature `aead`, `encryptor`. Here are the types that you hold, such as
+//!   [`aggregate`], [`logger`], [`session`] and, with the feature `aead`, `encryptor`. Here are the types that you hold, such as
 //!   [`RateLimiter`], and what you build them from, such as [`Gcra`].
 //! - **Settings** are built first, and cannot be invalid: [`Gcra`] and [`SlidingLog`], [`Trip`] and [`Reset`],
 //!   [`RetryPolicy`]. Builders have a default for all else.
@@ -77,4 +77,4 @@ pub use retry::{RetryBudget, RetryExt, RetryPolicy};
 pub use runtime::block_on;
 pub use steadfast_core;
 #[doc(inline)]
-pub use steadfast_core::{Deadline, Instant, aggregate, earliest};
+pub use steadfast_core::{CounterReserve, Deadline, Instant, KeyRing, ReplayWindow, aggregate, earliest, session};

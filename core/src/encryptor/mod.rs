@@ -1,7 +1,11 @@
 //! Authenticated encryption (AEAD) of data that others keep: XChaCha20-Poly1305, with keys by HKDF-SHA256.
 //!
-//! [`Encryptor`] seals and opens; a [`Domain`] separates the uses of one seed. **Errors**: [`EncryptorError`].
+//! [`Encryptor`] seals and opens; a [`Domain`] separates the uses of one seed, a [`Sender`] the counter nonces of a link.
+//! **Errors**: [`EncryptorError`].
 
+mod counted;
+#[cfg(test)]
+mod counted_tests;
 mod error;
 #[cfg(test)]
 mod tests;
@@ -14,9 +18,10 @@ use rand_core::TryCryptoRng;
 use sha2::Sha256;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
+pub use counted::Sender;
 pub use error::EncryptorError;
 
-/// A nonce: 24 random bytes, used for one message. Not secret.
+/// A nonce: 24 bytes, used for one message. Not secret.
 pub type Nonce = [u8; Encryptor::NONCE_LEN];
 
 /// An authentication tag: it proves that a message was sealed with the key, and not changed since. Not secret.
@@ -67,8 +72,9 @@ impl<'a> Domain<'a> {
 /// Authenticated encryption (AEAD, XChaCha20-Poly1305): only those who have the seed can open what it seals, and they
 /// notice if it was changed.
 ///
-/// Every message has a fresh random nonce of 24 bytes, so there is no limit on messages under one key. The key is made
-/// by HKDF-SHA256 from a seed of 32 bytes. The ciphers are those of the `RustCrypto` project.
+/// Every message has a fresh random nonce of 24 bytes, so there is no limit on messages under one key; or, on a link that
+/// is protected from replays, one made of a [counter](Self::seal_counted). The key is made by HKDF-SHA256 from a seed of 32
+/// bytes, or [given](Self::from_key). The ciphers are those of the `RustCrypto` project.
 ///
 /// ```
 /// use heapless::Vec;
@@ -135,7 +141,16 @@ impl Encryptor {
     /// The seed is of 32 random bytes, not a password. Wipe your copy of it.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32], domain: Domain<'_>) -> Self {
-        Self { cipher: XChaCha20Poly1305::new((&*domain.key(seed)).into()) }
+        Self::from_key(&domain.key(seed))
+    }
+
+    /// An encryptor with this very key, of 32 secret random bytes, for a program that needs no derivation: what uses
+    /// nothing else of HKDF is without the 10 KB of SHA-256.
+    ///
+    /// Take one key for one use. Wipe your copy of it.
+    #[must_use]
+    pub fn from_key(key: &[u8; 32]) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(key.into()) }
     }
 
     /// Seals what is in `buffer`, where it is: afterwards it holds the ciphertext and the tag. Returns the nonce, to be
@@ -260,7 +275,7 @@ impl Encryptor {
     }
 }
 
-/// The nonce is never the caller's to choose: two messages under one nonce give both away.
+/// A nonce is never the caller's to choose: two messages under one nonce give both away.
 fn fresh_nonce(rng: &mut (impl TryCryptoRng + ?Sized)) -> Result<Nonce, EncryptorError> {
     let mut nonce = Nonce::default();
     rng.try_fill_bytes(&mut nonce).map_err(|_no_entropy| EncryptorError::Rng)?;

@@ -32,6 +32,7 @@ use crate::{
         SlidingLogStateIn, UntilAllowed, WaitRequest, WaitState,
     },
     retry::{Operation, RetryBudget, RetryFuture, Retrying},
+    session::{KeyRing, KeyRingError},
 };
 
 /// Formats what is listed as its `Debug` does, which takes no lock and shows no secret.
@@ -94,6 +95,8 @@ format_as_debug! {
         Logger<GROUPS, NAMES, LINE, SERVICES, FORMATTERS>;
     [const NAMES: usize, const LINE: usize] Entry<NAMES, LINE>;
     [const W: usize] WaitList<W>;
+    [K] KeyRing<K>;
+    [K] KeyRingError<K>;
 }
 
 #[cfg(any(test, feature = "test-util"))]

@@ -17,6 +17,7 @@ use crate::{
     quorum::*,
     rate_limiter::{OnFull as OnFullOfLimiter, *},
     retry::*,
+    session::*,
 };
 
 const fn format<T: defmt::Format>() {}
@@ -96,10 +97,21 @@ const _: () = {
     format::<RetryFuture<fn() -> Ready<Result<u8, u8>>, &'static test_util::VirtualTimer, u8>>();
     format::<GuardedCall<(&'static Peers, &'static u8), u8>>();
     format::<(OkOrErr, PermittedCall<OnCall, u8>)>();
+
+    format::<(
+        Candidate,
+        CounterError,
+        CounterReserve,
+        KeyRing<u8>,
+        KeyRingError<u8>,
+        NotStored,
+        Replay,
+        ReplayWindow<4>,
+    )>();
 };
 
 #[cfg(feature = "aead")]
-const _: () = format::<(Domain<'_>, Encryptor, EncryptorError)>();
+const _: () = format::<(Domain<'_>, Encryptor, EncryptorError, Sender)>();
 
 const _: () = format::<test_util::ManualClock>();
 #[cfg(target_has_atomic = "ptr")]

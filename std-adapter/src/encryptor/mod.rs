@@ -1,6 +1,7 @@
 //! Authenticated encryption (AEAD) of data that others keep: XChaCha20-Poly1305, with keys by HKDF-SHA256.
 //!
-//! [`Encryptor`] seals and opens; a [`Domain`] separates the uses of one seed. **Errors**: [`EncryptorError`].
+//! [`Encryptor`] seals and opens; a [`Domain`] separates the uses of one seed, a [`Sender`] the counter nonces of a link.
+//! **Errors**: [`EncryptorError`].
 
 #[cfg(feature = "ring")]
 mod ring;
@@ -17,7 +18,8 @@ use self::ring::Cipher;
 use crate::runtime::SystemRng;
 
 #[doc(inline)]
-pub use steadfast_core::encryptor::{Domain, EncryptorError, Nonce, Tag};
+pub use steadfast_core::encryptor::{Domain, EncryptorError, Nonce, Sender, Tag};
+use steadfast_core::session::{CounterReserve, ReplayWindow};
 
 /// Authenticated encryption (AEAD, XChaCha20-Poly1305): only those who have the seed can open what it seals, and they
 /// notice if it was changed.
@@ -69,6 +71,12 @@ impl Encryptor {
     #[must_use]
     pub fn from_seed(seed: &[u8; 32], domain: Domain<'_>) -> Self {
         Self(Arc::new(Cipher::from_seed(seed, domain)))
+    }
+
+    /// An encryptor with this very key, of 32 secret random bytes. Take one key for one use.
+    #[must_use]
+    pub fn from_key(key: &[u8; 32]) -> Self {
+        Self(Arc::new(Cipher::from_key(key)))
     }
 
     /// Seals `plaintext` into one blob: nonce, ciphertext, tag.
@@ -131,6 +139,41 @@ impl Encryptor {
         self.0.open_detached(nonce, message, tag, aad)?;
         buffer.truncate(plaintext);
         Ok(())
+    }
+
+    /// Seals `message`, where it is, with a counter nonce, as [`steadfast_core::Encryptor::seal_counted`]. Returns the counter
+    /// and the tag.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreCounter`](EncryptorError::StoreCounter), [`CountersExhausted`](EncryptorError::CountersExhausted), or
+    /// [`Capacity`](EncryptorError::Capacity) beyond 256 GiB. The message is as it was then.
+    pub fn seal_counted(
+        &self,
+        message: &mut [u8],
+        aad: &[u8],
+        sender: &Sender,
+        counters: &mut CounterReserve,
+    ) -> Result<(u64, Tag), EncryptorError> {
+        self.0.seal_counted(message, aad, sender, counters)
+    }
+
+    /// Opens `message`, where it is, and takes each counter once, as [`steadfast_core::Encryptor::open_counted`].
+    ///
+    /// # Errors
+    ///
+    /// [`Replay`](EncryptorError::Replay) or [`Decrypt`](EncryptorError::Decrypt). The message and the window are as they
+    /// were then.
+    pub fn open_counted<const W: usize>(
+        &self,
+        counter: u64,
+        message: &mut [u8],
+        tag: &Tag,
+        aad: &[u8],
+        sender: &Sender,
+        window: &mut ReplayWindow<W>,
+    ) -> Result<(), EncryptorError> {
+        self.0.open_counted(counter, message, tag, aad, sender, window)
     }
 }
 

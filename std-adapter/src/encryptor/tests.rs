@@ -1,4 +1,6 @@
-use std::{collections::HashSet, thread};
+use std::{collections::HashSet, num::NonZeroU32, thread};
+
+use steadfast_core::session::Replay;
 
 use super::*;
 
@@ -69,4 +71,37 @@ fn the_core_opens_it_and_it_opens_what_the_core_sealed() {
     assert_eq!(core.open::<4>(&blob, b"aad").unwrap(), b"data");
     let blob = core.seal::<44>(b"data", b"aad", &mut SystemRng).unwrap();
     assert_eq!(encryptor().open(&blob, b"aad").unwrap(), b"data");
+}
+
+/// The cores of both ends may be of either cipher.
+#[test]
+fn counted_packets_go_from_here_to_the_core_and_back_once_each() {
+    let here = Encryptor::from_key(&[7; 32]);
+    let core = steadfast_core::Encryptor::from_key(&[7; 32]);
+    let sender = Sender::new([9; 16]);
+    let mut counters = CounterReserve::restore(0, NonZeroU32::MAX);
+    let mut message = *b"data";
+    let unsealed = here.seal_counted(&mut message, b"", &sender, &mut counters);
+    assert_eq!((unsealed, &message), (Err(EncryptorError::StoreCounter), b"data"));
+    counters.stored(counters.to_store()).unwrap();
+
+    let (mut at_core, mut at_home) = (ReplayWindow::<2>::new(), ReplayWindow::<2>::new());
+    for _ in 0..3 {
+        let (counter, tag) = here.seal_counted(&mut message, b"aad", &sender, &mut counters).unwrap();
+        let (mut recorded, mut forged) = (message, message);
+        assert_eq!(core.open_counted(counter, &mut message, &tag, b"aad", &sender, &mut at_core), Ok(()));
+        let again = here.open_counted(counter, &mut recorded, &tag, b"aad", &sender, &mut at_home);
+        assert_eq!((again, message, recorded), (Ok(()), *b"data", *b"data"), "another window has not seen it");
+
+        forged[0] ^= 1;
+        let sealed = forged;
+        let far = here.open_counted(counter + 1_000, &mut forged, &tag, b"aad", &sender, &mut at_home);
+        assert_eq!((far, forged), (Err(EncryptorError::Decrypt), sealed), "left as it was");
+        let replayed = here.open_counted(counter, &mut forged, &tag, b"aad", &sender, &mut at_home);
+        assert_eq!((replayed, forged), (Err(EncryptorError::Replay(Replay::Duplicate)), sealed));
+
+        let (counter, tag) = core.seal_counted(&mut message, b"aad", &sender, &mut counters).unwrap();
+        assert_eq!(here.open_counted(counter, &mut message, &tag, b"aad", &sender, &mut at_home), Ok(()));
+        assert_eq!(&message, b"data");
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
 const TARGET: &str = "thumbv7em-none-eabi";
 
 /// The images that run, in the order of the table.
-const RUNS: [&str; 17] = [
+const RUNS: [&str; 19] = [
     "calls_rate_limiter_gcra",
     "calls_rate_limiter_sliding_log",
     "calls_cached_rate_limiter",
@@ -36,12 +36,14 @@ const RUNS: [&str; 17] = [
     "calls_correlator",
     "calls_keyed_correlator",
     "calls_logger",
+    "calls_session",
     "calls_encryptor",
+    "calls_encryptor_counted",
     "sizes",
 ];
 
 /// The images that hold one part each, and what that is.
-const PARTS: [(&str, &str, &str); 20] = [
+const PARTS: [(&str, &str, &str); 24] = [
     ("rate_limiter_gcra", "rate limiter, GCRA", "allow"),
     ("rate_limiter_sliding_log", "rate limiter, sliding log", "allow"),
     ("cached_rate_limiter", "cached rate limiter", "allow_or_cached, complete"),
@@ -58,7 +60,11 @@ const PARTS: [(&str, &str, &str); 20] = [
     ("correlator", "correlator", "begin, resolve, take, on_timeout"),
     ("keyed_correlator", "keyed correlator", "begin, resolve, take, on_timeout"),
     ("logger", "logger", "service, record, on_timeout, a line formatted"),
+    ("replay_window", "replay window of 224", "check, accept"),
+    ("counter_reserve", "counter reserve", "next, stored"),
+    ("key_ring", "key ring", "add, promote, get, retire"),
     ("encryptor", "encryptor", "from_seed, seal, open"),
+    ("encryptor_from_key", "encryptor", "from_key, seal_counted, open_counted"),
     ("one_of_each", "one of each utility", "GCRA, consecutive, trimmed_mean; without aead"),
     ("one_of_each_with_aead", "one of each utility", "the same with aead"),
     ("everything", "everything", "all operations above, of all kinds"),

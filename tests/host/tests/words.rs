@@ -13,6 +13,7 @@ use steadfast_core::{
     quorum::{QuorumError, Vote},
     rate_limiter::CostExceedsBurst,
     retry::Reason,
+    session::{CounterError, KeyRingError, NotStored, Replay},
     test_util::ManualClock,
 };
 
@@ -20,7 +21,7 @@ const CAUSE: CostExceedsBurst = CostExceedsBurst { limit: 5 };
 
 #[test]
 fn every_error_says_what_happened() {
-    let errors: [(&dyn Error, &str); 18] = [
+    let errors: [(&dyn Error, &str); 30] = [
         (&CAUSE, "the request asks for more than the limit of 5"),
         (&AddError::Full(7), "no room for another item"),
         (&AddError::Stopped(7), "the batch collector was stopped"),
@@ -32,6 +33,18 @@ fn every_error_says_what_happened() {
         (&EncryptorError::Decrypt, "decryption failed: invalid ciphertext or wrong key"),
         (&EncryptorError::NonceLength, "the nonce is not 24 bytes long"),
         (&EncryptorError::Rng, "no entropy for a nonce"),
+        (&EncryptorError::CountersExhausted, "the counters of this key are used up"),
+        (&EncryptorError::Replay(Replay::Duplicate), "a packet with this counter was accepted before"),
+        (&EncryptorError::StoreCounter, "the next counters have to be stored first"),
+        (&Replay::TooOld, "the counter is older than the replay window"),
+        (&Replay::Exhausted, "the counter is at its end"),
+        (&CounterError::Store(7), "7 has to be stored before the next counter"),
+        (&CounterError::Exhausted, "the counters of this key are used up"),
+        (&NotStored, "the storage does not hold what was to be stored"),
+        (&KeyRingError::Full(7), "there is a next key already"),
+        (&KeyRingError::Duplicate(7), "a key with this id is in the ring"),
+        (&KeyRingError::<u8>::NoNext, "there is no next key"),
+        (&KeyRingError::<u8>::NotRetired, "there is no such key, or it is the current one"),
         (&EncryptorError::TooShort, "the blob is shorter than a nonce and a tag"),
         (&CallError::<CostExceedsBurst>::Cancelled, "the call was cancelled"),
         (&CallError::<CostExceedsBurst>::Duplicate, "a call with this id is pending"),

@@ -10,7 +10,10 @@ use ring::{
     aead::{self, Aad, CHACHA20_POLY1305, LessSafeKey, UnboundKey},
     error::Unspecified,
 };
-use steadfast_core::encryptor::{Domain, EncryptorError, Nonce, Tag};
+use steadfast_core::{
+    encryptor::{Domain, EncryptorError, Nonce, Sender, Tag},
+    session::{CounterReserve, ReplayWindow},
+};
 use zeroize::{Zeroize, Zeroizing};
 
 /// What [`steadfast_core::Encryptor`] does, with the same bytes and the same errors.
@@ -26,6 +29,35 @@ impl Cipher {
         Self { key: domain.key(seed) }
     }
 
+    pub(super) fn from_key(key: &[u8; 32]) -> Self {
+        Self { key: Zeroizing::new(*key) }
+    }
+
+    pub(super) fn seal_counted(
+        &self,
+        message: &mut [u8],
+        aad: &[u8],
+        sender: &Sender,
+        counters: &mut CounterReserve,
+    ) -> Result<(u64, Tag), EncryptorError> {
+        let counter = counters.next()?;
+        Ok((counter, self.encrypt(&sender.nonce(counter), message, aad)?))
+    }
+
+    pub(super) fn open_counted<const W: usize>(
+        &self,
+        counter: u64,
+        message: &mut [u8],
+        tag: &Tag,
+        aad: &[u8],
+        sender: &Sender,
+        window: &mut ReplayWindow<W>,
+    ) -> Result<(), EncryptorError> {
+        let candidate = window.check(counter)?;
+        self.open_detached(&sender.nonce(counter), message, tag, aad)?;
+        Ok(window.accept(candidate)?)
+    }
+
     pub(super) fn seal_detached<R: TryCryptoRng + ?Sized>(
         &self,
         message: &mut [u8],
@@ -34,9 +66,13 @@ impl Cipher {
     ) -> Result<(Nonce, Tag), EncryptorError> {
         let mut nonce = Nonce::default();
         rng.try_fill_bytes(&mut nonce).map_err(|_no_entropy| EncryptorError::Rng)?;
-        let sealed = self.with(&nonce, |key, short| key.seal_in_place_separate_tag(short, Aad::from(aad), message));
+        Ok((nonce, self.encrypt(&nonce, message, aad)?))
+    }
+
+    fn encrypt(&self, nonce: &Nonce, message: &mut [u8], aad: &[u8]) -> Result<Tag, EncryptorError> {
+        let sealed = self.with(nonce, |key, short| key.seal_in_place_separate_tag(short, Aad::from(aad), message));
         let tag = sealed.and_then(|tag| Tag::try_from(tag.as_ref()).map_err(|_length| Unspecified));
-        Ok((nonce, tag.map_err(|_too_long| EncryptorError::Capacity)?))
+        tag.map_err(|_too_long| EncryptorError::Capacity)
     }
 
     /// On an error the message is as it was.

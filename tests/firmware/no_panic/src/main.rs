@@ -20,6 +20,7 @@ mod leases;
 mod limiters;
 mod lines;
 mod retries;
+mod sessions;
 mod shared;
 mod values;
 mod votes;
@@ -42,6 +43,7 @@ fn probes() {
     limiters::probe();
     lines::probe();
     retries::probe();
+    sessions::probe();
     shared::probe();
     values::probe();
     votes::probe();

@@ -21,6 +21,7 @@ costs::flash_image!(
     dedup_cache::OPERATIONS,
     dedup_cache::rest::OPERATIONS,
     encryptor::OPERATIONS,
+    encryptor::counted::OPERATIONS,
     keyed_correlator::OPERATIONS,
     keyed_correlator::rest::OPERATIONS,
     logger::OPERATIONS,
@@ -32,5 +33,8 @@ costs::flash_image!(
     rate_limiter::sliding_log::OPERATIONS,
     rate_limiter::sliding_log::rest::OPERATIONS,
     retry::OPERATIONS,
-    retry::budget::OPERATIONS
+    retry::budget::OPERATIONS,
+    session::OPERATIONS,
+    session::counters::OPERATIONS,
+    session::keys::OPERATIONS
 );

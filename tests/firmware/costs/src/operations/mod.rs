@@ -31,6 +31,7 @@ pub mod logger;
 pub mod quorum;
 pub mod rate_limiter;
 pub mod retry;
+pub mod session;
 
 use core::convert::Infallible;
 

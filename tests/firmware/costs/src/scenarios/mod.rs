@@ -12,4 +12,5 @@ pub mod limiters;
 pub mod lines;
 pub mod meter;
 pub mod retries;
+pub mod sessions;
 pub mod sizes;

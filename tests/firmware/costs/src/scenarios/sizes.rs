@@ -4,8 +4,9 @@ use core::mem::size_of;
 
 use cortex_m_semihosting::hprintln;
 use steadfast_core::{
-    BatchCollector, Breakers, CachedRateLimiter, CircuitBreaker, Correlator, DedupCache, Encryptor, Gcra,
-    KeyedCorrelator, Logger, Quorum, RateLimiter, Retry, RetryBudget, RetryPolicy, SlidingLog,
+    BatchCollector, Breakers, CachedRateLimiter, CircuitBreaker, Correlator, CounterReserve, DedupCache, Encryptor,
+    Gcra, KeyRing, KeyedCorrelator, Logger, Quorum, RateLimiter, ReplayWindow, Retry, RetryBudget, RetryPolicy,
+    SlidingLog,
     circuit_breaker::{CallWindow, Consecutive, TimeWindow},
 };
 
@@ -55,6 +56,9 @@ pub fn tell() {
         ("breaker, consecutive", size_of::<CircuitBreaker<Consecutive>>()),
         ("breaker, of 32 calls", size_of::<CircuitBreaker<CallWindow<32>>>()),
         ("breaker, of 10 s", size_of::<CircuitBreaker<TimeWindow<10>>>()),
+        ("replay window of 224", size_of::<ReplayWindow<8>>()),
+        ("counter reserve", size_of::<CounterReserve>()),
+        ("key ring, of keys of 32 B", size_of::<KeyRing<[u32; 8]>>()),
         ("encryptor", size_of::<Encryptor>()),
         ("retry", size_of::<Retry<'static>>()),
         ("retry: policy", size_of::<RetryPolicy>()),
