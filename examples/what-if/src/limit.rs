@@ -74,7 +74,7 @@ impl Limit {
     #[must_use]
     pub fn rust(self) -> String {
         let Self { rate: Rate { count, per }, burst } = self;
-        format!("Gcra::per_{}({}).burst({})", per.name(), grouped(count), grouped(burst))
+        format!("Gcra::per_{}({}).burst({})", per.name(), grouped(count, '_'), grouped(burst, '_'))
     }
 
     /// The quota as lines of a settings file.
@@ -85,13 +85,13 @@ impl Limit {
     }
 }
 
-/// A number as Rust writes it: `10_000`.
-pub(crate) fn grouped(number: impl fmt::Display) -> String {
+/// A number with its digits in groups of three: `10_000`.
+pub(crate) fn grouped(number: impl fmt::Display, between: char) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && digits.len().saturating_sub(index).is_multiple_of(3) {
-            grouped.push('_');
+            grouped.push(between);
         }
         grouped.push(digit);
     }
@@ -115,6 +115,6 @@ mod tests {
         assert_eq!(limit.settings(), "rate = \"12000/m\"\nburst = 10");
         assert_eq!(limit.rate.to_string(), "12000 a minute");
         assert_eq!(limit.quota(), Gcra::per_minute(12_000).burst(10));
-        assert_eq!([1_u32, 999, 1_000, 1_234_567].map(grouped), ["1", "999", "1_000", "1_234_567"]);
+        assert_eq!([1, 999, 1_000, 1_234_567].map(|number| grouped(number, ',')), ["1", "999", "1,000", "1,234,567"]);
     }
 }

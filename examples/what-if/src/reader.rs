@@ -120,13 +120,18 @@ impl Reader {
         }
     }
 
-    /// The log as it was read.
-    #[must_use]
-    pub fn finish(mut self) -> Log {
+    /// Ends a line that lacks its end, where a file does.
+    pub fn end_line(&mut self) {
         if !self.open.is_empty() {
             let line = mem::take(&mut self.open);
             self.line(&line);
         }
+    }
+
+    /// The log as it was read.
+    #[must_use]
+    pub fn finish(mut self) -> Log {
+        self.end_line();
         self.counts.unread = self.unread.into_values().collect();
         Log::new(self.counts, self.keys, self.requests)
     }

@@ -1,5 +1,7 @@
 //! What is told about a limit.
 
+mod words;
+
 use std::{num::NonZeroU16, time::Duration};
 
 use serde::Serialize;
@@ -19,6 +21,8 @@ use crate::{
     time::show_time,
 };
 
+use words::{notes, sentence};
+
 /// All that is told of a log under a limit, in the order in which it is shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -35,6 +39,10 @@ pub struct Report {
 /// What one limit does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Headline {
+    /// What it does, in a sentence.
+    pub sentence: String,
+    /// What has to be known beside it.
+    pub notes: Vec<String>,
     /// The limit.
     pub limit: Limit,
     /// As a line of Rust, without the capacity.
@@ -186,7 +194,9 @@ impl Headline {
         let Band { at_start, spread } = Band::of(log, |requests| tally(log, requests, &quota));
         let band = |of: &dyn Fn(&Tallies) -> f64| Band { at_start: of(&at_start), spread: spread.as_ref().map(of) };
         let (first, last) = log.span();
-        Self {
+        let mut headline = Self {
+            sentence: String::new(),
+            notes: notes(&log.counts),
             limit,
             rust: format!("RateLimiter::<{}, _>::builder({})", by.type_name(), limit.rust()),
             settings: limit.settings(),
@@ -200,7 +210,9 @@ impl Headline {
             hit: hit(log, limit, &at_start.clients),
             time_line: at_start.time_line,
             sliding_log: sliding_log(log, limit),
-        }
+        };
+        headline.sentence = sentence(&headline);
+        headline
     }
 }
 
@@ -268,10 +280,16 @@ impl Report {
         }
     }
 
+    /// What to paste into a file of settings.
+    #[must_use]
+    pub fn settings(&self) -> String {
+        format!("{}\ncapacity = {}", self.headline.settings, grouped(self.tables.capacity, '_'))
+    }
+
     /// What to paste into a program.
     #[must_use]
     pub fn rust(&self) -> String {
-        format!("{}.capacity({}).build()", self.headline.rust, grouped(self.tables.capacity))
+        format!("{}.capacity({}).build()", self.headline.rust, grouped(self.tables.capacity, '_'))
     }
 }
 
