@@ -57,15 +57,16 @@ function fillTable(table, heads, rows) {
   table.replaceChildren(head, element("tbody", {}, ...body));
 }
 const LEFT = 52, RIGHT = 12, TOP = 26, BOTTOM = 26;
-function chart(holder, label, height, paint) {
+function chart(holder, label, height, paint, top = TOP) {
   const width = Math.max(holder.clientWidth, 280);
   const svg = element("svg", {viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": label});
-  const inner = {width: width - LEFT - RIGHT, height: height - TOP - BOTTOM};
+  const inner = {width: width - LEFT - RIGHT, height: height - top - BOTTOM};
   svg.append(element("text", {x: 4, y: 14}, label));
-  paint(svg, x => LEFT + x * inner.width, y => TOP + (1 - y) * inner.height, inner);
+  paint(svg, x => LEFT + x * inner.width, y => top + (1 - y) * inner.height, inner);
   holder.replaceChildren(svg);
   return svg;
 }
+const anchor = at => at > 0.9 ? "end" : at < 0.1 ? "start" : "middle";
 function axis(svg, x, y, most, show) {
   for (const part of [0, 0.5, 1]) {
     svg.append(element("line", {x1: x(0), x2: x(1), y1: y(part), y2: y(part), stroke: "var(--line)"}),
@@ -87,7 +88,7 @@ function columns(holder, label, height, parts, most, marks = []) {
         sum += heights[index];
       }
     }
-    for (const {at, text} of marks) svg.append(element("text", {x: x(at), y: y(0) + 16, "text-anchor": at > 0.9 ? "end" : at < 0.1 ? "start" : "middle"}, text));
+    for (const {at, text} of marks) svg.append(element("text", {x: x(at), y: y(0) + 16, "text-anchor": anchor(at)}, text));
   });
 }
 
@@ -135,23 +136,23 @@ function showSweep(points) {
   const at = (burst, perSecond) => points.findLast(point => point.limit.burst === burst && point.per_second <= perSecond);
   for (const [id, name, part, all] of [["requests", "requests denied", denied => denied.requests, read.requests], ["clients", "clients hit", denied => denied.clients, clients]]) {
     const most = Math.max(0.001, ...points.map(point => part(point.denied.at_start) / Math.max(all, 1)));
-    chart($(`sweep-${id}`), `share of ${name}, by rate`, 210, (svg, x, y) => {
+    chart($(`sweep-${id}`), `share of ${name}, by rate`, 230, (svg, x, y) => {
       axis(svg, x, y, most * 100, value => value.toFixed(most < 0.1 ? 1 : 0) + " %");
       let beyond = -1;
       for (const [perSecond, rate] of rates) {
         if (place(perSecond) < beyond || ![1, 10, 100, 1000].includes(rate.count)) continue;
         beyond = place(perSecond) + 0.12;
-        svg.append(element("text", {x: x(place(perSecond)), y: y(0) + 16, "text-anchor": perSecond === rates[0][0] ? "start" : "middle"}, `${rate.count}/${rate.per.slice(0, 3)}`));
+        svg.append(element("text", {x: x(place(perSecond)), y: y(0) + 16, "text-anchor": anchor(place(perSecond))}, `${rate.count}/${rate.per.slice(0, 3)}`));
       }
       if (place(own) >= 0 && place(own) <= 1) svg.append(element("line", {x1: x(place(own)), x2: x(place(own)), y1: y(0), y2: y(1), stroke: "var(--faint)", "stroke-dasharray": "4 4"}));
       bursts.forEach((burst, index) => {
         const line = rates.map(([perSecond]) => [x(place(perSecond)), y(part(at(burst, perSecond).denied.at_start) / Math.max(all, 1) / most)]);
         svg.append(element("path", {d: "M" + line.map(point => point.map(value => value.toFixed(1)).join(" ")).join("L"), fill: "none", stroke: colours[index], "stroke-width": 2, "stroke-dasharray": dashes[index]}));
-        const legend = x(1) - 110 * (bursts.length - index);
-        svg.append(element("line", {x1: legend, x2: legend + 24, y1: TOP + 10, y2: TOP + 10, stroke: colours[index], "stroke-width": 2, "stroke-dasharray": dashes[index]}),
-          element("text", {x: legend + 28, y: TOP + 14}, `burst ${number(burst)}`));
+        const legend = LEFT + Math.min(110, (x(1) - LEFT) / bursts.length) * index;
+        svg.append(element("line", {x1: legend, x2: legend + 24, y1: 28, y2: 28, stroke: colours[index], "stroke-width": 2, "stroke-dasharray": dashes[index]}),
+          element("text", {x: legend + 28, y: 32}, `burst ${number(burst)}`));
       });
-    });
+    }, 44);
     const knee = rates.find(([perSecond]) => part(at(limit.burst, perSecond).denied.at_start) * 1000 <= all);
     $(`sweep-${id}-told`).textContent = knee ? `With a burst of ${number(limit.burst)}, at most one in a thousand ${id} from ${rateText(knee[1])} on. The broken line is the limit that was asked for.`
       : `With a burst of ${number(limit.burst)}, no rate spares all but one in a thousand ${id}.`;

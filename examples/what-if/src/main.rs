@@ -1,7 +1,9 @@
 //! The `what-if` command: see `what-if --help`.
 
+mod page;
+
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -48,6 +50,9 @@ struct Cli {
     /// Write the report as JSON
     #[arg(long)]
     json: bool,
+    /// Also write the report as a page, with its pictures
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// The most requests that are read, at 16 bytes each, and 16 more where times are whole seconds
     #[arg(long, value_name = "N", default_value_t = 50_000_000)]
     most: usize,
@@ -83,6 +88,10 @@ fn run(cli: &Cli) -> Result<(), String> {
         return Err(nothing(&log));
     }
     let report = Report::of(&log, &cli.key, cli.limit());
+    if let Some(path) = &cli.html {
+        let page = page::of(&report).map_err(|error| error.to_string())?;
+        fs::write(path, page).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     let text = if cli.json {
         serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?
     } else {

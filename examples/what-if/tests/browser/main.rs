@@ -132,9 +132,9 @@ fn pictures(browser: &mut Browser, view: &str) {
         assert_eq!(browser.json("document.querySelectorAll('svg').length"), before);
         let wide = browser.json("document.documentElement.scrollWidth").as_u64().unwrap();
         assert!(wide <= width, "{view}{name} is {wide} wide on {width}");
-        if let Ok(folder) = env::var("SCREENSHOTS") {
-            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-            fs::write(root.join(folder).join(format!("{view}{name}.png")), browser.picture()).unwrap();
+        if let Some(folder) = env::var_os("SCREENSHOTS") {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(format!("{view}{name}.png"));
+            fs::write(file, browser.picture()).unwrap();
         }
     }
     browser.size(1_000, false);
@@ -175,7 +175,7 @@ fn the_page_decides_as_this_computer_does() {
 
     // Another one, of several pieces and with many keys.
     set(&mut browser, "by", "address");
-    let many: String = (0..40).map(|_| made_up(7)).collect();
+    let many: String = (0..6).map(|_| made_up(7)).collect();
     let plain = folder.path().join("many.csv");
     fs::write(&plain, &many).unwrap();
     choose(&mut browser, &plain);
@@ -222,4 +222,23 @@ fn the_page_decides_as_this_computer_does() {
     assert_eq!(sent, Value::from("TypeError"));
     assert!(browser.complaints().iter().any(|complaint| complaint.contains("Content Security Policy")));
     assert_eq!(browser.requests(), [page]);
+}
+
+#[test]
+fn the_commands_page_shows_its_report_and_runs_nothing_of_the_logs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, page) = (folder.path().join("log.csv"), folder.path().join("report.html"));
+    let bad = "</script><script>document.title='run'</script>";
+    fs::write(&log, format!("1.0,{bad}\n1.1,{bad}\n{bad}\n")).unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_what-if")).arg(&log).args(["--per-second=1", "--html"]).arg(&page).output();
+    assert!(output.unwrap().status.success());
+    let Some(mut browser) = Browser::open(&format!("file://{}", page.display())) else { return skip("chromium") };
+    browser.until("document.documentElement.dataset.ready");
+    let told = browser.text("sentence");
+    assert!(told.starts_with("1 a second, burst 1: 1 of 2 requests denied (50.0 %), 1 of 1 clients hit"), "{told}");
+    assert!(browser.text("hit").contains(bad) && browser.text("notes").contains(bad));
+    assert_ne!(browser.json("document.title"), json!("run"));
+    assert_eq!(browser.json("document.getElementById('ask').hidden"), json!(true));
+    assert!(browser.complaints().is_empty(), "{:#?}", browser.complaints());
 }

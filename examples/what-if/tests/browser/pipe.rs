@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Seconds after which a browser is killed in any case, and with it a test that waits for it.
-const LONGEST: &str = "120";
+const LONGEST: &str = "280";
 const FLAGS: &str = "--headless --remote-debugging-pipe --no-sandbox --disable-gpu --disable-quic --no-first-run \
                      --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars";
 
