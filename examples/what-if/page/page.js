@@ -156,6 +156,7 @@ function showSweep(points) {
     const knee = rates.find(([perSecond]) => part(at(limit.burst, perSecond).denied.at_start) * 1000 <= all);
     $(`sweep-${id}-told`).textContent = knee ? `With a burst of ${number(limit.burst)}, at most one in a thousand ${id} from ${rateText(knee[1])} on. The broken line is the limit that was asked for.`
       : `With a burst of ${number(limit.burst)}, no rate spares all but one in a thousand ${id}.`;
+    if (points[0].denied.spread !== null) $(`sweep-${id}-told`).textContent += " Here the requests of a whole second are all at its start; the numbers have both.";
   }
   fillTable($("sweep-table"), ["rate", ...bursts.map(burst => `burst ${number(burst)}: denied, hit`)],
     rates.map(([perSecond, rate]) => [rateText(rate), ...bursts.map(burst => {
