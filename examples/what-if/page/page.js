@@ -10,7 +10,8 @@ const share = (part, of) => {
 const seconds = value => value >= 7200 ? (value / 3600).toFixed(1) + " h"
   : value >= 120 ? (value / 60).toFixed(1) + " min"
   : value >= 1 ? value.toFixed(1) + " s" : Math.round(value * 1000) + " ms";
-const rateText = rate => `${rate.count} a ${rate.per}`;
+const aTime = per => per === "hour" ? "an hour" : `a ${per}`;
+const rateText = rate => `${rate.count} ${aTime(rate.per)}`;
 const edges = (band, of) => band.spread === null ? [of(band.at_start)] : [of(band.spread), of(band.at_start)].sort((a, b) => a - b);
 const range = (band, of, show = number) => [...new Set(edges(band, of).map(show))].join(" to ");
 
@@ -115,11 +116,11 @@ function showHeadline(headline) {
     ? `At most ${number(most)} requests in ${columnTime}; most are denied ${seconds(worst * step / 1e9)} after the beginning: ${number(denied[worst])} of ${number(allowed[worst] + denied[worst])}.`
     : `At most ${number(most)} requests in ${columnTime}; none is denied.`;
   const needed = value => value === null ? "none" : number(value);
-  fillTable($("hit"), ["client", "requests", "denied", "share", "first (UTC)", "longest wait", "needs a burst of", `or a rate, a ${headline.limit.rate.per}`],
+  fillTable($("hit"), ["client", "requests", "denied", "share", "first (UTC)", "longest wait", "needs a burst of", `or a rate, ${aTime(headline.limit.rate.per)}`],
     headline.hit.map(client => [client.key, number(client.requests), number(client.denied), share(client.denied, client.requests),
       client.first.slice(5, 19), seconds(client.longest_wait), needed(client.burst), needed(client.rate)]));
   const log = headline.sliding_log;
-  $("sliding").textContent = log === null ? "The burst is too large for a sliding log."
+  $("sliding").textContent = log === null ? "For so many clients and such a burst a sliding log keeps too much: 8 bytes for each request of each client."
     : `Gcra, a token bucket, denies ${range(headline.denied, denied => denied.requests)} requests of ${range(headline.denied, denied => denied.clients)} clients. `
       + `A sliding log of ${number(log.max)} in ${seconds(log.window)}, the same burst and the same rate in the long run, denies ${range(log.denied, denied => denied.requests)} of ${range(log.denied, denied => denied.clients)}.`;
 }

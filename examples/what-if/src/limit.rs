@@ -100,7 +100,8 @@ pub(crate) fn grouped(number: impl fmt::Display, between: char) -> String {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} a {}", self.count, self.per.name())
+        let article = if self.per == Per::Hour { "an" } else { "a" };
+        write!(f, "{} {article} {}", self.count, self.per.name())
     }
 }
 
@@ -114,6 +115,7 @@ mod tests {
         assert_eq!(limit.rust(), "Gcra::per_minute(12_000).burst(10)");
         assert_eq!(limit.settings(), "rate = \"12000/m\"\nburst = 10");
         assert_eq!(limit.rate.to_string(), "12000 a minute");
+        assert_eq!(Rate { count: 1, per: Per::Hour }.to_string(), "1 an hour");
         assert_eq!(limit.quota(), Gcra::per_minute(12_000).burst(10));
         assert_eq!([1, 999, 1_000, 1_234_567].map(|number| grouped(number, ',')), ["1", "999", "1,000", "1,234,567"]);
     }

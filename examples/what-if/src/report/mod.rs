@@ -67,8 +67,8 @@ pub struct Headline {
     pub time_line: TimeLine,
     /// Who had most denied, with those of a whole second at its start.
     pub hit: Vec<Client>,
-    /// What a sliding log of as many requests in the time that the burst takes to be whole denies; `None` if there are
-    /// more than it can keep.
+    /// What a sliding log of as many requests in the time that the burst takes to be whole denies; `None` if it would keep
+    /// too much.
     pub sliding_log: Option<SlidingLogDenied>,
 }
 
@@ -115,6 +115,8 @@ pub struct SlidingLogDenied {
 
 /// Columns of a time line.
 const COLUMNS: usize = 120;
+/// Bytes that a sliding log may keep.
+const MOST_KEPT: u64 = 1 << 29;
 /// Clients that are shown.
 const SHOWN: usize = 50;
 
@@ -251,8 +253,12 @@ fn hit(log: &Log, limit: Limit, clients: &[Tally]) -> Vec<Client> {
     clients.collect()
 }
 
-/// The same burst and the same rate in the long run, by a sliding log.
+/// The same burst and the same rate in the long run, by a sliding log. It keeps 8 bytes of each request.
 fn sliding_log(log: &Log, limit: Limit) -> Option<SlidingLogDenied> {
+    let kept = (log.keys.len() as u64).saturating_mul(limit.burst.into()).saturating_mul(8);
+    if kept > MOST_KEPT {
+        return None;
+    }
     let max = NonZeroU16::new(u16::try_from(limit.burst).ok()?)?;
     let window = limit.quota().interval().checked_mul(limit.burst)?;
     let quota: SlidingLogIn<Boxed> = SlidingLogIn::new(max, window);

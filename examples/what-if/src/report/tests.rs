@@ -43,6 +43,15 @@ fn a_sliding_log_stands_beside_it_and_all_adds_up() {
 }
 
 #[test]
+fn a_sliding_log_that_would_keep_too_much_is_left_out() {
+    let mut reader = Reader::new(KeyBy::User, usize::MAX);
+    (0..2_000).for_each(|key| reader.push(format!("1,{key}\n").as_bytes()));
+    let log = reader.finish();
+    let with = |burst| sliding_log(&log, Limit { burst, ..LIMIT });
+    assert!(with(100).is_some() && with(60_000).is_none() && with(70_000).is_none() && with(0).is_none());
+}
+
+#[test]
 fn an_empty_log_is_no_error() {
     let report = report("\n");
     assert_eq!(report.headline.denied.at_start, Denied::default());

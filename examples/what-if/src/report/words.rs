@@ -38,12 +38,9 @@ fn number(number: impl fmt::Display) -> String {
 
 /// `7`, or `7 to 9` where the whole seconds make a difference.
 fn range<T: Copy + Ord>(band: Band<T>, show: impl Fn(T) -> String) -> String {
-    match band.spread {
-        Some(spread) if spread != band.at_start => {
-            format!("{} to {}", show(spread.min(band.at_start)), show(spread.max(band.at_start)))
-        }
-        _ => show(band.at_start),
-    }
+    let least = show(band.spread.map_or(band.at_start, |spread| spread.min(band.at_start)));
+    let most = show(band.spread.map_or(band.at_start, |spread| spread.max(band.at_start)));
+    if least == most { most } else { format!("{least} to {most}") }
 }
 
 fn percent(part: u64, of: u64) -> f64 {
@@ -245,6 +242,7 @@ mod tests {
         assert_eq!(range(Band { at_start: 7, spread: None }, number), "7");
         assert_eq!(range(Band { at_start: 9_000, spread: Some(7) }, number), "7 to 9,000");
         assert_eq!(range(Band { at_start: 7, spread: Some(7) }, number), "7");
+        assert_eq!(range(Band { at_start: 580, spread: Some(581) }, |part| share(part, 10_000)), "5.8 %");
         let shares = [(0, 9), (1, 9_999), (553, 3_116), (9_999, 10_000), (9, 9), (0, 0)];
         assert_eq!(
             shares.map(|(part, of)| share(part, of)),

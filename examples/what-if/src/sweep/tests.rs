@@ -45,7 +45,7 @@ fn a_sweep_ends_where_nothing_more_is_let_through() {
     assert_eq!(points[0].denied.at_start, Denied { requests: 90, clients: 1 });
     assert_eq!(points.last().unwrap().denied.at_start, Denied::default());
     assert!(points.iter().all(|point| point.denied.spread.is_none()));
-    assert_eq!(sweep(&log, Per::Hour, 10)[0].limit.rate.to_string(), "1 a hour");
+    assert_eq!(sweep(&log, Per::Hour, 10)[0].limit.rate.to_string(), "1 an hour");
     let rising = points.windows(2).all(|two| two[0].per_second < two[1].per_second);
     assert!(rising);
 }

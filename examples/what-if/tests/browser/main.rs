@@ -126,9 +126,9 @@ fn pictures(browser: &mut Browser, view: &str) {
         let before = browser.json("document.querySelectorAll('svg').length");
         browser.size(width, dark);
         // Pictures are drawn anew a tenth of a second after the window has changed.
-        browser.until(&format!(
-            "[...document.querySelectorAll('svg')].every(svg => Math.abs(svg.viewBox.baseVal.width - Math.max(280, svg.parentNode.clientWidth)) < 1 || !svg.parentNode.clientWidth)"
-        ));
+        browser.until(
+            "[...document.querySelectorAll('svg')].every(svg => Math.abs(svg.viewBox.baseVal.width - Math.max(280, svg.parentNode.clientWidth)) < 1 || !svg.parentNode.clientWidth)",
+        );
         assert_eq!(browser.json("document.querySelectorAll('svg').length"), before);
         let wide = browser.json("document.documentElement.scrollWidth").as_u64().unwrap();
         assert!(wide <= width, "{view}{name} is {wide} wide on {width}");
