@@ -72,7 +72,8 @@ pub struct Full {
     pub overflowed: u64,
 }
 
-/// Slots and cells of the ledger that the limiter of `steadfast` has for a capacity.
+/// Slots and cells of the ledger that the limiter of `steadfast` has for a capacity; from 256 on it has some more, for its
+/// shards.
 const fn room(capacity: usize) -> (usize, usize) {
     let slots = if capacity > 68 { capacity.saturating_mul(2) } else { capacity };
     (slots, capacity.saturating_mul(4))
