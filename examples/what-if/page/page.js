@@ -224,7 +224,7 @@ async function open(files) {
   sweeps.clear();
   ask({ask: "open", key: $("by").value || $("field").value.trim(), most: MOST});
   const bytes = files.reduce((sum, file) => sum + file.size, 0);
-  let read = 0;
+  let read = 0, shown = 0;
   $("progress").hidden = false;
   for (const file of files) {
     const magic = new Uint8Array(await file.slice(0, 2).arrayBuffer());
@@ -233,9 +233,11 @@ async function open(files) {
     for (let reader = stream.getReader(), piece; !(piece = await reader.read()).done;) {
       give(piece.value);
       const requests = core.push();
-      $("progress").value = bytes ? read / bytes : 1;
+      if (performance.now() - shown < 100) continue;
+      $("progress").value = read / bytes;
       $("status").textContent = `${number(requests)} requests`;
       await pause();
+      shown = performance.now();
     }
     ask({ask: "end_of_file"});
   }
