@@ -107,7 +107,7 @@ fn rates(slowest: Per) -> impl Iterator<Item = Rate> {
         let ten = 10_u32.saturating_pow(power);
         [10, 15, 20, 30, 40, 50, 70].map(move |tenths: u32| tenths.saturating_mul(ten))
     });
-    // Tenths, of which only the first has a half.
+    // In tenths, for 15, 150 and so on; 1.5 a second is left out, because a rate is a whole number.
     let seconds = seconds.filter(|tenths| tenths.is_multiple_of(10)).filter_map(|tenths| tenths.checked_div(10));
     hours.chain(below(Per::Minute, 60)).chain(seconds.map(|count| Rate { count, per: Per::Second }))
 }

@@ -1,7 +1,7 @@
 //! The page in a real browser: what it shows, and that each of its decisions is the one that is made here.
 //!
 //! It needs Chromium (Debian's `chromium-headless-shell` or `chromium`) and what builds the page (see `page/build`), and
-//! is skipped where they are missing; with `CI=true` that is a failure. With `SCREENSHOTS=folder` it keeps pictures.
+//! is skipped where they are missing; with `CI=true` that is a failure. With `SCREENSHOTS=folder` it keeps a picture of each view.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -120,9 +120,9 @@ fn choose(browser: &mut Browser, path: &Path) {
     browser.until(&format!("Number(document.documentElement.dataset.ready) > {before}"));
 }
 
-/// A picture of each view, wide and narrow, and in the dark; nothing may be wider than the window.
+/// A view, wide and narrow, and in the dark: nothing may be wider than the window. Keeps a picture of the wide one.
 fn pictures(browser: &mut Browser, view: &str) {
-    for (name, width, dark) in [("", 1_000, false), ("-dark", 1_000, true), ("-phone", 390, false)] {
+    for (width, dark, keep) in [(1_000, false, true), (1_000, true, false), (390, false, false)] {
         let before = browser.json("document.querySelectorAll('svg').length");
         browser.size(width, dark);
         // Pictures are drawn anew a tenth of a second after the window has changed.
@@ -131,9 +131,9 @@ fn pictures(browser: &mut Browser, view: &str) {
         );
         assert_eq!(browser.json("document.querySelectorAll('svg').length"), before);
         let wide = browser.json("document.documentElement.scrollWidth").as_u64().unwrap();
-        assert!(wide <= width, "{view}{name} is {wide} wide on {width}");
-        if let Some(folder) = env::var_os("SCREENSHOTS") {
-            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(format!("{view}{name}.png"));
+        assert!(wide <= width, "{view} is {wide} wide on {width}");
+        if let (true, Some(folder)) = (keep, env::var_os("SCREENSHOTS")) {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(format!("{view}.png"));
             fs::write(file, browser.picture()).unwrap();
         }
     }
