@@ -48,6 +48,7 @@ pub mod encryptor;
 #[cfg(feature = "defmt")]
 mod format;
 pub mod foundation;
+pub mod lease;
 pub mod logger;
 pub mod observe;
 pub mod quorum;
@@ -75,6 +76,8 @@ pub use foundation::{
     time::{Instant, earliest},
     wait_list::WaitList,
 };
+#[doc(inline)]
+pub use lease::{Lease, Leases};
 #[doc(inline)]
 pub use logger::Logger;
 #[doc(inline)]

@@ -47,6 +47,9 @@ pub mod runtime;
 #[cfg(feature = "serde")]
 pub mod settings;
 pub mod storage;
+#[cfg(feature = "test-util")]
+#[doc(inline)]
+pub use steadfast_core::test_util;
 
 #[doc(inline)]
 pub use batch_collector::BatchCollector;

@@ -19,6 +19,7 @@ pub struct Heap;
 impl Storage for Heap {
     type Of<T> = Box<[T]>;
     type Lines<T> = Lines<T>;
+    type Extra<T> = [T; 1];
     type Link = u32;
 }
 
@@ -34,6 +35,10 @@ impl Allocate for Heap {
             lines.push(Line(core::array::from_fn(|index| if index < rest { slot } else { beyond })));
         }
         Lines { lines: lines.into(), len }
+    }
+
+    fn extra<T>(value: T) -> [T; 1] {
+        [value]
     }
 }
 

@@ -19,8 +19,6 @@ mod cell;
 mod guard;
 mod observe;
 mod outcome;
-#[cfg(feature = "serde")]
-mod percent_serde;
 mod reset;
 #[cfg(feature = "serde")]
 mod settings;
@@ -50,5 +48,8 @@ pub(crate) use time_window::Buckets;
 pub use time_window::TimeWindow;
 #[cfg(all(test, feature = "defmt"))]
 pub(crate) use trip::Counts;
-pub use trip::{Consecutive, Percent, Trip, TripPolicy};
+pub use trip::{Consecutive, Trip, TripPolicy};
 pub use trip_when::TripWhen;
+
+#[doc(inline)]
+pub use crate::foundation::percent::Percent;

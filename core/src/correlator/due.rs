@@ -38,7 +38,7 @@ pub(super) struct Due<S: Storage> {
 
 impl<const N: usize> Due<Inline<N>> {
     pub(super) const fn new() -> Self {
-        Self { heap: [u16::MAX; N], len: 0, others_at: Instant::MAX, set_aside: false }
+        Self { heap: [<u16 as Link>::NONE; N], len: 0, others_at: Instant::MAX, set_aside: false }
     }
 }
 

@@ -68,8 +68,8 @@ impl<K, V, const N: usize> Ids<K, V, Inline<N>> {
         Self {
             index: Index::<Inline<N>>::new(),
             places: [const { None }; N],
-            links: [Links { older: u16::MAX, newer: u16::MAX }; N],
-            freed: u16::MAX,
+            links: [Links { older: <u16 as Link>::NONE, newer: <u16 as Link>::NONE }; N],
+            freed: <u16 as Link>::NONE,
             unused: 0,
             len: 0,
         }

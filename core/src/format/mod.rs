@@ -20,6 +20,7 @@ use crate::{
         storage::Storage,
         wait_list::{WaitList, WaitQueue},
     },
+    lease::LeasesIn,
     logger::{Actors, Entry, Group, Logger},
     quorum::{ListStorage, QuorumIn},
     rate_limiter::{
@@ -60,6 +61,7 @@ format_as_debug! {
     [] Keys;
     [] Prints;
     [K, P: TripPolicy, S: Storage, H] BreakersIn<K, P, S, H>;
+    [K, S: Storage, H] LeasesIn<K, S, H>;
     [K, S: Storage, H, V] DedupCacheIn<K, S, H, V>;
     [K, V, A: Quota, S: Storage, H, P: Naming<K>] CachedRateLimiterIn<K, V, A, S, H, P>;
     ['a, M, L, T: Timer, Q, C: WaitQueue, O] UntilAllowed<'a, M, L, T, Q, C, O>;

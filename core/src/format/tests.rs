@@ -11,6 +11,7 @@ use crate::{
     dedup_cache::{self, *},
     encryptor::*,
     foundation::{deadline::*, hash::*, storage::*, time::*, wait_list::*},
+    lease::*,
     logger::*,
     observe::{Instrument, Kind},
     quorum::*,
@@ -53,6 +54,8 @@ const _: () = {
     format::<ClaimGuard<'_, u8, Inline<4>, HashSeed, (), RefCell<Heard>, test_util::ManualClock>>();
     format::<(DedupCacheIn<u8, Inline<4>>, DedupStats, Seen, dedup_cache::OnFull)>();
 
+    format::<(Grant, Lease, LeaseAsk, LeasesIn<u8, Inline<4>>, Spend)>();
+
     format::<(Actors<'_>, Entry<64, 64>, Event<'_>, FormattersFull, Group<'_>, Level, Logger<4>, LoggerStats)>();
     format::<(NotWritten, Recorded, ServiceId, Show, Text<8>)>();
     format::<(Report<'_, &Log>, ServiceLog<&Log>)>();
@@ -66,8 +69,11 @@ const _: () = {
         Gcra,
         CostExceedsBurst,
         OnFullOfLimiter,
+        Enforce,
         SlidingLog<5>,
         SlidingLogIn<Inline<5>>,
+        GcraPerKey,
+        GcraPerKeyState,
         SlidingLogState<5>,
         SlidingLogStateIn<Inline<5>>,
         Verdict,

@@ -5,6 +5,9 @@
 
 pub mod deadline;
 pub mod hash;
+pub(crate) mod percent;
+#[cfg(feature = "serde")]
+mod percent_serde;
 pub(crate) mod readings;
 pub mod shared;
 pub(crate) mod split_mix;

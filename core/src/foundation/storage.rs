@@ -11,6 +11,8 @@ pub trait Storage {
     type Of<T>: AsRef<[T]> + AsMut<[T]>;
     /// The same in lines of four.
     type Lines<T>: Lines<T>;
+    /// What only machines of run-time size have: one value, or an empty array, which costs nothing.
+    type Extra<T>: AsRef<[T]> + AsMut<[T]>;
     /// How slots refer to each other.
     type Link: Link;
 }
@@ -22,6 +24,9 @@ pub trait Allocate: Storage {
 
     /// `len` slots in [`Lines`](Storage::Lines), and, where the last line has more, `beyond` in the rest of it.
     fn allocate_lines<T: Copy>(len: usize, slot: T, beyond: T) -> Self::Lines<T>;
+
+    /// Holds `value`.
+    fn extra<T>(value: T) -> Self::Extra<T>;
 }
 
 /// Slots in lines of four. Each begins where a line of the caches does, where there are caches.
@@ -91,10 +96,12 @@ pub struct Inline<const N: usize>;
 impl<const N: usize> Storage for Inline<N> {
     type Of<T> = [T; N];
     type Lines<T> = [T; N];
+    type Extra<T> = [T; 0];
     type Link = u16;
 }
 
-/// The number of a slot, or none: as narrow as the storage allows.
+/// The number of a slot, or none: as narrow as the storage allows. None is zero, as memory is that was never written: so a
+/// new machine in a `static` takes no flash for its slots.
 pub trait Link: Copy + Eq + fmt::Debug {
     /// As many bits of a key's hash as a link has. Never zero, so that it also tells that a slot is occupied.
     type Fingerprint: Copy + Eq + fmt::Debug;
@@ -134,15 +141,15 @@ impl Link for u16 {
     type Fingerprint = NonZero<Self>;
     type Hint = ();
 
-    const NONE: Self = Self::MAX;
+    const NONE: Self = 0;
     const NO_HINT: () = ();
 
     fn to(index: usize) -> Self {
-        Self::try_from(index).unwrap_or(Self::NONE)
+        Self::try_from(index.wrapping_add(1)).unwrap_or(Self::NONE)
     }
 
     fn index(self) -> usize {
-        if self == Self::NONE { usize::MAX } else { usize::from(self) }
+        usize::from(self).wrapping_sub(1)
     }
 
     fn fingerprint(hash: u64) -> NonZero<Self> {
@@ -168,15 +175,15 @@ impl Link for u32 {
     type Fingerprint = NonZero<Self>;
     type Hint = Self;
 
-    const NONE: Self = Self::MAX;
+    const NONE: Self = 0;
     const NO_HINT: Self = 0;
 
     fn to(index: usize) -> Self {
-        Self::try_from(index).unwrap_or(Self::NONE)
+        Self::try_from(index.wrapping_add(1)).unwrap_or(Self::NONE)
     }
 
     fn index(self) -> usize {
-        if self == Self::NONE { usize::MAX } else { self as usize }
+        (self as usize).wrapping_sub(1)
     }
 
     fn fingerprint(hash: u64) -> NonZero<Self> {
@@ -209,6 +216,7 @@ pub(crate) struct Heap;
 impl Storage for Heap {
     type Of<T> = std::boxed::Box<[T]>;
     type Lines<T> = std::boxed::Box<[T]>;
+    type Extra<T> = [T; 1];
     type Link = u32;
 }
 
@@ -220,6 +228,10 @@ impl Allocate for Heap {
 
     fn allocate_lines<T: Copy>(len: usize, slot: T, _: T) -> Self::Lines<T> {
         Self::allocate(len, || slot)
+    }
+
+    fn extra<T>(value: T) -> [T; 1] {
+        [value]
     }
 }
 

@@ -19,7 +19,7 @@ macro_rules! instruments {
 }
 
 instruments! {
-    /// `decision` is `allowed` or `denied`: together all that it was asked.
+    /// `decision` is `allowed`, `denied` or, where a denial is not enforced, `overridden`: together all that it was asked.
     RATE_LIMITER_DECISIONS: Counter, "steadfast.rate_limiter.decisions", "{request}", "Requests that were decided.";
     RATE_LIMITER_OVERFLOWED: Counter, "steadfast.rate_limiter.overflowed", "{request}",
         "Requests of keys that found no entry.";

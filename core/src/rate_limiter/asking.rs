@@ -6,12 +6,13 @@ use core::{
 };
 
 use super::{
-    CostExceedsBurst, Decision, Names, Naming, ONE, OnFull, Quota, RateLimiterIn, Verdict,
+    CostExceedsBurst, Decision, Enforce, Names, Naming, ONE, OnFull, Quota, RateLimiterIn, Verdict,
     decide::{Request, State, plain},
+    enforce::Judged,
 };
 use crate::foundation::{
     shared::{Clock, Lock, Shared},
-    storage::Storage,
+    storage::{Allocate, Storage},
     time::Instant,
 };
 
@@ -109,6 +110,23 @@ where
         self.with_lock(|limiter| limiter.set_on_full(on_full));
     }
 
+    /// [`RateLimiterIn::enforce`].
+    pub fn enforce(&self) -> Enforce
+    where
+        S: Allocate,
+    {
+        self.with_lock(|limiter| limiter.enforce())
+    }
+
+    /// [`RateLimiterIn::set_enforce`]. Those who wait and are let through now notice within a second;
+    /// [`WaitList::wake_all`](crate::WaitList::wake_all) tells them at once.
+    pub fn set_enforce(&self, enforce: Enforce)
+    where
+        S: Allocate,
+    {
+        self.with_lock(|limiter| limiter.set_enforce(enforce));
+    }
+
     /// [`RateLimiterIn::reset`] now; false if `key` has no entry of its own. Those who wait for it notice within a second;
     /// [`reset_and_wake`](Self::reset_and_wake) tells them at once.
     pub fn reset<Q>(&self, key: &Q) -> bool
@@ -202,7 +220,7 @@ where
         hash: impl Fn(&RateLimiterIn<K, A, S, H, P>) -> u64,
         key: &Q,
         cost: NonZeroU32,
-        told: impl Fn(Result<Decision, CostExceedsBurst>, &A, State<'_, A>, Instant) -> R,
+        told: impl Fn(Judged, &A, State<'_, A>, Instant) -> R,
     ) -> R
     where
         P: Names<K, Q>,
@@ -254,7 +272,7 @@ where
     ///
     /// `ask` is asked again, with a name to take, if it had none and wanted one.
     #[inline]
-    fn outside<Q, R>(
+    pub(super) fn outside<Q, R>(
         &self,
         key: &Q,
         ask: impl Fn(&mut RateLimiterIn<K, A, S, H, P>, &mut Option<P::Name>) -> Option<R>,

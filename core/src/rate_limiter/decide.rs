@@ -7,6 +7,7 @@ use core::{
 
 use super::{
     CostExceedsBurst, Decision, Held, Names, Naming, ONE, Quota, RateLimiterIn, Verdict,
+    enforce::{Judged, Shadow},
     lines::print_of,
     newcomer::{Arrival, Beyond},
 };
@@ -27,7 +28,7 @@ pub(super) struct Request<'a, Q: ?Sized> {
     pub(super) since: Option<Instant>,
 }
 
-/// What a decision is told by: the quota, the state that it left, if there is one, and the time.
+/// What a decision was made on: the state that it left, if there is one.
 pub(super) type State<'a, A> = Option<(Instant, Held<'a, A>)>;
 
 impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
@@ -157,7 +158,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         Request { hash, key, cost, since }: Request<'_, Q>,
         name: &mut Option<P::Name>,
         now: impl FnOnce() -> Instant,
-        told: impl FnOnce(Result<Decision, CostExceedsBurst>, &A, State<'_, A>, Instant) -> R,
+        told: impl FnOnce(Judged, &A, State<'_, A>, Instant) -> R,
     ) -> Option<R>
     where
         P: Names<K, Q>,
@@ -176,10 +177,11 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         });
         let Some((slot, entry, beside)) = entry else {
             let answer = self.newcomer(Arrival { print: print_of(hash), cost, since, now }, name)?;
-            self.count(answer.decision);
+            let judged = Shadow::enforce(&self.shadow).judge(hash, answer.decision);
+            self.count(judged);
             let mut state = answer.state;
             let state = state.as_mut().map(|(idle_at, count)| (*idle_at, Held::Cell(count)));
-            return Some(told(answer.decision, &self.quota, state, answer.now));
+            return Some(told(judged, &self.quota, state, answer.now));
         };
         let before = entry.idle_at();
         let (decision, idle_at) = match self.quota.allow(before, Held::Entry(beside), cost, since, now) {
@@ -193,8 +195,9 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         {
             *debt = 0;
         }
-        let told = told(decision, &self.quota, Some((idle_at, Held::Entry(beside))), now);
-        self.count(decision);
+        let judged = Shadow::enforce(&self.shadow).judge(hash, decision);
+        let told = told(judged, &self.quota, Some((idle_at, Held::Entry(beside))), now);
+        self.count(judged);
         Some(told)
     }
 
@@ -228,11 +231,16 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
     }
 
     #[inline]
-    fn count(&mut self, decision: Result<Decision, CostExceedsBurst>) {
-        if decision == Ok(Decision::Allow) {
+    fn count(&mut self, judged: Judged) {
+        if judged.decision() == Ok(Decision::Allow) {
             self.stats.allowed = self.stats.allowed.saturating_add(1);
         } else {
             self.stats.denied = self.stats.denied.saturating_add(1);
+        }
+        if judged.is_overridden
+            && let Some(shadow) = self.shadow.as_mut().first_mut()
+        {
+            shadow.overridden = shadow.overridden.saturating_add(1);
         }
     }
 
@@ -287,7 +295,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, state, _, now, _| {
+        self.look(key, now, |_, quota, state, _, now, _| {
             state.map_or(0, |(idle_at, held)| quota.remaining(idle_at, held, now))
         })
     }
@@ -298,15 +306,16 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, state, room_at, now, _| {
-            state.map_or(room_at, |(idle_at, _)| idle_at.later(now).earlier(quota.latest(now)))
+        self.look(key, now, |_, quota, state, room_at, now, _| {
+            state.map_or(room_at, |(idle_at, held)| quota.whole_at(idle_at, held, now))
         })
     }
 
     /// Gives back `cost` that was allowed and not used; false, and nothing given, if `key` has no entry of its own.
     ///
     /// Never more than what still counts: what the quota has given back by itself meanwhile is not given back again, so
-    /// refund soon, as long as the request counts.
+    /// refund soon, as long as the request counts. A request that [`Enforce`](super::Enforce) let through took nothing,
+    /// so that a refund gives back what another request took: [`Verdict::overridden`] tells of it.
     pub fn refund<Q>(&mut self, key: &Q, cost: NonZeroU32, now: Instant) -> bool
     where
         P: Names<K, Q>,
@@ -362,31 +371,33 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         key: &Q,
         cost: NonZeroU32,
         now: Instant,
-        told: impl FnOnce(Result<Decision, CostExceedsBurst>, &A, State<'_, A>, Instant) -> R,
+        told: impl FnOnce(Judged, &A, State<'_, A>, Instant) -> R,
     ) -> R
     where
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, mut state, room_at, now, beyond| {
+        let enforce = Shadow::enforce(&self.shadow);
+        self.look(key, now, |hash, quota, mut state, room_at, now, beyond| {
             let decision = match &mut state {
                 Some((idle_at, held)) => quota.check(*idle_at, held.again(), cost, now),
                 None if cost.get() > quota.limit() => Err(CostExceedsBurst { limit: quota.limit() }),
                 None => Ok(Decision::Deny { retry_at: room_at }),
             };
             let is_allowed = beyond == Beyond::All || beyond == Beyond::One && cost == ONE;
-            told(if is_allowed { decision.map(|_| Decision::Allow) } else { decision }, quota, state, now)
+            let decision = if is_allowed { decision.map(|_| Decision::Allow) } else { decision };
+            told(enforce.judge(hash, decision), quota, state, now)
         })
     }
 
-    /// Looks at the state that decides for `key`, and if there is none, at when there is an entry for it; at the time; and
-    /// at what is allowed beyond that state. If the clock has stepped back, the state is cut to what there can be: what is
-    /// told of it must come true.
+    /// Looks at the hash of `key`; at the state that decides for it, and if there is none, at when there is an entry; at
+    /// the time; and at what is allowed beyond that state. If the clock has stepped back, the state is cut to what there
+    /// can be: what is told of it must come true.
     pub(super) fn look<Q, R>(
         &mut self,
         key: &Q,
         now: Instant,
-        told: impl FnOnce(&A, State<'_, A>, Instant, Instant, Beyond) -> R,
+        told: impl FnOnce(u64, &A, State<'_, A>, Instant, Instant, Beyond) -> R,
     ) -> R
     where
         P: Names<K, Q>,
@@ -400,25 +411,25 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         {
             entry.set_idle_at(self.quota.mend(entry.idle_at(), Held::Entry(beside), now));
             let state = Some((entry.idle_at(), Held::Entry(beside)));
-            return told(&self.quota, state, Instant::MAX, now, Beyond::Nothing);
+            return told(hash, &self.quota, state, Instant::MAX, now, Beyond::Nothing);
         }
         match self.start(print_of(hash), now) {
             (Ok((idle_at, mut count)), beyond) => {
                 // As for who asks.
                 let now = if now < idle_at { now.later(self.latest) } else { now };
-                told(&self.quota, Some((idle_at, Held::Cell(&mut count))), Instant::MAX, now, beyond)
+                told(hash, &self.quota, Some((idle_at, Held::Cell(&mut count))), Instant::MAX, now, beyond)
             }
-            (Err(room_at), beyond) => told(&self.quota, None, room_at, now, beyond),
+            (Err(room_at), beyond) => told(hash, &self.quota, None, room_at, now, beyond),
         }
     }
 }
 
 /// What is told of a decision: the decision.
 pub(super) const fn plain<A: Quota>(
-    decision: Result<Decision, CostExceedsBurst>,
+    judged: Judged,
     _: &A,
     _: State<'_, A>,
     _: Instant,
 ) -> Result<Decision, CostExceedsBurst> {
-    decision
+    judged.decision()
 }

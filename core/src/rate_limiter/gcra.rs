@@ -108,7 +108,11 @@ impl Gcra {
         self.interval.to_duration()
     }
 
-    const fn new(interval: Span, burst: u32) -> Self {
+    pub(super) const fn span(&self) -> Span {
+        self.interval
+    }
+
+    pub(super) const fn new(interval: Span, burst: u32) -> Self {
         // What a burst of zero keeps from another quota is never due: it says nothing about how long.
         let tolerance = if burst == 0 { Span::MAX } else { interval.times(burst as u64) };
         Self { interval, tolerance, burst }
@@ -130,7 +134,7 @@ impl Gcra {
     // On a microcontroller once: it is called where a key is known, and where it is not.
     #[cfg_attr(target_pointer_width = "64", inline)]
     #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
-    const fn step(
+    pub(super) const fn step(
         &self,
         state: Instant,
         cost: NonZeroU32,

@@ -85,13 +85,15 @@ impl<A: Quota, S: Storage> Ledger<A, S> {
 
     /// Cuts what lies ahead of a clock that stepped back.
     pub(super) fn mend(&mut self, quota: &A, now: Instant) {
-        // A count may lie ahead where the cell does not.
+        // A count may lie ahead where the cell does not, and have been counted by a quota that takes longer.
         let latest = quota.latest(now);
         if latest < self.owed_until || size_of::<A::Count>() > 0 {
             for cell in self.cells.as_mut() {
                 cell.idle_at = Halves::new(quota.mend(cell.idle_at.get(), Held::Cell(&mut cell.count), now));
             }
-            self.owed_until = self.owed_until.earlier(latest);
+            if size_of::<A::Count>() == 0 {
+                self.owed_until = self.owed_until.earlier(latest);
+            }
         }
     }
 

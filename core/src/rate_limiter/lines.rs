@@ -47,6 +47,20 @@ pub(super) const fn scale(print: Print, count: usize) -> usize {
     scale_bits(upper, count)
 }
 
+/// Scales other bits of it, so that those of a share are everywhere in a table.
+pub(super) const fn share_of(print: Print, whole: usize) -> usize {
+    scale_bits(other_bits(print), whole)
+}
+
+/// Bits that name neither the shard nor, but for the lowest, the home.
+const fn other_bits(print: Print) -> u32 {
+    #[cfg(target_pointer_width = "64")]
+    let bits = (print >> 8) as u32;
+    #[cfg(not(target_pointer_width = "64"))]
+    let bits = print.rotate_left(16);
+    bits
+}
+
 const fn scale_bits(bits: u32, count: usize) -> usize {
     ((bits as u64).wrapping_mul(count as u64) >> 32) as usize
 }
@@ -94,14 +108,9 @@ pub(super) struct Path {
 
 impl Path {
     const fn of(print: Print, lines: usize) -> Self {
-        // Bits that name neither the shard nor, but for the lowest, the home.
-        #[cfg(target_pointer_width = "64")]
-        let bits = (print >> 8) as u32;
-        #[cfg(not(target_pointer_width = "64"))]
-        let bits = print.rotate_left(16);
         // The four groups of four begin at distances that are a multiple of the stride, and do not overlap.
         let longest = lines.saturating_sub(LINE + 1) / 3;
-        let stride = scale_bits(bits, longest.saturating_sub(LINE - 1)).saturating_add(LINE);
+        let stride = scale_bits(other_bits(print), longest.saturating_sub(LINE - 1)).saturating_add(LINE);
         Self { home: scale(print, lines), lines, stride }
     }
 

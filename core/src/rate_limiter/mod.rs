@@ -8,6 +8,9 @@
 //! caching one. **Errors**: [`CostExceedsBurst`] for a request that can never be allowed; [`WaitError`] of a wait;
 //! [`FlightLost`] for a value that came too late. **Counts**: [`RateLimiterStats`], [`CachedRateLimiterStats`].
 //!
+//! Where each key has a quota of its own, as customers with plans do, the algorithm is [`GcraPerKey`], and the quota comes with
+//! the call: [`allow_with_quota`](RateLimiterIn::allow_with_quota).
+//!
 //! [`Top`] tells the keys that were denied most, in fixed memory.
 //!
 //! Waiting for a turn is [`Shared::until_allowed`](crate::foundation::shared::Shared::until_allowed). Where the limited
@@ -16,6 +19,7 @@
 mod asking;
 mod cached;
 mod decide;
+mod enforce;
 mod gcra;
 mod ledger;
 mod lines;
@@ -23,6 +27,7 @@ mod log;
 mod names;
 mod newcomer;
 mod observe;
+mod per_key;
 mod quota;
 mod quotas;
 #[cfg(feature = "serde")]
@@ -35,6 +40,7 @@ mod until_allowed;
 mod verdict;
 mod wait_state;
 mod waiting;
+mod with_quota;
 
 use core::{fmt, num::NonZeroU32};
 
@@ -42,8 +48,10 @@ pub use cached::{
     AllowOrCached, CachedRateLimiter, CachedRateLimiterIn, CachedRateLimiterStats, EndFlight, FlightEnd, FlightGuard,
     FlightLost, FlightPermit,
 };
+pub use enforce::Enforce;
 pub use gcra::Gcra;
 pub use names::{Keys, Names, Naming, Prints};
+pub use per_key::{GcraPerKey, GcraPerKeyState, PerKey};
 pub use quota::{CostExceedsBurst, Decision, Held, Quota};
 pub use sliding_log::{SlidingLog, SlidingLogIn, SlidingLogState, SlidingLogStateIn};
 pub use stats::RateLimiterStats;
@@ -53,13 +61,17 @@ pub use verdict::Verdict;
 pub use wait_state::{WaitOutput, WaitRequest, WaitState};
 pub use waiting::WaitError;
 
+#[doc(inline)]
+pub use crate::foundation::percent::Percent;
 use crate::foundation::{
     hash::HashSeed,
     storage::{Allocate, Inline, Storage},
     time::Instant,
 };
+use enforce::Shadow;
 use ledger::Ledger;
 use lines::Lines;
+use stats::Counts;
 
 /// A keyed rate limiter (throttling, load shedding) with room for `N` keys.
 ///
@@ -138,7 +150,8 @@ use lines::Lines;
 ///   of another, since the hash is secret.
 /// - `retry_at` is true unless others that share the cell come first.
 ///
-/// What happens to those whom the ledger refuses, [`OnFull`] decides.
+/// What happens to those whom the ledger refuses, [`OnFull`] decides. To try a limit out before anybody is denied, see
+/// [`Enforce`].
 ///
 /// **Sizing.** With the ledger there is room for ever if `2 * N >= F * interval`, where `F` is how many requests a second
 /// come of keys not seen before. Beyond that newcomers and flood share what there is. At 100 a day and 32 keys that is one
@@ -177,7 +190,8 @@ pub struct RateLimiterIn<K, A: Quota, S: Storage, H = HashSeed, P: Naming<K> = P
     has_debts: bool,
     /// Where the next search for the least used begins.
     hand: u32,
-    stats: RateLimiterStats,
+    stats: Counts,
+    shadow: S::Extra<Shadow>,
     hasher: H,
     // By the number of the slot:
     beside: S::Of<A::Beside>,
@@ -224,9 +238,10 @@ impl<K, A: Quota, H, P: Naming<K>, const N: usize> RateLimiter<K, A, N, H, P> {
     pub const fn with_hasher(quota: A, hasher: H) -> Self {
         Self {
             quota,
-            stats: RateLimiterStats::NONE,
+            stats: Counts::NONE,
             latest: Instant::ZERO,
             on_full: OnFull::Deny,
+            shadow: [],
             has_debts: false,
             hand: 0,
             hasher,
@@ -248,9 +263,10 @@ impl<K, A: Quota, S: Allocate, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
         let slots = slots.clamp(1, u32::MAX as usize);
         Self {
             quota,
-            stats: RateLimiterStats::NONE,
+            stats: Counts::NONE,
             latest: Instant::ZERO,
             on_full: OnFull::Deny,
+            shadow: S::extra(Shadow::NONE),
             has_debts: false,
             hand: 0,
             hasher,
@@ -260,6 +276,23 @@ impl<K, A: Quota, S: Allocate, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
             debts: S::allocate(slots, || 0),
             ledger: Ledger::allocate(cells.min(u32::MAX as usize)),
         }
+    }
+
+    /// The same limiter, which denies nobody what is above the quota, or a share of the keys.
+    #[must_use]
+    pub fn with_enforce(mut self, enforce: Enforce) -> Self {
+        self.set_enforce(enforce);
+        self
+    }
+
+    /// Whose denials are enforced.
+    pub fn enforce(&self) -> Enforce {
+        Shadow::enforce(&self.shadow)
+    }
+
+    /// Enforces the denials of all keys, of none or of a share, from now on. What was counted stays counted.
+    pub fn set_enforce(&mut self, enforce: Enforce) {
+        self.shadow = S::extra(Shadow { enforce, overridden: self.overridden() });
     }
 }
 
@@ -325,8 +358,12 @@ impl<K, A: Quota, S: Storage, H, P: Naming<K>> RateLimiterIn<K, A, S, H, P> {
     }
 
     /// What was decided so far.
-    pub const fn stats(&self) -> RateLimiterStats {
-        self.stats
+    pub fn stats(&self) -> RateLimiterStats {
+        self.stats.with(self.overridden())
+    }
+
+    fn overridden(&self) -> u64 {
+        self.shadow.as_ref().first().map_or(0, |shadow| shadow.overridden)
     }
 }
 

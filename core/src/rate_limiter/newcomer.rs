@@ -13,7 +13,7 @@ use crate::foundation::{
 
 /// A reading of the clock that is older than the latest one by no more than this may be that of a thread that was late,
 /// and ages nobody's state but that of its own key.
-const LATE: Span = Span::from_nanos(1_000_000_000);
+pub(super) const LATE: Span = Span::from_nanos(1_000_000_000);
 
 /// By how much the hand goes on: the golden ratio, so that it comes everywhere alike often.
 const ON: u32 = 0x9e37_79b9;

@@ -9,11 +9,16 @@ use crate::{
     observe::{Observe, Visitor, instruments as on},
 };
 
-/// Both decisions together are all that it was asked; the other counts are parts of them, each under a name of its own.
+/// The three decisions together are all that it was asked; the other counts are parts of them, each under a name of its own.
 impl Observe for RateLimiterStats {
     fn visit(&self, visitor: &mut dyn Visitor) {
-        visitor.counter(&on::RATE_LIMITER_DECISIONS, &[("decision", "allowed")], self.allowed);
+        visitor.counter(
+            &on::RATE_LIMITER_DECISIONS,
+            &[("decision", "allowed")],
+            self.allowed.saturating_sub(self.overridden),
+        );
         visitor.counter(&on::RATE_LIMITER_DECISIONS, &[("decision", "denied")], self.denied);
+        visitor.counter(&on::RATE_LIMITER_DECISIONS, &[("decision", "overridden")], self.overridden);
         visitor.counter(&on::RATE_LIMITER_OVERFLOWED, &[], self.overflowed);
         visitor.counter(&on::RATE_LIMITER_REFUSED, &[], self.refused);
         visitor.counter(&on::RATE_LIMITER_UNLIMITED, &[], self.unlimited);

@@ -152,6 +152,12 @@ pub trait Quota {
     /// How much would be allowed at once.
     fn remaining(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> u32;
 
+    /// When a key is idle, read by a clock that may have stepped back: from `now` on.
+    fn whole_at(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> Instant {
+        let _ = held;
+        idle_at.later(now).earlier(self.latest(now))
+    }
+
     /// Cuts what lies ahead of `now`, because the clock has stepped back; tells when the key is idle then, which is no later
     /// than [`latest`](Self::latest). Right as it is for a quota that keeps no other time.
     fn mend(&self, idle_at: Instant, held: Held<'_, Self>, now: Instant) -> Instant {

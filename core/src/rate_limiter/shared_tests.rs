@@ -5,22 +5,33 @@ use core::{
     num::NonZeroU32,
     pin::pin,
     sync::atomic::{AtomicBool, Ordering},
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 use std::sync::Mutex;
 
 use crate::{
     foundation::{
-        shared::{Clock, Lock, Shared},
+        hash::HashSeed,
+        shared::{Clock, Lock, Shared, Timer},
+        storage::Heap,
         time::Instant,
         wait_list::WaitList,
     },
-    rate_limiter::{AllowOrCached, CachedRateLimiter, OnFull, RateLimiter, SlidingLog, WaitError, WaitState},
+    rate_limiter::{
+        AllowOrCached, CachedRateLimiter, Enforce, OnFull, RateLimiter, RateLimiterIn, SlidingLog, WaitError, WaitState,
+    },
     test_util::{Simulator, VirtualTimer, seeds},
 };
 
 type Limiter = RateLimiter<char, SlidingLog<1>, 4>;
+
+type Observed = RateLimiterIn<char, SlidingLog<1>, Heap>;
+
+/// One that need not be enforced.
+fn of_run_time_size<T>(timer: T) -> Shared<Observed, RefCell<Observed>, T> {
+    Shared::new(RefCell::new(RateLimiterIn::allocate(SlidingLog::per_hour(), 4, 4, HashSeed::FIXED)), timer)
+}
 
 #[test]
 fn waiters_are_served_in_the_order_of_arrival_one_a_window() {
@@ -97,7 +108,7 @@ fn who_waits_while_a_limiter_is_reseeded_goes_on_and_takes_one_entry() {
     let mut waiting = pin!(limiter.until_allowed(&'a', &queue));
     let mut cx = Context::from_waker(Waker::noop());
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
-    limiter.with_lock(|limiter| limiter.reseed(crate::foundation::hash::HashSeed::new(1, 2)));
+    limiter.with_lock(|limiter| limiter.reseed(HashSeed::new(1, 2)));
     timer.advance(Duration::from_millis(1_000));
     assert!(waiting.as_mut().poll(&mut cx).is_ready());
     assert_eq!((limiter.with_lock(|limiter| limiter.len()), limiter.remaining(&'a')), (1, 0));
@@ -194,6 +205,67 @@ fn what_is_done_when_it_is_full_changes_behind_the_lock_too() {
     attempt.complete(7).unwrap();
     timer.advance(Duration::from_secs(2));
     assert!(matches!(cached.allow_or_cached(&'a'), AllowOrCached::Cached { value: 7, .. }), "one a minute now");
+}
+
+/// With `wakes` those who wait and have a place pass when it is changed, and all others within a second.
+fn who_waits_passes_when_the_limit_is_only_observed<const W: usize>(wakes: bool) {
+    for seed in seeds(200) {
+        let timer = VirtualTimer::default();
+        let limiter = of_run_time_size(timer.clone());
+        let queue = RefCell::new(WaitList::<W>::new());
+        let served = RefCell::new(Vec::new());
+        assert!(limiter.allow(&'a').is_allowed());
+        let mut simulator = Simulator::with_timer(seed, timer);
+        for cost in [1, 1, 1, 1] {
+            let (limiter, queue, served) = (&limiter, &queue, &served);
+            simulator.spawn(async move {
+                let waited = limiter.until_allowed_n(&'a', NonZeroU32::new(cost).unwrap(), queue).await;
+                served.borrow_mut().push((waited, limiter.timer().now()));
+            });
+        }
+        simulator.spawn(async {
+            limiter.timer().sleep_until(Instant::from_millis(250)).await;
+            assert!(served.borrow().is_empty());
+            limiter.set_enforce(Enforce::Observe);
+            if wakes {
+                WaitList::wake_all(&queue);
+            }
+        });
+        simulator.run();
+        drop(simulator);
+        let last = Instant::from_millis(if wakes { 250 } else { 1_250 });
+        let served = served.into_inner();
+        assert!(served.len() == 4 && served.iter().all(|(end, at)| end.is_ok() && *at <= last), "{seed}: {served:?}");
+        let stats = limiter.stats();
+        assert_eq!((stats.allowed, stats.denied, stats.overridden), (5, 0, 4));
+    }
+}
+
+#[test]
+fn who_waits_passes_at_once_or_within_a_second_when_the_limit_is_only_observed() {
+    who_waits_passes_when_the_limit_is_only_observed::<4>(true);
+    who_waits_passes_when_the_limit_is_only_observed::<4>(false);
+    who_waits_passes_when_the_limit_is_only_observed::<2>(false);
+}
+
+#[test]
+fn nobody_waits_for_a_key_that_is_not_enforced_whatever_is_asked_and_whoever_is_in_line() {
+    let limiter = of_run_time_size(VirtualTimer::default());
+    let queue = RefCell::new(WaitList::<2>::new());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(limiter.allow(&'a').is_allowed());
+    let mut first = pin!(limiter.until_allowed(&'a', &queue));
+    assert!(first.as_mut().poll(&mut cx).is_pending());
+    limiter.set_enforce(Enforce::Observe);
+    assert_eq!(limiter.enforce(), Enforce::Observe);
+    let two = NonZeroU32::new(2).unwrap();
+    let at_once = Duration::ZERO;
+    assert!(pin!(limiter.until_allowed(&'a', &queue)).poll(&mut cx).is_ready());
+    assert_eq!(pin!(limiter.until_allowed_n(&'a', two, &queue)).poll(&mut cx), Poll::Ready(Ok(())));
+    assert_eq!(pin!(limiter.until_allowed_within(&'a', two, at_once, &queue)).poll(&mut cx), Poll::Ready(Ok(())));
+    assert!(first.poll(&mut cx).is_ready());
+    let stats = limiter.stats();
+    assert_eq!((stats.allowed, stats.denied, stats.overridden), (5, 0, 4));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 /// The counts of a [`RateLimiter`](crate::rate_limiter::RateLimiter).
 ///
 /// `allowed + denied` is all it was asked. A request that waits is counted once, when it is allowed.
-/// `allowed - refunded` is what was used.
+/// `allowed - overridden - refunded` is what was used.
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(default))]
@@ -27,12 +27,12 @@ pub struct RateLimiterStats {
     pub unlimited: u64,
     /// Requests of which something was given back by `refund`.
     pub refunded: u64,
+    /// Of those that were allowed, those that would have been denied, by [`Enforce`](crate::rate_limiter::Enforce): what
+    /// the quota would cost if it were enforced.
+    pub overridden: u64,
 }
 
 impl RateLimiterStats {
-    pub(super) const NONE: Self =
-        Self { allowed: 0, denied: 0, overflowed: 0, reused: 0, evicted: 0, refused: 0, unlimited: 0, refunded: 0 };
-
     /// The sum of two, for a limiter that consists of several.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
@@ -45,6 +45,7 @@ impl RateLimiterStats {
             refused: self.refused.saturating_add(other.refused),
             unlimited: self.unlimited.saturating_add(other.unlimited),
             refunded: self.refunded.saturating_add(other.refunded),
+            overridden: self.overridden.saturating_add(other.overridden),
         }
     }
 
@@ -60,6 +61,31 @@ impl RateLimiterStats {
             refused: self.refused.saturating_sub(earlier.refused),
             unlimited: self.unlimited.saturating_sub(earlier.unlimited),
             refunded: self.refunded.saturating_sub(earlier.refunded),
+            overridden: self.overridden.saturating_sub(earlier.overridden),
         }
+    }
+}
+
+/// What every limiter counts.
+#[derive(Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) allowed: u64,
+    pub(super) denied: u64,
+    pub(super) overflowed: u64,
+    pub(super) reused: u64,
+    pub(super) evicted: u64,
+    pub(super) refused: u64,
+    pub(super) unlimited: u64,
+    pub(super) refunded: u64,
+}
+
+impl Counts {
+    pub(super) const NONE: Self =
+        Self { allowed: 0, denied: 0, overflowed: 0, reused: 0, evicted: 0, refused: 0, unlimited: 0, refunded: 0 };
+
+    /// With what only some limiters count.
+    pub(super) const fn with(self, overridden: u64) -> RateLimiterStats {
+        let Self { allowed, denied, overflowed, reused, evicted, refused, unlimited, refunded } = self;
+        RateLimiterStats { allowed, denied, overflowed, reused, evicted, refused, unlimited, refunded, overridden }
     }
 }

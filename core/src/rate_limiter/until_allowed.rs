@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     CostExceedsBurst, Decision, Names, Naming, ONE, Quota, RateLimiterIn, WaitError,
+    enforce::Shadow,
     wait_state::{Stage, WaitOutput, WaitRequest, WaitState, Waiter},
 };
 use crate::foundation::{
@@ -120,6 +121,7 @@ where
     ///   [`reset_and_wake`](Self::reset_and_wake) tell those who wait; of other changes they are told by
     ///   [`WaitList::wake_all`], or notice within a second.
     /// - A quota of zero is waited for until there is another one.
+    /// - Nobody waits for a key that is not [enforced](super::Enforce).
     ///
     /// It counts as allowed when it is, and never as denied.
     ///
@@ -269,7 +271,8 @@ where
     {
         let WaitRequest { hash, key, cost, longest, .. } = *request;
         // Nobody lines up where there is nothing to wait for.
-        if queue.with(|queue| queue.is_clear(hash)) && self.ask(request, None).map_err(Err)?.is_allowed() {
+        let is_first = queue.with(|queue| queue.is_clear(hash)) || !self.is_enforced(key);
+        if is_first && self.ask(request, None).map_err(Err)?.is_allowed() {
             return Err(Ok(()));
         }
         let now = self.timer().now();
@@ -319,7 +322,14 @@ where
                 (now.after(wait).earlier(at), None)
             }
         };
-        // Whoever may not ask yet is told too.
+        // Whoever may not ask yet need not, or is told too.
+        if retry_at.is_none() && !self.is_enforced(request.key) {
+            return match self.ask(request, Some(waiter.since)) {
+                Ok(Decision::Allow) => Look::Over(Ok(())),
+                Ok(Decision::Deny { .. }) => Look::Again(now.after(AT_LEAST).min(deadline)),
+                Err(error) => Look::Over(Err(error)),
+            };
+        }
         if retry_at.is_none() && request.cost > ONE {
             let limit = self.with_lock(|limiter| limiter.quota().limit());
             if limit > 0 && request.cost.get() > limit {
@@ -356,6 +366,14 @@ where
         Q: Hash + ?Sized,
     {
         self.with(|limiter, now| limiter.ready_at(request.key, ahead, request.cost, now)).unwrap_or(Instant::MAX)
+    }
+
+    fn is_enforced<Q>(&self, key: &Q) -> bool
+    where
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
+    {
+        size_of::<S::Extra<Shadow>>() == 0 || self.with_lock(|limiter| limiter.is_enforced(key))
     }
 
     fn refuse(&self, error: WaitError) -> WaitError {

@@ -2,7 +2,7 @@
 
 use core::{num::NonZeroU32, time::Duration};
 
-use super::{CostExceedsBurst, Decision, Quota, decide::State};
+use super::{CostExceedsBurst, Decision, Quota, decide::State, enforce::Judged};
 use crate::foundation::time::Instant;
 
 /// A [`Decision`] with the limit and its window, what remains, when there is more and when it is whole again, all of one
@@ -47,6 +47,9 @@ pub struct Verdict {
     /// How long a quota that is used up takes to be whole again: the [`limit`](Self::limit) is for so long. Of a tuple of
     /// quotas the limit is the least, and this is the longest, so that they do not belong together.
     pub window: Duration,
+    /// True if it would have been denied, and is let through by [`Enforce`](super::Enforce): it took nothing, so that there
+    /// is nothing to refund.
+    pub overridden: bool,
 }
 
 impl Verdict {
@@ -67,23 +70,23 @@ impl Verdict {
 
     /// What is told of a decision that was made on `state`, or for want of one.
     pub(super) fn of<A: Quota>(
-        decision: Result<Decision, CostExceedsBurst>,
+        judged: Judged,
         quota: &A,
         state: State<'_, A>,
         now: Instant,
     ) -> Result<Self, CostExceedsBurst> {
-        let decision = decision?;
-        let (remaining, reset_at, more_at) = match (state, decision) {
+        let (decision, overridden) = (judged.decision()?, judged.is_overridden);
+        let (remaining, reset_at, more_at) = match (state, judged.by_quota) {
             (Some((idle_at, mut held)), _) => {
                 let remaining = quota.remaining(idle_at, held.again(), now);
-                let reset_at = idle_at.later(now).earlier(quota.latest(now));
+                let reset_at = quota.whole_at(idle_at, held.again(), now);
                 let more = NonZeroU32::MIN.saturating_add(remaining);
                 (remaining, reset_at, quota.ready_at(idle_at, held, 0, more, now).unwrap_or(reset_at))
             }
-            (None, Decision::Deny { retry_at }) => (0, retry_at, retry_at),
-            (None, Decision::Allow) => (0, now, now),
+            (None, Ok(Decision::Deny { retry_at })) => (0, retry_at, retry_at),
+            (None, _) => (0, now, now),
         };
         let window = quota.latest(now).saturating_duration_since(now);
-        Ok(Self { decision, limit: quota.limit(), remaining, reset_at, more_at, window })
+        Ok(Self { decision, limit: quota.limit(), remaining, reset_at, more_at, window, overridden })
     }
 }

@@ -6,7 +6,7 @@ use core::{
     num::NonZeroU32,
 };
 
-use super::{CostExceedsBurst, Names, Naming, ONE, Quota, RateLimiterIn, newcomer::Beyond};
+use super::{CostExceedsBurst, Enforce, Names, Naming, ONE, Quota, RateLimiterIn, enforce::Shadow, newcomer::Beyond};
 use crate::foundation::{storage::Storage, time::Instant};
 
 /// Why a wait for a rate limiter failed. Nothing was taken from the quota.
@@ -49,6 +49,16 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         self.stats.denied = self.stats.denied.saturating_add(1);
     }
 
+    /// True if what the quota denies `key` is denied.
+    pub(super) fn is_enforced<Q>(&self, key: &Q) -> bool
+    where
+        P: Names<K, Q>,
+        Q: Hash + ?Sized,
+    {
+        let enforce = Shadow::enforce(&self.shadow);
+        enforce == Enforce::Yes || enforce.holds(self.hash(key))
+    }
+
     /// When a request of `key` would be allowed after others of the same key; see [`Quota::ready_at`].
     pub(super) fn ready_at<Q>(
         &mut self,
@@ -61,7 +71,7 @@ impl<K, A: Quota, S: Storage, H: BuildHasher, P: Naming<K>> RateLimiterIn<K, A, 
         P: Names<K, Q>,
         Q: Hash + ?Sized,
     {
-        self.look(key, now, |quota, state, room_at, now, beyond| match (state, beyond) {
+        self.look(key, now, |_, quota, state, room_at, now, beyond| match (state, beyond) {
             (_, Beyond::All) if cost.get() <= quota.limit() => Ok(now),
             (Some(_), Beyond::One) if cost == ONE && ahead == 0 => Ok(now),
             (Some((idle_at, held)), _) => quota.ready_at(idle_at, held, ahead, cost, now),

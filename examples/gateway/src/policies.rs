@@ -51,8 +51,10 @@ impl Policies {
     pub(crate) fn apply(&self, settings: &Settings) {
         self.by_address.set_quota(settings.limits.address.quota());
         self.by_address.set_on_full(settings.limits.address.on_full());
+        self.by_address.set_enforce(settings.limits.address.enforce());
         self.by_key.set_quota(settings.limits.api_key.quota());
         self.by_key.set_on_full(settings.limits.api_key.on_full());
+        self.by_key.set_enforce(settings.limits.api_key.enforce());
         let dedup = &settings.idempotency;
         self.answered.set_settings(dedup.ttl(), dedup.lease(), dedup.on_full());
         self.retries.set_policy(settings.retry.policy());

@@ -53,6 +53,7 @@ impl Service {
     fn apply(&self, settings: &Settings) {
         self.limiter.set_quota(settings.limit.quota());
         self.limiter.set_on_full(settings.limit.on_full());
+        self.limiter.set_enforce(settings.limit.enforce());
         self.breakers.set_settings(settings.breaker.trip(), settings.breaker.reset());
         *self.retry.write().unwrap_or_else(PoisonError::into_inner) = settings.retry.policy();
     }

@@ -116,11 +116,12 @@ impl Keeper {
 
     /// What it has counted; the line is not its own.
     pub fn stats(&self) -> BoardStats {
+        let [owners, strangers] = self.confidant.limiter_stats();
         BoardStats {
             dropped: self.dropped,
             confidant: self.confidant.stats(),
             dedup: self.confidant.dedup_stats(),
-            limits: self.confidant.limiter_stats(),
+            recoveries: [owners.allowed + strangers.allowed, owners.denied + strangers.denied],
             chunks_sent: self.chunks_sent,
             log: LOGGER.stats(),
             stack: board::stack(),

@@ -33,6 +33,22 @@ use super::{Group, LINE, Level, Logger, TracingSink};
 /// # Ok::<(), io::Error>(())
 /// ```
 ///
+/// The lines may go to the same subscriber, by a [`TracingSink`]. Whatever writes there lets through only these, or each
+/// event would come twice:
+///
+/// ```
+/// # use steadfast::{Logger, logger::{GroupLayer, TracingSink, by_message}};
+/// use tracing_subscriber::{Layer, filter::{LevelFilter, Targets}, fmt, layer::SubscriberExt};
+///
+/// let logger = Logger::builder().sentence(by_message).build(TracingSink)?;
+/// let lines = Targets::new().with_target("steadfast", LevelFilter::INFO);
+/// let subscriber =
+///     tracing_subscriber::registry().with(GroupLayer::new(logger.clone())).with(fmt::layer().with_filter(lines));
+/// # drop(subscriber);
+/// # logger.shutdown();
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// - The service is the event's target, which is its module by default: the first 64 have [settings](Logger::set_show) of
 ///   their own, all others share the name "other". Its kind is the place in the code.
 /// - One field may be the [`actor`](Self::actor), whose values are listed, and one the [`target`](Self::target), which keeps

@@ -50,6 +50,7 @@ fn a_scrape_names_describes_and_counts() {
         "# HELP steadfast_rate_limiter_decisions Requests that were decided.",
         r#"steadfast_rate_limiter_decisions{steadfast_name="api",decision="allowed"} 1"#,
         r#"steadfast_rate_limiter_decisions{steadfast_name="api",decision="denied"} 2"#,
+        r#"steadfast_rate_limiter_decisions{steadfast_name="api",decision="overridden"} 0"#,
         r#"steadfast_rate_limiter_decisions{steadfast_name="login",decision="allowed"} 1"#,
         r#"steadfast_rate_limiter_decisions{steadfast_name="login",decision="denied"} 0"#,
         "# TYPE steadfast_rate_limiter_keys gauge",

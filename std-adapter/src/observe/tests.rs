@@ -71,6 +71,12 @@ fn a_limiter_tells_its_decisions_and_its_room() {
     let numbers = told(&limiter, || limiter.check(&1));
     assert_eq!(sum(&numbers, &instruments::RATE_LIMITER_DECISIONS), 300);
     assert_eq!(numbers[&("steadfast.rate_limiter.decisions", [("decision", "allowed")].as_slice())], 100);
+    limiter.set_enforce(crate::rate_limiter::Enforce::Observe);
+    (0..50).for_each(|key| assert!(limiter.allow(&key).is_allowed()));
+    let numbers = told(&limiter, || limiter.check(&1));
+    let decided = ["allowed", "denied", "overridden"];
+    let of = |decision| numbers[&("steadfast.rate_limiter.decisions", [("decision", decision)].as_slice())];
+    assert_eq!(decided.map(of), [100, 200, 50], "none is counted twice");
     assert_eq!(sum(&numbers, &instruments::RATE_LIMITER_KEYS), 100);
     assert_eq!(sum(&numbers, &instruments::RATE_LIMITER_CAPACITY), limiter.capacity() as u64);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use steadfast_core::Clock;
 
-use super::{CostExceedsBurst, Decision, Names, Quota, RateLimiter};
+use super::{CostExceedsBurst, Decision, Names, Quota, RateLimiter, Verdict};
 
 /// Decides one request by several limiters: all of them count it, or none.
 ///
@@ -44,7 +44,7 @@ use super::{CostExceedsBurst, Decision, Names, Quota, RateLimiter};
 ///
 /// [`CostExceedsBurst`] if one of the costs is above the limit of its quota; nothing was counted.
 pub fn allow_all<const N: usize>(asked: [&dyn Charge; N]) -> Result<AllOf<N>, CostExceedsBurst> {
-    let mut charges = asked.map(|of| Charging { of, decision: Decision::Allow, is_taken: false });
+    let mut charges = asked.map(Charging::new);
     for charging in &mut charges {
         charging.decision = charging.of.check()?;
     }
@@ -98,13 +98,13 @@ pub trait Charge: sealed::Charge {}
 impl<C: sealed::Charge> Charge for C {}
 
 mod sealed {
-    use super::{CostExceedsBurst, Decision};
+    use super::{CostExceedsBurst, Decision, Verdict};
 
     /// So that nobody else implements it.
     #[expect(unnameable_types, reason = "it is nobody's business")]
     pub trait Charge {
         fn check(&self) -> Result<Decision, CostExceedsBurst>;
-        fn charge(&self) -> Result<Decision, CostExceedsBurst>;
+        fn charge(&self) -> Result<Verdict, CostExceedsBurst>;
         fn refund(&self);
         fn address(&self) -> usize;
     }
@@ -121,8 +121,8 @@ where
         self.0.check_n(self.1, self.2)
     }
 
-    fn charge(&self) -> Result<Decision, CostExceedsBurst> {
-        self.0.allow_n(self.1, self.2)
+    fn charge(&self) -> Result<Verdict, CostExceedsBurst> {
+        self.0.allow_verdict(self.1, self.2)
     }
 
     fn refund(&self) {
@@ -138,14 +138,22 @@ where
 struct Charging<'a> {
     of: &'a dyn Charge,
     decision: Decision,
+    is_charged: bool,
+    /// Not if it was let through beyond its quota, though it was charged.
     is_taken: bool,
 }
 
-impl Charging<'_> {
+impl<'a> Charging<'a> {
+    fn new(of: &'a dyn Charge) -> Self {
+        Self { of, decision: Decision::Allow, is_charged: false, is_taken: false }
+    }
+
     fn charge(&mut self) -> Result<(), CostExceedsBurst> {
-        if !self.is_taken {
-            self.decision = self.of.charge()?;
-            self.is_taken = self.decision.is_allowed();
+        if !self.is_charged {
+            let verdict = self.of.charge()?;
+            self.decision = verdict.decision;
+            self.is_charged = verdict.is_allowed();
+            self.is_taken = self.is_charged && !verdict.overridden;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use steadfast_core::{Instant, test_util::ManualClock};
 
 use super::*;
-use crate::rate_limiter::{Gcra, Keys, Prints, SlidingLog};
+use crate::rate_limiter::{Enforce, Gcra, Keys, Prints, SlidingLog};
 
 fn limiter<K, A: Quota + Clone>(quota: A, clock: &ManualClock) -> RateLimiter<K, A, ManualClock> {
     RateLimiter::builder(quota).timer(clock.clone()).build()
@@ -109,13 +109,19 @@ impl Hash for Acting {
     }
 }
 
-/// Two limiters of one unit, asked as one, with something that happens as a key is hashed for the sixth time: both have
-/// said yes, for which each hashes it twice, and the first is charged.
-fn when_one_is_charged(
-    act: impl Fn(&[RateLimiter<Acting, Gcra, ManualClock, Prints>; 2]) + 'static,
-) -> ([u32; 2], Option<bool>) {
+type Two = [RateLimiter<Acting, Gcra, ManualClock, Prints>; 2];
+
+/// Two limiters of one unit, in the order in which they are charged.
+fn two() -> Two {
     let clock = ManualClock::default();
-    let both = [(); 2].map(|()| limiter::<Acting, _>(Gcra::per_hour(1), &clock));
+    let mut both = [(); 2].map(|()| limiter::<Acting, _>(Gcra::per_hour(1), &clock));
+    both.sort_by_key(|limiter| sealed::Charge::address(&(limiter, &Acting, cost(1))));
+    both
+}
+
+/// Both asked as one, with something that happens as a key is hashed for the sixth time: both have said yes, for which
+/// each hashes it twice, and the first is charged.
+fn when_one_is_charged(both: &Two, act: impl Fn(&Two) + 'static) -> ([u32; 2], Option<bool>) {
     let (limiters, hashed) = (both.clone(), Cell::new(0));
     ON_HASH.set(Some(Rc::new(move || {
         hashed.set(hashed.get() + 1);
@@ -126,19 +132,53 @@ fn when_one_is_charged(
     let ask = || allow_all([&(&both[0], &Acting, cost(1)), &(&both[1], &Acting, cost(1))]);
     let asked = panic::catch_unwind(panic::AssertUnwindSafe(ask)).ok();
     ON_HASH.set(None);
-    (both.map(|limiter| limiter.remaining(&Acting)), asked.map(|all| all.unwrap().decision.is_allowed()))
+    let left = both.each_ref().map(|limiter| limiter.remaining(&Acting));
+    (left, asked.map(|all| all.unwrap().decision.is_allowed()))
 }
 
 #[test]
 fn what_was_charged_is_given_back_if_another_is_faster_or_a_key_panics() {
-    let took = |both: &[RateLimiter<Acting, Gcra, ManualClock>; 2]| {
+    let took = |both: &Two| {
         let allowed = both.iter().filter(|limiter| limiter.allow(&Acting).is_allowed()).count();
         assert_eq!(allowed, 1, "one of them is charged");
     };
-    let (mut left, is_allowed) = when_one_is_charged(took);
-    left.sort_unstable();
-    assert_eq!((left, is_allowed), ([0, 1], Some(false)), "the one that was charged has it again");
+    assert_eq!(when_one_is_charged(&two(), took), ([1, 0], Some(false)), "the one that was charged has it again");
 
-    assert_eq!(when_one_is_charged(|_| panic!("of a key")), ([1, 1], None));
-    assert_eq!(when_one_is_charged(|_| ()), ([0, 0], Some(true)));
+    assert_eq!(when_one_is_charged(&two(), |_| panic!("of a key")), ([1, 1], None));
+    assert_eq!(when_one_is_charged(&two(), |_| ()), ([0, 0], Some(true)));
+}
+
+#[test]
+fn what_is_let_through_by_observing_took_nothing_and_gives_nothing_back() {
+    let observed = || {
+        let both = two();
+        both[0].set_enforce(Enforce::Observe);
+        assert!(both[0].allow(&Acting).is_allowed(), "its one unit");
+        both
+    };
+    let faster = |both: &Two| assert!(both[1].allow(&Acting).is_allowed());
+    assert_eq!(when_one_is_charged(&observed(), faster), ([0, 0], Some(false)));
+    assert_eq!(when_one_is_charged(&observed(), |_| panic!("of a key")), ([0, 1], None));
+
+    let both = observed();
+    assert_eq!(when_one_is_charged(&both, |_| ()), ([0, 0], Some(true)));
+    assert_eq!(both.each_ref().map(|limiter| (limiter.stats().allowed, limiter.stats().overridden)), [(2, 1), (1, 0)]);
+}
+
+#[test]
+fn who_is_let_through_meanwhile_is_counted_once() {
+    let both = two();
+    assert!(both[0].allow(&Acting).is_allowed());
+    let (limiters, hashed) = (both.clone(), Cell::new(0));
+    // The first has said no, for which it hashes the key twice, and the second yes.
+    ON_HASH.set(Some(Rc::new(move || {
+        hashed.set(hashed.get() + 1);
+        if hashed.get() == 4 {
+            limiters[0].set_enforce(Enforce::Observe);
+        }
+    })));
+    let asked = allow_all([&(&both[0], &Acting, cost(1)), &(&both[1], &Acting, cost(1))]);
+    ON_HASH.set(None);
+    assert!(asked.unwrap().decision.is_allowed());
+    assert_eq!(both.each_ref().map(|limiter| (limiter.stats().allowed, limiter.stats().denied)), [(2, 0), (1, 0)]);
 }

@@ -3,6 +3,7 @@
 //! - [`RateLimiter`] allows or denies, or waits for its turn: by [`Gcra`], a token bucket, or by [`SlidingLog`], a sliding
 //!   window log.
 //! - [`allow_all`] asks several limiters as one.
+//! - [`RateLimiter::allow_with_quota`] is asked by a quota of the key's own, as customers with plans have it.
 //! - [`CachedRateLimiter`] also keeps the last value of each key and has it fetched by one caller at a time (single
 //!   flight).
 //!
@@ -19,6 +20,7 @@ mod each;
 mod keys;
 mod line;
 mod waiting;
+mod with_quota;
 
 pub use all::{AllOf, Charge, allow_all};
 pub use cached::{CachedGuard, CachedRateLimiter, CachedRateLimiterBuilder, FlightReporter};
@@ -37,9 +39,9 @@ use crate::{
 
 #[doc(inline)]
 pub use steadfast_core::rate_limiter::{
-    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Counted, Decision, EndFlight, FlightEnd, FlightGuard,
-    FlightLost, Gcra, Names, Naming, OnFull, Prints, Quota, RateLimiterStats, SlidingLog, Top, Verdict, WaitError,
-    WaitOutput,
+    AllowOrCached, CachedRateLimiterStats, CostExceedsBurst, Counted, Decision, EndFlight, Enforce, FlightEnd,
+    FlightGuard, FlightLost, Gcra, GcraPerKey, Names, Naming, OnFull, PerKey, Percent, Prints, Quota, RateLimiterStats,
+    SlidingLog, Top, Verdict, WaitError, WaitOutput,
 };
 
 /// A [`SlidingLog`] whose size is known at run time only: what the module `settings` reads from a file.
@@ -112,6 +114,8 @@ pub type AnySlidingLog = steadfast_core::rate_limiter::SlidingLogIn<Heap>;
 /// What happens to those whom the ledger refuses, [`OnFull`] decides. [`RateLimiterStats::refused`] counts them: it is the
 /// number to alert on. For how large to make it, see [`capacity`](RateLimiterBuilder::capacity).
 ///
+/// To try a limit out before anybody is denied (shadow mode), see [`Enforce`].
+///
 /// # Clock
 ///
 /// If the clock steps back, a key can get one extra burst at most, and is denied for no longer than its quota takes to be
@@ -154,7 +158,7 @@ const fn slots_for(keys: usize) -> usize {
     if keys <= ALL_FOUND { keys } else { keys.saturating_mul(2) }
 }
 
-/// Builds a [`RateLimiter`]: its capacity, what happens when it is full, its timer.
+/// Builds a [`RateLimiter`]: its capacity, what happens when it is full, whom it denies, its timer.
 ///
 /// ```
 /// use steadfast::{Gcra, RateLimiter, rate_limiter::OnFull};
@@ -168,6 +172,7 @@ pub struct RateLimiterBuilder<K, A, T = SystemTimer, P = Prints> {
     capacity: usize,
     ledger: Option<usize>,
     on_full: OnFull,
+    enforce: Enforce,
     timer: T,
     key: PhantomData<fn() -> (K, P)>,
 }
@@ -177,8 +182,15 @@ impl<K, A: Quota + Clone> RateLimiter<K, A> {
     #[doc(alias = "GovernorConfigBuilder")]
     #[doc(alias = "NewRateLimiter")]
     pub const fn builder(quota: A) -> RateLimiterBuilder<K, A> {
-        let (on_full, timer) = (OnFull::Deny, SystemTimer);
-        RateLimiterBuilder { quota, capacity: 65_536, ledger: None, on_full, timer, key: PhantomData }
+        RateLimiterBuilder {
+            quota,
+            capacity: 65_536,
+            ledger: None,
+            on_full: OnFull::Deny,
+            enforce: Enforce::Yes,
+            timer: SystemTimer,
+            key: PhantomData,
+        }
     }
 }
 
@@ -218,18 +230,37 @@ impl<K, A: Quota + Clone, T: Clock + Clone, P: Naming<K>> RateLimiterBuilder<K, 
         self
     }
 
+    /// Whose denials are enforced: all unless it is said.
+    ///
+    /// ```
+    /// use steadfast::{Gcra, RateLimiter, rate_limiter::{Enforce, Percent}};
+    ///
+    /// let limiter = RateLimiter::<u32, _>::builder(Gcra::per_hour(1)).enforce(Enforce::Observe).build();
+    /// assert!((0..10).all(|_| limiter.allow(&7).is_allowed()));
+    /// assert_eq!(limiter.stats().overridden, 9); // who would have been denied
+    ///
+    /// limiter.set_enforce(Enforce::Percent(Percent::new(20))); // then for some of the keys
+    /// limiter.set_enforce(Enforce::Yes);
+    /// assert!(!limiter.allow(&7).is_allowed());
+    /// ```
+    #[must_use]
+    pub const fn enforce(mut self, enforce: Enforce) -> Self {
+        self.enforce = enforce;
+        self
+    }
+
     /// Another clock or timer than the system's.
     #[must_use]
     pub fn timer<U: Clock + Clone>(self, timer: U) -> RateLimiterBuilder<K, A, U, P> {
-        let Self { quota, capacity, ledger, on_full, key, .. } = self;
-        RateLimiterBuilder { quota, capacity, ledger, on_full, timer, key }
+        let Self { quota, capacity, ledger, on_full, enforce, key, .. } = self;
+        RateLimiterBuilder { quota, capacity, ledger, on_full, enforce, timer, key }
     }
 
     /// Keeps the keys, so that none is taken for another and they can be [listed](RateLimiter::usage).
     #[must_use]
     pub fn keep_keys(self) -> RateLimiterBuilder<K, A, T, Keys> {
-        let Self { quota, capacity, ledger, on_full, timer, .. } = self;
-        RateLimiterBuilder { quota, capacity, ledger, on_full, timer, key: PhantomData }
+        let Self { quota, capacity, ledger, on_full, enforce, timer, .. } = self;
+        RateLimiterBuilder { quota, capacity, ledger, on_full, enforce, timer, key: PhantomData }
     }
 
     /// The limiter. Allocates all its memory; nothing else does later, but keys that are kept.
@@ -241,7 +272,8 @@ impl<K, A: Quota + Clone, T: Clock + Clone, P: Naming<K>> RateLimiterBuilder<K, 
         let half = slots_for(self.capacity.max(1).div_ceil(count));
         let shards = Shards::new(self.capacity, Spread::Fine, |room, hasher| {
             let slots = room.max(half);
-            let machine = RateLimiterIn::allocate(self.quota.clone(), slots, cells, hasher).with_on_full(self.on_full);
+            let machine = RateLimiterIn::allocate(self.quota.clone(), slots, cells, hasher);
+            let machine = machine.with_on_full(self.on_full).with_enforce(self.enforce);
             Shared::new(Mutex::new(machine), self.timer.clone())
         });
         let lines = (self.capacity / WORTH_A_LINE).next_power_of_two().min(64);
@@ -426,6 +458,18 @@ impl<K, A: Quota, T: Clock, P: Naming<K>> RateLimiter<K, A, T, P> {
     /// What to do with a new key that the ledger refuses, from now on. Those who wait ask anew.
     pub fn set_on_full(&self, on_full: OnFull) {
         self.0.shards.iter().for_each(|shard| shard.set_on_full(on_full));
+        self.wake_all();
+    }
+
+    /// Whose denials are enforced.
+    #[must_use]
+    pub fn enforce(&self) -> Enforce {
+        self.0.shards.of(0).enforce()
+    }
+
+    /// Enforces the denials of all keys, of none or of a share, from now on. Those who wait ask anew.
+    pub fn set_enforce(&self, enforce: Enforce) {
+        self.0.shards.iter().for_each(|shard| shard.set_enforce(enforce));
         self.wake_all();
     }
 

@@ -1,5 +1,11 @@
-use core::time::Duration;
-use std::thread;
+use core::{
+    future::Future,
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    task::Context,
+    time::Duration,
+};
+use std::{sync::Arc, task::Wake, thread};
 
 use steadfast_core::test_util::ManualClock;
 
@@ -229,4 +235,59 @@ fn found_a7_newcomers_are_served_through_a_flood_of_made_up_addresses() {
     // Who was known has what it had.
     assert!((60..=61).contains(&limiter.remaining(&7)), "{}", limiter.remaining(&7));
     assert!(limiter.stats().evicted > 100_000);
+}
+
+#[test]
+fn what_is_observed_denies_nobody_in_any_shard_and_wakes_who_waits() {
+    let limiter = RateLimiter::<u64, _>::builder(Gcra::per_hour(1)).capacity(20_000).enforce(Enforce::Observe).build();
+    let keys: Vec<u64> = (0..10_000).collect();
+    let ask = || {
+        let mut allowed = 0;
+        limiter.allow_each(&keys, |_, decision| allowed += usize::from(decision.is_allowed()));
+        allowed
+    };
+    assert_eq!((ask(), ask(), limiter.enforce()), (10_000, 10_000, Enforce::Observe));
+    let stats = limiter.stats();
+    assert_eq!((stats.allowed, stats.denied, stats.overridden), (20_000, 0, 10_000));
+
+    limiter.set_enforce(Enforce::Percent(Percent::new(20)));
+    let denied: Vec<_> = keys.iter().filter(|key| !limiter.allow(*key).is_allowed()).collect();
+    assert!((1_700..2_300).contains(&denied.len()), "{} of 10,000", denied.len());
+    assert_eq!(ask(), 10_000 - denied.len());
+    assert!(denied.iter().all(|key| !limiter.check(*key).is_allowed()), "a key is always treated alike");
+
+    let key = *denied[0];
+    let mut waits = pin!(limiter.until_allowed(&key));
+    let woken = Arc::new(Woken::default());
+    let waker = woken.clone().into();
+    let mut cx = Context::from_waker(&waker);
+    assert!(waits.as_mut().poll(&mut cx).is_pending());
+    limiter.set_enforce(Enforce::Observe);
+    assert!(woken.0.load(Ordering::SeqCst), "who waits is told");
+    assert!(waits.poll(&mut cx).is_ready());
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn each_key_is_asked_by_its_own_quota_whatever_shard_it_is_in() {
+    let clock = ManualClock::default();
+    let free = Gcra::per_hour(1).per_key();
+    let limiter = RateLimiter::<u32, _>::builder(free).capacity(10_000).timer(clock).build();
+    for key in 0..1_000 {
+        let plan = Gcra::per_hour(1 + key % 5).per_key();
+        let ask = || limiter.allow_with_quota(&key, plan, NonZeroU32::MIN).unwrap();
+        assert_eq!((0..9).filter(|_| ask().is_allowed()).count() as u32, 1 + key % 5);
+        let checked = limiter.check_with_quota(&key, Gcra::per_hour(7).per_key(), NonZeroU32::MIN).unwrap();
+        assert_eq!((checked.limit, checked.remaining), (7, 6 - key % 5));
+    }
+    assert_eq!(limiter.quota(), free);
+    assert!(!limiter.allow(&4).is_allowed() && limiter.allow(&1_000).is_allowed());
 }

@@ -33,8 +33,10 @@ impl<K, A: Quota, T: Timer, P: Naming<K>> RateLimiter<K, A, T, P> {
     ///   before it, until it is polled again.
     /// - A turn counts from when it came, at most 5 ms back: a timer that wakes late costs no throughput. See
     ///   [`Gcra`](crate::rate_limiter::Gcra).
-    /// - [`set_quota`](Self::set_quota), [`refund`](Self::refund) and [`reset`](Self::reset) wake those who wait.
+    /// - [`set_quota`](Self::set_quota), [`set_enforce`](Self::set_enforce), [`refund`](Self::refund) and
+    ///   [`reset`](Self::reset) wake those who wait.
     /// - A quota of zero is waited for until there is another one.
+    /// - Nobody waits for a key that is not [enforced](crate::rate_limiter::Enforce).
     ///
     /// It counts as allowed when it is, and never as denied. Without a runtime, wait in
     /// [`block_on`](crate::runtime::block_on).

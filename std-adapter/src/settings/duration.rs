@@ -17,7 +17,10 @@
 
 use core::{fmt, time::Duration};
 
-use serde::{Deserializer, Serializer, de::Error};
+use serde::{
+    Deserializer, Serializer,
+    de::{Error, Visitor},
+};
 
 /// Reads a duration with its unit.
 ///
@@ -25,9 +28,21 @@ use serde::{Deserializer, Serializer, de::Error};
 ///
 /// If it has no unit, or is no duration.
 pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text: String = serde::Deserialize::deserialize(from)
-        .map_err(|error| D::Error::custom(format_args!("expected {ALLOWED}: {error}")))?;
-    parse(&text).ok_or_else(|| D::Error::custom(format_args!("expected {ALLOWED}, found {text:?}")))
+    struct Text;
+
+    impl Visitor<'_> for Text {
+        type Value = Duration;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(ALLOWED)
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+            parse(text).ok_or_else(|| E::custom(format_args!("expected {ALLOWED}, found {text:?}")))
+        }
+    }
+
+    from.deserialize_str(Text)
 }
 
 /// Writes a duration so that [`deserialize`] reads the same.

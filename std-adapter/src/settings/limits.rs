@@ -2,11 +2,11 @@
 
 use core::{num::NonZeroU16, time::Duration};
 
-use steadfast_core::rate_limiter::{Gcra, OnFull};
+use steadfast_core::rate_limiter::{Enforce, Gcra, OnFull};
 
 use super::{
     form::{form, required, settings},
-    values::{Capacity, FullLimiter, Positive, Rate, Some32},
+    values::{Capacity, Enforced, FullLimiter, Positive, Rate, Some32},
 };
 use crate::rate_limiter::{
     AnySlidingLog, CachedRateLimiter, CachedRateLimiterBuilder, RateLimiter, RateLimiterBuilder,
@@ -19,10 +19,11 @@ form! {
         burst: Some32,
         capacity: Capacity,
         on_full: FullLimiter,
+        enforce: Enforced,
     }
 }
 
-/// Settings of a [`RateLimiter`] by [`Gcra`]: `rate` or `every`, `burst`, `capacity`, `on_full`.
+/// Settings of a [`RateLimiter`] by [`Gcra`]: `rate` or `every`, `burst`, `capacity`, `on_full`, `enforce`.
 ///
 /// ```
 /// use steadfast::{Gcra, settings::LimitSettings};
@@ -37,8 +38,12 @@ form! {
 /// // When they are read anew:
 /// limiter.set_quota(api.quota());
 /// limiter.set_on_full(api.on_full());
+/// limiter.set_enforce(api.enforce());
 /// # Ok::<(), toml::de::Error>(())
 /// ```
+///
+/// Several quotas of one key are a table each. A limiter takes the tuple of them, as `set_quota` does:
+/// `RateLimiter::builder((a_second.quota(), a_day.quota()))`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LimitSettings {
     form: LimitForm,
@@ -63,10 +68,18 @@ impl LimitSettings {
         self.form.on_full.map_or(OnFull::Deny, |on_full| on_full.0)
     }
 
+    /// Whose denials are enforced.
+    #[must_use]
+    pub fn enforce(&self) -> Enforce {
+        self.form.enforce.map_or(Enforce::Yes, |enforce| enforce.0)
+    }
+
     /// The builder of a limiter with these settings.
     #[must_use]
     pub fn builder<K>(&self) -> RateLimiterBuilder<K, Gcra> {
-        with_room(RateLimiter::builder(self.quota()), self.form.capacity, self.on_full())
+        with_room(RateLimiter::builder(self.quota()), self.form.capacity)
+            .on_full(self.on_full())
+            .enforce(self.enforce())
     }
 }
 
@@ -123,10 +136,12 @@ form! {
         rate: Rate,
         capacity: Capacity,
         on_full: FullLimiter,
+        enforce: Enforced,
     }
 }
 
-/// Settings of a [`RateLimiter`] by a sliding log, which is exact: `rate`, `capacity`, `on_full`.
+/// Settings of a [`RateLimiter`] by a sliding log, which is exact: `rate`, `capacity`, `on_full`,
+/// `enforce`.
 ///
 /// ```
 /// use steadfast::settings::SlidingLogSettings;
@@ -162,10 +177,16 @@ impl SlidingLogSettings {
         self.form.on_full.map_or(OnFull::Deny, |on_full| on_full.0)
     }
 
+    /// Whose denials are enforced.
+    #[must_use]
+    pub fn enforce(&self) -> Enforce {
+        self.form.enforce.map_or(Enforce::Yes, |enforce| enforce.0)
+    }
+
     /// The builder of a limiter with these settings.
     #[must_use]
     pub fn builder<K>(&self) -> RateLimiterBuilder<K, AnySlidingLog> {
-        with_room(RateLimiter::builder(self.quota), self.form.capacity, self.on_full())
+        with_room(RateLimiter::builder(self.quota), self.form.capacity).on_full(self.on_full()).enforce(self.enforce())
     }
 }
 
@@ -192,9 +213,7 @@ fn gcra(rate: Option<Rate>, every: Option<Positive>, burst: Option<Some32>) -> R
 fn with_room<K, A: steadfast_core::rate_limiter::Quota + Clone>(
     builder: RateLimiterBuilder<K, A>,
     capacity: Option<Capacity>,
-    on_full: OnFull,
 ) -> RateLimiterBuilder<K, A> {
-    let builder = builder.on_full(on_full);
     match capacity {
         Some(capacity) => builder.capacity(capacity.to_usize()),
         None => builder,

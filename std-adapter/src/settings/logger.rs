@@ -53,7 +53,7 @@ impl Read for Services {
 }
 
 /// Settings of a [`Logger`]: `quiet`, `max_age`, and `show`, a table of services.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoggerSettings {
     form: LoggerForm,
 }

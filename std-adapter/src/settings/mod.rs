@@ -94,6 +94,7 @@
 //!     fn apply(&self, settings: &Settings, former: &Settings) {
 //!         self.limiter.set_quota(settings.limit.quota());
 //!         self.limiter.set_on_full(settings.limit.on_full());
+//!         self.limiter.set_enforce(settings.limit.enforce());
 //!         self.breaker.set_settings(settings.breaker.trip(), settings.breaker.reset());
 //!         *self.retry.write().unwrap_or_else(PoisonError::into_inner) = settings.retry.policy();
 //!         self.budget.set_settings(&settings.budget.build());
@@ -131,9 +132,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Layers of `steadfast-tower` share the utility that they were built with; a `RetryLayer` has `set_policy`. Breakers of
+//! these settings have the trip [`AnyTrip`](crate::circuit_breaker::AnyTrip): `Breakers<K, AnyTrip>`.
+//!
 //! Settings can be compared: a change of those that are read at the start only is worth a line in the log. The example
-//! `reload` reads its settings on SIGHUP, under load. An error of TOML has several lines, and a [`Logger`](crate::Logger)
-//! writes each line break as `\n`: for one short line take `error.message()`.
+//! `reload` of the repository reads its settings on SIGHUP, under load. An error of TOML has several lines, of which the
+//! first says where, and a [`Logger`](crate::Logger) writes each line break as `\n`. For one short line:
+//!
+//! ```
+//! # use steadfast::settings::LimitSettings;
+//! # #[derive(Debug, serde::Deserialize)]
+//! # struct Settings { #[allow(dead_code)] limit: LimitSettings }
+//! let error = toml::from_str::<Settings>("[limit]\nrate = \"5/s\"\nbrust = 2").unwrap_err();
+//! let text = error.to_string();
+//! let short = format!("{}: {}", text.lines().next().unwrap_or_default(), error.message());
+//! assert_eq!(short, "TOML parse error at line 3, column 1: brust: no such setting; there are `rate`, `every`, `burst`, `capacity`, `on_full`");
+//! ```
 
 mod batch;
 mod breaker;

@@ -15,7 +15,7 @@ use crate::{
     Gcra, Reset, RetryPolicy,
     circuit_breaker::{AnyTrip, BreakerState},
     dedup_cache, logger,
-    rate_limiter::{AnySlidingLog, OnFull},
+    rate_limiter::{AnySlidingLog, Enforce, OnFull},
 };
 
 const FILE: &str = include_str!("../../settings.toml");
@@ -56,9 +56,11 @@ fn the_documented_file_is_read_whole() {
     let settings = file();
     assert_eq!(settings.limits["api"].quota(), Gcra::per_second(100).burst(20));
     assert_eq!(settings.limits["api"].on_full(), OnFull::Deny);
+    assert_eq!([settings.limits["api"].enforce(), settings.limits["mail"].enforce()], [Enforce::Yes; 2]);
     assert_eq!(settings.limits["mail"].quota(), Gcra::every(secs(10)));
     assert_eq!(settings.exact_limits["recoveries"].quota(), AnySlidingLog::new(sized(5), secs(600)));
     assert_eq!(settings.exact_limits["recoveries"].on_full(), OnFull::Serve);
+    assert_eq!(settings.exact_limits["recoveries"].enforce(), Enforce::Percent(Percent::new(20)));
     let pings = &settings.cached_limits["pings"];
     assert_eq!((pings.quota(), pings.lease()), (Gcra::per_minute(1), secs(5)));
 
@@ -91,9 +93,9 @@ fn the_documented_file_shows_every_setting() {
             assert!(table.get(name).is_some(), "{path:?} has no {name}");
         }
     };
-    shown(&["limits", "api"], &["rate", "burst", "capacity", "on_full"]);
+    shown(&["limits", "api"], &["rate", "burst", "capacity", "on_full", "enforce"]);
     shown(&["limits", "mail"], &["every"]);
-    shown(&["exact_limits", "recoveries"], &["rate", "capacity", "on_full"]);
+    shown(&["exact_limits", "recoveries"], &["rate", "capacity", "on_full", "enforce"]);
     shown(&["cached_limits", "pings"], &["rate", "burst", "lease", "capacity"]);
     shown(&["breakers", "orders"], &["trip", "reset", "call_timeout", "on_drop", "on_panic", "capacity"]);
     shown(&["breakers", "orders", "trip"], &["window", "failures", "min_calls", "slow"]);
@@ -119,6 +121,8 @@ fn the_documented_file_makes_every_machine() {
     let limiter = settings.limits["api"].builder::<String>().build();
     assert!(limiter.allow("bob").is_allowed() && limiter.capacity() >= 65_536);
     let exact = settings.exact_limits["recoveries"].builder::<String>().build();
+    assert_eq!(exact.enforce(), settings.exact_limits["recoveries"].enforce());
+    exact.set_enforce(Enforce::Yes);
     assert_eq!((0..9).filter(|_| exact.allow("bob").is_allowed()).count(), 5);
     let pings = settings.cached_limits["pings"].builder::<String, bool>().build();
     assert!(pings.capacity() >= 10_000 && pings.is_empty());
@@ -220,9 +224,15 @@ fn impossible_limits_are_refused_by_name() {
             json!({ "rate": "1/s", "brust": 5 }),
             "brust: no such setting; there are `rate`, `every`, `burst`, `capacity`",
         ),
-        (json!({ "rate": "0/s" }), "rate: expected a rate above zero, such as \"100/s\""),
+        (
+            json!({ "rate": "0/s" }),
+            "rate: expected a rate above zero with its time (ns, us, ms, s, m, h, d), such as \"100/s\"",
+        ),
         (json!({ "rate": "1/0s" }), "rate: expected a rate above zero"),
-        (json!({ "rate": "100" }), "rate: expected a rate above zero, such as \"100/s\", \"5 / 10m\""),
+        (
+            json!({ "rate": "100" }),
+            "rate: expected a rate above zero with its time (ns, us, ms, s, m, h, d), such as \"100/s\", \"5 / 10m\"",
+        ),
         (json!({ "rate": 100 }), "rate: expected a rate above zero"),
         (json!({ "rate": -5 }), "at most one a nanosecond, found -5"),
         (json!({ "rate": 0.5 }), "at most one a nanosecond, found 0.5"),
@@ -256,6 +266,14 @@ fn impossible_limits_are_refused_by_name() {
         ),
         (json!({ "rate": "1/d", "burst": 1_000_000 }), "burst: a whole burst would take longer than 584 years"),
         (json!({ "rate": "1/s", "capacity": 0 }), "capacity: expected a whole number from 1 to 4294967294, found 0"),
+        (
+            json!({ "rate": "1/s", "enforce": "no" }),
+            "enforce: expected \"yes\", \"observe\", or the share of the keys for which it holds, such as \"20%\" or \"2.5%\", \
+             found \"no\"",
+        ),
+        (json!({ "rate": "1/s", "enforce": "0%" }), "enforce: expected \"yes\", \"observe\", or the share of the keys"),
+        (json!({ "rate": "1/s", "enforce": 20 }), "found 20"),
+        (json!({ "rate": "1/s", "enforce": true }), "enforce: expected \"yes\", \"observe\""),
         (
             json!({ "rate": "1/s", "on_full": "drop" }),
             "on_full: expected \"deny\" or \"serve\" or \"allow\", found \"drop\"",
@@ -526,6 +544,11 @@ proptest! {
         round::<LimitSettings>(json!({ "rate": { "limit": limit, "per": per.clone() }, "burst": burst }))?;
         round::<LimitSettings>(json!({ "every": per.clone(), "burst": burst }))?;
         round::<SlidingLogSettings>(json!({ "rate": format!("{limit}/{per}") }))?;
+        for enforce in ["yes", "observe", failures.as_str()] {
+            let read = round::<LimitSettings>(json!({ "every": per.clone(), "enforce": enforce, "capacity": 1 }))?;
+            prop_assert_eq!(read.builder::<u8>().build().enforce(), read.enforce());
+            round::<SlidingLogSettings>(json!({ "rate": format!("{limit}/{per}"), "enforce": enforce }))?;
+        }
         let up_to = duration::Human(duration::parse(&after).unwrap() + Duration::from_nanos(more)).to_string();
         for trip in [
             json!({ "consecutive": consecutive }),

@@ -8,7 +8,8 @@ use serde::{
 };
 use steadfast_core::{
     circuit_breaker::{Outcome, Percent},
-    dedup_cache, logger, rate_limiter,
+    dedup_cache, logger,
+    rate_limiter::{self, Enforce},
     retry::Jitter,
 };
 
@@ -137,6 +138,34 @@ impl Value for Share {
     }
 }
 
+/// Whose denials a limiter enforces.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Enforced(pub(super) Enforce);
+
+impl Value for Enforced {
+    fn allowed(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"yes\", \"observe\", or the share of the keys for which it holds, such as \"20%\" or \"2.5%\"")
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self(match text {
+            "yes" => Enforce::Yes,
+            "observe" => Enforce::Observe,
+            _ => Enforce::Percent(Share::from_text(text)?.0),
+        }))
+    }
+}
+
+impl Serialize for Enforced {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Enforce::Observe => to.serialize_str("observe"),
+            Enforce::Percent(share) => share.serialize(to),
+            _ => to.serialize_str("yes"),
+        }
+    }
+}
+
 /// A whole percentage that may be above 100.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct WholePercent(pub(super) u32);
@@ -176,7 +205,8 @@ form! {
 impl Value for Rate {
     fn allowed(f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "a rate above zero, such as \"100/s\", \"5 / 10m\" or { limit = 100, per = \"1s\" }, at most one a nanosecond",
+            "a rate above zero with its time (ns, us, ms, s, m, h, d), such as \"100/s\", \"5 / 10m\" or { limit = 100, per = \"1s\" }, \
+             at most one a nanosecond",
         )
     }
 
@@ -336,4 +366,4 @@ words! {
     }
 }
 
-read_values!(Span, Positive, Flag, Share, WholePercent, Window, const MIN, MAX; Count<MIN, MAX>);
+read_values!(Span, Positive, Flag, Share, Enforced, WholePercent, Window, const MIN, MAX; Count<MIN, MAX>);

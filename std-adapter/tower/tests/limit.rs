@@ -26,7 +26,7 @@ use http_body_util::{BodyExt, Full};
 use sfv::{BareItem, ListEntry, Parser};
 use steadfast::{
     BoxedInner, Gcra, Instant, RateLimiter, SlidingLog, block_on,
-    rate_limiter::Quota,
+    rate_limiter::{Enforce, Quota},
     steadfast_core::{Clock, test_util::ManualClock},
 };
 use steadfast_tower::{
@@ -246,6 +246,45 @@ fn several_quotas_are_one_decision_and_a_denial_takes_nothing() {
     assert_eq!((by_ip.stats().denied, by_key.stats().denied), (1, 2));
 }
 
+#[test]
+fn a_quota_that_is_observed_is_told_and_denies_nobody_and_gets_nothing_back() {
+    let clock = clock();
+    let (by_ip, by_key) = (limiter(Gcra::per_minute(6), &clock), limiter(Gcra::per_minute(2), &clock));
+    by_key.set_enforce(Enforce::Observe);
+    let layer = LimitLayer::all()
+        .quota("ip", &by_ip, PeerIp::behind(1))
+        .quota("key", &by_key, Header("x-api-key"))
+        .refund_if(|response| response.status == StatusCode::NOT_FOUND);
+    let (ip, key) = (IpAddr::from([203, 0, 113, 7]), HeaderValue::from_static("k1"));
+    let answers: Vec<_> = (0..4).map(|_| ask(&layer, of("203.0.113.7"))).collect();
+    assert!(answers.iter().all(|answer| answer.status() == StatusCode::OK));
+    let told = items(answers[3].headers(), "ratelimit");
+    assert_eq!(told, [item("ip", &[("r", 2), ("t", 10)]), item("key", &[("r", 0), ("t", 30)])]);
+    assert_eq!((by_ip.remaining(&ip), by_key.remaining(&key)), (2, 0));
+
+    // What has taken nothing gives nothing back: neither for its response,
+    let mut missing = of("203.0.113.7");
+    *missing.uri_mut() = "/404".parse().unwrap();
+    let answer = ask(&layer, missing.clone());
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    assert_eq!(items(answer.headers(), "ratelimit")[1], item("key", &[("r", 0), ("t", 30)]));
+    assert_eq!((by_ip.remaining(&ip), by_key.remaining(&key), by_key.stats().refunded), (2, 0, 0));
+    assert_eq!(by_ip.stats().refunded, 1);
+    // nor when another quota denies.
+    (0..2).for_each(|_| assert_eq!(ask(&layer, of("203.0.113.7")).status(), StatusCode::OK));
+    let denied = ask(&layer, of("203.0.113.7"));
+    let told = denied.extensions().get::<Denied>().unwrap();
+    assert_eq!((denied.status(), &told.policies[..]), (StatusCode::TOO_MANY_REQUESTS, &["ip"][..]));
+    assert_eq!((by_key.remaining(&key), by_key.stats().refunded), (0, 0));
+
+    let stats = by_key.stats();
+    assert_eq!((stats.allowed, stats.denied, stats.overridden), (7, 0, 5));
+    by_key.set_enforce(Enforce::Yes);
+    clock.advance(Duration::from_secs(10));
+    let denied = ask(&layer, of("203.0.113.7"));
+    assert_eq!(denied.extensions().get::<Denied>().unwrap().policies, ["key"]);
+}
+
 /// A key that does something while it is hashed, which happens outside every lock.
 #[derive(Clone)]
 struct Spy(Arc<dyn Fn() + Send + Sync>);
@@ -376,6 +415,8 @@ fn a_request_without_a_key_is_never_an_error_of_the_servers() {
     clock.advance(Duration::from_secs(60));
     limiter.set_quota(Gcra::per_minute(1));
     assert_eq!(statuses(&layer), [200, 429, 429], "it follows the quota of the others");
+    limiter.set_enforce(Enforce::Observe);
+    assert_eq!(statuses(&layer), [200; 3], "and whether it is enforced");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use object::{Object, ObjectSection, SectionKind};
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
 use crate::{
     budgets::{Budgets, Call, Size},
@@ -64,6 +64,19 @@ const PARTS: [(&str, &str, &str); 20] = [
     ("everything", "everything", "all operations above, of all kinds"),
 ];
 
+/// What stands for a machine in the names of the image with a `static` of each.
+const STATICS: [(&str, &str, &str); 9] = [
+    ("gcra", "rate limiter, GCRA", "32 keys of 8 B"),
+    ("sliding_log", "rate limiter, sliding log", "32 keys of 8 B, 5 requests"),
+    ("cached", "cached rate limiter", "32 keys of 8 B, values of 4 B"),
+    ("dedup_cache", "dedup cache", "64 ids of 16 B"),
+    ("breaker", "breaker, consecutive", "the whole"),
+    ("batch", "batch collector", "16 items of 4 B"),
+    ("correlator", "correlator", "8 calls, peers of 4 B, replies of 8 B"),
+    ("keyed", "keyed correlator", "8 calls, ids of 16 B, replies of 8 B"),
+    ("logger", "logger", "8 groups"),
+];
+
 /// A whole program, which has these rows in its README too.
 pub const STASH: &str = "`examples/stash-mcu`";
 
@@ -93,6 +106,18 @@ pub fn measure() -> Result<Budgets, Box<dyn Error>> {
         let bytes = flash(&images.join(format!("flash_{image}")))?;
         let bytes = bytes.checked_sub(nothing).ok_or("less than nothing")?;
         budgets.flash.push(Size { machine: machine.to_owned(), part: part.to_owned(), bytes, goal: None });
+    }
+
+    let statics = fs::read(images.join("statics"))?;
+    for (name, machine, what) in STATICS {
+        let rows = [
+            (format!("STATIC_{}", name.to_uppercase()), SectionKind::Data, format!("in a `static`: {what}")),
+            (format!("at_boot_{name}"), SectionKind::Text, "made at boot instead, in a `StaticCell`".to_owned()),
+        ];
+        for (symbol, kind, part) in rows {
+            let bytes = size_of_symbol(&statics, &symbol, kind)?;
+            budgets.flash.push(Size { machine: machine.to_owned(), part, bytes, goal: None });
+        }
     }
 
     let stash = during("building examples/stash-mcu", |_| run(&mut Command::new(place("examples/stash-mcu/build"))))?;
@@ -164,6 +189,17 @@ fn take(budgets: &mut Budgets, line: &str) -> Result<(), Box<dyn Error>> {
 /// The bytes of an image that lie in flash: its code, its constants, and what its variables begin with.
 fn flash(image: &Path) -> Result<u64, Box<dyn Error>> {
     sum(image, &[SectionKind::Text, SectionKind::ReadOnlyData, SectionKind::ReadOnlyString, SectionKind::Data])
+}
+
+/// The bytes of what has this name in an image, and has to lie in sections of one kind.
+fn size_of_symbol(image: &[u8], name: &str, kind: SectionKind) -> Result<u64, Box<dyn Error>> {
+    let file = object::File::parse(image)?;
+    let symbol = file.symbols().find(|symbol| symbol.name() == Ok(name)).ok_or_else(|| format!("no {name}"))?;
+    let section = file.section_by_index(symbol.section_index().ok_or_else(|| format!("{name} lies nowhere"))?)?;
+    if section.kind() != kind {
+        return Err(format!("{name} lies in {}", section.name()?).into());
+    }
+    Ok(symbol.size())
 }
 
 /// The bytes of an image that lie in RAM from the start: its variables.

@@ -61,6 +61,27 @@ proptest! {
     #![proptest_config(support::cases(2_000))]
 
     #[test]
+    fn quotas_that_come_with_the_call_are_what_exact_arithmetic_says(
+        requests in prop_oneof![requests(4, 0), requests(12, 0), requests(12, 20 * SECOND as i64)],
+        plans in prop::collection::vec(0..7_u8, 1..4),
+    ) {
+        model::own_quotas(&requests, &plans);
+    }
+
+    #[test]
+    fn what_is_observed_holds_what_is_enforced_holds_and_denies_nobody_else(
+        requests in requests(12, 20 * SECOND as i64),
+        on_full in prop::sample::select(&model::ON_FULL[..]),
+        shares in prop::collection::vec(0..1_002_u16, 1..4),
+    ) {
+        model::observed(requests, on_full, &shares);
+    }
+}
+
+proptest! {
+    #![proptest_config(support::cases(2_000))]
+
+    #[test]
     fn what_is_told_comes_true_after_steps_of_the_clock_and_in_a_full_table(
         requests in requests(9, 20 * SECOND as i64),
     ) {

@@ -4,8 +4,11 @@ use core::{num::NonZeroU32, time::Duration};
 use std::collections::HashMap;
 
 use steadfast_core::{
-    Gcra, Instant, RateLimiter, SlidingLog,
-    rate_limiter::{CostExceedsBurst, Decision, OnFull, Quota},
+    Gcra, HashSeed, Instant, RateLimiter, SlidingLog,
+    foundation::storage::{Allocate, Storage},
+    rate_limiter::{
+        CostExceedsBurst, Decision, Enforce, OnFull, PerKey, Percent, Quota, RateLimiterIn, RateLimiterStats, Verdict,
+    },
 };
 
 use crate::Script;
@@ -47,7 +50,7 @@ fn moved(now: u64, step: i64) -> u64 {
 /// Plays one of the games below.
 pub fn fuzz(bytes: &[u8]) {
     let script = &mut Script::new(bytes);
-    match script.below(7) {
+    match script.below(9) {
         0 => sliding_log(requests(script, 4, i64::MAX)),
         1 => gcra(requests(script, 3, 0)),
         2 => {
@@ -62,6 +65,15 @@ pub fn fuzz(bytes: &[u8]) {
                 Change { interval, burst, asks: script.below(50) as u32, step: script.below(3 * SECOND) }
             });
             quota_changes(changes);
+        }
+        6 => {
+            let on_full = ON_FULL[script.below(3) as usize];
+            let shares = script.list(4, |script| script.below(1_002) as u16);
+            observed(requests(script, 12, 20 * SECOND as i64), on_full, &shares);
+        }
+        7 => {
+            let plans = script.list(4, |script| script.below(7) as u8);
+            own_quotas(&requests(script, 12, 20 * SECOND as i64), &plans);
         }
         _ => {
             let on_full = if script.flag() { OnFull::Allow } else { OnFull::Deny };
@@ -276,5 +288,213 @@ pub fn quota_changes(changes: Vec<Change>) {
         }
         let whole = now.saturating_add(Duration::from_nanos(interval) * burst);
         assert!(limiter.reset_at(&0, now) <= whole);
+    }
+}
+
+pub const ON_FULL: [OnFull; 3] = [OnFull::Deny, OnFull::Serve, OnFull::Allow];
+
+/// Four slots that pass for memory of run-time size: what only that has, beside what arrays decide.
+struct Four;
+
+impl Storage for Four {
+    type Of<T> = [T; 4];
+    type Lines<T> = [T; 4];
+    type Extra<T> = [T; 1];
+    type Link = u16;
+}
+
+impl Allocate for Four {
+    fn allocate<T>(_len: usize, mut fill: impl FnMut() -> T) -> [T; 4] {
+        [(); 4].map(|()| fill())
+    }
+
+    fn allocate_lines<T: Copy>(_len: usize, slot: T, _beyond: T) -> [T; 4] {
+        [slot; 4]
+    }
+
+    fn extra<T>(value: T) -> [T; 1] {
+        [value]
+    }
+}
+
+/// A limiter that is not always enforced, beside a twin that is and is asked the same: both hold the same, whoever is denied
+/// by the twin is denied or let through and counted, and a key is enforced from some share on. The shares, in parts of a
+/// thousand, take turns; 0 observes all, and above 1,000 all are enforced.
+pub fn observed(requests: Vec<Request>, on_full: OnFull, shares: &[u16]) {
+    let per_second = Gcra::per_second(1).burst(2);
+    let per_window = SlidingLog::<2>::new(Duration::from_secs(5));
+    observed_beside(per_second, &requests, on_full, shares);
+    observed_beside(per_window, &requests, on_full, shares);
+    observed_beside((per_second, per_window), &requests, on_full, shares);
+    observed_beside(SlidingLog::<0>::per_second(), &requests, on_full, shares);
+}
+
+fn observed_beside<A>(quota: A, requests: &[Request], on_full: OnFull, shares: &[u16])
+where
+    A: Quota<Beside: core::fmt::Debug, Count: core::fmt::Debug> + Clone + core::fmt::Debug,
+{
+    let mut twin: RateLimiter<u8, A, 4> = RateLimiter::new(quota.clone()).with_on_full(on_full);
+    let limiter = RateLimiterIn::<u8, A, Four>::allocate(quota, 4, 4, HashSeed::FIXED);
+    let mut limiter = limiter.with_on_full(on_full);
+    // Of each key, the largest share at which it was let through, and the least at which it was denied.
+    let mut seen: HashMap<u8, (u16, u16)> = HashMap::new();
+    let mut now = 1_000 * SECOND;
+    for (index, Request { key, cost, step }) in requests.iter().enumerate() {
+        now = moved(now, *step);
+        let at = Instant::from_nanos(now);
+        let share = shares.get(index / 8 % shares.len().max(1)).copied().unwrap_or(0);
+        limiter.set_enforce(match share {
+            0 => Enforce::Observe,
+            _ => Percent::try_from_permille(share).map_or(Enforce::Yes, Enforce::Percent),
+        });
+        let (enforced, checked) = (twin.check_verdict(key, *cost, at), limiter.check_verdict(key, *cost, at));
+        let is_denied = !enforced.is_ok_and(Verdict::is_allowed);
+        let is_overridden = is_denied && checked.is_ok_and(Verdict::is_allowed);
+        if let (Ok(enforced), Ok(mut told)) = (enforced, checked) {
+            if is_overridden {
+                told.decision = enforced.decision;
+                told.overridden = false;
+            }
+            assert_eq!(told, enforced, "the same is told, but for the decision");
+        } else if !is_overridden {
+            assert_eq!(checked, enforced);
+        }
+        assert_eq!(checked.is_ok_and(|checked| checked.overridden), is_overridden);
+        if is_denied {
+            let (passed, denied) = seen.entry(*key).or_insert((0, 1_001));
+            if is_overridden {
+                *passed = share.max(*passed);
+            } else {
+                *denied = share.min(*denied);
+            }
+            assert!(passed < denied, "{key} was let through at {passed} and denied at {denied}");
+        }
+        let by_twin = twin.allow_n(key, *cost, at);
+        let decision = if index % 2 == 0 {
+            limiter.allow_n(key, *cost, at)
+        } else {
+            let verdict = limiter.allow_verdict(key, *cost, at);
+            assert_eq!(verdict.is_ok_and(|verdict| verdict.overridden), is_overridden);
+            verdict.map(|verdict| verdict.decision)
+        };
+        assert_eq!(decision, if is_overridden { Ok(Decision::Allow) } else { by_twin });
+        if index % 3 == 0 && !is_denied {
+            assert_eq!(twin.refund(key, *cost, at), limiter.refund(key, *cost, at));
+        }
+        assert_eq!(format!("{limiter:?}"), format!("{twin:?}"), "what they hold");
+        let (of_twin, stats) = (twin.stats(), limiter.stats());
+        assert_eq!(
+            (stats.allowed - stats.overridden, stats.denied + stats.overridden),
+            (of_twin.allowed, of_twin.denied)
+        );
+        let others = |stats: RateLimiterStats| {
+            (stats.overflowed, stats.reused, stats.evicted, stats.refused, stats.unlimited, stats.refunded)
+        };
+        assert_eq!(others(stats), others(of_twin));
+    }
+}
+
+/// How a plan counts: its pace in units of 600 ms, and its burst.
+const PLANS: [(u64, u32); 7] = [(1, 6), (2, 3), (3, 1), (4, 5), (5, 2), (6, 4), (10, 3)];
+const PACE: u64 = 600_000_000;
+
+/// What a key owes by exact arithmetic: a request is so many units that paces of any plan divide.
+#[derive(Clone, Copy, Default)]
+struct Owing {
+    units: u64,
+    at: u64,
+    drain: u64,
+}
+
+impl Owing {
+    const REQUEST: u64 = 60 * PACE;
+
+    fn left(self, now: u64) -> u64 {
+        self.units.saturating_sub(self.drain.saturating_mul(now - self.at))
+    }
+
+    /// How long until a request is allowed, if it is not now.
+    fn wait(self, (_, burst): (u64, u32), cost: u32, now: u64) -> Option<u64> {
+        let room = u64::from(burst - cost) * Self::REQUEST;
+        let excess = self.left(now).saturating_sub(room);
+        (excess > 0).then(|| excess.div_ceil(self.drain))
+    }
+
+    fn charge(&mut self, (pace, _): (u64, u32), cost: u32, now: u64) {
+        let units = self.left(now) + u64::from(cost) * Self::REQUEST;
+        *self = Self { units, at: now, drain: 60 / pace };
+    }
+
+    fn refund(&mut self, cost: u32, now: u64) {
+        let units = self.left(now).saturating_sub(u64::from(cost) * Self::REQUEST);
+        *self = Self { units, at: now, ..*self };
+    }
+
+    fn remaining(self, (_, burst): (u64, u32), now: u64) -> u32 {
+        burst.saturating_sub(u32::try_from(self.left(now).div_ceil(Self::REQUEST)).unwrap_or(u32::MAX))
+    }
+}
+
+/// Quotas that come with the call, others for each key and each time: never more than exact arithmetic allows, in a full
+/// table and after steps of the clock too; and until then just that, with what remains, and when to come back.
+pub fn own_quotas(requests: &[Request], plans: &[u8]) {
+    let quota = |(pace, burst)| Gcra::every(Duration::from_nanos(pace * PACE)).burst(burst).per_key();
+    own_quotas_of(requests, plans, |[of, _]| quota(of), 1);
+    own_quotas_of(requests, plans, |[of, other]| (quota(of), quota(other)), 2);
+}
+
+fn own_quotas_of<A: PerKey>(requests: &[Request], plans: &[u8], quota: impl Fn([(u64, u32); 2]) -> A, parts: usize) {
+    let mut limiter: RateLimiter<u8, A, 4> = RateLimiter::new(quota([PLANS[0]; 2]));
+    let mut exact: HashMap<u8, [Owing; 2]> = HashMap::new();
+    // For the exact one the clock stands still while it steps back.
+    let (mut now, mut passed, mut is_exact) = (1_000 * SECOND, 0, true);
+    for (index, Request { key, cost, step }) in requests.iter().enumerate() {
+        // Instants at which all that is owed is whole nanoseconds, and none that might be a late reading.
+        let span = step.unsigned_abs() / 60 * 60;
+        if *step < 0 {
+            is_exact = false;
+            now = now.saturating_sub(span + 2 * SECOND);
+        } else {
+            now = (now + span).min(1 << 62);
+            passed += span;
+        }
+        let at = Instant::from_nanos(now);
+        let plan = usize::from(plans.get(index % plans.len().max(1)).copied().unwrap_or(0)) + usize::from(*key);
+        let of = [PLANS[plan % PLANS.len()], PLANS[(plan + index) % PLANS.len()]];
+        let least = of[..parts].iter().map(|(_, burst)| *burst).min().expect("one at least");
+        let asked = quota(of);
+        let checked = limiter.check_with_quota(key, asked, *cost, at);
+        let verdict = limiter.allow_with_quota(key, asked, *cost, at);
+        assert_eq!(limiter.check(key, at), limiter.check_n(key, NonZeroU32::MIN, at).expect("it fits"));
+        let owing = exact.entry(*key).or_default();
+        let Ok(verdict) = verdict else {
+            assert!(cost.get() > least && checked.is_err(), "it fits");
+            continue;
+        };
+        assert_eq!(checked.expect("it fits").decision, verdict.decision);
+        let each = || owing[..parts].iter().zip(of);
+        let wait = each().filter_map(|(owing, of)| owing.wait(of, cost.get(), passed)).max();
+        assert!(!(verdict.is_allowed() && wait.is_some()), "more than its quota");
+        let stats = limiter.stats();
+        is_exact &= stats.evicted == 0 && stats.overflowed == 0;
+        if let Some(retry_at) = verdict.retry_at() {
+            let longest =
+                PLANS.iter().map(|(pace, burst)| pace * PACE * u64::from(*burst)).max().expect("there are some");
+            assert!(retry_at > at && retry_at.as_nanos() <= now + longest + SECOND, "{retry_at:?} at {at:?}");
+        }
+        if is_exact {
+            let retry_at = wait.map(|wait| Instant::from_nanos(now + wait));
+            assert_eq!(verdict.retry_at(), retry_at);
+        }
+        if verdict.is_allowed() {
+            owing[..parts].iter_mut().zip(of).for_each(|(owing, of)| owing.charge(of, cost.get(), passed));
+        }
+        if is_exact {
+            let remaining = owing[..parts].iter().zip(of).map(|(owing, of)| owing.remaining(of, passed)).min();
+            assert_eq!(Some(verdict.remaining), remaining);
+        }
+        if index % 5 == 4 && limiter.refund(key, *cost, at) {
+            owing[..parts].iter_mut().for_each(|owing| owing.refund(cost.get(), passed));
+        }
     }
 }

@@ -48,9 +48,9 @@ impl<K, V, H, const N: usize> Table<K, V, Inline<N>, H> {
     pub(crate) const fn new(hasher: H) -> Self {
         const { assert!(N > 0 && N < u16::MAX as usize, "a table has 1 to 65,534 slots") };
         Self {
-            heads: [u16::MAX; N],
-            slots: [const { Slot::Vacant { next: u16::MAX } }; N],
-            freed: u16::MAX,
+            heads: [<u16 as Link>::NONE; N],
+            slots: [const { Slot::Vacant { next: <u16 as Link>::NONE } }; N],
+            freed: <u16 as Link>::NONE,
             unused: 0,
             len: 0,
             hasher,

@@ -11,7 +11,7 @@ use core::net::SocketAddr;
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use serde::{Deserialize, Serialize};
-use steadfast_core::{dedup_cache::DedupStats, logger::LoggerStats, rate_limiter::RateLimiterStats};
+use steadfast_core::{dedup_cache::DedupStats, logger::LoggerStats};
 
 use crate::{ConfidantStats, PeerId, wire::MAX_DATAGRAM};
 
@@ -83,8 +83,8 @@ pub struct BoardStats {
     pub confidant: ConfidantStats,
     /// Ids of messages: each is handled once.
     pub dedup: DedupStats,
-    /// Recoveries of those whose files are kept there, and of all others.
-    pub limits: [RateLimiterStats; 2],
+    /// How many recoveries the limits have allowed and denied.
+    pub recoveries: [u64; 2],
     /// Chunks that it has sent to their owners.
     pub chunks_sent: u64,
     /// Events of its log.

@@ -50,16 +50,19 @@ impl Table {
         self.add((*dedup).into());
         self.add((*announcements).into());
         self.answered += confidant.answered;
-        for limit in limits {
-            let parts = [(limit.allowed, "allowed"), (limit.denied, "denied")];
-            self.add(Row::new("RateLimiter", 0, "requests", &parts));
-        }
+        limits.iter().for_each(|limit| self.recoveries([limit.allowed, limit.denied]));
+    }
+
+    fn recoveries(&mut self, [allowed, denied]: [u64; 2]) {
+        let parts = [(allowed, "allowed"), (denied, "denied")];
+        self.add(Row::new("RateLimiter", 0, "requests", &parts));
     }
 
     /// Adds what a board counted.
     pub(super) fn board(&mut self, stats: &BoardStats) {
-        let BoardStats { confidant, dedup, limits, log, .. } = *stats;
-        self.keeper(&NodeStats { confidant, dedup, limits, ..NodeStats::default() });
+        let BoardStats { confidant, dedup, recoveries, log, .. } = *stats;
+        self.keeper(&NodeStats { confidant, dedup, ..NodeStats::default() });
+        self.recoveries(recoveries);
         self.add(log.into());
     }
 

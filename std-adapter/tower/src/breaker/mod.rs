@@ -53,6 +53,31 @@ pub use service::{Breaker, BreakerFuture};
 /// `poll_ready`, and before the service is called. Dropping the future gives the permit back, as
 /// [`CallGuard`](steadfast::circuit_breaker::CallGuard) says.
 ///
+/// **Bodies**: a call ends with the head of its response, so one that hangs in the body counts as a success. Where bodies are
+/// small, gather them in a service inside the breaker, and what hangs there hangs in the call:
+///
+/// ```
+/// # use core::time::Duration;
+/// # use axum::body::Bytes;
+/// # use http::Response;
+/// # use http_body_util::{BodyExt, Full};
+/// # use hyper::body::Incoming;
+/// # use hyper_util::{client::legacy::{Client, Error}, rt::TokioExecutor};
+/// # use steadfast::{CircuitBreaker, Reset, Trip};
+/// # use steadfast_tower::breaker::BreakerLayer;
+/// # use tower::{BoxError, ServiceBuilder};
+/// # let reset = Reset::after(Duration::from_secs(30)).call_timeout(Duration::from_secs(2));
+/// # let breaker = CircuitBreaker::new(Trip::consecutive(5), reset);
+/// let client = ServiceBuilder::new()
+///     .layer(BreakerLayer::new(&breaker))
+///     .and_then(async |response: Response<Incoming>| {
+///         let (head, body) = response.into_parts();
+///         Ok::<_, BoxError>(Response::from_parts(head, Full::new(body.collect().await?.to_bytes())))
+///     })
+///     .map_err(|error: Error| BoxError::from(error))
+///     .service(Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>());
+/// ```
+///
 /// **Order**: retries around it, time limits inside. A time limit around the breaker hides a service that hangs from it.
 ///
 /// **Deadlines**: a call that its caller's [`Deadline`](steadfast::Deadline) cuts off counts as a dropped one, be the

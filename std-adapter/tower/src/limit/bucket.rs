@@ -142,8 +142,10 @@ where
 {
     /// The quota of all without a key, as it is now for each key.
     fn shared(&self) -> &RateLimiter<(), A, ClockOf<K, A, T, P>> {
-        self.quota.shared.set_quota(self.quota.limiter.quota());
-        &self.quota.shared
+        let QuotaOf { limiter, shared, .. } = self.quota;
+        shared.set_quota(limiter.quota());
+        shared.set_enforce(limiter.enforce());
+        shared
     }
 
     fn hear(&mut self, verdict: Result<Verdict, CostExceedsBurst>) {
@@ -199,9 +201,9 @@ where
         if !core::mem::take(&mut self.asked.told.is_charged) {
             return;
         }
-        // By then the quota has given it back by itself: a second time would be for another request's charge.
-        let is_late = self.asked.told.verdict.is_some_and(|verdict| verdict.reset_at <= self.quota.limiter.now());
-        if is_late {
+        // What it has not taken, or the quota has given back by itself by then, would be another request's charge.
+        let is_taken = |verdict: Verdict| !verdict.overridden && verdict.reset_at > self.quota.limiter.now();
+        if !self.asked.told.verdict.is_none_or(is_taken) {
             return;
         }
         match &self.asked.whose {

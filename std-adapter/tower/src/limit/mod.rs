@@ -68,6 +68,13 @@ pub use service::{Limit, LimitFuture};
 /// about to be given back. What a full limiter has moved into its ledger meanwhile cannot be given back: the key keeps the
 /// charge. And of a `SlidingLog` the oldest request is given back instead of this one, which counts for longer.
 ///
+/// # Trying a quota out
+///
+/// Where a limiter only observes ([`Enforce`](steadfast::rate_limiter::Enforce)), for all keys or for some, a request that
+/// its quota would deny passes by it and takes nothing, so that nothing is given back for it either. Headers tell the
+/// quota as it is, with nothing left, and no answer names it; `stats().overridden` of the limiter counts what it would have
+/// denied. The other quotas decide as ever.
+///
 /// # Requests without a key
 ///
 /// A quota without a key for a request, because its [`KeyOf`](crate::keys::KeyOf) says `None`, does not limit it. Where it
@@ -120,7 +127,8 @@ pub enum Headers {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum WhenNoKey {
-    /// All of them share one quota, as large as each key's: one for each layer that was built, and its clones. A client whose
+    /// All of them share one quota, as large as each key's and enforced as one more key is: one for each layer that was
+    /// built, and its clones. A client whose
     /// own quota is used up may choose to be one of them, as by sending its [`Header`](crate::keys::Header) twice; if the
     /// service behind takes one of several, say `Deny`.
     #[default]

@@ -37,6 +37,9 @@ pub use service::{Retried, RetriedFuture};
 /// let client = ServiceBuilder::new().layer(RetryLayer::new(POLICY, &budget)).service(client);
 /// ```
 ///
+/// The service inside takes a `Request<`[`ReplayBody`](crate::ReplayBody)`<B>>`, where `B` is the body of the caller's
+/// request: `build_http()` without a type finds it by itself where the whole is used.
+///
 /// # What is sent again
 ///
 /// A request that may be repeated: of an idempotent method, or with an `Idempotency-Key`; or as

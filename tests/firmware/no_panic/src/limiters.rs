@@ -3,7 +3,10 @@ use core::num::{NonZeroU16, NonZeroU32};
 use steadfast_core::{
     CachedRateLimiter, Gcra, RateLimiter, SlidingLog,
     foundation::storage::{Allocate, Storage},
-    rate_limiter::{AllowOrCached, FlightEnd, Held, Keys, OnFull, Quota, SlidingLogIn, Top},
+    rate_limiter::{
+        AllowOrCached, Enforce, FlightEnd, Held, Keys, OnFull, PerKey, Percent, Quota, RateLimiterIn, SlidingLogIn,
+        Top, Verdict,
+    },
 };
 
 use crate::{any, now, see, see_all, seed, span};
@@ -20,6 +23,13 @@ pub fn probe() {
     see(log.window());
     rate_limiter(log);
     rate_limiter_with_keys();
+    let own = || Gcra::every(span()).burst(any()).per_key();
+    rate_limiter(own());
+    with_quota(own);
+    with_quota(|| (own(), own()));
+    with_quota(|| (own(), own(), own()));
+    not_enforced(Gcra::every(span()));
+    not_enforced(SlidingLog::<5>::new(span()));
     cached_rate_limiter();
     top();
     see((Gcra::per_second(any()), Gcra::per_minute(any()), Gcra::per_hour(any()).interval()));
@@ -33,6 +43,7 @@ pub struct Eight;
 impl Storage for Eight {
     type Of<T> = [T; 8];
     type Lines<T> = [T; 8];
+    type Extra<T> = [T; 1];
     type Link = u16;
 }
 
@@ -43,6 +54,10 @@ impl Allocate for Eight {
 
     fn allocate_lines<T: Copy>(len: usize, slot: T, _beyond: T) -> [T; 8] {
         Self::allocate(len, || slot)
+    }
+
+    fn extra<T>(value: T) -> [T; 1] {
+        [value]
     }
 }
 
@@ -58,6 +73,14 @@ fn on_full() -> OnFull {
     }
 }
 
+pub fn enforce() -> Enforce {
+    match any::<u8>() {
+        0 => Enforce::Yes,
+        1 => Enforce::Observe,
+        _ => Enforce::Percent(Percent::try_from_permille(any()).unwrap_or(Percent::new(50))),
+    }
+}
+
 /// What a quota says of a state that is held somewhere.
 fn quota<A: Quota>(quota: &A, mut held: Held<'_, A>) {
     see(quota.allow(now(), held.again(), cost(), now(), now()));
@@ -68,6 +91,7 @@ fn quota<A: Quota>(quota: &A, mut held: Held<'_, A>) {
     see(quota.remaining(now(), held.again(), now()));
     see(quota.carry_over(quota, now(), held.again(), now()));
     see(quota.mend(now(), held.again(), now()));
+    see(quota.whole_at(now(), held.again(), now()));
     see((quota.latest(now()), quota.limit()));
     held.clear();
 }
@@ -113,12 +137,40 @@ fn rate_limiter<A: Quota + Clone>(of: A) {
 }
 
 #[inline(never)]
+fn with_quota<A: PerKey>(of: impl Fn() -> A) {
+    let mut limiter: RateLimiter<u64, A, 32> = RateLimiter::with_hasher(of(), seed()).with_on_full(on_full());
+    for _ in 0..any::<u32>() {
+        let key: u64 = any();
+        see(limiter.allow_with_quota(&key, of(), cost(), now()).map(Verdict::is_allowed));
+        see(limiter.check_with_quota(&key, of(), cost(), now()).map(Verdict::is_allowed));
+        see((limiter.refund(&key, cost(), now()), limiter.reset(&key, now())));
+    }
+}
+
+/// Of run-time size, with what only such a limiter has.
+#[inline(never)]
+fn not_enforced<A: Quota + Clone>(of: A) {
+    let mut limiter = RateLimiterIn::<u64, A, Eight>::allocate(of, any(), any(), seed()).with_on_full(on_full());
+    limiter = limiter.with_enforce(enforce());
+    for _ in 0..any::<u32>() {
+        let key: u64 = any();
+        see((limiter.allow(&key, now()), limiter.allow_n(&key, cost(), now()), limiter.check(&key, now())));
+        see(limiter.allow_n_waiting(&key, cost(), now()));
+        see(limiter.allow_verdict(&key, cost(), now()).map(|verdict| verdict.overridden));
+        see(limiter.check_verdict(&key, cost(), now()).map(|verdict| verdict.overridden));
+        limiter.set_enforce(enforce());
+        see((limiter.enforce() == Enforce::Yes, limiter.stats().overridden));
+    }
+}
+
+#[inline(never)]
 fn rate_limiter_with_keys() {
     let quota = Gcra::every(span()).burst(any());
     let mut limiter: RateLimiter<u64, Gcra, 32, _, Keys> = RateLimiter::with_hasher(quota, seed());
     for _ in 0..any::<u32>() {
         let key: u64 = any();
         see((limiter.allow(&key, now()), limiter.reset(&key, now())));
+        see(limiter.grant(&key, any(), any(), now()));
         see(limiter.cleanup(now()));
         see(limiter.cleanup_with(now(), see));
         see_all(limiter.usage(now()));

@@ -16,6 +16,7 @@ mod breakers;
 mod calls;
 mod guards;
 mod ids;
+mod leases;
 mod limiters;
 mod lines;
 mod retries;
@@ -37,6 +38,7 @@ fn probes() {
     calls::probe();
     guards::probe();
     ids::probe();
+    leases::probe();
     limiters::probe();
     lines::probe();
     retries::probe();

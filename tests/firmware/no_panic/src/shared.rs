@@ -18,13 +18,13 @@ use steadfast_core::{
     dedup_cache::{Claim, OnFull},
     logger::{Level, NotWritten, ServiceLog, Show, Sink},
     quorum::BallotId,
-    rate_limiter::{self, AllowOrCached, WaitRequest, WaitState},
+    rate_limiter::{self, AllowOrCached, RateLimiterIn, WaitRequest, WaitState},
 };
 
 use crate::{
     any,
     breakers::{outcome, reset},
-    limiters::cost,
+    limiters::{Eight, cost},
     look_at, now, see, seed, span, text,
 };
 
@@ -102,21 +102,31 @@ pub fn probe() {
 fn limiters() {
     let limiter = shared(RateLimiter::<u64, SlidingLog<5>, 32>::new(SlidingLog::new(span())));
     let queue = Bare(UnsafeCell::new(WaitList::<4>::new()));
+    let observed = RateLimiterIn::<u64, Gcra, Eight>::allocate(Gcra::every(span()), any(), any(), seed());
+    let observed = shared(observed);
+    let plan = || Gcra::every(span()).burst(any()).per_key();
+    let planned = shared(RateLimiter::<u64, _, 32>::new(plan()));
     let cached = shared(CachedRateLimiter::<u64, u32, Gcra, 32>::new(Gcra::every(span()), span()));
     for _ in 0..any::<u32>() {
         let key: u64 = any();
         see((limiter.allow(&key), limiter.allow_n(&key, cost()), limiter.check(&key), limiter.remaining(&key)));
+        see(limiter.grant(&key, any(), any()));
         see((limiter.allow_verdict(&key, cost()), limiter.allow_at(&key, now()), limiter.reset(&key)));
         see((limiter.check_n(&key, cost()), limiter.check_verdict(&key, cost())));
         let hash = limiter.with_lock(|limiter| limiter.hash(&key));
         see((limiter.allow_with(hash, &key), limiter.allow_n_with(hash, &key, cost())));
         see((limiter.allow_at_with(hash, &key, now()), limiter.set_quota(SlidingLog::new(span()))));
         see(limiter.allow_verdict_with(hash, &key, cost()));
+        see((planned.allow_with_quota(&key, plan(), cost()), planned.check_with_quota(&key, plan(), cost())));
+        see(planned.allow_with_quota_with(any(), &key, plan(), cost()));
         see((limiter.reset_at(&key), limiter.refund(&key, cost()), limiter.stats(), limiter.timer().now()));
         see(limiter.lock().with(|limiter| (limiter.is_at_home(hash), limiter.on_time(now(), now))));
         see(limiter.refund_and_wake(&key, cost(), &queue));
         limiter.set_quota_and_wake(SlidingLog::new(span()), &queue);
         limiter.set_on_full(black_box(rate_limiter::OnFull::Deny));
+        observed.set_enforce(black_box(rate_limiter::Enforce::Observe));
+        see((observed.enforce() == rate_limiter::Enforce::Yes, observed.allow(&key)));
+        poll(observed.until_allowed_within(&key, cost(), span(), &queue));
         cached.set_settings(Gcra::every(span()), span());
         see(limiter.reset_and_wake(&key, &queue));
         see(limiter.allow_n_waiting_with(hash, &key, cost()));

@@ -206,7 +206,7 @@ impl<S: ChunkStore, const OWNERS: usize, const IDS: usize> Confidant<S, OWNERS, 
     }
 
     /// What the limits on recoveries decided, for those who have a stash here and for all others.
-    pub const fn limiter_stats(&self) -> [RateLimiterStats; 2] {
+    pub fn limiter_stats(&self) -> [RateLimiterStats; 2] {
         [self.owners_limit.stats(), self.strangers_limit.stats()]
     }
 

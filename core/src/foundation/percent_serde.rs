@@ -8,7 +8,7 @@ use serde::{
     de::{Error, Visitor},
 };
 
-use super::Percent;
+use super::percent::Percent;
 
 impl Serialize for Percent {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
