@@ -16,6 +16,7 @@ pub struct Boxed;
 impl Storage for Boxed {
     type Of<T> = Box<[T]>;
     type Lines<T> = Box<[T]>;
+    type Extra<T> = [T; 1];
     type Link = u32;
 }
 
@@ -26,6 +27,10 @@ impl Allocate for Boxed {
 
     fn allocate_lines<T: Copy>(len: usize, slot: T, _: T) -> Box<[T]> {
         vec![slot; len].into()
+    }
+
+    fn extra<T>(value: T) -> [T; 1] {
+        [value]
     }
 }
 
