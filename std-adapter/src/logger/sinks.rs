@@ -80,7 +80,7 @@ macro_rules! hand_over {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingSink;
 
-#[cfg(feature = "tracing")]
+#[cfg(feature = "tracing-layer")]
 impl TracingSink {
     /// Of these a [`GroupLayer`](super::GroupLayer) makes no lines: they are lines already.
     pub(super) const NAME: &str = "steadfast.line"; // as in `hand_over`, which takes a literal only

@@ -417,6 +417,8 @@ fn a_request_without_a_key_is_never_an_error_of_the_servers() {
     assert_eq!(statuses(&layer), [200, 429, 429], "it follows the quota of the others");
     limiter.set_enforce(Enforce::Observe);
     assert_eq!(statuses(&layer), [200; 3], "and whether it is enforced");
+    assert_eq!(layer.without_key(), 19, "each of them, whatever became of it");
+    assert_eq!(closed.without_key(), 19, "clones count together");
 }
 
 #[test]

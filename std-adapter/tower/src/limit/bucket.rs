@@ -1,6 +1,13 @@
 //! One quota of a layer, and what it says of a request.
 
-use core::{fmt, hash::Hash, num::NonZeroU32, time::Duration};
+use core::{
+    fmt,
+    hash::Hash,
+    num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+use std::sync::Arc;
 
 use steadfast::{
     Gcra, Instant, RateLimiter,
@@ -19,6 +26,7 @@ pub struct QuotaOf<F, K, A: Quota = Gcra, T = SystemTimer, P: Naming<K> = Prints
     limiter: RateLimiter<K, A, T, P>,
     /// Of all requests without a key.
     shared: RateLimiter<(), A, ClockOf<K, A, T, P>>,
+    without_key: Arc<AtomicU64>,
     key: F,
 }
 
@@ -46,7 +54,7 @@ where
 {
     pub(super) fn new(name: &'static str, limiter: &RateLimiter<K, A, T, P>, key: F) -> Self {
         let shared = RateLimiter::builder(limiter.quota()).capacity(1).timer(ClockOf(limiter.clone())).build();
-        Self { name, limiter: limiter.clone(), shared, key }
+        Self { name, limiter: limiter.clone(), shared, without_key: Arc::default(), key }
     }
 
     /// Whose request it is.
@@ -54,7 +62,11 @@ where
     where
         F: KeyOf<R, Key = K>,
     {
-        let whose = match (self.key.key_of(request), when_no_key) {
+        let key = self.key.key_of(request);
+        if key.is_err() {
+            self.without_key.fetch_add(1, Ordering::Relaxed);
+        }
+        let whose = match (key, when_no_key) {
             (Ok(Some(key)), _) => Whose::Client(key),
             (Ok(None), _) | (Err(NoKey), WhenNoKey::Allow) => Whose::NotLimited,
             (Err(NoKey), WhenNoKey::Share) => Whose::Shared,
@@ -70,8 +82,16 @@ where
 
 impl<F: Clone, K, A: Quota, T, P: Naming<K>> Clone for QuotaOf<F, K, A, T, P> {
     fn clone(&self) -> Self {
-        let Self { name, limiter, shared, key } = self;
-        Self { name, limiter: limiter.clone(), shared: shared.clone(), key: key.clone() }
+        let Self { name, limiter, shared, without_key, key } = self;
+        let (limiter, shared, without_key) = (limiter.clone(), shared.clone(), without_key.clone());
+        Self { name, limiter, shared, without_key, key: key.clone() }
+    }
+}
+
+impl<F, K, A: Quota, T, P: Naming<K>> QuotaOf<F, K, A, T, P> {
+    /// Requests for which there should have been a key.
+    pub(super) fn without_key(&self) -> u64 {
+        self.without_key.load(Ordering::Relaxed)
     }
 }
 

@@ -5,7 +5,7 @@ use core::{hash::Hash, time::Duration};
 use http::StatusCode;
 use steadfast::{
     Instant,
-    rate_limiter::{Names, Quota},
+    rate_limiter::{Names, Naming, Quota},
     runtime::Clock,
 };
 
@@ -38,13 +38,33 @@ pub(super) mod sealed {
     }
 
     /// So that nobody else implements it.
+    #[expect(unnameable_types, reason = "it is nobody's business")]
+    pub trait Keyless {
+        /// Requests for which one of them should have had a key.
+        fn without_key(&self) -> u64;
+    }
+
+    /// So that nobody else implements it.
     #[expect(unnameable_types, private_interfaces, reason = "it is nobody's business")]
     pub trait Buckets<A> {
         /// Visits each with what it was asked, in their order.
         fn each(&self, asked: &mut A, visit: &mut dyn FnMut(&mut dyn Bucket));
     }
 }
+pub(super) use sealed::Keyless;
 use sealed::{Asking, Buckets};
+
+impl Keyless for () {
+    fn without_key(&self) -> u64 {
+        0
+    }
+}
+
+impl<Q: Keyless, F, K, A: Quota, T, P: Naming<K>> Keyless for (Q, QuotaOf<F, K, A, T, P>) {
+    fn without_key(&self) -> u64 {
+        self.0.without_key().saturating_add(self.1.without_key())
+    }
+}
 
 impl<R> Asking<R> for () {
     type Asked = ();

@@ -79,6 +79,8 @@ pub use service::{Limit, LimitFuture};
 ///
 /// A quota without a key for a request, because its [`KeyOf`](crate::keys::KeyOf) says `None`, does not limit it. Where it
 /// says [`NoKey`](crate::keys::NoKey), [`when_no_key`](Self::when_no_key) decides; never is it an error of the server's.
+/// Such a request is in no limiter's `stats()`, but in [`without_key`](Self::without_key): if all clients are denied together
+/// while the counts of the limiter stand still, nobody says who connected (axum's `ConnectInfo`, the feature `axum`).
 ///
 /// # Cost
 ///
@@ -197,6 +199,16 @@ impl<Q, X> LimitLayer<Q, X> {
     pub const fn when_no_key(mut self, when_no_key: WhenNoKey) -> Self {
         self.limits.when_no_key = when_no_key;
         self
+    }
+
+    /// How often a quota should have had a key for a request and found none, over all of them, in this layer, its services
+    /// and all clones. Worth an alert.
+    #[must_use]
+    pub fn without_key(&self) -> u64
+    where
+        Q: decide::Keyless,
+    {
+        self.limits.quotas.without_key()
     }
 
     /// Gives back what a request took if its response is one of these, so that it does not count: to count failed logins
