@@ -266,6 +266,18 @@ pub const PROTECTIONS: &[Protection] = &[
         &["seed_2_3_two_seals_of_one_message_differ", "it_is_shared_between_threads_and_no_nonce_repeats"],
     ),
     protection(
+        "The power fails where a nonce is made of a counter, and the counter comes again",
+        "core/src/session/counter_reserve.rs",
+        [
+            "Self { next: stored, limit: stored, block }",
+            "Self { next: stored.saturating_sub(1), limit: stored, block }",
+        ],
+        &[
+            "no_nonce_repeats_and_the_link_goes_on_wherever_the_power_fails",
+            "no_counter_repeats_and_each_write_yields_some_whatever_happens_to_the_power_and_the_storage",
+        ],
+    ),
+    protection(
         "A changed message opens, or leaves plaintext behind",
         "core/src/encryptor/mod.rs",
         [".map_err(|_undifferentiated| EncryptorError::Decrypt)", ".or(Ok(()))"],
@@ -436,6 +448,15 @@ pub const PROTECTIONS: &[Protection] = &[
             "is_untouched || now >= since.after(self.reset.longest_open())",
         ],
         &["found_a5_a_janitor_never_blinds_a_breaker"],
+    ),
+    protection(
+        "A recorded packet is sent again over the air, or a forged one makes the receiver refuse true ones",
+        "core/src/session/replay_window.rs",
+        ["*block |= bit(counter);", "let _ = block;"],
+        &[
+            "each_packet_is_taken_once_in_any_order_and_no_forged_one_moves_the_window",
+            "in_all_orders_each_fresh_counter_is_accepted_once_in_the_smallest_window",
+        ],
     ),
     protection(
         "A vote for a former ballot comes late",
