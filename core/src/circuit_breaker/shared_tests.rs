@@ -413,3 +413,11 @@ fn a_permit_in_hand_reports_what_its_call_came_to() {
     let stats = breaker.stats();
     assert_eq!((stats.permitted, stats.successes, stats.failures, stats.ignored), (6, 3, 2, 1));
 }
+
+#[test]
+fn futures_of_calls_can_be_shown() {
+    let breaker = single(1, RESET, VirtualTimer::default());
+    assert_eq!(alloc::format!("{:?}", breaker.call(ready(Ok::<(), ()>(())))), "GuardedCall { .. }");
+    let permit = breaker.try_acquire().unwrap();
+    assert_eq!(alloc::format!("{:?}", permit.call(ready(Ok::<(), ()>(())))), "PermittedCall { .. }");
+}

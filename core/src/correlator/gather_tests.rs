@@ -183,3 +183,12 @@ fn gather_each_stops_when_its_judge_has_heard_enough() {
     });
     nothing_left(&left);
 }
+
+#[test]
+fn its_futures_can_be_shown() {
+    let calls = slab::<4>(&Simulator::new(1));
+    let gather = calls.gather::<2, _, _, ()>([1, 2], 1, SECOND, |_, _| ready(SENT));
+    assert_eq!(std::format!("{gather:?}"), "Gather { .. }");
+    drop(gather);
+    nothing_left(&calls);
+}

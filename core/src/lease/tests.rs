@@ -1,8 +1,12 @@
-use core::time::Duration;
-use std::{vec, vec::Vec};
+use core::{cell::RefCell, time::Duration};
+use std::{format, vec, vec::Vec};
 
 use super::*;
-use crate::{RateLimiter, foundation::split_mix, test_util::seeds};
+use crate::{
+    RateLimiter, Shared,
+    foundation::{shared::Clock, split_mix, storage::Heap},
+    test_util::{ManualClock, seeds},
+};
 
 const QUOTA: Gcra = Gcra::per_second(100);
 const LEASE: Lease = Lease::up_to(10);
@@ -204,6 +208,45 @@ fn a_grant_leaves_most_to_others_and_the_last_to_whoever_asks() {
     assert_eq!(granted(100, 0, 50), Err(at(10)));
     assert_eq!(granted(95, 6, 50), Err(at(10)));
     assert_eq!(granted(0, 101, 200), Err(Instant::MAX));
+}
+
+#[test]
+fn a_gateway_behind_a_lock_grants_as_the_machine_does() {
+    let clock = ManualClock::new(at(0));
+    let mut machine: RateLimiter<u8, Gcra, 4> = RateLimiter::new(QUOTA);
+    let shared = Shared::new(RefCell::new(RateLimiter::<u8, Gcra, 4>::new(QUOTA)), clock.clone());
+    for (cost, wanted) in [(1, 50), (0, 5), (90, 95), (1, 50), (101, 101)] {
+        assert_eq!(shared.grant(&7, cost, wanted), machine.grant(&7, cost, wanted, clock.now()), "{cost} of {wanted}");
+        clock.advance(Duration::from_millis(10));
+    }
+}
+
+/// Of any size; without an entry each request is asked for, and the answers that come then are good.
+#[test]
+fn where_all_hold_something_a_newcomer_asks_for_each_request() {
+    let mut leases: LeasesIn<u8, Heap> = LeasesIn::allocate(QUOTA, LEASE, 1, HashSeed::FIXED);
+    assert!((leases.quota(), leases.lease()) == (QUOTA, LEASE) && leases.is_empty());
+    for _ in 0..2 {
+        let question = ask(leases.spend(&7, ONE, at(0)).unwrap());
+        assert!(leases.granted(&7, question, 1, at(0)));
+    }
+    let question = ask(leases.spend(&7, ONE, at(0)).unwrap());
+    assert!(leases.granted(&7, question, 2, at(0)), "and one is held");
+    leases.reseed(HashSeed::new(1, 2));
+    assert_eq!((leases.len(), leases.capacity()), (1, 1));
+    let stranger = ask(leases.spend(&8, n(3), at(1)).unwrap());
+    assert_eq!((stranger.cost(), stranger.wanted()), (3, 3));
+    assert!(leases.granted(&8, stranger, 3, at(1)));
+    for (retry_at, told) in [(at(50), at(50)), (Instant::MAX, Instant::MAX)] {
+        let stranger = ask(leases.spend(&8, ONE, at(2)).unwrap());
+        assert_eq!(leases.denied(&8, stranger, retry_at, at(2)), told);
+    }
+    let stranger = ask(leases.spend(&8, ONE, at(3)).unwrap());
+    leases.failed(&8, stranger, at(3));
+    let stranger = ask(leases.spend(&8, n(3), at(3)).unwrap());
+    assert!(!leases.granted(&8, stranger, 2, at(3)), "less than it needs is nothing");
+    assert!(matches!(leases.spend(&7, ONE, at(4)), Ok(Spend::Allowed { .. })), "it is known after all of that");
+    assert!(format!("{leases:?}").starts_with("Leases { quota: Gcra"));
 }
 
 /// Three processes and a gateway, with questions and answers that are lost, late and double, processes that are killed,

@@ -293,3 +293,11 @@ impl std::task::Wake for Woken {
         self.0.store(true, Relaxed);
     }
 }
+
+#[test]
+fn futures_can_be_shown() {
+    let quorum = quorum(&VirtualTimer::default());
+    assert_eq!(format!("{:?}", quorum.decided(FIRST, median)), "Decided { .. }");
+    let settled = quorum.decided_when_settled(FIRST, median, settled::all_voted);
+    assert_eq!(format!("{settled:?}"), "DecidedWhenSettled { .. }");
+}

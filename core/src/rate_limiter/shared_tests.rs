@@ -282,3 +282,10 @@ fn errors_and_states_of_a_wait_can_be_shown() {
     ];
     assert_eq!(texts, expected);
 }
+
+#[test]
+fn a_wait_can_be_shown() {
+    let limiter = Shared::new(RefCell::new(Limiter::new(SlidingLog::per_hour())), VirtualTimer::default());
+    let queue = RefCell::new(WaitList::<2>::new());
+    assert_eq!(std::format!("{:?}", limiter.until_allowed(&'a', &queue)), "UntilAllowed { .. }");
+}

@@ -1,9 +1,14 @@
 //! Quotas that come with the call.
 
+use core::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
-use crate::rate_limiter::{GcraPerKey, GcraPerKeyState, Keys, PerKey, Verdict};
+use crate::{
+    foundation::shared::{Clock, Shared},
+    rate_limiter::{GcraPerKey, GcraPerKeyState, Keys, PerKey, Verdict},
+    test_util::ManualClock,
+};
 
 type Planned<const N: usize> = RateLimiter<char, GcraPerKey, N>;
 
@@ -160,4 +165,28 @@ fn a_panic_of_a_key_leaves_the_limiter_its_own_quota() {
 #[test]
 fn a_state_takes_28_bytes() {
     assert_eq!(size_of::<GcraPerKeyState>(), 28);
+}
+
+/// Behind a lock each call decides as the machine does; the key may have been hashed before.
+#[test]
+fn the_shared_face_decides_by_the_quota_of_the_call_too() {
+    let clock = ManualClock::new(at(1_000));
+    let mut machine: Planned<4> = RateLimiter::new(an_hour(1));
+    let shared = Shared::new(RefCell::new(Planned::<4>::new(an_hour(1))), clock.clone());
+    let hash = shared.with_lock(|limiter| limiter.hash(&'a'));
+    for (round, quota) in [a_second(3), an_hour(5), a_second(3), an_hour(0), a_second(9)].into_iter().enumerate() {
+        for cost in [1, 2, 4] {
+            let (cost, now) = (NonZeroU32::new(cost).unwrap(), clock.now());
+            let looked = shared.check_with_quota(&'a', quota, cost);
+            assert_eq!(looked, machine.check_with_quota(&'a', quota, cost, now));
+            let decided = match round % 2 {
+                0 => shared.allow_with_quota(&'a', quota, cost),
+                _ => shared.allow_with_quota_with(hash, &'a', quota, cost),
+            };
+            assert_eq!(decided, machine.allow_with_quota(&'a', quota, cost, now), "round {round}, {cost}");
+            clock.advance(Duration::from_millis(70));
+        }
+    }
+    assert_eq!(shared.stats(), machine.stats());
+    assert!(shared.stats().allowed > 4 && shared.stats().denied > 4, "{:?}", shared.stats());
 }
